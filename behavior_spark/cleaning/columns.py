@@ -1,0 +1,54 @@
+"""The text and identity functions as Spark columns.
+
+Each runs once per distinct value of an Arrow batch: logs repeat themselves. Keys
+travel inside the function, never in the query plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import pandas as pd
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+from pyspark.sql.types import BooleanType, IntegerType, StringType, StructField, StructType
+
+from behavior_spark.cleaning.text import clean_text, pseudonym, text_hash
+
+CLEAN_TEXT = StructType(
+    [
+        StructField("text", StringType()),
+        StructField("text_hash", StringType()),
+        StructField("masked", IntegerType()),
+        StructField("cut", BooleanType()),
+    ]
+)
+
+
+def clean_text_column(
+    *, max_chars: int, mask: bool = True, key: str | None = None
+) -> Callable[[Column], Column]:
+    """A function from a text column to struct(text, text_hash, masked, cut); null stays null."""
+
+    def clean(values: pd.Series) -> pd.DataFrame:  # type: ignore[type-arg]
+        codes, distinct = pd.factorize(values)
+        rows = []
+        for value in distinct:
+            done = clean_text(value, max_chars=max_chars, mask=mask)
+            digest = text_hash(done.text, key=key) if done.text else None
+            rows.append((done.text, digest, done.masked, done.cut))
+        rows.append((None, None, 0, False))  # factorize gives nulls the code -1
+        table = pd.DataFrame(rows, columns=CLEAN_TEXT.names)
+        return table.take(codes.tolist()).reset_index(drop=True)
+
+    return F.pandas_udf(clean, CLEAN_TEXT)  # type: ignore[call-overload, no-any-return]
+
+
+def pseudonym_column(*, key: str) -> Callable[[Column], Column]:
+    """A function from a user id column to its keyed hash; null stays null."""
+
+    def hide(values: pd.Series) -> pd.Series:  # type: ignore[type-arg]
+        codes, distinct = pd.factorize(values)
+        hidden = [pseudonym(value, key=key) for value in distinct] + [None]
+        return pd.Series(hidden, dtype=object).take(codes.tolist()).reset_index(drop=True)
+
+    return F.pandas_udf(hide, StringType())  # type: ignore[call-overload, no-any-return]

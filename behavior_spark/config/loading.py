@@ -1,0 +1,199 @@
+"""Read settings: YAML files, overlays, ``--set`` and the environment."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from behavior_spark.config.settings import Settings
+from behavior_spark.errors import ConfigError
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
+
+
+def load_settings(
+    paths: Sequence[str | Path],
+    *,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Merge YAML files (later ones win), apply ``key.sub=value`` overrides and validate.
+
+    Args:
+        paths: YAML files; a name without a folder is also looked for among the
+            configs that ship with the package.
+        overrides: ``key.sub=value`` pairs; values are read as YAML.
+        environment: For ``${VAR}`` and ``${VAR:-default}``; the process's own by default.
+
+    Raises:
+        ConfigError: A file is missing or not YAML, a key is unknown, a value is of the
+            wrong kind, or a variable without a default is not set.
+    """
+    merged: dict[str, Any] = {}
+    for path in paths:
+        merged = _merge(merged, _read_yaml(path))
+    for override in overrides:
+        merged = _merge(merged, _parse_override(override))
+    expanded = _expand(merged, os.environ if environment is None else environment)
+    return validate_settings(expanded)
+
+
+def validate_settings(tree: Mapping[str, Any]) -> Settings:
+    """Validate a plain mapping, as ConfigError in the user's words."""
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def find_config(name: str | Path) -> Path:
+    """Path of a config: as given, or by name among those shipped with the package."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    here = Path(__file__).resolve().parent.parent
+    for folder in (here / "conf", here.parent / "conf"):
+        for candidate in (folder / path.name, folder / f"{path.name}.yaml"):
+            if candidate.is_file() and path.parent in (Path(), Path("conf")):
+                return candidate
+    shipped = sorted(p.name for p in (here.parent / "conf").glob("*.yaml")) or sorted(
+        p.name for p in (here / "conf").glob("*.yaml")
+    )
+    raise ConfigError(
+        f"config file not found: {name}",
+        found=f"shipped with the package: {', '.join(shipped)}" if shipped else None,
+        fix="give the path of a YAML file, or write one with `behavior-spark init`",
+    )
+
+
+def _read_yaml(path: str | Path) -> dict[str, Any]:
+    file = find_config(path)
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError(f"{file} is not valid YAML", found=f"{problem} at {where}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} is not UTF-8 text", fix="save it as UTF-8") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{file} must hold keys and values", found=type(tree).__name__)
+    return tree
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    key, separator, raw = override.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(
+            f"--set {override} is not key=value", fix="for example --set text.max_length=256"
+        )
+    try:
+        value: Any = yaml.safe_load(raw) if raw else ""
+    except yaml.YAMLError:
+        value = raw
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Overlay mappings key by key; lists and plain values are replaced whole."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _expand(value: Any, environment: Mapping[str, str], where: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {k: _expand(v, environment, f"{where}.{k}".strip(".")) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expand(v, environment, f"{where}[{i}]") for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def substitute(match: re.Match[str]) -> str:
+        name, has_default, default = match.group(1), match.group(2), match.group(3)
+        if environment.get(name):
+            return environment[name]
+        if has_default is not None:
+            return default
+        raise ConfigError(
+            f"{where}: the environment variable {name} is not set",
+            fix=f"export {name}=..., or write ${{{name}:-default}}",
+        )
+
+    return _VARIABLE.sub(substitute, value)
+
+
+def _explain(error: ValidationError) -> ConfigError:
+    """Name the first faulty key the way it stands in the file."""
+    problems = error.errors(include_url=False, include_input=False)
+    # A misspelt key often makes another one missing: name the misspelling.
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    where = _dotted(first["loc"])
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(first["loc"][:-1])
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        return ConfigError(f"unknown key {where}{more}", fix=hint)
+    if first["type"] == "missing":
+        return ConfigError(f"{where} is missing{more}", fix=_describe(first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{where or 'config'}: {message}{more}", fix=_describe(first["loc"]))
+
+
+def _dotted(location: Sequence[str | int]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.strip(".")
+
+
+def _fields(location: Sequence[str | int]) -> dict[str, Any]:
+    """Fields of the section at a location, by walking the models' annotations."""
+    section: type[BaseModel] = Settings
+    for part in location:
+        if isinstance(part, int) or not _by_key(section).get(str(part)):
+            continue
+        nested = _nested_section(_by_key(section)[str(part)].annotation)
+        if nested is not None:
+            section = nested
+    return _by_key(section)
+
+
+def _by_key(section: type[BaseModel]) -> dict[str, Any]:
+    return {field.alias or name: field for name, field in section.model_fields.items()}
+
+
+def _nested_section(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        nested = _nested_section(argument)
+        if nested is not None:
+            return nested
+    return None
+
+
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    return sorted(_fields(location))
+
+
+def _describe(location: Sequence[str | int]) -> str | None:
+    field = _fields(location[:-1]).get(str(location[-1])) if location else None
+    return field.description if field is not None else None

@@ -1,0 +1,283 @@
+"""The settings of a job, as pydantic models: unknown keys are refused.
+
+Sections follow the path of the data: sources, privacy, text, features, targets,
+training. Every field carries its meaning; ``behavior-spark init`` writes them out
+as comments.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Format = Literal["parquet", "delta", "csv", "json"]
+T = TypeVar("T")
+NAME = re.compile(r"^[a-z][a-z0-9_]*$")
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and a key that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Section):
+    """One user table and how its columns become ours, by SQL expressions."""
+
+    name: str = Field("", description="shown in summaries; by default the contract's name")
+    path: str | None = Field(None, description="folder or file, readable by every worker")
+    table: str | None = Field(None, description="catalog.schema.table, instead of a path")
+    format: Format = Field("parquet", description="parquet | delta | csv | json")
+    options: dict[str, str | bool | int] = Field(
+        default_factory=dict, description="reader options, such as header for CSV"
+    )
+    where: str | None = Field(
+        None, description="SQL condition: the rows that are meant for this contract at all"
+    )
+    columns: dict[str, str] = Field(description="our column -> SQL expression over theirs")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Source:
+        if (self.path is None) == (self.table is None):
+            raise ValueError("give either path or table")
+        return self
+
+    @property
+    def location(self) -> str:
+        """The path or the table name, for messages."""
+        return self.path or self.table or ""
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
+
+
+class Sources(Section):
+    """Where the raw logs are. Each may be one source or a list of them."""
+
+    events: list[Source] = Field(description="what users did")
+    texts: list[Source] = Field(default_factory=list, description="what users wrote or read")
+    items: list[Source] = Field(default_factory=list, description="what can be acted upon")
+
+    @field_validator("events", "texts", "items", mode="before")
+    @classmethod
+    def _single_is_a_list(cls, value: object) -> object:
+        return _as_list(value)
+
+
+class WarehouseSettings(Section):
+    """Where the tables are written."""
+
+    path: str | None = Field(None, description="folder: one Delta table a subfolder")
+    schema_: str | None = Field(None, alias="schema", description="catalog.schema, managed tables")
+    register_in: str | None = Field(
+        None, alias="register", description="schema in which a path's tables are registered too"
+    )
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> WarehouseSettings:
+        if (self.path is None) == (self.schema_ is None):
+            raise ValueError("give either path or schema")
+        if self.register_in and not self.path:
+            raise ValueError("register goes with path; a schema's tables are registered already")
+        return self
+
+
+class Privacy(Section):
+    """What is hidden before anything is stored."""
+
+    pseudonymise_key: str | None = Field(
+        None,
+        description="secret: user ids become keyed hashes (HMAC-SHA256), text hashes too",
+        repr=False,
+    )
+    mask_personal_data: bool = Field(
+        True, description="mask e-mail, phone, card, IBAN and IP numbers in texts"
+    )
+
+    @field_validator("pseudonymise_key")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        if value is not None and 0 < len(value) < 16:
+            raise ValueError("a key must have at least 16 characters")
+        return value or None
+
+
+class Labels(Section):
+    """A labelled table for one head."""
+
+    path: str | None = Field(None, description="folder or file")
+    table: str | None = Field(None, description="catalog.schema.table, instead of a path")
+    format: Format = "parquet"
+    options: dict[str, str | bool | int] = Field(default_factory=dict)
+    where: str | None = Field(None, description="SQL condition on the table's rows")
+    text: str = Field(description="SQL expression: the text")
+    label: str = Field(description="SQL expression: a string, or an array of strings (multi-label)")
+    day: str | None = Field(
+        None, description="SQL expression: the day the label was given, so that a night in the "
+        "past uses no later label"
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Labels:
+        if (self.path is None) == (self.table is None):
+            raise ValueError("give either path or table")
+        return self
+
+
+class TextSettings(Section):
+    """How texts are cleaned, embedded and classified."""
+
+    encoder: str | None = Field(
+        None,
+        description="encoder folder in Hugging Face format, or package:NAME/folder; "
+        "none: texts are stored, not scored",
+    )
+    max_chars: int = Field(4000, ge=16, le=1_000_000, description="longer texts are cut")
+    max_length: int = Field(128, ge=8, le=8192, description="tokens the encoder reads")
+    pooling: Literal["mean", "cls"] = "mean"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    token_budget: int = Field(8192, ge=64, description="tokens in one forward pass")
+    chunk_texts: int = Field(
+        50_000, ge=1, description="texts committed at a time: a killed run resumes after the last"
+    )
+    heads: dict[str, Labels] = Field(
+        default_factory=dict, description="one classification head for each labelled table"
+    )
+    finetune: Literal["head", "full"] = Field(
+        "head", description="head: the encoder stays frozen; full: all its weights are trained"
+    )
+    epochs: int = Field(3, ge=1, le=100, description="passes over the labels in full mode")
+    max_examples: int | None = Field(None, ge=10, description="labels used for each head at most")
+
+    @field_validator("heads")
+    @classmethod
+    def _names(cls, value: dict[str, Labels]) -> dict[str, Labels]:
+        return _checked_names(value, "head")
+
+
+class FeatureSettings(Section):
+    """Which features are built."""
+
+    event_types: Annotated[list[str], Field(min_length=1)] = Field(
+        description="event types that get features of their own; all count in the totals"
+    )
+    windows_days: Annotated[list[int], Field(min_length=1)] = Field(
+        default=[1, 7, 30, 90], description="days before as_of"
+    )
+    session_gap_minutes: int = Field(
+        30, ge=1, description="inactivity that ends a session, where the log has no session id"
+    )
+
+    @field_validator("windows_days")
+    @classmethod
+    def _ascending(cls, value: list[int]) -> list[int]:
+        if any(day < 1 for day in value) or sorted(set(value)) != value:
+            raise ValueError("windows must be positive days, ascending, each once")
+        return value
+
+    @field_validator("event_types")
+    @classmethod
+    def _types(cls, value: list[str]) -> list[str]:
+        _checked_names(dict.fromkeys(value), "event type")
+        if len(set(value)) != len(value):
+            raise ValueError("an event type stands twice")
+        return value
+
+
+class Target(Section):
+    """What a user may do within a horizon after as_of."""
+
+    event: str = Field(description="SQL condition on an event, such as event_type = 'purchase'")
+    item: str | None = Field(
+        None, description="SQL condition on its item: item_id, title, category, price"
+    )
+    horizon_days: int = Field(30, ge=1, le=730, description="[as_of, as_of + horizon)")
+    description: str = Field("", description="for people: what a high probability means")
+
+
+class TrainingSettings(Section):
+    """How the propensity models are trained and how long they are valid."""
+
+    as_of_days: int = Field(6, ge=1, le=60, description="as-of days in the training set")
+    every_days: int = Field(30, ge=1, description="days between them")
+    retrain_every_days: int = Field(28, ge=1, description="a night retrains when older")
+    max_rows: int = Field(500_000, ge=100, description="rows sampled (by hash) for training")
+    min_positives: int = Field(20, ge=2, description="fewer positives: the target is refused")
+    calibration: Literal["auto", "isotonic", "platt"] = "auto"
+    reasons: int = Field(3, ge=0, le=10, description="reasons given for each prediction")
+    seed: int = 7
+
+
+class LocalSpark(Section):
+    """A session of our own, where the platform gives none. Never applied to a cluster."""
+
+    master: str = "local[*]"
+    driver_memory: str = "3g"
+    shuffle_partitions: int = Field(4, ge=1)
+    conf: dict[str, str] = Field(default_factory=dict, description="more Spark settings")
+
+
+class Settings(Section):
+    """One job's settings."""
+
+    name: str = Field("behavior", description="shown in summaries and stored with each run")
+    warehouse: WarehouseSettings
+    models: str | None = Field(
+        None, description="folder for models, readable by all workers; default warehouse/_models"
+    )
+    sources: Sources
+    lookback_days: int = Field(
+        0, ge=0, description="arrival days a night reads again, for logs whose rows come late "
+        "without an arrival time"
+    )
+    privacy: Privacy = Privacy()
+    text: TextSettings = TextSettings()
+    features: FeatureSettings
+    population: str = Field(
+        "true", description="SQL condition on an event: users with one before as_of are predicted"
+    )
+    targets: Annotated[dict[str, Target], Field(min_length=1)]
+    training: TrainingSettings = TrainingSettings()
+    spark: LocalSpark = LocalSpark()
+
+    @field_validator("warehouse", mode="before")
+    @classmethod
+    def _plain_path(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
+
+    @field_validator("targets")
+    @classmethod
+    def _target_names(cls, value: dict[str, Target]) -> dict[str, Target]:
+        return _checked_names(value, "target")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.warehouse.schema_ and not self.models:
+            raise ValueError("models: a folder is needed where the warehouse is a schema")
+        if self.text.heads and not self.text.encoder:
+            raise ValueError("text.heads need text.encoder")
+        clash = set(self.targets) & set(self.features.event_types)
+        if clash:
+            raise ValueError(f"a target and an event type share the name {sorted(clash)[0]}")
+        if any(target.item for target in self.targets.values()) and not self.sources.items:
+            raise ValueError("a target filters on items, but sources.items is not mapped")
+        return self
+
+    @property
+    def models_path(self) -> str:
+        """Folder of the models."""
+        return self.models or f"{(self.warehouse.path or '').rstrip('/')}/_models"
+
+
+def _checked_names(value: dict[str, T], what: str) -> dict[str, T]:
+    for name in value:
+        if not NAME.match(name):
+            raise ValueError(
+                f"{what} name {name!r} must be lower-case letters, digits and _ "
+                "(it becomes part of column names)"
+            )
+    return value

@@ -1,0 +1,57 @@
+"""Errors a user can act on.
+
+Every error says what is wrong, what was found and what to do, in three lines or
+fewer. None carries a text or a user id: messages are shown, logged and stored.
+"""
+
+from __future__ import annotations
+
+
+class BehaviorError(Exception):
+    """Base of every error this package raises on purpose.
+
+    Args:
+        problem: What is wrong, and where.
+        found: What was there instead.
+        fix: What the reader can do about it.
+
+    >>> print(BehaviorError("no such table", found="events, texts", fix="check the name"))
+    no such table
+      found: events, texts
+      fix: check the name
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, *, found: str | None = None, fix: str | None = None) -> None:
+        self.problem, self.found, self.fix = problem, found, fix
+        lines = [problem]
+        if found:
+            lines.append(f"  found: {found}")
+        if fix:
+            lines.append(f"  fix: {fix}")
+        super().__init__("\n".join(lines))
+
+
+class ConfigError(BehaviorError):
+    """A setting is missing, unknown or of the wrong kind."""
+
+    exit_code = 2
+
+
+class InputError(BehaviorError):
+    """A source or table cannot be read, or does not hold what the config says."""
+
+    exit_code = 2
+
+
+class ModelError(BehaviorError):
+    """A model, encoder or head cannot be loaded, trained or trusted."""
+
+    exit_code = 2
+
+
+class SetupError(BehaviorError):
+    """The machine lacks something the job needs (a JDK, a jar, a package)."""
+
+    exit_code = 2

@@ -1,0 +1,92 @@
+"""Spark's errors in the user's words: no stack trace, no row's content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.errors import PySparkException
+
+from behavior_spark.errors import BehaviorError, InputError
+
+_ADVICE = {
+    "PATH_NOT_FOUND": "check the path; relative paths start at the working directory",
+    "UNABLE_TO_INFER_SCHEMA": "the folder holds no file of this format: check path and format",
+    "TABLE_OR_VIEW_NOT_FOUND": "check the name (catalog.schema.table) and your rights",
+    "UNRESOLVED_COLUMN": "check the spelling against the columns found",
+    "UNRESOLVED_ROUTINE": "no such SQL function",
+    "PARSE_SYNTAX_ERROR": "this is not a valid SQL expression",
+    "DATATYPE_MISMATCH": "the expression's types do not fit together",
+    "CAST_INVALID_INPUT": "a value does not fit the type: use try_cast instead of cast",
+    "CANNOT_PARSE_TIMESTAMP": "a value is no such time: use try_to_timestamp",
+    "DIVIDE_BY_ZERO": "use try_divide",
+    "FAILED_READ_FILE": "the file is corrupt or not of this format: replace or remove it",
+    "CANNOT_READ_FILE_FOOTER": "the file is corrupt or not of this format: replace or remove it",
+    "MALFORMED_RECORD_IN_PARSING": "a line does not parse: check format and options",
+    "DELTA_TABLE_NOT_FOUND": "there is no Delta table at this place yet",
+    "DELTA_CONCURRENT": "another run wrote the same rows: start this one again",
+}
+_PATH = re.compile(r"(?:file:|[a-z0-9]+://|/)[\w./=:%@+\- ]*[\w]")
+_SAFE_PARAMETERS = ("path", "filePath", "objectName", "proposal", "routineName", "expectedType",
+                    "actualType", "relationName", "tableName", "fieldName", "inputType")  # fmt: skip
+
+
+def condition_of(error: PySparkException) -> str:
+    """Spark's error condition, such as PATH_NOT_FOUND; empty when it has none."""
+    getter = getattr(error, "getCondition", None) or error.getErrorClass
+    try:
+        return str(getter() or "")
+    except Exception:  # an error that cannot even describe itself
+        return ""
+
+
+def explain(error: Exception, context: str) -> BehaviorError:
+    """Say what Spark said, without the values Spark quotes.
+
+    Args:
+        error: What was raised.
+        context: What was being done or read, such as ``sources.events (data/clicks)``.
+    """
+    if isinstance(error, BehaviorError):
+        return error
+    text = str(error)
+    condition = condition_of(error) if isinstance(error, PySparkException) else ""
+    if not condition or condition.startswith(("_LEGACY", "INTERNAL")):
+        match = re.search(r"\[([A-Z][A-Z0-9_]{5,}(?:\.[A-Z0-9_]+)?)\]", text)
+        condition = match.group(1) if match else condition
+    if "is not a Parquet file" in text or "is not a parquet file" in text.lower():
+        condition = "FAILED_READ_FILE"
+    advice = next((fix for name, fix in _ADVICE.items() if condition.startswith(name)), None)
+    found = _safe_details(error, condition, text)
+    if advice is None and not condition:
+        return BehaviorError(f"{context}: {type(error).__name__}", found=found or None)
+    return InputError(f"{context}: {_sentence(condition, error)}", found=found or None, fix=advice)
+
+
+@contextmanager
+def spark_errors(context: str) -> Iterator[None]:
+    """Turn Spark's exceptions into BehaviorErrors that name the context."""
+    try:
+        yield
+    except PySparkException as error:
+        raise explain(error, context) from None
+
+
+def _sentence(condition: str, error: Exception) -> str:
+    words = condition.split(".")[0].replace("_", " ").lower()
+    return words or type(error).__name__
+
+
+def _safe_details(error: Exception, condition: str, text: str) -> str:
+    """Names and paths of the error, never a value of a row."""
+    parameters: dict[str, str] = {}
+    if isinstance(error, PySparkException):
+        try:
+            parameters = dict(error.getMessageParameters() or {})
+        except Exception:
+            parameters = {}
+    shown = [f"{k} {v}" for k, v in parameters.items() if k in _SAFE_PARAMETERS and v]
+    if not shown and "FILE" in condition:
+        shown = [f"file {match}" for match in _PATH.findall(text)[:1]]
+    return ", ".join(shown)[:300]

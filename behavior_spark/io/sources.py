@@ -1,0 +1,194 @@
+"""Read the user's tables and map their columns to a contract.
+
+Everything that can be wrong with a mapping is found from schemas alone, before any
+row is read: a missing file, a column that does not exist, an expression that is not
+SQL or gives the wrong type.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    DataType,
+    DateType,
+    DecimalType,
+    NullType,
+    NumericType,
+    StringType,
+    TimestampNTZType,
+    TimestampType,
+)
+
+from behavior_spark.config import Labels, Source
+from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.io.failures import condition_of, explain, spark_errors
+from behavior_spark.schemas import EVENTS, ITEMS, TEXTS, Contract
+
+MUST_MAP = {
+    EVENTS.name: ("event_id", "user_id", "event_time", "event_type"),
+    TEXTS.name: ("text_id", "user_id", "text_time", "text"),
+    ITEMS.name: ("item_id",),
+}
+DERIVED = {"arrived_day", "text_hash", "title_hash"}
+RAW_PREFIX = "_raw_"
+
+
+def read_raw(spark: SparkSession, source: Source | Labels, *, label: str) -> DataFrame:
+    """A user's table as it is, less the rows that ``where`` leaves out.
+
+    Raises:
+        InputError: The table or file is not there, or cannot be read as this format.
+        ConfigError: The ``where`` condition is not valid SQL over its columns.
+    """
+    context = f"{label} ({source.path or source.table})"
+    with spark_errors(context):
+        if source.table:
+            frame = spark.read.table(source.table)
+        else:
+            options = {"header": True, **source.options} if source.format == "csv" else source.options
+            reader = spark.read.format(source.format).options(**options)
+            frame = reader.load(_absolute(str(source.path)))
+        columns = frame.columns  # resolves the plan: a missing path shows here
+    if source.where:
+        _checked(frame, source.where, f"{label}.where", columns)
+        frame = frame.where(source.where)
+    return frame
+
+
+def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: str) -> DataFrame:
+    """Columns of the contract, typed, plus ``_raw_*`` strings of what did not fit its type.
+
+    A value that cannot be cast is null in its column and kept in ``_raw_<column>``;
+    ingest refuses such rows with a reason.
+
+    Raises:
+        ConfigError: An expression is unknown, missing, not SQL, or of the wrong type.
+    """
+    mappable = [name for name in contract.names if name not in DERIVED]
+    for name in source.columns:
+        if name not in mappable:
+            close = difflib.get_close_matches(name, mappable, n=1)
+            raise ConfigError(
+                f"{label}.columns.{name}: {contract.name} has no such column",
+                fix=f"did you mean {close[0]}?" if close else f"one of {', '.join(mappable)}",
+            )
+    for name in MUST_MAP[contract.name]:
+        if name not in source.columns:
+            raise ConfigError(
+                f"{label}.columns.{name} is missing",
+                found=f"mapped: {', '.join(source.columns)}",
+                fix=f"{contract.field(name).metadata['comment']}; give an SQL expression over: "
+                f"{', '.join(frame.columns[:12])}",
+            )
+    selected: list[Column] = []
+    for name in mappable:
+        target = contract.field(name).dataType
+        expression = source.columns.get(name)
+        if expression is None:
+            selected += [F.lit(None).cast(target).alias(name)]
+            continue
+        found = _checked(frame, expression, f"{label}.columns.{name}", frame.columns)
+        _check_type(found, target, f"{label}.columns.{name}")
+        value = F.expr(expression)
+        typed = value.cast(target) if found == target else value.try_cast(target)
+        selected += [typed.alias(name)]
+        if isinstance(found, StringType) and not isinstance(target, StringType):
+            selected += [value.alias(RAW_PREFIX + name)]
+    return frame.select(*selected)
+
+
+def map_labels(frame: DataFrame, labels: Labels, *, label: str) -> DataFrame:
+    """Columns ``text, label, day`` of a labelled table; label is a string or array of strings."""
+    expressions = {"text": labels.text, "label": labels.label, "day": labels.day or "null"}
+    for name, expression in expressions.items():
+        _checked(frame, expression, f"{label}.{name}", frame.columns)
+    return frame.select(
+        F.expr(labels.text).cast("string").alias("text"),
+        F.expr(labels.label).alias("label"),
+        F.expr(expressions["day"]).try_cast("date").alias("day"),
+    )
+
+
+def check_event_condition(frame: DataFrame, condition: str, *, label: str) -> None:
+    """Raise ConfigError unless the condition is a boolean over the frame's columns."""
+    found = _checked(frame, condition, label, frame.columns)
+    if found.typeName() != "boolean":
+        raise ConfigError(f"{label} must be a condition", found=f"type {found.simpleString()}")
+
+
+def _checked(frame: DataFrame, expression: str, label: str, columns: list[str]) -> DataType:
+    """Type of an expression over a frame, or one clear error."""
+    try:
+        return frame.select(F.expr(expression).alias("_")).schema[0].dataType
+    except AnalysisException as error:
+        condition = condition_of(error)
+        if condition.startswith("UNRESOLVED_COLUMN"):
+            missing = _missing_column(error)
+            close = difflib.get_close_matches(missing, columns, n=1)
+            raise ConfigError(
+                f"{label}: no column {missing}",
+                found=", ".join(columns[:20]),
+                fix=f"did you mean {close[0]}?" if close else "use one of the columns found",
+            ) from None
+        explained = explain(error, label)
+        raise ConfigError(
+            f"{explained.problem}: {_one_line(expression)}",
+            found=explained.found,
+            fix=explained.fix,
+        ) from None
+    except Exception as error:  # the parser's exception has its own class on each platform
+        explained = explain(error, label)
+        raise ConfigError(f"{explained.problem}: {_one_line(expression)}", fix=explained.fix) from None
+
+
+def _missing_column(error: AnalysisException) -> str:
+    parameters = error.getMessageParameters() or {}
+    name = parameters.get("objectName", "")
+    if not name:
+        match = re.search(r"name `?([^`]+)`?", str(error))
+        name = match.group(1) if match else "?"
+    return name.replace("`", "")
+
+
+def _check_type(found: DataType, target: DataType, label: str) -> None:
+    """Refuse casts that would guess: a number is no time, a list is no name."""
+    if isinstance(found, NullType) or found == target or isinstance(found, StringType):
+        return
+    allowed: tuple[type[DataType], ...]
+    if isinstance(target, TimestampType):
+        allowed, hint = (DateType, TimestampNTZType), (
+            "for a number say its unit: timestamp_seconds(x) or timestamp_millis(x)"
+        )
+    elif isinstance(target, DecimalType):
+        allowed, hint = (NumericType,), "give a number"
+    else:
+        allowed, hint = (NumericType, DateType, TimestampType), "cast it to string"
+    if not isinstance(found, allowed):
+        raise ConfigError(
+            f"{label} has the wrong type: {target.simpleString()} is wanted",
+            found=found.simpleString(),
+            fix=hint,
+        )
+
+
+def _one_line(expression: str) -> str:
+    flat = " ".join(expression.split())
+    return flat if len(flat) <= 80 else flat[:77] + "..."
+
+
+def _absolute(path: str) -> str:
+    """A path that every worker understands: relative ones start at the working directory."""
+    return path if re.match(r"^[a-z0-9]+:", path) else str(Path(path).absolute())
+
+
+def require_rows(frame: DataFrame, *, label: str) -> None:
+    """Raise InputError when a table is empty (reads one row)."""
+    with spark_errors(label):
+        if frame.isEmpty():
+            raise InputError(f"{label} has no rows", fix="check the path and the where condition")

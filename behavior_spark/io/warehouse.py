@@ -1,0 +1,181 @@
+"""The output tables: Delta, by path or in a catalog.
+
+Every operation is SQL or a DataFrame write, so that it works under Spark Connect.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from behavior_spark.config import WarehouseSettings
+from behavior_spark.errors import InputError
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.schemas import TABLES, Contract
+
+
+class Warehouse:
+    """Reads and writes the tables of one job.
+
+    Args:
+        spark: Session to work in.
+        settings: Folder or schema of the tables.
+    """
+
+    def __init__(self, spark: SparkSession, settings: WarehouseSettings) -> None:
+        self.spark = spark
+        self.settings = settings
+        self._known: set[str] = set()
+
+    def location(self, contract: Contract) -> str:
+        """Path or full name of a table."""
+        if self.settings.schema_:
+            return f"{self.settings.schema_}.{contract.name}"
+        root = str(self.settings.path)
+        if not re.match(r"^[a-z0-9]+:", root):
+            root = str(Path(root).absolute())
+        return f"{root.rstrip('/')}/{contract.name}"
+
+    def identifier(self, contract: Contract) -> str:
+        """The table's name in SQL."""
+        if self.settings.schema_:
+            return self.location(contract)
+        return f"delta.`{self.location(contract)}`"
+
+    def exists(self, contract: Contract) -> bool:
+        """Whether the table has been created."""
+        if contract.name in self._known:
+            return True
+        try:
+            _ = self._load(contract).schema
+        except AnalysisException:
+            return False
+        self._known.add(contract.name)
+        return True
+
+    def read(self, contract: Contract) -> DataFrame:
+        """The table as it stands; no rows when it does not exist yet."""
+        if not self.exists(contract):
+            return self.spark.createDataFrame([], contract.schema)
+        return self._load(contract)
+
+    def require(self, contract: Contract, *, made_by: str) -> DataFrame:
+        """The table, or InputError naming the command that makes it."""
+        if not self.exists(contract):
+            raise InputError(
+                f"table {contract.name} does not exist at {self.location(contract)}",
+                fix=f"run `behavior-spark {made_by}` first",
+            )
+        return self._load(contract)
+
+    def create(self, contract: Contract) -> None:
+        """Create the table with its comments, or add the columns it lacks."""
+        if self.exists(contract):
+            self._add_missing_columns(contract)
+            return
+        columns = ", ".join(
+            f"`{f.name}` {f.dataType.simpleString()}{'' if f.nullable else ' NOT NULL'}"
+            f" COMMENT {_quoted(f.metadata.get('comment', ''))}"
+            for f in contract.columns
+        )
+        clustering = f" CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
+        with spark_errors(f"creating table {contract.name} at {self.location(contract)}"):
+            self.spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {self.identifier(contract)} ({columns}) USING DELTA"
+                f"{clustering} COMMENT {_quoted(contract.comment)}"
+            )
+        self._known.add(contract.name)
+
+    def append(
+        self, frame: DataFrame, contract: Contract, *, transaction: tuple[str, int] | None = None
+    ) -> None:
+        """Add rows. With a transaction (id, version) a second attempt adds nothing."""
+        self.create(contract)
+        writer = self._fitted(frame, contract).write.format("delta").mode("append")
+        if transaction:
+            writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
+        with spark_errors(f"writing table {contract.name}"):
+            self._save(writer, contract)
+
+    def replace(self, frame: DataFrame, contract: Contract, *, where: str) -> None:
+        """Replace exactly the rows that satisfy ``where``; others stay as they are."""
+        self.create(contract)
+        writer = (
+            self._fitted(frame, contract)
+            .write.format("delta")
+            .mode("overwrite")
+            .option("replaceWhere", where)
+        )
+        with spark_errors(f"writing table {contract.name}"):
+            self._save(writer, contract)
+
+    def existing(self) -> list[Contract]:
+        """The contracts whose tables are there."""
+        return [contract for contract in TABLES.values() if self.exists(contract)]
+
+    def register_views(self) -> list[str]:
+        """A temporary view for each existing table; returns their names."""
+        tables = self.existing()
+        for contract in tables:
+            self._load(contract).createOrReplaceTempView(contract.name)
+        return [contract.name for contract in tables]
+
+    def register_in_catalog(self) -> list[str]:
+        """Register a path's tables in the configured schema; returns their full names."""
+        schema = self.settings.register_in
+        if not schema:
+            return [self.location(c) for c in self.existing()] if self.settings.schema_ else []
+        names = []
+        with spark_errors(f"registering tables in {schema}"):
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            for contract in self.existing():
+                name = f"{schema}.{contract.name}"
+                self.spark.sql(
+                    f"CREATE TABLE IF NOT EXISTS {name} USING DELTA "
+                    f"LOCATION {_quoted(self.location(contract))}"
+                )
+                names.append(name)
+        return names
+
+    def _load(self, contract: Contract) -> DataFrame:
+        if self.settings.schema_:
+            return self.spark.read.table(self.location(contract))
+        return self.spark.read.format("delta").load(self.location(contract))
+
+    def _save(self, writer: object, contract: Contract) -> None:
+        if self.settings.schema_:
+            writer.saveAsTable(self.location(contract))  # type: ignore[attr-defined]
+        else:
+            writer.save(self.location(contract))  # type: ignore[attr-defined]
+
+    def _fitted(self, frame: DataFrame, contract: Contract) -> DataFrame:
+        """The contract's columns in order and type; a column the frame lacks is null."""
+        present = set(frame.columns)
+        return frame.select(
+            *[
+                (F.col(f.name) if f.name in present else F.lit(None)).cast(f.dataType).alias(f.name)
+                for f in contract.columns
+            ]
+        )
+
+    def _add_missing_columns(self, contract: Contract) -> None:
+        schema: StructType = self._load(contract).schema
+        missing = [f for f in contract.columns if f.name not in set(schema.names)]
+        if not missing:
+            return
+        added = ", ".join(
+            f"`{f.name}` {f.dataType.simpleString()} COMMENT {_quoted(f.metadata.get('comment', ''))}"
+            for f in missing
+        )
+        with spark_errors(f"adding columns to table {contract.name}"):
+            self.spark.sql(f"ALTER TABLE {self.identifier(contract)} ADD COLUMNS ({added})")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,193 @@
+"""A run: its session, its warehouse, its clock, what it counted and how it ended."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import platform
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from behavior_spark import __version__
+from behavior_spark.config import Settings
+from behavior_spark.errors import BehaviorError
+from behavior_spark.io.failures import explain
+from behavior_spark.io.session import spark_session
+from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.schemas import RUNS
+
+
+@dataclass
+class SourceCounts:
+    """Rows of one contract in one run: in = out + duplicates + refused.
+
+    ``rows_in`` is counted where the source is read, the others where rows leave, so
+    that the sum is a check and not a definition.
+    """
+
+    table_name: str
+    rows_in: int = 0
+    rows_out: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    without_user: int = 0
+    not_yet: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row is accounted for."""
+        return self.rows_in == self.rows_out + self.duplicates + self.refused
+
+
+@dataclass
+class Run:
+    """One run of a command, and everything a stage needs.
+
+    Attributes:
+        command: Name of the command.
+        settings: The job's settings.
+        as_of: The night: only what was known before its 00:00 UTC is seen.
+        spark: Session to work in.
+        warehouse: Tables to read and write.
+        console: Where progress is shown (standard error).
+    """
+
+    command: str
+    settings: Settings
+    as_of: dt.date
+    spark: SparkSession
+    warehouse: Warehouse
+    console: Console
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    sources: list[SourceCounts] = field(default_factory=list)
+    stages: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    ingested_from: dt.date | None = None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage and say that it runs."""
+        start = time.monotonic()
+        with self.console.status(f"{name} ..."):
+            if not self.console.is_terminal:
+                self.console.print(f"{name} ...")
+            yield
+        self.stages[name] = round(time.monotonic() - start, 3)
+        self.console.print(f"[green]✓[/] {name} [dim]{self.stages[name]:.1f} s[/]")
+
+    def say(self, message: str) -> None:
+        """Show a line of progress."""
+        self.console.print(f"  {message}", markup=False, highlight=False)
+
+    def note(self, message: str) -> None:
+        """Show something the reader should know, and repeat it in the summary."""
+        self.notes.append(message)
+        self.say(message)
+
+
+def utc_today() -> dt.date:
+    """Today, UTC."""
+    return dt.datetime.now(dt.UTC).date()
+
+
+@contextmanager
+def running(
+    command: str,
+    settings: Settings,
+    *,
+    as_of: dt.date | None = None,
+    spark: SparkSession | None = None,
+    console: Console | None = None,
+    record: bool = True,
+) -> Iterator[Run]:
+    """Open a run, and write its row to ``runs`` however it ends.
+
+    Args:
+        command: Name of the command.
+        settings: The job's settings.
+        as_of: The night; today (UTC) by default.
+        spark: A session to use; the platform's or a local one by default.
+        console: For progress; standard error by default.
+        record: Whether the run is stored (commands that only read are not).
+
+    Raises:
+        BehaviorError: Whatever went wrong, in words without any row's content.
+    """
+    console = console or Console(stderr=True)
+    with spark_session(settings.spark, name=f"{settings.name}: {command}", given=spark) as session:
+        warehouse = Warehouse(session, settings.warehouse)
+        run = Run(command, settings, as_of or utc_today(), session, warehouse, console)
+        try:
+            yield run
+        except Exception as error:
+            failure = explain(error, command)
+            if record:
+                _record(run, status="failed", error=str(failure))
+            if isinstance(error, BehaviorError) or _is_spark(error):
+                raise failure from None
+            raise
+        if record:
+            _record(run, status="done", error=None)
+
+
+def _is_spark(error: Exception) -> bool:
+    return type(error).__module__.split(".")[0] in {"pyspark", "py4j", "grpc"}
+
+
+def _record(run: Run, *, status: str, error: str | None) -> None:
+    row = (
+        run.run_id, run.command, run.as_of, run.started_at,
+        round((dt.datetime.now(dt.UTC) - run.started_at).total_seconds(), 3), status, error,
+        [tuple(vars(counts).values()) for counts in run.sources],
+        run.stages, {k: float(v) for k, v in run.figures.items()}, run.models,
+        redacted(run.settings), versions(), run.ingested_from,
+        all(counts.balanced for counts in run.sources),
+    )  # fmt: skip
+    try:
+        run.warehouse.append(run.spark.createDataFrame([row], RUNS.schema), RUNS)
+    except Exception as failure:
+        if status == "done":
+            raise
+        run.console.print(f"[yellow]the failed run could not be recorded: {type(failure).__name__}[/]")
+
+
+def redacted(settings: Settings) -> str:
+    """Settings as JSON with the secrets removed."""
+    tree = settings.model_dump(mode="json", by_alias=True)
+    if tree["privacy"]["pseudonymise_key"]:
+        tree["privacy"]["pseudonymise_key"] = "***"
+    return json.dumps(tree, sort_keys=True)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the package and of what it runs on."""
+    found = {"behavior-spark": __version__, "python": platform.python_version()}
+    for name in ("pyspark", "delta-spark", "torch", "transformers", "xgboost", "pyarrow", "pandas"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def last_night_before(run: Run) -> dt.date | None:
+    """The latest as_of before this one whose ingest was done; None when there is none."""
+    runs = run.warehouse.read(RUNS)
+    ingested = runs.where(
+        (F.col("status") == "done")
+        & F.col("command").isin("ingest", "nightly")
+        & (F.col("as_of") < F.lit(run.as_of))
+    )
+    row = ingested.agg(F.max("as_of").alias("as_of")).first()
+    return row["as_of"] if row else None

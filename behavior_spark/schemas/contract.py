@@ -1,0 +1,65 @@
+"""What a table promises: columns, types, meaning, key and partition day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql.types import DataType, StructField, StructType
+
+
+def column(name: str, data_type: DataType, comment: str, *, required: bool = False) -> StructField:
+    """A column with its meaning, which DESCRIBE shows."""
+    return StructField(name, data_type, not required, {"comment": comment})
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A table's promise.
+
+    Attributes:
+        name: Table name.
+        comment: What one row is.
+        columns: Columns, each with a comment.
+        key: Columns that identify a row.
+        cluster_by: Columns by which files are laid out (what readers and rewrites filter on).
+        open_ended: Whether settings add columns (features).
+    """
+
+    name: str
+    comment: str
+    columns: tuple[StructField, ...]
+    key: tuple[str, ...]
+    cluster_by: tuple[str, ...] = ()
+    open_ended: bool = False
+
+    @property
+    def schema(self) -> StructType:
+        """Schema as Spark reads it back: comments kept, every column nullable."""
+        return StructType(
+            [StructField(f.name, f.dataType, True, f.metadata) for f in self.columns]
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return [field.name for field in self.columns]
+
+    @property
+    def required(self) -> list[str]:
+        """Columns that may not be null."""
+        return [field.name for field in self.columns if not field.nullable]
+
+    def field(self, name: str) -> StructField:
+        """One column."""
+        return next(field for field in self.columns if field.name == name)
+
+    def with_columns(self, extra: list[StructField]) -> Contract:
+        """The same contract with more columns at its end."""
+        return Contract(
+            self.name,
+            self.comment,
+            self.columns + tuple(extra),
+            self.key,
+            self.cluster_by,
+            self.open_ended,
+        )

@@ -1,0 +1,233 @@
+"""The project's tables."""
+
+from __future__ import annotations
+
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from behavior_spark.schemas.contract import Contract, column
+
+_STRING, _LONG, _INT, _DOUBLE = StringType(), LongType(), IntegerType(), DoubleType()
+_TIME, _DAY, _MONEY = TimestampType(), DateType(), DecimalType(18, 4)
+
+_ARRIVED = (
+    column("arrived_at", _TIME, "when the row was known, UTC; event_time where the log has none",
+           required=True),
+    column("arrived_day", _DAY, "UTC day of arrived_at; a night replaces its own days",
+           required=True),
+)
+
+EVENTS = Contract(
+    name="events",
+    comment="One row per version of a clean event",
+    columns=(
+        column("event_id", _STRING, "identity of the event", required=True),
+        column("user_id", _STRING, "who; null when anonymous, pseudonymous when configured"),
+        column("event_time", _TIME, "when it happened, UTC", required=True),
+        column("event_type", _STRING, "what: view, click, search, cart, purchase, ...",
+               required=True),
+        column("item_id", _STRING, "on which item"),
+        column("value", _MONEY, "worth of the event, in the log's currency"),
+        column("session_id", _STRING, "the log's own session id, where it has one"),
+        column("text_id", _STRING, "text written or read with the event"),
+        *_ARRIVED,
+    ),
+    key=("event_id", "arrived_at"),
+    cluster_by=("arrived_day",),
+)
+
+TEXTS = Contract(
+    name="texts",
+    comment="One row per version of a clean text",
+    columns=(
+        column("text_id", _STRING, "identity of the text", required=True),
+        column("user_id", _STRING, "whose; null when anonymous, pseudonymous when configured"),
+        column("text_time", _TIME, "when it was written or read, UTC", required=True),
+        column("kind", _STRING, "review, search, chat, post, item title, ..."),
+        column("text", _STRING, "NFKC, one line, capped, personal data masked", required=True),
+        column("text_hash", _STRING, "SHA-256 of the clean text (HMAC with a key)", required=True),
+        *_ARRIVED,
+    ),
+    key=("text_id", "arrived_at"),
+    cluster_by=("arrived_day",),
+)
+
+ITEMS = Contract(
+    name="items",
+    comment="One row per version of an item; valid until its next version",
+    columns=(
+        column("item_id", _STRING, "identity of the item", required=True),
+        column("title", _STRING, "what a person reads, cleaned like a text"),
+        column("category", _STRING, "group of items"),
+        column("price", _MONEY, "list price, in the log's currency"),
+        column("valid_from", _TIME, "when this version was first known, UTC; 1970-01-01: always",
+               required=True),
+        column("title_hash", _STRING, "text_hash of the title"),
+    ),
+    key=("item_id", "valid_from"),
+    cluster_by=("item_id",),
+)
+
+TEXT_EMBEDDINGS = Contract(
+    name="text_embeddings",
+    comment="One row per distinct text and backbone, ever; readers deduplicate by key",
+    columns=(
+        column("text_hash", _STRING, "SHA-256 of the clean text", required=True),
+        column("backbone_digest", _STRING, "weights, tokenizer, preprocessing, pooling, "
+               "length and precision", required=True),
+        column("embedding", ArrayType(FloatType(), False), "unit vector; null on error"),
+        column("token_count", _INT, "tokens read"),
+        column("error", _STRING, "why there is no embedding; null when there is one"),
+        column("scored_at", _TIME, "when the model ran, UTC"),
+    ),
+    key=("text_hash", "backbone_digest"),
+    cluster_by=("backbone_digest", "text_hash"),
+)
+
+TEXT_SCORES = Contract(
+    name="text_scores",
+    comment="One row per distinct text and head, ever; readers deduplicate by key",
+    columns=(
+        column("text_hash", _STRING, "SHA-256 of the clean text", required=True),
+        column("head_digest", _STRING, "weights, labels and backbone of the head", required=True),
+        column("head", _STRING, "intent, emotion, spam, ...", required=True),
+        column("label", _STRING, "most probable label"),
+        column("probability", FloatType(), "its probability"),
+        column("probabilities", MapType(_STRING, FloatType(), False), "of every label"),
+        column("scored_at", _TIME, "when the head ran, UTC"),
+    ),
+    key=("text_hash", "head_digest"),
+    cluster_by=("head_digest", "text_hash"),
+)
+
+USER_FEATURES = Contract(
+    name="user_features",
+    comment="One row per user and as_of: behaviour before as_of, blind to what came later",
+    columns=(
+        column("user_id", _STRING, "who", required=True),
+        column("as_of", _DAY, "the day whose 00:00 UTC bounds what is seen", required=True),
+    ),
+    key=("user_id", "as_of"),
+    cluster_by=("as_of",),
+    open_ended=True,
+)
+
+REASON = StructType(
+    [
+        StructField("feature", _STRING, True, {"comment": "which feature"}),
+        StructField("value", _DOUBLE, True, {"comment": "its value; null when never seen"}),
+        StructField("contribution", _DOUBLE, True, {"comment": "SHAP value in log-odds"}),
+        StructField("text", _STRING, True, {"comment": "the same for people"}),
+    ]
+)
+
+USER_PROPENSITY = Contract(
+    name="user_propensity",
+    comment="One row per user, as_of and target: how likely the target is within its horizon",
+    columns=(
+        column("user_id", _STRING, "who", required=True),
+        column("as_of", _DAY, "prediction made on what was known before its 00:00 UTC",
+               required=True),
+        column("target", _STRING, "what is predicted (config: targets)", required=True),
+        column("score", _DOUBLE, "uncalibrated margin (log-odds)"),
+        column("probability", _DOUBLE, "calibrated probability in [0, 1]"),
+        column("decile", _INT, "1 = the tenth of users with the highest score"),
+        column("reasons", ArrayType(REASON), "largest SHAP contributions first"),
+        column("model_digest", _STRING, "model that made the prediction"),
+        column("valid_until", _DAY, "end of the horizon: as_of + horizon_days"),
+    ),
+    key=("user_id", "as_of", "target"),
+    cluster_by=("as_of", "target"),
+)
+
+USER_PROFILE = Contract(
+    name="user_profile",
+    comment="One row per user and as_of: what a person or a campaign needs to know",
+    columns=(
+        column("user_id", _STRING, "who", required=True),
+        column("as_of", _DAY, "as in user_features", required=True),
+        column("intent", _STRING, "most frequent intent over the longest window"),
+        column("emotion", _STRING, "most frequent emotion over the longest window"),
+        column("preference", _STRING, "category with most activity over the longest window"),
+        column("segment", _STRING, "recency, frequency and value in words"),
+        column("next_action", _STRING, "target whose probability is highest against its average"),
+        column("next_action_probability", _DOUBLE, "its calibrated probability"),
+        column("next_action_lift", _DOUBLE, "that probability over the average user's"),
+    ),
+    key=("user_id", "as_of"),
+    cluster_by=("as_of",),
+)
+
+QUARANTINE = Contract(
+    name="quarantine",
+    comment="One row per refused row, with its reason",
+    columns=(
+        column("run_id", _STRING, "run that refused it", required=True),
+        column("as_of", _DAY, "night that refused it", required=True),
+        column("table_name", _STRING, "contract it was meant for", required=True),
+        column("source", _STRING, "source it came from", required=True),
+        column("reason", _STRING, "why", required=True),
+        column("row", _STRING, "mapped row as JSON, personal data masked, capped"),
+        column("row_hash", _STRING, "SHA-256 of the mapped row", required=True),
+        column("refused_rows", _LONG, "equal rows refused for this reason"),
+    ),
+    key=("run_id", "table_name", "source", "reason", "row_hash"),
+    cluster_by=("as_of",),
+)
+
+_SOURCE_COUNTS = StructType(
+    [
+        StructField("table_name", _STRING, True, {"comment": "contract"}),
+        StructField("rows_in", _LONG, True, {"comment": "rows read for this night"}),
+        StructField("rows_out", _LONG, True, {"comment": "rows written"}),
+        StructField("duplicates", _LONG, True, {"comment": "rows dropped as duplicates"}),
+        StructField("refused", _LONG, True, {"comment": "rows in quarantine"}),
+        StructField("without_user", _LONG, True, {"comment": "of rows_out: no user"}),
+        StructField("not_yet", _LONG, True, {"comment": "rows of the source after the night"}),
+    ]
+)
+
+RUNS = Contract(
+    name="runs",
+    comment="One row per run of a command",
+    columns=(
+        column("run_id", _STRING, "identity of the run", required=True),
+        column("command", _STRING, "nightly, ingest, ...", required=True),
+        column("as_of", _DAY, "night", required=True),
+        column("started_at", _TIME, "UTC", required=True),
+        column("seconds", _DOUBLE, "wall time of the run"),
+        column("status", _STRING, "done or failed", required=True),
+        column("error", _STRING, "what went wrong, without any row's content"),
+        column("sources", ArrayType(_SOURCE_COUNTS), "rows in = out + duplicates + refused"),
+        column("stages", MapType(_STRING, _DOUBLE), "seconds for each stage"),
+        column("figures", MapType(_STRING, _DOUBLE), "counts and model quality by name"),
+        column("models", MapType(_STRING, _STRING), "digest of each model used"),
+        column("config", _STRING, "settings as JSON, secrets removed"),
+        column("versions", MapType(_STRING, _STRING), "of the package and what it runs on"),
+        column("ingested_from", _DAY, "first arrival day read; null: all history"),
+        column("balanced", BooleanType(), "whether every source's rows add up"),
+    ),
+    key=("run_id",),
+)
+
+INPUTS = {contract.name: contract for contract in (EVENTS, TEXTS, ITEMS)}
+TABLES = {
+    contract.name: contract
+    for contract in (
+        EVENTS, TEXTS, ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, USER_FEATURES, USER_PROPENSITY,
+        USER_PROFILE, QUARANTINE, RUNS,
+    )
+}  # fmt: skip
