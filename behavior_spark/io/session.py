@@ -92,7 +92,7 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     log4j = Path(__file__).with_name("log4j2.properties")
-    java = f"-XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile={log4j.as_uri()}"
+    java = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -Dlog4j2.configurationFile={log4j.as_uri()}"
     # Read when the JVM starts, so before any log line is written.
     os.environ.setdefault("SPARK_SUBMIT_OPTS", f"-Dlog4j2.configurationFile={log4j.as_uri()}")
     builder = SparkSession.builder.appName(name)

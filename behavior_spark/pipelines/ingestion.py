@@ -1,4 +1,4 @@
-"""Ingest: raw tables -> clean events, texts and items, with every row accounted for."""
+"""Ingestion: raw tables -> clean events, texts and items, with every row accounted for."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from behavior_spark.config import Source
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_source, read_raw
 from behavior_spark.pipelines.run import Run, SourceCounts, last_night_before
-from behavior_spark.schemas import EVENTS, INPUTS, ITEMS, QUARANTINE, Contract
+from behavior_spark.schemas import INPUTS, ITEMS, QUARANTINE, Contract
 
 _ROW_JSON_CAP = 2000
 
 
-def ingest(run: Run) -> None:
+def ingest_stage(run: Run) -> None:
     """Read what arrived since the last night, clean it and write it.
 
     A night reads the arrival days [last night's as_of, as_of) and replaces exactly
@@ -170,6 +170,3 @@ def _write_quarantine(run: Run, refused: list[DataFrame]) -> None:
     frame = reduce(lambda a, b: a.unionByName(b), refused, empty)
     with run.stage("quarantine"), spark_errors("writing quarantine"):
         run.warehouse.replace(frame, QUARANTINE, where=f"as_of = DATE'{run.as_of}'")
-
-
-__all__ = ["EVENTS", "describe", "ingest", "map_all", "source_label"]

@@ -1,0 +1,207 @@
+"""All features of a user at a day, from the clean tables: one code path for training and serving."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.config import FeatureSettings, Target
+from behavior_spark.features.activity import activity_features, build_activity
+from behavior_spark.features.declared import Feature
+from behavior_spark.features.point_in_time import as_seen, with_superseded
+from behavior_spark.features.sessions import build_sessions, session_features
+from behavior_spark.features.targets import item_matches, labels, mark_targets, match_column
+from behavior_spark.features.texts import (
+    build_texts,
+    labels_by_text,
+    similarities_by_text,
+    text_features,
+)
+
+# A target's direction is the mean of at most so many of its items, chosen by hash.
+DIRECTION_ITEMS = 1000
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The clean tables features are made of.
+
+    Attributes:
+        events: Contract ``events``.
+        items: Contract ``items``; None where the log has none.
+        texts: Contract ``texts``; None where the log has none.
+        embeddings: ``text_hash, embedding``, one row per text of the backbone in use.
+        scores: Contract ``text_scores``.
+        heads: Digest of each head in use.
+        head_labels: Labels of each head in use.
+    """
+
+    events: DataFrame
+    items: DataFrame | None = None
+    texts: DataFrame | None = None
+    embeddings: DataFrame | None = None
+    scores: DataFrame | None = None
+    heads: Mapping[str, str] = field(default_factory=dict)
+    head_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def similar_targets(targets: Mapping[str, Target], inputs: Inputs) -> list[str]:
+    """Targets that texts can be close to: those with items of their own."""
+    if inputs.texts is None or inputs.embeddings is None or inputs.items is None:
+        return []
+    return [name for name, target in targets.items() if target.item]
+
+
+def declared_features(
+    settings: FeatureSettings, targets: Mapping[str, Target], inputs: Inputs
+) -> list[Feature]:
+    """Every feature of the table, in order."""
+    windows = settings.windows_days
+    features = activity_features(settings.event_types, list(targets), windows)
+    features += session_features(windows)
+    if inputs.texts is not None:
+        features += text_features(inputs.head_labels, similar_targets(targets, inputs), windows)
+    return features
+
+
+def build_features(
+    inputs: Inputs,
+    as_of_days: Sequence[dt.date],
+    *,
+    settings: FeatureSettings,
+    targets: Mapping[str, Target],
+    population: str = "true",
+) -> DataFrame:
+    """Features of every user of the population at every as_of day.
+
+    Args:
+        inputs: The clean tables.
+        as_of_days: Days; all are built in one job.
+        settings: Event types, windows, session gap.
+        targets: Their past occurrences are features too.
+        population: SQL condition on an event: users with one before as_of get a row.
+
+    Returns:
+        ``user_id, as_of`` and the declared features; counts and sums are 0 and other
+        features null where nothing was seen.
+    """
+    windows = settings.windows_days
+    users = inputs.events.where(F.col("user_id").isNotNull())
+    marked = mark_targets(with_superseded(users, key="event_id"), inputs.items, targets)
+    seen = as_seen(marked, as_of_days, time="event_time")
+    frame = build_activity(
+        seen,
+        event_types=settings.event_types,
+        targets=list(targets),
+        windows=windows,
+        population=population,
+    ).where("in_population")
+    sessions = build_sessions(seen, windows=windows, gap_minutes=settings.session_gap_minutes)
+    frame = frame.join(sessions, ["as_of", "user_id"], "left")
+    texts = _texts(inputs, as_of_days, windows, targets)
+    if texts is not None:
+        frame = frame.join(texts, ["as_of", "user_id"], "left")
+    chosen = []
+    for feature in declared_features(settings, targets, inputs):
+        value = F.col(feature.name).cast(feature.data_type)
+        if feature.zero:
+            value = F.coalesce(value, F.lit(0).cast(feature.data_type))
+        chosen.append(value.alias(feature.name))
+    return frame.select("user_id", "as_of", *chosen)
+
+
+def training_set(
+    inputs: Inputs,
+    as_of_days: Sequence[dt.date],
+    *,
+    settings: FeatureSettings,
+    targets: Mapping[str, Target],
+    population: str,
+    known_before: dt.date,
+) -> DataFrame:
+    """Features with ``label_<target>`` (int 0 or 1), by the same path as the nightly table.
+
+    Args:
+        known_before: The night; labels count what had arrived before it, and every
+            as_of day's horizon must have passed by it.
+    """
+    frame = build_features(
+        inputs, as_of_days, settings=settings, targets=targets, population=population
+    )
+    users = inputs.events.where(F.col("user_id").isNotNull())
+    marked = mark_targets(with_superseded(users, key="event_id"), inputs.items, targets)
+    known = labels(marked, as_of_days, targets, known_before=known_before)
+    names = [f"label_{name}" for name in targets]
+    return frame.join(known, ["as_of", "user_id"], "left").fillna(0, subset=names)
+
+
+def _texts(
+    inputs: Inputs,
+    as_of_days: Sequence[dt.date],
+    windows: Sequence[int],
+    targets: Mapping[str, Target],
+) -> DataFrame | None:
+    if inputs.texts is None:
+        return None
+    similar = similar_targets(targets, inputs)
+    texts = inputs.texts.where(F.col("user_id").isNotNull()).select(
+        "text_id", "user_id", "text_time", "text_hash", "arrived_at"
+    )
+    texts = with_superseded(texts, key="text_id")
+    if inputs.scores is not None and inputs.heads:
+        texts = texts.join(labels_by_text(inputs.scores, inputs.heads), "text_hash", "left")
+    if similar and inputs.embeddings is not None:
+        directions = target_directions(inputs, similar, targets, sorted(as_of_days))
+        closeness = similarities_by_text(inputs.embeddings, directions)
+        texts = texts.join(closeness, "text_hash", "left")
+    seen = as_seen(texts, as_of_days, time="text_time")
+    return build_texts(seen, heads=inputs.head_labels, similar_to=similar, windows=windows)
+
+
+def target_directions(
+    inputs: Inputs,
+    similar: Sequence[str],
+    targets: Mapping[str, Target],
+    as_of_days: Sequence[dt.date],
+) -> np.ndarray:
+    """Unit vectors, float32 [as_of days x targets, dimension]: where a target's items lie.
+
+    The mean embedding of the titles known by each day of the items that count for the
+    target by then; zeros where there is none. Reads at most 1,000 titles a target.
+    """
+    if inputs.items is None or inputs.embeddings is None:
+        raise ValueError("directions need items and embeddings")
+    titles = inputs.items.groupBy("item_id").agg(F.min_by("title_hash", "valid_from").alias("text_hash"))
+    matches = item_matches(inputs.items, targets).join(titles, "item_id")
+    by_target = []
+    for name in similar:
+        chosen = (
+            matches.where(F.col(match_column(name)).isNotNull())
+            .select(
+                F.lit(name).alias("target"),
+                F.unix_timestamp(match_column(name)).alias("since"),
+                "text_hash",
+            )
+            .orderBy(F.xxhash64("text_hash"), "since")
+            .limit(DIRECTION_ITEMS)
+        )
+        by_target.append(chosen.join(inputs.embeddings, "text_hash"))
+    rows = [row for frame in by_target for row in frame.sort("text_hash", "since").collect()]
+    dimension = len(rows[0]["embedding"]) if rows else 1
+    directions = np.zeros((len(as_of_days) * len(similar), dimension), dtype=np.float32)
+    for day_index, day in enumerate(as_of_days):
+        midnight = dt.datetime.combine(day, dt.time(), dt.UTC).timestamp()
+        for index, name in enumerate(similar):
+            vectors = [
+                r["embedding"] for r in rows if r["target"] == name and r["since"] < midnight
+            ]
+            if vectors:
+                mean = np.mean(np.asarray(vectors, dtype=np.float64), axis=0)
+                norm = np.linalg.norm(mean)
+                directions[day_index * len(similar) + index] = mean / norm if norm else 0.0
+    return directions

@@ -1,0 +1,54 @@
+"""What had happened and was known by a day: the rows an as_of may see.
+
+Two clocks: when a thing happened and when it arrived. A row is seen at as_of when both
+were before its 00:00 UTC and no later version of it had arrived by then.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+DAY_SECONDS = 86_400
+
+
+def with_superseded(frame: DataFrame, *, key: str) -> DataFrame:
+    """Add ``superseded_at``: arrival of the next version of the same row; null for the last.
+
+    Args:
+        frame: Rows with ``arrived_at``.
+        key: Column that versions share, such as ``event_id``.
+    """
+    window = Window.partitionBy(key).orderBy("arrived_at")
+    return frame.withColumn("superseded_at", F.lead("arrived_at").over(window))
+
+
+def as_seen(frame: DataFrame, as_of_days: Sequence[dt.date], *, time: str) -> DataFrame:
+    """Repeat each row for every as_of day that may see it.
+
+    Args:
+        frame: Rows with ``arrived_at``, ``superseded_at`` and the time column.
+        as_of_days: Days, at most a few dozen.
+        time: Column that says when it happened.
+
+    Returns:
+        The rows with ``as_of`` (date), ``as_of_index`` (its place among as_of_days) and
+        ``days_ago`` (int, 1 = the day before as_of).
+    """
+    days = sorted(as_of_days)
+    frame = frame.where(F.col("arrived_at") < F.lit(days[-1]).cast("timestamp"))
+    exploded = frame.select(
+        "*", F.posexplode(F.array(*[F.lit(day) for day in days])).alias("as_of_index", "as_of")
+    )
+    midnight = F.col("as_of").cast("timestamp")
+    seen = (
+        (F.col("arrived_at") < midnight)
+        & (F.col(time) < midnight)
+        & (F.col("superseded_at").isNull() | (F.col("superseded_at") >= midnight))
+    )
+    return exploded.where(seen).withColumn(
+        "days_ago", F.datediff("as_of", F.to_date(F.col(time)))
+    )

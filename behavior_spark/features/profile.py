@@ -1,0 +1,90 @@
+"""A user in words: intent, emotion, preference, segment and next action."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from behavior_spark.features.declared import slug
+from behavior_spark.features.point_in_time import as_seen, with_superseded
+
+
+def preferred_category(
+    events: DataFrame, items: DataFrame, as_of: dt.date, *, window_days: int
+) -> DataFrame:
+    """``user_id, preference``: the category with most events in the window, as known at as_of.
+
+    Of categories with equal counts the one seen last, then the first by name.
+    """
+    midnight = F.lit(as_of).cast("timestamp")
+    known = (
+        items.where(F.col("valid_from") < midnight)
+        .groupBy("item_id")
+        .agg(F.max_by("category", "valid_from").alias("category"))
+        .where("category IS NOT NULL")
+    )
+    users = with_superseded(events.where("user_id IS NOT NULL"), key="event_id")
+    seen = as_seen(users, [as_of], time="event_time").where(F.col("days_ago") <= window_days)
+    counted = (
+        seen.join(known, "item_id")
+        .groupBy("user_id", "category")
+        .agg(F.count(F.lit(1)).alias("n"), F.max("event_time").alias("last"))
+    )
+    order = Window.partitionBy("user_id").orderBy(F.desc("n"), F.desc("last"), "category")
+    return (
+        counted.withColumn("_place", F.row_number().over(order))
+        .where("_place = 1")
+        .select("user_id", F.col("category").alias("preference"))
+    )
+
+
+def most_frequent_label(head: str, labels: Sequence[str], *, window_days: int) -> Column:
+    """The label with the largest share over a window; null without texts."""
+    shares = [F.col(f"{head}_{slug(label)}_share_{window_days}d") for label in labels]
+    largest = F.greatest(*shares) if len(shares) > 1 else shares[0]
+    return F.coalesce(
+        *[F.when((share == largest) & (share > 0), F.lit(label))
+          for share, label in zip(shares, labels, strict=True)]
+    )  # fmt: skip
+
+
+def segment(windows: Sequence[int]) -> Column:
+    """Recency, frequency and tenure in one word.
+
+    With the default windows: new, first seen within 30 days; loyal, active within 30 days and
+    on 5 or more of the last 90; active, within 30 days; cooling, within 90; else lapsed.
+    """
+    month, longest = sorted(windows)[-2:] if len(windows) > 1 else (windows[0], windows[0])
+    return (
+        F.when(F.col("tenure_days") <= month, "new")
+        .when((F.col("recency_days") <= month) & (F.col(f"active_days_{longest}d") >= 5), "loyal")
+        .when(F.col("recency_days") <= month, "active")
+        .when(F.col("recency_days") <= longest, "cooling")
+        .otherwise("lapsed")
+    )
+
+
+def next_action(predictions: DataFrame) -> DataFrame:
+    """``user_id, next_action, next_action_probability, next_action_lift`` of one as_of.
+
+    The target whose probability stands highest against the average user's: the most probable
+    target is mostly the most common one, and says little about the user.
+    """
+    average = predictions.groupBy("target").agg(F.avg("probability").alias("_average"))
+    lift = F.try_divide("probability", "_average")
+    order = Window.partitionBy("user_id").orderBy(F.desc_nulls_last(F.round("_lift", 6)), "target")
+    return (
+        predictions.join(average, "target")
+        .withColumn("_lift", lift)
+        .withColumn("_place", F.row_number().over(order))
+        .where("_place = 1")
+        .select(
+            "user_id",
+            F.col("target").alias("next_action"),
+            F.col("probability").alias("next_action_probability"),
+            F.round("_lift", 6).alias("next_action_lift"),
+        )
+    )

@@ -1,0 +1,88 @@
+"""Targets over events: which event counts for which target, and since when that is known."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.config import Target
+
+ALWAYS = "1970-01-01 00:00:00"
+
+
+def match_column(target: str) -> str:
+    """Column that holds since when an event counts for a target; null when it does not."""
+    return f"match_{target}"
+
+
+def item_matches(items: DataFrame, targets: Mapping[str, Target]) -> DataFrame:
+    """One row per item: since when it satisfies each target's item condition.
+
+    An item counts from the first version that satisfies the condition, so that a later
+    title cannot change what an earlier day saw.
+    """
+    filtered = {name: t.item for name, t in targets.items() if t.item}
+    firsts = [
+        F.min(F.when(F.expr(f"({condition})"), F.col("valid_from"))).alias(match_column(name))
+        for name, condition in filtered.items()
+    ]
+    return items.groupBy("item_id").agg(*firsts)
+
+
+def mark_targets(
+    events: DataFrame, items: DataFrame | None, targets: Mapping[str, Target]
+) -> DataFrame:
+    """Add ``match_<target>`` (timestamp) to events: since when the event counts for it."""
+    filtered = [name for name, target in targets.items() if target.item]
+    if filtered and items is not None:
+        matches = item_matches(items, targets).withColumnsRenamed(
+            {match_column(name): f"_item_{name}" for name in filtered}
+        )
+        events = events.join(matches, "item_id", "left")
+    marked: dict[str, Column] = {}
+    for name, target in targets.items():
+        since = F.col(f"_item_{name}") if target.item else F.lit(ALWAYS).cast("timestamp")
+        marked[match_column(name)] = F.when(F.expr(f"({target.event})"), since)
+    return events.withColumns(marked).drop(*[f"_item_{name}" for name in filtered])
+
+
+def labels(
+    marked: DataFrame,
+    as_of_days: Sequence[dt.date],
+    targets: Mapping[str, Target],
+    *,
+    known_before: dt.date,
+) -> DataFrame:
+    """Who did what within each target's horizon.
+
+    Args:
+        marked: Events with ``superseded_at`` and ``match_*`` columns.
+        as_of_days: Days whose horizons have passed by ``known_before``.
+        targets: By name.
+        known_before: Only what had arrived before this day is counted.
+
+    Returns:
+        One row per (as_of, user_id) with any positive: ``label_<target>`` (int 0 or 1).
+        Users without a row have no positive.
+    """
+    end = F.lit(known_before).cast("timestamp")
+    known = marked.where(
+        F.col("user_id").isNotNull()
+        & (F.col("arrived_at") < end)
+        & (F.col("superseded_at").isNull() | (F.col("superseded_at") >= end))
+    )
+    days = F.explode(F.array(*[F.lit(day) for day in sorted(as_of_days)]))
+    longest = max(target.horizon_days for target in targets.values())
+    candidates = known.withColumn("as_of", days).where(
+        (F.col("event_time") >= F.col("as_of").cast("timestamp"))
+        & (F.col("event_time") < F.date_add("as_of", longest).cast("timestamp"))
+    )
+    hits = []
+    for name, target in targets.items():
+        stop = F.date_add("as_of", target.horizon_days).cast("timestamp")
+        hit = (F.col("event_time") < stop) & (F.col(match_column(name)) < F.least(stop, end))
+        hits.append(F.max(F.coalesce(hit, F.lit(False)).cast("int")).alias(f"label_{name}"))
+    return candidates.groupBy("as_of", "user_id").agg(*hits)

@@ -1,0 +1,204 @@
+"""Labelled texts, and their split into texts to learn from and texts to measure on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+from behavior_spark.errors import ModelError
+
+
+@dataclass
+class LabelledTexts:
+    """One task: texts and the labels people (or a rule) gave them.
+
+    Attributes:
+        name: Becomes the head's name.
+        texts: n texts; empty ones are dropped and counted.
+        labels: Per text one label, or a list of labels (perhaps empty) where ``multi_label``.
+        multi_label: A text may have several labels.
+        days: Per text the ISO day its label was known, or None.
+    """
+
+    name: str
+    texts: list[str]
+    labels: list[str] | list[list[str]]
+    multi_label: bool = False
+    days: list[str | None] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TaskSplit:
+    """A task ready for training.
+
+    Attributes:
+        name: As in the task.
+        multi_label: As in the task.
+        labels: Labels kept, sorted.
+        texts: n texts kept.
+        targets: int64 [n] label numbers, or float32 [n, labels] of 0 and 1 where multi-label.
+        validation: bool [n], texts held out.
+        dropped: Rows left out, by reason.
+        dropped_labels: Labels with fewer than two different texts.
+        trained_through: ISO day of the last label, None without days.
+        undated: Rows without a day in a task that has days.
+    """
+
+    name: str
+    multi_label: bool
+    labels: tuple[str, ...]
+    texts: list[str]
+    targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+    validation: npt.NDArray[np.bool_]
+    dropped: dict[str, int]
+    dropped_labels: list[str]
+    trained_through: str | None
+    undated: int
+
+
+def normalise_text(text: str) -> str:
+    """Case folded and white space collapsed: texts equal in this form count as one text."""
+    return " ".join(text.casefold().split())
+
+
+def split_task(
+    task: LabelledTexts, *, validation_share: float, seed: int, max_examples: int | None
+) -> TaskSplit:
+    """Clean a task and hold texts out for validation.
+
+    The side of a text depends on the hash of its normalised form alone, not on the seed, so
+    equal texts stand on one side, and a text held out once is held out of every later model.
+    Only where a label would be left with nothing to learn from do texts change sides.
+
+    Raises:
+        ModelError: Lengths differ, a day is no ISO day, or fewer than 2 labels remain.
+    """
+    _check_task(task, validation_share)
+    rows, dropped = _usable_rows(task)
+    if max_examples is not None and len(rows) > max_examples:
+        chosen = np.random.default_rng(seed).permutation(len(rows))[:max_examples]
+        dropped["over_max_examples"] = len(rows) - max_examples
+        rows = [rows[index] for index in sorted(chosen.tolist())]
+    label_sets = {row: _label_set(task, row) for row in rows}
+    keys = {row: normalise_text(task.texts[row]) for row in rows}
+    labels, dropped_labels = _frequent_labels(label_sets, keys)
+    if len(labels) < (1 if task.multi_label else 2):
+        raise ModelError(
+            f"the task {task.name!r} has too few labels to learn",
+            found=f"{len(labels)} labels with two or more different texts, in {len(rows)} rows",
+            fix="add labelled texts; each label needs two at the very least",
+        )
+    if not task.multi_label:
+        kept = [row for row in rows if label_sets[row] & set(labels)]
+        if len(kept) < len(rows):
+            dropped["rare_label"] = len(rows) - len(kept)
+        rows = kept
+    position = {label: index for index, label in enumerate(labels)}
+    numbers = [sorted(position[x] for x in label_sets[row] if x in position) for row in rows]
+    validation = _hold_out([keys[row] for row in rows], numbers, len(labels), validation_share)
+    days = [] if task.days is None else [task.days[row] for row in rows]
+    known = [date.fromisoformat(day).isoformat() for day in days if day]
+    return TaskSplit(
+        name=task.name,
+        multi_label=task.multi_label,
+        labels=tuple(labels),
+        texts=[task.texts[row] for row in rows],
+        targets=_targets(numbers, len(labels), task.multi_label),
+        validation=validation,
+        dropped=dict(dropped),
+        dropped_labels=dropped_labels,
+        trained_through=max(known, default=None),
+        undated=len(days) - len(known),
+    )
+
+
+def _check_task(task: LabelledTexts, validation_share: float) -> None:
+    if not 0 < validation_share < 1:
+        raise ModelError("validation_share is not between 0 and 1", found=str(validation_share))
+    counts = {len(task.texts), len(task.labels)}
+    if task.days is not None:
+        counts.add(len(task.days))
+    if len(counts) != 1:
+        raise ModelError(
+            f"the task {task.name!r} has columns of different lengths", found=f"{sorted(counts)}"
+        )
+    if any(isinstance(labels, str) == task.multi_label for labels in task.labels):
+        wanted = "a list of labels" if task.multi_label else "one label"
+        raise ModelError(f"the task {task.name!r} needs {wanted} per text")
+    try:
+        for day in task.days or []:
+            if day:
+                date.fromisoformat(day)
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"the task {task.name!r} has a day that is no ISO day", fix="write days as 2026-01-31"
+        ) from error
+
+
+def _usable_rows(task: LabelledTexts) -> tuple[list[int], Counter[str]]:
+    rows, dropped = [], Counter[str]()
+    for row, (text, label) in enumerate(zip(task.texts, task.labels, strict=True)):
+        if not text or not text.strip():
+            dropped["empty_text"] += 1
+        elif not task.multi_label and not label:
+            dropped["no_label"] += 1
+        else:
+            rows.append(row)
+    return rows, dropped
+
+
+def _label_set(task: LabelledTexts, row: int) -> set[str]:
+    label = task.labels[row]
+    return {label} if isinstance(label, str) else set(label)
+
+
+def _frequent_labels(
+    label_sets: dict[int, set[str]], keys: dict[int, str]
+) -> tuple[list[str], list[str]]:
+    texts: dict[str, set[str]] = {}
+    for row, labels in label_sets.items():
+        for label in labels:
+            texts.setdefault(label, set()).add(keys[row])
+    kept = sorted(label for label, found in texts.items() if len(found) > 1)
+    return kept, sorted(set(texts) - set(kept))
+
+
+def _hold_out(
+    keys: Sequence[str], numbers: Sequence[Sequence[int]], label_count: int, share: float
+) -> npt.NDArray[np.bool_]:
+    """bool [n]: held out, by hash; then no label without a text to learn from, and not nobody."""
+    place = {key: _place(key) for key in set(keys)}
+    held = {key for key, value in place.items() if value < share}
+    by_label: list[set[str]] = [set() for _ in range(label_count)]
+    for key, labels in zip(keys, numbers, strict=True):
+        for label in labels:
+            by_label[label].add(key)
+    for texts in by_label:
+        if texts <= held:
+            held.remove(max(texts, key=place.__getitem__))
+    if not held:
+        held = {min(place, key=place.__getitem__)}  # every label has another text
+    return np.array([key in held for key in keys], dtype=np.bool_)
+
+
+def _place(key: str) -> float:
+    """Where a normalised text falls in [0, 1), the same in every process and run."""
+    content = key.encode("utf-8", errors="replace")
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64
+
+
+def _targets(
+    numbers: Sequence[Sequence[int]], label_count: int, multi_label: bool
+) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
+    if not multi_label:
+        return np.array([labels[0] for labels in numbers], dtype=np.int64)
+    targets = np.zeros((len(numbers), label_count), dtype=np.float32)
+    for row, labels in enumerate(numbers):
+        targets[row, list(labels)] = 1.0
+    return targets

@@ -1,0 +1,66 @@
+"""Check a config against the tables it names: everything that can be known without reading rows."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.cleaning import rows
+from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.io.sources import check_event_condition, map_labels, read_raw
+from behavior_spark.model.model_folder import resolve_model_folder
+from behavior_spark.pipelines.ingestion import map_all
+from behavior_spark.pipelines.run import Run
+from behavior_spark.schemas import EVENTS, INPUTS, ITEMS
+
+SAMPLE_ROWS = 5
+
+
+def check_settings(run: Run) -> dict[str, DataFrame]:
+    """Check sources, labels, conditions and the encoder's folder; start no model, read no row.
+
+    Returns:
+        The mapped sources by contract.
+
+    Raises:
+        ConfigError: A mapping or a condition does not fit the tables.
+        InputError: A table is not there or cannot be read.
+        ModelError: The encoder is not there.
+    """
+    settings = run.settings
+    mapped = map_all(run)
+    events = run.spark.createDataFrame([], EVENTS.schema)
+    items = run.spark.createDataFrame([], ITEMS.schema)
+    check_event_condition(events, settings.population, label="population")
+    for name, target in settings.targets.items():
+        check_event_condition(events, target.event, label=f"targets.{name}.event")
+        if target.item:
+            check_event_condition(items, target.item, label=f"targets.{name}.item")
+    for name, labels in settings.text.heads.items():
+        label = f"text.heads.{name}"
+        map_labels(read_raw(run.spark, labels, label=label), labels, label=label)
+    if settings.text.encoder:
+        resolve_model_folder(settings.text.encoder)
+    return mapped
+
+
+def sample_rows(run: Run, mapped: dict[str, DataFrame]) -> dict[str, list[dict[str, object]]]:
+    """Five mapped rows of each contract as they would be stored: cleaned, masked, with reasons."""
+    privacy, text = run.settings.privacy, run.settings.text
+    clean = clean_text_column(
+        max_chars=text.max_chars, mask=privacy.mask_personal_data, key=privacy.pseudonymise_key
+    )
+    shown: dict[str, list[dict[str, object]]] = {}
+    for name, frame in mapped.items():
+        contract = INPUTS[name]
+        prepared = rows.prepare(frame.limit(SAMPLE_ROWS), contract)
+        if privacy.pseudonymise_key and "user_id" in prepared.columns:
+            hide = pseudonym_column(key=privacy.pseudonymise_key)
+            prepared = prepared.withColumn("user_id", hide(F.col("user_id")))
+        checked = rows.clean_texts(rows.with_reason(prepared, contract), contract, clean=clean)
+        chosen = [n for n in contract.names if n in checked.columns and n != "arrived_day"]
+        with spark_errors(f"reading sources.{name}"):
+            collected = checked.select(*chosen, F.col(rows.REASON).alias("refused")).collect()
+        shown[name] = [row.asDict() for row in collected]
+    return shown

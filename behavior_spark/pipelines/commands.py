@@ -1,0 +1,213 @@
+"""The commands as functions: for notebooks, jobs and the command line alike."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pyspark.sql import SparkSession
+from rich.console import Console
+
+from behavior_spark.config import Settings
+from behavior_spark.pipelines.checks import check_settings, sample_rows
+from behavior_spark.pipelines.evaluation import report_stage
+from behavior_spark.pipelines.feature_building import (
+    Prepared,
+    build_features_stage,
+    prepare_inputs,
+)
+from behavior_spark.pipelines.ingestion import ingest_stage
+from behavior_spark.pipelines.profiles import profile_stage
+from behavior_spark.pipelines.propensity import predict_stage, train_stage, valid_models
+from behavior_spark.pipelines.run import Run, running
+from behavior_spark.pipelines.text_model import active_text_model, finetune_stage
+from behavior_spark.pipelines.text_scoring import score_texts_stage
+from behavior_spark.report.outcomes import Outcome, outcomes_markdown
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command did.
+
+    Attributes:
+        command: Its name.
+        as_of: The night.
+        run_id: Key of its row in ``runs``.
+        seconds: Wall time, session start not counted.
+        stages: Seconds of each stage.
+        sources: Rows of each contract: in = out + duplicates + refused.
+        figures: Counts and model quality by name.
+        models: Digest of each model used.
+        tables: Where each table is.
+        notes: What the reader should know.
+        details: What only this command gives.
+    """
+
+    command: str
+    as_of: dt.date
+    run_id: str
+    seconds: float
+    stages: dict[str, float]
+    sources: list[dict[str, Any]]
+    figures: dict[str, float]
+    models: dict[str, str]
+    tables: dict[str, str]
+    notes: list[str]
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data; days as ISO text."""
+        return {**asdict(self), "as_of": self.as_of.isoformat()}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a command runs; every part has a default.
+
+    Attributes:
+        as_of: The night; today (UTC).
+        spark: A session; the platform's, or a local one.
+        console: For progress; standard error.
+    """
+
+    as_of: dt.date | None = None
+    spark: SparkSession | None = None
+    console: Console | None = None
+
+
+def _arguments(place: Place) -> dict[str, Any]:
+    return {"as_of": place.as_of, "spark": place.spark, "console": place.console}
+
+
+def check(settings: Settings, **place: Any) -> Result:
+    """Validate a config against its tables and show five mapped rows of each source."""
+    with running("check", settings, record=False, **_arguments(Place(**place))) as run:
+        shown = sample_rows(run, check_settings(run))
+        return _result(run, details={"rows": shown})
+
+
+def ingest(settings: Settings, **place: Any) -> Result:
+    """Raw tables -> clean events, texts and items; refused rows -> quarantine."""
+    with running("ingest", settings, **_arguments(Place(**place))) as run:
+        check_settings(run)
+        ingest_stage(run)
+        return _result(run)
+
+
+def finetune(settings: Settings, **place: Any) -> Result:
+    """Train the classification heads of ``text.heads``; they become the champion."""
+    with running("finetune", settings, **_arguments(Place(**place))) as run:
+        metrics = finetune_stage(run)
+        return _result(run, details={"heads": metrics})
+
+
+def score_texts(settings: Settings, **place: Any) -> Result:
+    """Embed and classify every text that is new."""
+    with running("score-texts", settings, **_arguments(Place(**place))) as run:
+        score_texts_stage(run)
+        return _result(run)
+
+
+def build_features(settings: Settings, **place: Any) -> Result:
+    """Clean tables -> user_features of the night."""
+    with running("build-features", settings, **_arguments(Place(**place))) as run:
+        build_features_stage(run, _text_model(run))
+        return _result(run)
+
+
+def train_propensity(settings: Settings, *, retrain: bool = True, **place: Any) -> Result:
+    """Train the targets' models on earlier as-of days, check them on later ones."""
+    with running("train-propensity", settings, **_arguments(Place(**place))) as run:
+        train_stage(run, _prepared(run), retrain=retrain)
+        return _result(run)
+
+
+def predict(settings: Settings, **place: Any) -> Result:
+    """user_features and the valid models -> user_propensity of the night."""
+    with running("predict", settings, **_arguments(Place(**place))) as run:
+        prepared = _prepared(run)
+        models = valid_models(run, prepared)
+        for name in set(settings.targets) - set(models):
+            run.note(f"{name} has no valid model: run `behavior-spark train-propensity`")
+        if models:
+            predict_stage(run, prepared, models)
+        return _result(run)
+
+
+def profile(settings: Settings, **place: Any) -> Result:
+    """Features and predictions -> user_profile of the night."""
+    with running("profile", settings, **_arguments(Place(**place))) as run:
+        profile_stage(run, _prepared(run))
+        return _result(run)
+
+
+def nightly(settings: Settings, *, retrain: bool = False, **place: Any) -> Result:
+    """All of the daily commands in order: ingest, score, features, train, predict, profile."""
+    with running("nightly", settings, **_arguments(Place(**place))) as run:
+        with run.stage("check"):
+            check_settings(run)
+        ingest_stage(run)
+        model = score_texts_stage(run)
+        prepared = build_features_stage(run, model)
+        models = train_stage(run, prepared, retrain=retrain)
+        predict_stage(run, prepared, models)
+        profile_stage(run, prepared)
+        names = run.warehouse.register_in_catalog()
+        return _result(run, details={"registered": names} if names else {})
+
+
+def report(settings: Settings, **place: Any) -> Result:
+    """Predictions of a day against what happened since, beside simple baselines."""
+    with running("report", settings, **_arguments(Place(**place))) as run:
+        outcomes: list[Outcome] = report_stage(run)
+        page = outcomes_markdown(outcomes, name=settings.name)
+        return _result(run, details={"outcomes": outcomes, "markdown": page})
+
+
+def sql(settings: Settings, query: str, *, limit: int = 1000, **place: Any) -> Result:
+    """Run a query over the warehouse's tables, each a view of its own name."""
+    from behavior_spark.io.failures import spark_errors
+
+    with running("sql", settings, record=False, **_arguments(Place(**place))) as run:
+        run.warehouse.register_views()
+        with spark_errors("sql"):
+            frame = run.spark.sql(query)
+            rows = frame.limit(limit + 1).collect() if frame.columns else []
+        if len(rows) > limit:
+            run.note(f"only the first {limit:,} rows are shown (--limit)")
+        return _result(run, details={"columns": frame.columns, "rows": rows[:limit]})
+
+
+def _text_model(run: Run) -> Any:
+    model = active_text_model(run.settings, run.as_of)
+    if model is not None:
+        run.models["backbone"] = model.digest
+    return model
+
+
+def _prepared(run: Run) -> Prepared:
+    return prepare_inputs(run, _text_model(run))
+
+
+def _result(run: Run, *, details: dict[str, Any] | None = None) -> Result:
+    now = dt.datetime.now(dt.UTC)
+    return Result(
+        command=run.command,
+        as_of=run.as_of,
+        run_id=run.run_id,
+        seconds=round((now - run.started_at).total_seconds(), 3),
+        stages=dict(run.stages),
+        sources=[vars(counts) | {"balanced": counts.balanced} for counts in run.sources],
+        figures=dict(run.figures),
+        models=dict(run.models),
+        tables={c.name: run.warehouse.location(c) for c in run.warehouse.existing()},
+        notes=list(run.notes),
+        details=details or {},
+    )
+
+
+__all__ = [
+    "Place", "Result", "build_features", "check", "finetune", "ingest", "nightly", "predict",
+    "profile", "report", "score_texts", "sql", "train_propensity",
+]  # fmt: skip

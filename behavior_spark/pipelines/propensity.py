@@ -1,0 +1,223 @@
+"""Train propensity models where none is valid, and predict with them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pandas as pd
+from pyspark.sql import functions as F
+
+from behavior_spark.errors import BehaviorError, InputError, ModelError
+from behavior_spark.features.assemble import training_set
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.propensity import PropensityModel, TrainingOptions, train_propensity_model
+from behavior_spark.pipelines.feature_building import Prepared
+from behavior_spark.pipelines.run import Run
+from behavior_spark.prediction.predict import (
+    decile_cuts,
+    predict,
+    score_histogram,
+    score_margins,
+    with_decile,
+)
+from behavior_spark.prediction.training_days import training_days
+from behavior_spark.schemas import USER_FEATURES, USER_PROPENSITY
+
+BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": "value_all"}
+
+
+def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
+    """What a model's meaning rests on: target, features and text model; 16 hex characters."""
+    settings = run.settings
+    content = {
+        "target": settings.targets[target].model_dump(exclude={"description"}),
+        "population": settings.population,
+        "features": prepared.names,
+        "gap": settings.features.session_gap_minutes,
+        "backbone": run.models.get("backbone"),
+        "heads": dict(prepared.inputs.heads),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def valid_models(run: Run, prepared: Prepared) -> dict[str, PropensityModel]:
+    """For each target the newest model that fits, knows nothing after as_of and is fresh enough."""
+    found: dict[str, PropensityModel] = {}
+    oldest = run.as_of - dt.timedelta(days=run.settings.training.retrain_every_days)
+    for target in run.settings.targets:
+        wanted = fingerprint(run, prepared, target)
+        candidates = []
+        for folder in _store(run, target).glob("*/"):
+            try:
+                model = PropensityModel.load(folder)
+            except ModelError as error:
+                run.note(f"model {folder.name} of {target} is left out: {error.problem}")
+                continue
+            through = dt.date.fromisoformat(model.trained_through)
+            if model.fingerprint == wanted and oldest < through <= run.as_of:
+                candidates.append((model.trained_through, model.digest, model))
+        if candidates:
+            found[target] = max(candidates, key=lambda c: c[:2])[2]
+    return found
+
+
+def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> dict[str, PropensityModel]:
+    """A model for every target that can have one.
+
+    Args:
+        run: The run.
+        prepared: Tables and features.
+        retrain: Train even where a valid model exists.
+
+    Raises:
+        InputError: No target has enough history or positives.
+    """
+    models = {} if retrain else valid_models(run, prepared)
+    missing = [name for name in run.settings.targets if name not in models]
+    if missing:
+        with run.stage("train"):
+            models |= _train(run, prepared, missing)
+    for target, model in models.items():
+        run.models[target] = model.digest
+        holdout = model.metrics.get("holdout", {})
+        for measure, value in holdout.items():
+            number = value.get("value") if isinstance(value, dict) else value
+            if isinstance(number, int | float):
+                run.figures[f"{target}_{measure}"] = float(number)
+    if not models:
+        raise InputError(
+            "no target can be predicted",
+            found="; ".join(run.notes[-len(missing):]),
+            fix="ingest a longer history, or shorten the horizons",
+        )
+    return models
+
+
+def predict_stage(run: Run, prepared: Prepared, models: dict[str, PropensityModel]) -> None:
+    """Predict every target for every user of the night and replace its rows."""
+    features = run.warehouse.require(USER_FEATURES, made_by="build-features").where(
+        F.col("as_of") == F.lit(run.as_of)
+    )
+    needed = sorted({name for model in models.values() for name in model.features})
+    features = features.select("user_id", *needed)
+    settings = run.settings
+    with run.stage("predict"), spark_errors("predicting"):
+        histogram = score_histogram(score_margins(features, models)).collect()
+        by_target: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for row in histogram:
+            by_target[row["target"]].append((row["step"], row["users"]))
+        predictions = predict(
+            features,
+            models,
+            horizons={name: settings.targets[name].horizon_days for name in models},
+            comments={f.name: f.comment for f in prepared.features},
+            reasons=settings.training.reasons,
+            as_of=run.as_of,
+        )
+        cuts = {name: decile_cuts(counts) for name, counts in by_target.items()}
+        run.warehouse.replace(
+            with_decile(predictions, cuts), USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'"
+        )
+    run.figures["predictions"] = sum(users for c in by_target.values() for _, users in c)
+
+
+def _train(run: Run, prepared: Prepared, targets: list[str]) -> dict[str, PropensityModel]:
+    by_horizon: dict[int, list[str]] = defaultdict(list)
+    for name in targets:
+        by_horizon[run.settings.targets[name].horizon_days].append(name)
+    models: dict[str, PropensityModel] = {}
+    for horizon, names in by_horizon.items():
+        table = training_table(run, prepared, names, horizon)
+        for name in names:
+            try:
+                models[name] = _train_one(run, prepared, table, name)
+            except BehaviorError as error:
+                run.note(f"{name} is not predicted: {' '.join(str(error).split())}")
+    return models
+
+
+def training_table(
+    run: Run, prepared: Prepared, targets: list[str], horizon: int
+) -> pd.DataFrame:
+    """Features and labels of the training days on the driver, at most ``training.max_rows``.
+
+    Raises:
+        InputError: The log is too short for one training day.
+    """
+    settings, training = run.settings, run.settings.training
+    first = prepared.inputs.events.agg(F.to_date(F.min("event_time")).alias("day")).first()
+    days = []
+    if first and first["day"]:
+        days = training_days(
+            run.as_of, horizon_days=horizon, count=training.as_of_days,
+            every_days=training.every_days, first_event=first["day"],
+        )  # fmt: skip
+    if not days:
+        raise InputError(
+            f"too little history to learn {', '.join(targets)}",
+            found=f"first event on {first['day'] if first else None}, as_of {run.as_of}, "
+            f"horizon {horizon} days",
+            fix="a horizon must have passed: choose a later as_of or a shorter horizon",
+        )
+    frame = training_set(
+        prepared.inputs,
+        days,
+        settings=settings.features,
+        targets=settings.targets,
+        population=settings.population,
+        known_before=run.as_of,
+    )
+    with spark_errors("building the training set"):
+        users = run.figures.get("users", 0)
+        share = training.max_rows / max(1.0, users * len(days))
+        if share < 1:
+            bucket = F.pmod(F.xxhash64("user_id", F.lit(training.seed)), F.lit(1_000_000))
+            frame = frame.where(bucket < int(share * 1_000_000))
+            run.note(f"training on a sample of {share:.1%} of users (training.max_rows)")
+        table = frame.select(
+            "user_id", "as_of", *prepared.names, *[f"label_{name}" for name in targets]
+        ).toPandas()
+    run.say(f"{len(table):,} rows at {len(days)} as-of days, {days[0]} to {days[-1]}")
+    return table
+
+
+def _train_one(
+    run: Run, prepared: Prepared, table: pd.DataFrame, target: str
+) -> PropensityModel:
+    training = run.settings.training
+    label = f"label_{target}"
+    positives = int(table[label].sum())
+    if positives < training.min_positives:
+        raise ModelError(
+            "too few positives to learn from",
+            found=f"{positives}, wanted {training.min_positives} (training.min_positives)",
+        )
+    model = train_propensity_model(
+        table,
+        target=target,
+        features=prepared.names,
+        label=label,
+        as_of="as_of",
+        horizon_days=run.settings.targets[target].horizon_days,
+        options=TrainingOptions(seed=training.seed),
+        calibration=training.calibration,
+        baseline_columns=baseline_columns(prepared),
+        fingerprint=fingerprint(run, prepared, target),
+    )
+    model.save(_store(run, target) / model.digest)
+    run.say(f"{target}: model {model.digest}, {positives:,} positives")
+    return model
+
+
+def baseline_columns(prepared: Prepared) -> dict[str, str]:
+    """Recency, frequency and value columns of the baseline, as far as they are built."""
+    longest = [n for n in prepared.names if n.startswith("event_count_") and n.endswith("d")]
+    return {**BASELINE, "frequency": longest[-1]}
+
+
+def _store(run: Run, target: str) -> Path:
+    return Path(run.settings.models_path) / "propensity" / target

@@ -1,0 +1,179 @@
+"""The text model in use, and its making: fine-tune heads (and the encoder) on labelled tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, StringType
+
+from behavior_spark.cleaning.text import clean_text
+from behavior_spark.config import Settings, TextSettings
+from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.io.sources import map_labels, read_raw
+from behavior_spark.model.bundle import ModelStore, load_text_model
+from behavior_spark.model.finetune import finetune
+from behavior_spark.model.heads import Head
+from behavior_spark.model.labelled import LabelledTexts
+from behavior_spark.model.model_folder import EncoderOptions, backbone_digest, effective_options
+from behavior_spark.model.model_folder import resolve_model_folder
+from behavior_spark.pipelines.run import Run
+
+CHAMPION = "champion"
+MOST_LABELS = 200_000
+
+
+@dataclass(frozen=True)
+class ActiveTextModel:
+    """The encoder and heads a night uses.
+
+    Attributes:
+        source: Encoder folder or package.
+        options: How texts become vectors.
+        digest: The backbone's digest: the key of its embeddings.
+        heads: By name; may be empty.
+        notes: What a reader should know, such as a head left out.
+    """
+
+    source: str
+    options: EncoderOptions
+    digest: str
+    heads: dict[str, Head] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def encoder_options(text: TextSettings) -> EncoderOptions:
+    """Options of the configured encoder."""
+    return EncoderOptions(
+        pooling=text.pooling, max_length=text.max_length, precision=text.precision
+    )
+
+
+def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | None:
+    """The published champion, else the configured encoder without heads; None without either.
+
+    A model that learned from labels given on or after ``as_of`` must not look back: such a
+    head is left out, and where the encoder itself was tuned with it, the configured one is
+    used instead.
+
+    Raises:
+        ModelError: The encoder or the champion cannot be used.
+    """
+    text = settings.text
+    if not text.encoder:
+        return None
+    base_options = effective_options(resolve_model_folder(text.encoder), encoder_options(text))
+    base = ActiveTextModel(
+        text.encoder, base_options, backbone_digest(text.encoder, base_options)
+    )
+    store = ModelStore(Path(settings.models_path))
+    champion = store.alias(CHAMPION)
+    if champion is None:
+        notes = ["text.heads are configured but not trained: run `behavior-spark finetune`"]
+        return ActiveTextModel(
+            base.source, base.options, base.digest, {}, notes if text.heads else []
+        )
+    model = load_text_model(store.folder(champion))
+    late = {
+        name for name, head in model.heads.items()
+        if head.trained_through is not None and head.trained_through >= as_of.isoformat()
+    }  # fmt: skip
+    notes = [
+        f"head {name} learned from labels of {as_of} or later and is left out" for name in late
+    ]
+    if late and model.backbone_digest != base.digest:
+        notes.append("so is the encoder tuned with it: the configured encoder is used")
+        return ActiveTextModel(base.source, base.options, base.digest, {}, notes)
+    heads = {name: head for name, head in model.heads.items() if name not in late}
+    return ActiveTextModel(
+        model.encoder_source, model.options, model.backbone_digest, heads, notes
+    )
+
+
+def finetune_stage(run: Run) -> dict[str, dict[str, object]]:
+    """Train one head for each entry of ``text.heads``; the result becomes the champion.
+
+    Returns:
+        Metrics of each head on held-out texts.
+
+    Raises:
+        ConfigError: No heads are configured.
+        InputError: A labelled table gives nothing to learn from.
+    """
+    settings, text = run.settings, run.settings.text
+    if not text.encoder or not text.heads:
+        raise ConfigError(
+            "nothing to fine-tune: text.heads is empty",
+            fix="add text.heads.<name> with path, text and label (see conf/demo.yaml)",
+        )
+    resolve_model_folder(text.encoder)
+    with run.stage("read labels"):
+        tasks = [_read_task(run, name) for name in text.heads]
+    store = ModelStore(Path(settings.models_path))
+    with run.stage(f"fine-tune ({text.finetune})"):
+        result = finetune(
+            text.encoder,
+            encoder_options(text),
+            tasks,
+            Path(settings.models_path) / "text",
+            mode=text.finetune,
+            epochs=text.epochs,
+            seed=settings.training.seed,
+            max_examples=text.max_examples,
+            progress=_progress(run),
+        )
+    store.set_alias(CHAMPION, result.digest)
+    run.models["text"] = result.digest
+    for name, metrics in result.metrics.items():
+        for key in ("accuracy", "precision", "recall", "f1"):
+            value = metrics.get(key)
+            if isinstance(value, int | float):
+                run.figures[f"{name}_{key}"] = float(value)
+    return result.metrics
+
+
+def _read_task(run: Run, name: str) -> LabelledTexts:
+    labels = run.settings.text.heads[name]
+    label = f"text.heads.{name}"
+    frame = map_labels(read_raw(run.spark, labels, label=label), labels, label=label)
+    kind = frame.schema["label"].dataType
+    multi = isinstance(kind, ArrayType)
+    if not isinstance(kind, StringType) and not multi:
+        raise ConfigError(f"{label}.label must be a string or an array", found=kind.simpleString())
+    if labels.day:
+        frame = frame.where(F.col("day") < F.lit(run.as_of))
+    frame = frame.where(F.col("text").isNotNull() & F.col("label").isNotNull())
+    with spark_errors(label):
+        # Labels are what people wrote by hand; a cap keeps a wrong table off the driver.
+        table: pd.DataFrame = (
+            frame.orderBy(F.xxhash64("text"), "text").limit(MOST_LABELS).toPandas()
+        )
+    if table.empty:
+        raise InputError(
+            f"{label}: no labelled row", found=f"before {run.as_of}" if labels.day else None
+        )
+    run.say(f"{name}: {len(table):,} labelled texts")
+    cap, mask = run.settings.text.max_chars, run.settings.privacy.mask_personal_data
+    return LabelledTexts(
+        name=name,
+        texts=[clean_text(str(t), max_chars=cap, mask=mask).text for t in table["text"]],
+        labels=[list(v) for v in table["label"]] if multi else [str(v) for v in table["label"]],
+        multi_label=multi,
+        days=[str(d) for d in table["day"]] if labels.day else None,
+    )
+
+
+def _progress(run: Run):  # type: ignore[no-untyped-def]
+    shown: dict[str, int] = {}
+
+    def tell(stage: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if shown.get(stage) != tenth:
+            shown[stage] = tenth
+            run.say(f"{stage}: {done:,} of {total:,}")
+
+    return tell

@@ -1,0 +1,135 @@
+"""Apply propensity models to features, in Spark workers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, StringType, StructField, StructType
+
+from behavior_spark.model.propensity import PropensityModel
+from behavior_spark.schemas import USER_PROPENSITY
+
+_SCORES = StructType([StructField("target", StringType()), StructField("score", DoubleType())])
+# Scores are log-odds; deciles are cut at this resolution.
+SCORE_STEPS = 1000
+
+
+def score_margins(features: DataFrame, models: Mapping[str, PropensityModel]) -> DataFrame:
+    """``target, score`` of every row of features and every model."""
+    carried = dict(models)
+
+    def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for frame in frames:
+            for target, model in carried.items():
+                yield pd.DataFrame({"target": target, "score": model.margins(frame)})
+
+    return features.mapInPandas(run, _SCORES)
+
+
+def score_histogram(scores: DataFrame) -> DataFrame:
+    """``target, step, users``: how many users have each score, to a thousandth of log-odds."""
+    step = F.floor(F.col("score") * SCORE_STEPS).alias("step")
+    return scores.groupBy("target", step).agg(F.count(F.lit(1)).alias("users"))
+
+
+def decile_cuts(histogram: Sequence[tuple[int, int]]) -> list[int]:
+    """Nine steps, descending: a user whose step is at least cut k belongs to decile k or better.
+
+    Args:
+        histogram: (step, users) pairs of one target.
+
+    >>> decile_cuts([(step, 1) for step in range(20)])
+    [18, 16, 14, 12, 10, 8, 6, 4, 2]
+    """
+    total = sum(users for _, users in histogram)
+    cuts: list[int] = []
+    above = 0
+    for step, users in sorted(histogram, reverse=True):
+        above += users
+        while len(cuts) < 9 and above * 10 >= total * (len(cuts) + 1):
+            cuts.append(step)
+    return cuts
+
+
+def predict(
+    features: DataFrame,
+    models: Mapping[str, PropensityModel],
+    *,
+    horizons: Mapping[str, int],
+    comments: Mapping[str, str],
+    reasons: int,
+    as_of: dt.date,
+) -> DataFrame:
+    """One row per user and target: columns of ``user_propensity`` less ``decile``.
+
+    Args:
+        features: ``user_id`` and the models' features, one row per user.
+        models: By target; they travel with the function.
+        horizons: Days of each target.
+        comments: Meaning of each feature, for the reasons' words.
+        reasons: Reasons for each prediction.
+        as_of: Day of the prediction.
+    """
+    carried, meaning = dict(models), dict(comments)
+    until = {name: as_of + dt.timedelta(days=days) for name, days in horizons.items()}
+    names = [n for n in USER_PROPENSITY.names if n != "decile"]
+    schema = StructType([USER_PROPENSITY.field(n) for n in names])
+
+    def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for frame in frames:
+            for target, model in carried.items():
+                margins = model.margins(frame)
+                why = model.reasons(frame, top=reasons) if reasons else [[]] * len(frame)
+                yield pd.DataFrame(
+                    {
+                        "user_id": frame["user_id"],
+                        "as_of": as_of,
+                        "target": target,
+                        "score": margins,
+                        "probability": model.calibrator.predict(margins),
+                        "reasons": [[_reason(r, meaning) for r in row] for row in why],
+                        "model_digest": model.digest,
+                        "valid_until": until[target],
+                    }
+                )[names]
+
+    nullable = StructType([StructField(f.name, f.dataType) for f in schema.fields])
+    return features.mapInPandas(run, nullable)
+
+
+def with_decile(predictions: DataFrame, cuts: Mapping[str, Sequence[int]]) -> DataFrame:
+    """Add ``decile``: 1 for the tenth of users with the highest score of the target."""
+    step = F.floor(F.col("score") * SCORE_STEPS)
+    decile: Column = F.lit(None).cast("int")
+    for target, steps in cuts.items():
+        place = sum(((step < cut).cast("int") for cut in steps), F.lit(1))
+        decile = F.when(F.col("target") == target, place).otherwise(decile)
+    return predictions.withColumn("decile", decile.cast("int"))
+
+
+def _reason(
+    reason: tuple[str, float | None, float], comments: Mapping[str, str]
+) -> dict[str, object]:
+    feature, value, contribution = reason
+    return {
+        "feature": feature,
+        "value": value,
+        "contribution": contribution,
+        "text": reason_text(comments.get(feature, feature), value, contribution),
+    }
+
+
+def reason_text(meaning: str, value: float | None, contribution: float) -> str:
+    """A reason in words.
+
+    >>> reason_text("purchase events in the 30 days before as_of", 4.0, 0.53)
+    'purchase events in the 30 days before as_of: 4 (raises)'
+    >>> reason_text("days since the last cancel", None, -0.2)
+    'days since the last cancel: never seen (lowers)'
+    """
+    shown = "never seen" if value is None else f"{value:,.4g}"
+    return f"{meaning}: {shown} ({'raises' if contribution >= 0 else 'lowers'})"

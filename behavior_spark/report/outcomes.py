@@ -1,0 +1,94 @@
+"""What was predicted against what happened, as a table for people and as Markdown."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+from rich.table import Table
+
+_NAMES = {"recency": "recency alone", "recency_frequency_value": "recency, frequency, value"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One target at one day, measured after its horizon.
+
+    Attributes:
+        target: Its name.
+        as_of: Day of the predictions.
+        horizon_days: Days looked at from there.
+        users: Users measured.
+        positives: Users who did it.
+        mean_probability: What was predicted on average; compare with positives / users.
+        trained_through: The model saw nothing from this day on.
+        measured: Figures of the model.
+        baselines: AUC of each baseline.
+        gains: AUC of the model less that of the baseline, paired.
+    """
+
+    target: str
+    as_of: dt.date
+    horizon_days: int
+    users: int
+    positives: int
+    mean_probability: float
+    trained_through: str
+    measured: dict[str, Measured]
+    baselines: dict[str, Measured] = field(default_factory=dict)
+    gains: dict[str, Measured] = field(default_factory=dict)
+
+    @property
+    def base_rate(self) -> float:
+        """Share of users who did it."""
+        return self.positives / self.users if self.users else float("nan")
+
+
+def outcome_rows(outcome: Outcome) -> list[tuple[str, str]]:
+    """What to show of an outcome: name and figure."""
+    rows = [
+        ("users", f"{outcome.users:,}"),
+        ("did it", f"{outcome.positives:,} ({outcome.base_rate:.1%})"),
+        ("predicted on average", f"{outcome.mean_probability:.1%}"),
+        ("model trained through", outcome.trained_through),
+    ]
+    rows += [(name, str(measured)) for name, measured in outcome.measured.items()]
+    for name, measured in outcome.baselines.items():
+        shown = _NAMES.get(name, name)
+        rows.append((f"AUC of {shown}", str(measured)))
+        rows.append((f"AUC gained over {shown}", str(outcome.gains[name])))
+    return rows
+
+
+def outcome_table(outcome: Outcome) -> Table:
+    """An outcome for the terminal."""
+    title = f"{outcome.target} at {outcome.as_of}, {outcome.horizon_days} days"
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name, figure in outcome_rows(outcome):
+        table.add_row(name, figure)
+    return table
+
+
+def outcomes_markdown(outcomes: list[Outcome], *, name: str) -> str:
+    """All outcomes as one Markdown page."""
+    lines = [f"# {name}: predictions against what happened", ""]
+    lines.append("Figures in brackets are 95 % bootstrap intervals over users.")
+    for outcome in outcomes:
+        lines += ["", f"## {outcome.target} at {outcome.as_of}, {outcome.horizon_days} days", ""]
+        lines += ["| figure | value |", "| --- | ---: |"]
+        lines += [f"| {key} | {figure} |" for key, figure in outcome_rows(outcome)]
+    return "\n".join(lines) + "\n"
