@@ -140,7 +140,9 @@ class TextSettings(Section):
     max_length: int = Field(128, ge=8, le=8192, description="tokens the encoder reads")
     pooling: Literal["mean", "cls"] = "mean"
     precision: Literal["fp32", "bf16"] = "fp32"
-    token_budget: int = Field(8192, ge=64, description="tokens in one forward pass")
+    token_budget: int | None = Field(
+        None, ge=64, description="tokens in one forward pass; by default what suits the device"
+    )
     chunk_texts: int = Field(
         50_000, ge=1, description="texts committed at a time: a killed run resumes after the last"
     )

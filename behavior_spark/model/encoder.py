@@ -208,6 +208,13 @@ class Encoder:
         self._embed_rows(batch[middle:], token_ids, result)
 
 
+def describe_device() -> str:
+    """The device an encoder would use here, in words."""
+    if torch.cuda.is_available():
+        return f"cuda: {torch.cuda.get_device_name(0)}"
+    return f"cpu, {torch.get_num_threads()} threads"
+
+
 def use_threads(count: int) -> None:
     """Let torch use so many threads in this process: a task's share of the machine."""
     if torch.get_num_threads() != count:

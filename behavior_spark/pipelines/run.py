@@ -88,7 +88,7 @@ class Run:
 
     def say(self, message: str) -> None:
         """Show a line of progress."""
-        self.console.print(f"  {message}", markup=False, highlight=False)
+        self.console.print(f"  {message}", markup=False, highlight=False, soft_wrap=True)
 
     def note(self, message: str) -> None:
         """Show something the reader should know, and repeat it in the summary."""

@@ -145,6 +145,7 @@ def _read_task(run: Run, name: str) -> LabelledTexts:
     if not isinstance(kind, StringType) and not multi:
         raise ConfigError(f"{label}.label must be a string or an array", found=kind.simpleString())
     if labels.day:
+        # A label without a day cannot be shown to be early enough.
         frame = frame.where(F.col("day") < F.lit(run.as_of))
     frame = frame.where(F.col("text").isNotNull() & F.col("label").isNotNull())
     with spark_errors(label):
@@ -163,7 +164,7 @@ def _read_task(run: Run, name: str) -> LabelledTexts:
         texts=[clean_text(str(t), max_chars=cap, mask=mask).text for t in table["text"]],
         labels=[list(v) for v in table["label"]] if multi else [str(v) for v in table["label"]],
         multi_label=multi,
-        days=[str(d) for d in table["day"]] if labels.day else None,
+        days=[None if pd.isna(d) else str(d) for d in table["day"]] if labels.day else None,
     )
 
 

@@ -43,7 +43,7 @@ def embed(
     source: str,
     options: EncoderOptions,
     digest: str,
-    token_budget: int,
+    token_budget: int | None,
     at: dt.datetime,
 ) -> DataFrame:
     """Embed ``text`` of each row: columns of ``text_embeddings``.
@@ -53,7 +53,7 @@ def embed(
         source: Encoder folder readable by every worker, or ``package:NAME/folder``.
         options: How texts become vectors.
         digest: The backbone's digest; a worker that finds other files refuses to run.
-        token_budget: Tokens in one forward pass.
+        token_budget: Tokens in one forward pass; None: what suits the device.
         at: When the model ran, UTC.
     """
     names = TEXT_EMBEDDINGS.names

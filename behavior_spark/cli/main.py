@@ -1,0 +1,254 @@
+"""The command line: one command a pipeline, settings in, exit code out."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+
+from behavior_spark import __version__
+from behavior_spark.cli.options import AsOf, Config, Json, Set, day_from, settings_from
+from behavior_spark.errors import BehaviorError
+
+app = typer.Typer(
+    name="behavior-spark",
+    help="Understand and predict what users do, with transformers, on Spark.\n\n"
+    "Start with `behavior-spark demo`, or `behavior-spark init` for your own tables; then "
+    "`check`, then `nightly` every night.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def main() -> None:
+    """Entry point: exit code 0 done, 2 bad input or config, 1 anything else."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; errors are shown in three lines or fewer."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except BehaviorError as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, style="red")
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except Exception as error:
+        # A stack trace may quote rows: it is for those who ask.
+        console = Console(stderr=True, soft_wrap=True)
+        if "--debug" in arguments or _debug_asked():
+            console.print(traceback.format_exc(), markup=False)
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        console.print(
+            f"error: {type(error).__name__} in {Path(where.filename).name}:{where.lineno}\n"
+            "  this is a fault of the program; BEHAVIOR_DEBUG=1 shows the whole trace",
+            markup=False, style="red",
+        )  # fmt: skip
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _debug_asked() -> bool:
+    import os
+
+    return os.environ.get("BEHAVIOR_DEBUG", "") not in ("", "0")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"behavior-spark {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None: ...
+
+
+def _do(
+    name: str,
+    config: list[str],
+    overrides: list[str],
+    as_of: str | None,
+    as_json: bool,
+    **options: Any,
+) -> Any:
+    """Run a command's function and show its result."""
+    day, settings = day_from(as_of), settings_from(config, overrides)
+    from behavior_spark.cli.showing import next_queries, show
+    from behavior_spark.pipelines import commands
+
+    result = getattr(commands, name)(settings, as_of=day, **options)
+    asks = name in ("nightly", "predict", "profile")
+    queries = next_queries(settings, config, result.as_of.isoformat()) if asks else []
+    show(result, settings, as_json=as_json, queries=queries)
+    return result
+
+
+@app.command()
+def init(
+    events: Annotated[str, typer.Option(help="Path or catalog.schema.table of your event log.")],
+    texts: Annotated[str | None, typer.Option(help="Likewise, of your texts.")] = None,
+    items: Annotated[str | None, typer.Option(help="Likewise, of your items.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path(
+        "conf/mine.yaml"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Write a commented config from the schemas of your tables."""
+    from behavior_spark.pipelines.starting import write_config
+
+    write_config(events=events, texts=texts, items=items, output=output, force=force)
+    typer.echo(f"wrote {output}\nnext: read it, then behavior-spark check --config {output}")
+
+
+@app.command()
+def check(config: Config, set_: Set = [], as_json: Json = False) -> None:  # noqa: B006
+    """Validate a config against its tables; show five mapped rows of each. Starts no model."""
+    _do("check", config, set_, None, as_json)
+
+
+@app.command()
+def demo(
+    users: Annotated[int, typer.Option(min=20, help="Users of the generated shop.")] = 400,
+    days: Annotated[int, typer.Option(min=100, help="Days of the generated log.")] = 150,
+    seed: Annotated[int, typer.Option(help="Same seed, same shop.")] = 7,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for data and tables.")] = (
+        Path("build/demo")
+    ),
+    generate_only: Annotated[
+        bool, typer.Option("--generate-only", help="Write the raw logs and stop.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Generate a shop's logs and run everything on them: fine-tune, nightly, report."""
+    from behavior_spark.cli.demonstration import run_demo
+
+    run_demo(
+        users=users, days=days, seed=seed, output=output, generate_only=generate_only,
+        as_json=as_json,
+    )  # fmt: skip
+
+
+@app.command()
+def ingest(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False) -> None:  # noqa: B006
+    """Raw tables to clean events, texts and items; refused rows go to quarantine."""
+    _do("ingest", config, set_, as_of, as_json)
+
+
+@app.command()
+def finetune(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False) -> None:  # noqa: B006
+    """Train the heads of text.heads on labelled tables (with the encoder: text.finetune=full)."""
+    _do("finetune", config, set_, as_of, as_json)
+
+
+@app.command("score-texts")
+def score_texts(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False) -> None:  # noqa: B006
+    """Embed and classify every distinct text that was not scored before."""
+    _do("score_texts", config, set_, as_of, as_json)
+
+
+@app.command("build-features")
+def build_features(
+    config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False  # noqa: B006
+) -> None:
+    """Features of every user as of a day, blind to what came later."""
+    _do("build_features", config, set_, as_of, as_json)
+
+
+@app.command("train-propensity")
+def train_propensity(
+    config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False  # noqa: B006
+) -> None:
+    """Train each target's model on earlier as-of days and check it on later ones."""
+    _do("train_propensity", config, set_, as_of, as_json)
+
+
+@app.command()
+def predict(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False) -> None:  # noqa: B006
+    """Calibrated probability, decile and reasons for every user and target."""
+    _do("predict", config, set_, as_of, as_json)
+
+
+@app.command()
+def profile(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False) -> None:  # noqa: B006
+    """One row per user for people: intent, emotion, preference, segment, next action."""
+    _do("profile", config, set_, as_of, as_json)
+
+
+@app.command()
+def nightly(
+    config: Config,
+    set_: Set = [],  # noqa: B006
+    as_of: AsOf = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train even where a valid model exists.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """The whole night: ingest, score-texts, build-features, train-propensity, predict, profile."""
+    _do("nightly", config, set_, as_of, as_json, retrain=retrain)
+
+
+@app.command()
+def report(
+    config: Config,
+    set_: Set = [],  # noqa: B006
+    as_of: AsOf = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write it as Markdown.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Predictions of a day against what happened since, with intervals and baselines."""
+    result = _do("report", config, set_, as_of, as_json)
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(result.details["markdown"], encoding="utf-8")
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="Spark SQL; every table is a view of its name.")],
+    config: Config,
+    set_: Set = [],  # noqa: B006
+    limit: Annotated[int, typer.Option(min=1, help="Rows shown at most.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Query the output tables with Spark SQL."""
+    settings = settings_from(config, set_)
+    from behavior_spark.cli.showing import print_json, rows_table
+    from behavior_spark.pipelines import commands
+
+    result = commands.sql(settings, query, limit=limit, console=Console(stderr=True, quiet=True))
+    rows = [row.asDict() for row in result.details["rows"]]
+    Console().print(rows_table(rows))
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
+    if as_json:
+        result.details["rows"] = rows
+        print_json(result)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has for the job: JDK, Spark, Delta, models, cores, GPU."""
+    from behavior_spark.cli.diagnosis import diagnose
+
+    raise typer.Exit(diagnose(Console()))

@@ -1,0 +1,54 @@
+"""Options that the commands share."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+import typer
+
+from behavior_spark.config import Settings, load_settings
+from behavior_spark.errors import ConfigError
+
+Config = Annotated[
+    list[str],
+    typer.Option(
+        "--config", "-c", help="YAML file; give it again for overlays, later ones win. "
+        "Names such as online_retail.yaml find the configs that ship with the package."
+    ),
+]
+Set = Annotated[
+    list[str],
+    typer.Option("--set", help="Override one key: --set text.max_length=256. May be repeated."),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of", help="The night, YYYY-MM-DD: only what was known before its 00:00 UTC is "
+        "seen. Default: today (UTC)."
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on the last line of output.")
+]
+
+
+def settings_from(config: list[str], overrides: list[str]) -> Settings:
+    """Settings of the files and overrides given."""
+    return load_settings(config, overrides=overrides)
+
+
+def day_from(text: str | None) -> dt.date | None:
+    """A day written as YYYY-MM-DD.
+
+    Raises:
+        ConfigError: It is not such a day.
+    """
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"--as-of {text} is not a day", fix="write YYYY-MM-DD, such as 2024-05-31"
+        ) from None

@@ -1,0 +1,85 @@
+"""Show a result: tables for people on standard output, or one line of JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from behavior_spark.config import Settings
+from behavior_spark.pipelines.commands import Result
+from behavior_spark.report.outcomes import outcome_table
+from behavior_spark.report.summary import summary
+
+WIDEST_CELL = 60
+
+
+def show(result: Result, settings: Settings, *, as_json: bool, queries: list[str]) -> None:
+    """Print what a command did."""
+    console = Console()
+    for outcome in result.details.get("outcomes", []):
+        console.print(outcome_table(outcome))
+    for name, rows in result.details.get("rows", {}).items() if result.command == "check" else ():
+        console.print(rows_table(rows, title=name))
+    console.print(
+        summary(
+            command=result.command,
+            as_of=result.as_of.isoformat(),
+            seconds=result.seconds,
+            sources=result.sources,
+            figures=result.figures,
+            targets=list(settings.targets),
+            tables=result.tables if result.command != "check" else {},
+            notes=result.notes,
+            queries=queries,
+        )
+    )
+    if as_json:
+        print_json(result)
+
+
+def print_json(result: Result) -> None:
+    """The result as one line of JSON."""
+    print(json.dumps(result.as_dict(), default=str))  # noqa: T201
+
+
+def rows_table(rows: list[dict[str, Any]], *, title: str | None = None) -> Table:
+    """Rows of a query or a sample as a table; long cells are cut."""
+    table = Table(title=title, title_justify="left")
+    names = list(rows[0]) if rows else ["(no rows)"]
+    for name in names:
+        numeric = bool(rows) and all(isinstance(r[name], int | float) for r in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[cell(row[name]) for name in names])
+    return table
+
+
+def cell(value: Any) -> str:
+    """A value in few characters."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list) and len(value) > 8:
+        value = [*value[:3], f"... {len(value)} values"]
+    text = str(value)
+    return text if len(text) <= WIDEST_CELL else text[: WIDEST_CELL - 3] + "..."
+
+
+def next_queries(settings: Settings, config: list[str], as_of: str) -> list[str]:
+    """Queries worth asking after a night."""
+    target = next(iter(settings.targets))
+    command = f"behavior-spark sql --config {config[0]}"
+    if settings.warehouse.path:
+        command += f" --set warehouse={settings.warehouse.path}"
+    return [
+        f'{command} "SELECT user_id, probability, reasons[0].text AS why FROM user_propensity '
+        f"WHERE as_of = '{as_of}' AND target = '{target}' ORDER BY probability DESC LIMIT 10\"",
+        f'{command} "SELECT segment, next_action, count(*) AS users FROM user_profile '
+        f"WHERE as_of = '{as_of}' GROUP BY ALL ORDER BY users DESC\"",
+        f'{command} "SELECT reason, sum(refused_rows) AS refused_rows FROM quarantine '
+        f"WHERE as_of = '{as_of}' GROUP BY reason\"",
+    ]

@@ -1,0 +1,102 @@
+"""The end of a run for people: what was done, how good it is, where it is, what to ask next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+_QUALITY = {
+    "roc_auc": "AUC",
+    "average_precision": "avg. precision",
+    "lift_at_10pct": "lift at 10 %",
+    "expected_calibration_error": "calibration error",
+    "base_rate": "base rate",
+    "positives": "positives",
+}
+
+
+def summary(
+    *,
+    command: str,
+    as_of: str,
+    seconds: float,
+    sources: Sequence[Mapping[str, Any]],
+    figures: Mapping[str, float],
+    targets: Sequence[str],
+    tables: Mapping[str, str],
+    notes: Sequence[str],
+    queries: Sequence[str],
+) -> Group:
+    """Rows, quality, places, notes and next queries of a run, as blocks for the terminal."""
+    parts: list[RenderableType] = [
+        Text(f"\n{command} for {as_of}: done in {seconds:,.0f} s", style="bold")
+    ]
+    if sources:
+        parts.append(_rows_table(sources))
+    measured = [name for name in targets if f"{name}_roc_auc" in figures]
+    if measured:
+        parts.append(_quality_table(measured, figures))
+    heads = sorted(n.removesuffix("_accuracy") for n in figures if n.endswith("_accuracy"))
+    if heads:
+        parts.append(_heads_table(heads, figures))
+    if tables:
+        parts.append(_places(tables))
+    parts += [Text(f"note: {note}", style="yellow") for note in notes]
+    if queries:
+        parts.append(Text("\nAsk next:", style="bold"))
+        parts += [Text(f"  {query}") for query in queries]
+    return Group(*parts)
+
+
+def _rows_table(sources: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title="Rows", title_justify="left")
+    for name in ("table", "in", "= out", "+ duplicates", "+ refused", "without user"):
+        table.add_column(name, justify="left" if name == "table" else "right")
+    for row in sources:
+        table.add_row(
+            row["table_name"],
+            *[f"{row[k]:,}" for k in
+              ("rows_in", "rows_out", "duplicates", "refused", "without_user")],
+        )  # fmt: skip
+    return table
+
+
+def _quality_table(targets: Sequence[str], figures: Mapping[str, float]) -> Table:
+    title = "Model quality on the last as-of day before the night (not seen in that check)"
+    table = Table(title=title, title_justify="left")
+    table.add_column("target")
+    for label in _QUALITY.values():
+        table.add_column(label, justify="right")
+    for name in targets:
+        table.add_row(name, *[_figure(key, figures.get(f"{name}_{key}")) for key in _QUALITY])
+    return table
+
+
+def _heads_table(heads: Sequence[str], figures: Mapping[str, float]) -> Table:
+    table = Table(title="Text heads on held-out labels", title_justify="left")
+    table.add_column("head")
+    measures = ("accuracy", "precision", "recall", "f1")
+    for label in measures:
+        table.add_column(label, justify="right")
+    for head in heads:
+        table.add_row(head, *[_figure(m, figures.get(f"{head}_{m}")) for m in measures])
+    return table
+
+
+def _places(tables: Mapping[str, str]) -> Table:
+    table = Table(title="Tables (Delta)", title_justify="left", show_header=False)
+    for name, place in tables.items():
+        table.add_row(name, Text(place, overflow="fold"))
+    return table
+
+
+def _figure(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if key == "positives":
+        return f"{value:,.0f}"
+    return f"{value:.1%}" if key == "base_rate" else f"{value:.3f}"

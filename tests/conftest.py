@@ -1,0 +1,37 @@
+"""One Spark session for the whole suite, and where the real data is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from behavior_spark.config import LocalSpark
+from behavior_spark.io.session import get_session, utc
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """The suite's session: local, small, stopped before the process ends."""
+    session, _ = get_session(
+        LocalSpark(master="local[2]", driver_memory="2g", shuffle_partitions=2), name="tests"
+    )
+    with utc(session):
+        yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real logs: ``BEHAVIOR_DATA``, else ``../shared/data`` beside the checkout."""
+    folder = Path(os.environ.get("BEHAVIOR_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have the real logs: nothing at {folder}")
+        pytest.skip(f"no real logs at {folder}: set BEHAVIOR_DATA")
+    return folder
