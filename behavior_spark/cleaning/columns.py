@@ -7,6 +7,7 @@ travel inside the function, never in the query plan.
 from __future__ import annotations
 
 from collections.abc import Callable
+
 import pandas as pd
 from pyspark.sql import Column
 from pyspark.sql import functions as F

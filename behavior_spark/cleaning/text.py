@@ -15,9 +15,12 @@ VERSION = "1"
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SPACE = re.compile(r"\s+")
-# Control characters, zero-width space, byte order mark, bidirectional overrides.
+# Control characters, soft hyphen, zero-width space, byte order mark, bidirectional controls.
 # The joiners U+200C and U+200D stay: scripts and emoji need them.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+)
+_PLACEHOLDER = re.compile("<[a-z]+>")
 _MARGIN = 64
 
 
@@ -45,9 +48,10 @@ def normalise(text: str) -> str:
     'fine coffee set'
     """
     text = _SURROGATE.sub("\ufffd", text)
+    # Before NFKC: what a control kept apart may compose.
+    text = _CONTROL.sub(lambda match: " " if match.group() in "\t\n\r\x0b\x0c\x85" else "", text)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-    text = _CONTROL.sub(lambda match: " " if match.group() in "\t\n\r\x0b\x0c\x85" else "", text)
     return _SPACE.sub(" ", text).strip()
 
 
@@ -70,7 +74,17 @@ def clean_text(text: str, *, max_chars: int, mask: bool = True) -> CleanText:
     limit = max_chars
     if long or raw_cut:
         limit = min(limit, max(len(clean) - _MARGIN, 0))
-    return CleanText(clean[:limit].rstrip(), masked, len(clean) > limit)
+    shown = clean[:limit]
+    if mask and len(clean) > limit:
+        shown = clean[: _before_placeholder(clean, limit)]
+    return CleanText(shown.rstrip(), masked, len(clean) > limit)
+
+
+def _before_placeholder(text: str, limit: int) -> int:
+    """The limit, or the start of the placeholder it would cut in two."""
+    start = text.rfind("<", 0, limit)
+    match = _PLACEHOLDER.match(text, start) if start >= 0 else None
+    return start if match and match.end() > limit else limit
 
 
 def text_hash(text: str, *, key: str | None = None) -> str:
@@ -86,4 +100,5 @@ def text_hash(text: str, *, key: str | None = None) -> str:
 
 def pseudonym(user_id: str, *, key: str) -> str:
     """Keyed hash of a user id (HMAC-SHA256, first 128 bits) as 32 hex digits."""
-    return hmac.digest(key.encode(), b"user:" + user_id.encode("utf-8", "replace"), "sha256").hex()[:32]
+    data = b"user:" + user_id.encode("utf-8", "replace")
+    return hmac.digest(key.encode(), data, "sha256").hex()[:32]

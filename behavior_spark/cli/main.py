@@ -96,7 +96,8 @@ def _do(
 
     result = getattr(commands, name)(settings, as_of=day, **options)
     asks = name in ("nightly", "predict", "profile")
-    queries = next_queries(settings, config, result.as_of.isoformat()) if asks else []
+    night = result.as_of.isoformat()
+    queries = next_queries(settings, config, night, overrides) if asks else []
     show(result, settings, as_json=as_json, queries=queries)
     return result
 
@@ -247,8 +248,17 @@ def sql(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    java: Annotated[bool, typer.Option("--java", help="Check the JDK alone; quiet if good.")] = (
+        False
+    ),
+) -> None:
     """Say what this machine has for the job: JDK, Spark, Delta, models, cores, GPU."""
     from behavior_spark.cli.diagnosis import diagnose
 
+    if java:
+        from behavior_spark.io.session import check_java
+
+        check_java()
+        return
     raise typer.Exit(diagnose(Console()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -16,22 +17,29 @@ from behavior_spark.report.summary import summary
 WIDEST_CELL = 60
 
 
-def show(result: Result, settings: Settings, *, as_json: bool, queries: list[str]) -> None:
-    """Print what a command did."""
+def show(
+    result: Result,
+    settings: Settings,
+    *,
+    as_json: bool,
+    queries: list[str],
+    places: bool = True,
+) -> None:
+    """Print what a command did; ``places`` says whether to list the tables."""
     console = Console()
     for outcome in result.details.get("outcomes", []):
         console.print(outcome_table(outcome))
     for name, rows in result.details.get("rows", {}).items() if result.command == "check" else ():
-        console.print(rows_table(rows, title=name))
+        console.print(records(rows, title=name))
     console.print(
         summary(
             command=result.command,
-            as_of=result.as_of.isoformat(),
+            as_of="" if result.command == "check" else result.as_of.isoformat(),
             seconds=result.seconds,
             sources=result.sources,
             figures=result.figures,
             targets=list(settings.targets),
-            tables=result.tables if result.command != "check" else {},
+            tables=result.tables if places and result.command != "check" else {},
             notes=result.notes,
             queries=queries,
         )
@@ -57,6 +65,21 @@ def rows_table(rows: list[dict[str, Any]], *, title: str | None = None) -> Table
     return table
 
 
+def records(rows: list[dict[str, Any]], *, title: str) -> Table:
+    """Rows one below the other, a line a column: for wide rows."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for row in rows:
+        for name, value in row.items():
+            table.add_row(name, cell(value))
+        table.add_section()
+        table.add_row("", "")
+    if not rows:
+        table.add_row("(no rows)", "")
+    return table
+
+
 def cell(value: Any) -> str:
     """A value in few characters."""
     if value is None:
@@ -69,12 +92,13 @@ def cell(value: Any) -> str:
     return text if len(text) <= WIDEST_CELL else text[: WIDEST_CELL - 3] + "..."
 
 
-def next_queries(settings: Settings, config: list[str], as_of: str) -> list[str]:
+def next_queries(
+    settings: Settings, config: list[str], as_of: str, overrides: Sequence[str] = ()
+) -> list[str]:
     """Queries worth asking after a night."""
     target = next(iter(settings.targets))
-    command = f"behavior-spark sql --config {config[0]}"
-    if settings.warehouse.path:
-        command += f" --set warehouse={settings.warehouse.path}"
+    command = "behavior-spark sql" + "".join(f" --config {name}" for name in config)
+    command += "".join(f" --set {override}" for override in overrides)
     return [
         f'{command} "SELECT user_id, probability, reasons[0].text AS why FROM user_propensity '
         f"WHERE as_of = '{as_of}' AND target = '{target}' ORDER BY probability DESC LIMIT 10\"",

@@ -246,6 +246,11 @@ class Settings(Section):
     training: TrainingSettings = TrainingSettings()
     spark: LocalSpark = LocalSpark()
 
+    @field_validator("privacy", "text", "training", "spark", mode="before")
+    @classmethod
+    def _empty_section(cls, value: object) -> object:
+        return {} if value is None else value  # a section whose every line is a comment
+
     @field_validator("warehouse", mode="before")
     @classmethod
     def _plain_path(cls, value: object) -> object:

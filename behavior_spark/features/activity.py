@@ -74,23 +74,17 @@ def build_activity(
         population: SQL condition on an event.
     """
     hits = {
-        name: F.coalesce(
-            F.col(match_column(name)) < F.col("as_of").cast("timestamp"), F.lit(False)
-        )
+        name: F.coalesce(F.col(match_column(name)) < F.col("as_of").cast("timestamp"), F.lit(False))
         for name in targets
     }
     frame = seen.withColumns({f"_hit_{name}": hit for name, hit in hits.items()})
     per_item = frame.groupBy("as_of", "user_id", "event_type", "item_id").agg(
         *_item_level(targets, windows, population)
     )
-    return per_item.groupBy("as_of", "user_id").agg(
-        *_user_level(event_types, targets, windows)
-    )
+    return per_item.groupBy("as_of", "user_id").agg(*_user_level(event_types, targets, windows))
 
 
-def _item_level(
-    targets: Sequence[str], windows: Sequence[int], population: str
-) -> list[Column]:
+def _item_level(targets: Sequence[str], windows: Sequence[int], population: str) -> list[Column]:
     value = F.coalesce(F.col("value"), F.lit(0))
     columns = [
         F.max(F.expr(f"coalesce(({population}), false)")).alias("in_population"),

@@ -1,21 +1,23 @@
-"""All features of a user at a day, from the clean tables: one code path for training and serving."""
+"""All features of a user at a day, from the clean tables: one path for training and serving."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from behavior_spark.config import FeatureSettings, Target
+from behavior_spark.errors import ConfigError
 from behavior_spark.features.activity import activity_features, build_activity
 from behavior_spark.features.declared import Feature
-from behavior_spark.features.point_in_time import as_seen, with_superseded
+from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.features.sessions import build_sessions, session_features
-from behavior_spark.features.targets import item_matches, labels, mark_targets, match_column
+from behavior_spark.features.targets import labels, mark_targets
 from behavior_spark.features.texts import (
     build_texts,
     labels_by_text,
@@ -23,7 +25,7 @@ from behavior_spark.features.texts import (
     text_features,
 )
 
-# A target's direction is the mean of at most so many of its items, chosen by hash.
+# A target's direction at a day is the mean of at most so many of its items, chosen by hash.
 DIRECTION_ITEMS = 1000
 
 
@@ -60,12 +62,25 @@ def similar_targets(targets: Mapping[str, Target], inputs: Inputs) -> list[str]:
 def declared_features(
     settings: FeatureSettings, targets: Mapping[str, Target], inputs: Inputs
 ) -> list[Feature]:
-    """Every feature of the table, in order."""
+    """Every feature of the table, in order.
+
+    Raises:
+        ConfigError: Two of them would have the same name.
+    """
     windows = settings.windows_days
     features = activity_features(settings.event_types, list(targets), windows)
     features += session_features(windows)
     if inputs.texts is not None:
         features += text_features(inputs.head_labels, similar_targets(targets, inputs), windows)
+    by_name: dict[str, Feature] = {}
+    for feature in features:
+        other = by_name.setdefault(feature.name, feature)
+        if other is not feature:
+            raise ConfigError(
+                f"two features would be named {feature.name}",
+                found=f"{other.comment}; {feature.comment}",
+                fix="rename the event type, target or head that the name begins with",
+            )
     return features
 
 
@@ -91,8 +106,8 @@ def build_features(
         features null where nothing was seen.
     """
     windows = settings.windows_days
-    users = inputs.events.where(F.col("user_id").isNotNull())
-    marked = mark_targets(with_superseded(users, key="event_id"), inputs.items, targets)
+    features = declared_features(settings, targets, inputs)
+    marked = mark_targets(of_users(inputs.events, key="event_id"), inputs.items, targets)
     seen = as_seen(marked, as_of_days, time="event_time")
     frame = build_activity(
         seen,
@@ -107,7 +122,7 @@ def build_features(
     if texts is not None:
         frame = frame.join(texts, ["as_of", "user_id"], "left")
     chosen = []
-    for feature in declared_features(settings, targets, inputs):
+    for feature in features:
         value = F.col(feature.name).cast(feature.data_type)
         if feature.zero:
             value = F.coalesce(value, F.lit(0).cast(feature.data_type))
@@ -133,8 +148,7 @@ def training_set(
     frame = build_features(
         inputs, as_of_days, settings=settings, targets=targets, population=population
     )
-    users = inputs.events.where(F.col("user_id").isNotNull())
-    marked = mark_targets(with_superseded(users, key="event_id"), inputs.items, targets)
+    marked = mark_targets(of_users(inputs.events, key="event_id"), inputs.items, targets)
     known = labels(marked, as_of_days, targets, known_before=known_before)
     names = [f"label_{name}" for name in targets]
     return frame.join(known, ["as_of", "user_id"], "left").fillna(0, subset=names)
@@ -149,14 +163,12 @@ def _texts(
     if inputs.texts is None:
         return None
     similar = similar_targets(targets, inputs)
-    texts = inputs.texts.where(F.col("user_id").isNotNull()).select(
-        "text_id", "user_id", "text_time", "text_hash", "arrived_at"
-    )
-    texts = with_superseded(texts, key="text_id")
+    texts = inputs.texts.select("text_id", "user_id", "text_time", "text_hash", "arrived_at")
+    texts = of_users(texts, key="text_id")
     if inputs.scores is not None and inputs.heads:
         texts = texts.join(labels_by_text(inputs.scores, inputs.heads), "text_hash", "left")
     if similar and inputs.embeddings is not None:
-        directions = target_directions(inputs, similar, targets, sorted(as_of_days))
+        directions = target_directions(inputs, similar, targets, sorted(set(as_of_days)))
         closeness = similarities_by_text(inputs.embeddings, directions)
         texts = texts.join(closeness, "text_hash", "left")
     seen = as_seen(texts, as_of_days, time="text_time")
@@ -169,39 +181,54 @@ def target_directions(
     targets: Mapping[str, Target],
     as_of_days: Sequence[dt.date],
 ) -> np.ndarray:
-    """Unit vectors, float32 [as_of days x targets, dimension]: where a target's items lie.
+    """Unit vectors, [as_of days x targets, dimension]: where a target's items lie.
 
-    The mean embedding of the titles known by each day of the items that count for the
-    target by then; zeros where there is none. Reads at most 1,000 titles a target.
+    For each day the mean embedding of the titles with which items had begun to count for the
+    target before it, of at most 1,000 items; zeros where there is none. What becomes known
+    later changes no earlier day, not even which items are taken.
     """
     if inputs.items is None or inputs.embeddings is None:
         raise ValueError("directions need items and embeddings")
-    titles = inputs.items.groupBy("item_id").agg(F.min_by("title_hash", "valid_from").alias("text_hash"))
-    matches = item_matches(inputs.items, targets).join(titles, "item_id")
-    by_target = []
-    for name in similar:
-        chosen = (
-            matches.where(F.col(match_column(name)).isNotNull())
-            .select(
-                F.lit(name).alias("target"),
-                F.unix_timestamp(match_column(name)).alias("since"),
-                "text_hash",
-            )
-            .orderBy(F.xxhash64("text_hash"), "since")
-            .limit(DIRECTION_ITEMS)
-        )
-        by_target.append(chosen.join(inputs.embeddings, "text_hash"))
-    rows = [row for frame in by_target for row in frame.sort("text_hash", "since").collect()]
+    titles = reduce(
+        DataFrame.unionByName,
+        [_matching_titles(inputs.items, name, targets[name].item or "false") for name in similar],
+    )
+    days = F.posexplode(F.array(*[F.lit(day) for day in as_of_days])).alias("day_index", "day")
+    order = Window.partitionBy("target", "day_index").orderBy(
+        F.xxhash64("text_hash"), "text_hash", "item_id"
+    )
+    rows = (
+        titles.select("*", days)
+        .where(F.col("since") < F.col("day").cast("timestamp"))
+        .withColumn("_place", F.row_number().over(order))
+        .where(F.col("_place") <= DIRECTION_ITEMS)
+        .groupBy("target", "item_id", "text_hash")
+        .agg(F.collect_list("day_index").alias("day_indices"))
+        .join(inputs.embeddings.where("embedding IS NOT NULL"), "text_hash")
+        .sort("text_hash", "item_id")
+        .collect()
+    )
     dimension = len(rows[0]["embedding"]) if rows else 1
-    directions = np.zeros((len(as_of_days) * len(similar), dimension), dtype=np.float32)
-    for day_index, day in enumerate(as_of_days):
-        midnight = dt.datetime.combine(day, dt.time(), dt.UTC).timestamp()
-        for index, name in enumerate(similar):
-            vectors = [
-                r["embedding"] for r in rows if r["target"] == name and r["since"] < midnight
-            ]
+    directions = np.zeros((len(as_of_days) * len(similar), dimension))
+    for index, name in enumerate(similar):
+        of_target = [row for row in rows if row["target"] == name]
+        for day_index in range(len(as_of_days)):
+            vectors = [r["embedding"] for r in of_target if day_index in r["day_indices"]]
             if vectors:
                 mean = np.mean(np.asarray(vectors, dtype=np.float64), axis=0)
                 norm = np.linalg.norm(mean)
                 directions[day_index * len(similar) + index] = mean / norm if norm else 0.0
     return directions
+
+
+def _matching_titles(items: DataFrame, target: str, condition: str) -> DataFrame:
+    """Per item its first title of a version that satisfies the condition, and since when."""
+    return (
+        items.where(F.expr(f"({condition})") & F.col("title_hash").isNotNull())
+        .groupBy("item_id")
+        .agg(
+            F.min("valid_from").alias("since"),
+            F.min_by("title_hash", "valid_from").alias("text_hash"),
+        )
+        .withColumn("target", F.lit(target))
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql.types import DataType, DoubleType, LongType, StructField
@@ -41,3 +44,18 @@ def slug(label: str) -> str:
     'refund_request'
     """
     return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_") or "other"
+
+
+def label_slugs(labels: Sequence[str]) -> dict[str, str]:
+    """Each label's part of a column name: its slug, told apart by a hash where labels share one.
+
+    >>> label_slugs(["refund", "Refund!", "spam?"])
+    {'refund': 'refund', 'Refund!': 'refund_0590498d', 'spam?': 'spam'}
+    """
+    shared = Counter(slug(label) for label in labels)
+    return {
+        label: slug(label)
+        if shared[slug(label)] == 1 or label == slug(label)
+        else f"{slug(label)}_{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+        for label in labels
+    }

@@ -26,19 +26,28 @@ def with_superseded(frame: DataFrame, *, key: str) -> DataFrame:
     return frame.withColumn("superseded_at", F.lead("arrived_at").over(window))
 
 
+def of_users(frame: DataFrame, *, key: str) -> DataFrame:
+    """Rows that have a user, with ``superseded_at``.
+
+    A later version without a user replaces the earlier one too: what was taken back, or made
+    anonymous, no longer counts for anybody.
+    """
+    return with_superseded(frame, key=key).where(F.col("user_id").isNotNull())
+
+
 def as_seen(frame: DataFrame, as_of_days: Sequence[dt.date], *, time: str) -> DataFrame:
     """Repeat each row for every as_of day that may see it.
 
     Args:
         frame: Rows with ``arrived_at``, ``superseded_at`` and the time column.
-        as_of_days: Days, at most a few dozen.
+        as_of_days: Days, at most a few dozen; each counts once.
         time: Column that says when it happened.
 
     Returns:
-        The rows with ``as_of`` (date), ``as_of_index`` (its place among as_of_days) and
+        The rows with ``as_of`` (date), ``as_of_index`` (its place among the sorted days) and
         ``days_ago`` (int, 1 = the day before as_of).
     """
-    days = sorted(as_of_days)
+    days = sorted(set(as_of_days))
     frame = frame.where(F.col("arrived_at") < F.lit(days[-1]).cast("timestamp"))
     exploded = frame.select(
         "*", F.posexplode(F.array(*[F.lit(day) for day in days])).alias("as_of_index", "as_of")
@@ -49,6 +58,4 @@ def as_seen(frame: DataFrame, as_of_days: Sequence[dt.date], *, time: str) -> Da
         & (F.col(time) < midnight)
         & (F.col("superseded_at").isNull() | (F.col("superseded_at") >= midnight))
     )
-    return exploded.where(seen).withColumn(
-        "days_ago", F.datediff("as_of", F.to_date(F.col(time)))
-    )
+    return exploded.where(seen).withColumn("days_ago", F.datediff("as_of", F.to_date(F.col(time))))

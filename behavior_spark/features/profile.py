@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.features.declared import slug
-from behavior_spark.features.point_in_time import as_seen, with_superseded
+from behavior_spark.features.declared import label_slugs
+from behavior_spark.features.point_in_time import as_seen, of_users
 
 
 def preferred_category(
@@ -26,8 +26,9 @@ def preferred_category(
         .agg(F.max_by("category", "valid_from").alias("category"))
         .where("category IS NOT NULL")
     )
-    users = with_superseded(events.where("user_id IS NOT NULL"), key="event_id")
-    seen = as_seen(users, [as_of], time="event_time").where(F.col("days_ago") <= window_days)
+    seen = as_seen(of_users(events, key="event_id"), [as_of], time="event_time").where(
+        F.col("days_ago") <= window_days
+    )
     counted = (
         seen.join(known, "item_id")
         .groupBy("user_id", "category")
@@ -43,7 +44,8 @@ def preferred_category(
 
 def most_frequent_label(head: str, labels: Sequence[str], *, window_days: int) -> Column:
     """The label with the largest share over a window; null without texts."""
-    shares = [F.col(f"{head}_{slug(label)}_share_{window_days}d") for label in labels]
+    slugs = label_slugs(labels)
+    shares = [F.col(f"{head}_{slugs[label]}_share_{window_days}d") for label in labels]
     largest = F.greatest(*shares) if len(shares) > 1 else shares[0]
     return F.coalesce(
         *[F.when((share == largest) & (share > 0), F.lit(label))

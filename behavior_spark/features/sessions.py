@@ -39,11 +39,11 @@ def build_sessions(seen: DataFrame, *, windows: Sequence[int], gap_minutes: int)
     """
     order = Window.partitionBy("as_of", "user_id").orderBy("event_time", "event_id")
     before = F.lag("event_time").over(order)
-    pause = F.unix_timestamp("event_time") - F.unix_timestamp(before)
+    pause = F.unix_micros("event_time") - F.unix_micros(before)
     events = seen.select("as_of", "user_id", "event_time", "event_id", "session_id", "days_ago")
     marked = events.withColumns(
         {
-            "_starts": F.coalesce((pause > gap_minutes * 60).cast("int"), F.lit(1)),
+            "_starts": F.coalesce((pause > gap_minutes * 60_000_000).cast("int"), F.lit(1)),
             "_new_day": F.coalesce(F.lag("days_ago").over(order) != F.col("days_ago"), F.lit(True)),
         }
     ).withColumn("_run", F.sum("_starts").over(order))
@@ -66,7 +66,10 @@ def build_sessions(seen: DataFrame, *, windows: Sequence[int], gap_minutes: int)
         F.sum("_days_all").alias("active_days_all"),
         F.min("days_ago").alias("_last"),
         F.max("_first_day").alias("_first"),
-        *[F.count_if(F.col("days_ago") <= days).alias(f"session_count_{days}d") for days in windows],
+        *[
+            F.count_if(F.col("days_ago") <= days).alias(f"session_count_{days}d")
+            for days in windows
+        ],
         *[F.sum(f"_days_{days}").alias(f"active_days_{days}d") for days in windows],
     )
     gap = F.when(

@@ -65,8 +65,8 @@ def labels(
         known_before: Only what had arrived before this day is counted.
 
     Returns:
-        One row per (as_of, user_id) with any positive: ``label_<target>`` (int 0 or 1).
-        Users without a row have no positive.
+        One row per (as_of, user_id) with an event within the longest horizon:
+        ``label_<target>`` (int 0 or 1). Users without a row have no positive.
     """
     end = F.lit(known_before).cast("timestamp")
     known = marked.where(

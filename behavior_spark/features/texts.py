@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DecimalType, StringType, StructField, StructType
 
-from behavior_spark.features.declared import DOUBLE, LONG, Feature, slug
+from behavior_spark.features.declared import DOUBLE, LONG, Feature, label_slugs
 
 # Similarities are kept to six decimals, as exact numbers: their sums do not depend on
 # the order of rows, so that two runs give the same table.
@@ -40,9 +40,9 @@ def text_features(
             ]  # fmt: skip
         for head, labels in heads.items():
             features += [
-                Feature(f"{head}_{slug(label)}_share_{days}d", DOUBLE,
+                Feature(f"{head}_{part}_share_{days}d", DOUBLE,
                         f"share of texts {window} whose {head} is {label}", zero=False)
-                for label in labels
+                for label, part in label_slugs(labels).items()
             ]  # fmt: skip
     return features
 
@@ -68,18 +68,26 @@ def similarities_by_text(embeddings: DataFrame, directions: np.ndarray) -> DataF
 
     Args:
         embeddings: ``text_hash, embedding`` (unit vectors), one row per text.
-        directions: float32 [directions, dimension], unit vectors; a row of zeros gives nulls.
+        directions: [directions, dimension], unit vectors; a row of zeros gives nulls.
     """
     schema = StructType(
-        [StructField("text_hash", StringType()), StructField("similarities", ArrayType(_SIMILARITY))]
+        [
+            StructField("text_hash", StringType()),
+            StructField("similarities", ArrayType(_SIMILARITY)),
+        ]
     )
     known = np.linalg.norm(directions, axis=1) > 0
+    # In double precision: a float32 product depends on the size of the batch by more than
+    # the sixth decimal bears.
+    directions = directions.astype(np.float64)
 
     def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            vectors = batch.column("embedding")
-            matrix = vectors.flatten().to_numpy(zero_copy_only=False).reshape(len(batch), -1)
-            cosine = np.round((matrix @ directions.T).astype(np.float64), 6)
+            cosine = np.zeros((len(batch), len(directions)))
+            if known.any():
+                vectors = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
+                matrix = vectors.reshape(len(batch), directions.shape[1]).astype(np.float64)
+                cosine = np.round(matrix @ directions.T, 6)
             mask = np.broadcast_to(~known, cosine.shape).ravel()
             values = pa.array(cosine.ravel(), mask=mask).cast(pa.decimal128(9, 6), safe=False)
             offsets = pa.array(np.arange(len(batch) + 1, dtype=np.int32) * len(directions))
@@ -125,8 +133,8 @@ def build_texts(
             scored = F.count_if(inside & label.isNotNull())
             columns += [
                 F.try_divide(F.count_if(inside & (label == name)).cast("double"), scored).alias(
-                    f"{head}_{slug(name)}_share_{days}d"
+                    f"{head}_{part}_share_{days}d"
                 )
-                for name in labels
+                for name, part in label_slugs(labels).items()
             ]
     return seen.groupBy("as_of", "user_id").agg(*columns)

@@ -17,11 +17,11 @@ from behavior_spark.schemas import EVENTS, INPUTS, ITEMS
 SAMPLE_ROWS = 5
 
 
-def check_settings(run: Run) -> dict[str, DataFrame]:
+def check_settings(run: Run) -> dict[str, dict[str, DataFrame]]:
     """Check sources, labels, conditions and the encoder's folder; start no model, read no row.
 
     Returns:
-        The mapped sources by contract.
+        The mapped sources by contract and source name.
 
     Raises:
         ConfigError: A mapping or a condition does not fit the tables.
@@ -45,22 +45,27 @@ def check_settings(run: Run) -> dict[str, DataFrame]:
     return mapped
 
 
-def sample_rows(run: Run, mapped: dict[str, DataFrame]) -> dict[str, list[dict[str, object]]]:
-    """Five mapped rows of each contract as they would be stored: cleaned, masked, with reasons."""
+def sample_rows(
+    run: Run, mapped: dict[str, dict[str, DataFrame]]
+) -> dict[str, list[dict[str, object]]]:
+    """Five mapped rows of each source as they would be stored: cleaned, masked, with reasons."""
     privacy, text = run.settings.privacy, run.settings.text
     clean = clean_text_column(
         max_chars=text.max_chars, mask=privacy.mask_personal_data, key=privacy.pseudonymise_key
     )
     shown: dict[str, list[dict[str, object]]] = {}
-    for name, frame in mapped.items():
-        contract = INPUTS[name]
-        prepared = rows.prepare(frame.limit(SAMPLE_ROWS), contract)
-        if privacy.pseudonymise_key and "user_id" in prepared.columns:
-            hide = pseudonym_column(key=privacy.pseudonymise_key)
-            prepared = prepared.withColumn("user_id", hide(F.col("user_id")))
-        checked = rows.clean_texts(rows.with_reason(prepared, contract), contract, clean=clean)
-        chosen = [n for n in contract.names if n in checked.columns and n != "arrived_day"]
-        with spark_errors(f"reading sources.{name}"):
-            collected = checked.select(*chosen, F.col(rows.REASON).alias("refused")).collect()
-        shown[name] = [row.asDict() for row in collected]
+    for table, sources in mapped.items():
+        contract = INPUTS[table]
+        for name, frame in sources.items():
+            prepared = rows.prepare(frame.limit(SAMPLE_ROWS), contract)
+            if privacy.pseudonymise_key and "user_id" in prepared.columns:
+                hide = pseudonym_column(key=privacy.pseudonymise_key)
+                prepared = prepared.withColumn("user_id", hide(F.col("user_id")))
+            checked = rows.clean_texts(rows.with_reason(prepared, contract), contract, clean=clean)
+            chosen = [n for n in contract.names if n in checked.columns and n != "arrived_day"]
+            with spark_errors(f"reading sources.{table}"):
+                collected = checked.select(*chosen, F.col(rows.REASON).alias("refused")).collect()
+            shown[table if name == table else f"{table} from {name}"] = [
+                row.asDict() for row in collected
+            ]
     return shown

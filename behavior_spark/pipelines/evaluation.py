@@ -16,7 +16,7 @@ from behavior_spark.features.point_in_time import with_superseded
 from behavior_spark.features.targets import labels, mark_targets
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model import ranking_metrics as metrics
-from behavior_spark.model.propensity import PropensityModel
+from behavior_spark.model.propensity_model import PropensityModel
 from behavior_spark.pipelines.run import Run
 from behavior_spark.report.outcomes import Measured, Outcome
 from behavior_spark.schemas import EVENTS, ITEMS, RUNS, USER_FEATURES, USER_PROPENSITY

@@ -34,30 +34,29 @@ def ingest_stage(run: Run) -> None:
     for contract in INPUTS.values():
         if contract.name in mapped:
             with run.stage(f"ingest {contract.name}"):
-                refused += _ingest_one(run, mapped[contract.name], contract, start)
+                frames = mapped[contract.name].values()
+                union = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
+                refused += _ingest_one(run, union, contract, start)
     _write_quarantine(run, refused)
     events = run.sources[0]
     if events.rows_in == 0:
         run.note("no event arrived in this night's days: tables stay as they are")
 
 
-def map_all(run: Run) -> dict[str, DataFrame]:
-    """Every source mapped to its contract; all mappings are checked before any row is read."""
-    mapped: dict[str, DataFrame] = {}
+def map_all(run: Run) -> dict[str, dict[str, DataFrame]]:
+    """Every source mapped to its contract, by contract and source name.
+
+    All mappings are checked before any row is read.
+    """
+    mapped: dict[str, dict[str, DataFrame]] = {}
     for contract in INPUTS.values():
         sources: list[Source] = getattr(run.settings.sources, contract.name)
-        frames = []
         for index, source in enumerate(sources):
             label = source_label(contract, sources, index)
             raw = read_raw(run.spark, source, label=label)
             name = source.name or label.removeprefix("sources.")
-            frames.append(
-                map_source(raw, source, contract, label=label).withColumn(rows.SOURCE, F.lit(name))
-            )
-        if frames:
-            mapped[contract.name] = reduce(
-                lambda a, b: a.unionByName(b, allowMissingColumns=True), frames
-            )
+            frame = map_source(raw, source, contract, label=label)
+            mapped.setdefault(contract.name, {})[name] = frame.withColumn(rows.SOURCE, F.lit(name))
     return mapped
 
 

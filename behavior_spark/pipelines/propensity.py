@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 from behavior_spark.errors import BehaviorError, InputError, ModelError
 from behavior_spark.features.assemble import training_set
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.propensity import PropensityModel, TrainingOptions, train_propensity_model
+from behavior_spark.model.propensity import TrainingOptions, train_propensity_model
+from behavior_spark.model.propensity_model import PropensityModel
 from behavior_spark.pipelines.feature_building import Prepared
 from behavior_spark.pipelines.run import Run
 from behavior_spark.prediction.predict import (

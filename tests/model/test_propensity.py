@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -11,11 +12,8 @@ import pandas as pd
 import pytest
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.propensity import (
-    PropensityModel,
-    TrainingOptions,
-    train_propensity_model,
-)
+from behavior_spark.model.propensity import TrainingOptions, train_propensity_model
+from behavior_spark.model.propensity_model import PropensityModel
 from behavior_spark.model.ranking_metrics import roc_auc
 
 FEATURES = ["recency_days", "event_count_30d", "value_30d", "noise"]
@@ -218,6 +216,7 @@ def test_saved_and_packed_models_are_the_same_model(tmp_path, frame, model):
         PropensityModel.from_bytes(model.to_bytes()),
         pickle.loads(pickle.dumps(model)),
     ]
+    assert re.fullmatch("[0-9a-f]{16}", model.digest)
     for copy in copies:
         assert copy.digest == model.digest
         assert copy == model

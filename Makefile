@@ -1,0 +1,57 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each sets up all it needs.
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup check-java lint types layers unit real wheel clean
+
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	>/dev/null 2>&1 && echo $$p && break; done)
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+OLD_SPARK := build/pyspark-4.0
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: setup  ## Generate a shop's logs and run the night on them, end to end
+	$(BIN)/behavior-spark demo
+
+test: setup lint types layers unit real  ## Everything CI checks
+
+setup: $(STAMP) check-java  ## Virtual environment with all dependencies
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed: none of python3.11, python3.12, python3.13, python3 is one"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+check-java: $(STAMP)
+	@$(BIN)/behavior-spark doctor --java
+
+lint: setup  ## Ruff: style and format of imports
+	$(BIN)/ruff check .
+
+types: setup  ## Mypy, strict
+	$(BIN)/mypy
+
+layers: setup  ## Import layers
+	$(BIN)/lint-imports
+
+unit: setup  ## Tests and doctests, without the slow group
+	$(BIN)/python -m pytest -m 'not real' --durations=15
+
+real: setup $(OLD_SPARK)/.installed  ## The slow group: real logs, whole nights, other Sparks
+	PYSPARK_40=$(abspath $(OLD_SPARK)) $(BIN)/python -m pytest -m real --durations=15
+
+# Spark 4.0 with its Delta beside the environment's own, for one test of the slow group.
+$(OLD_SPARK)/.installed:
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(OLD_SPARK) \
+		pyspark==4.0.1 delta-spark==4.0.1 py4j==0.10.9.9
+	@touch $@
+
+wheel: setup  ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+clean:  ## Remove what was built (the environment stays)
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse

@@ -1,0 +1,41 @@
+"""Show the demo's results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from behavior_spark.cli.showing import next_queries, show
+from behavior_spark.pipelines.demonstration import DemoResult, demo
+
+
+def run_demo(
+    *, users: int, days: int, seed: int, output: Path, generate_only: bool, as_json: bool
+) -> None:
+    """Run the demo and print the night's summary and the report."""
+    result = demo(output, users=users, days=days, seed=seed, generate_only=generate_only)
+    console = Console()
+    if generate_only:
+        console.print(f"raw logs: {result.layout.root}")
+        console.print(f"next: {_with_root(output)}behavior-spark nightly --config demo.yaml "
+                      f"--as-of {result.layout.as_of}", soft_wrap=True)  # fmt: skip
+    else:
+        _show_steps(result, output)
+    if as_json:
+        steps = {name: step.as_dict() for name, step in result.steps.items()}
+        print(json.dumps(steps, default=str))  # noqa: T201
+
+
+def _show_steps(result: DemoResult, output: Path) -> None:
+    settings, steps = result.settings, result.steps
+    show(steps["finetune"], settings, as_json=False, queries=[], places=False)
+    show(steps["report"], settings, as_json=False, queries=[], places=False)
+    night = steps["nightly"]
+    queries = next_queries(settings, ["demo.yaml"], night.as_of.isoformat())
+    show(night, settings, as_json=False, queries=[_with_root(output) + q for q in queries])
+
+
+def _with_root(output: Path) -> str:
+    return "" if output == Path("build/demo") else f"DEMO_ROOT={output} "

@@ -1,0 +1,210 @@
+"""Write a synthetic web shop's raw logs with Spark: any size, the same rows for a seed.
+
+Each user is simulated on its own from (seed, index), so partitioning and machines change
+nothing, and nothing but the catalogue of 120 items ever passes through the driver. The
+column names are a shop's, not this project's: a config maps them to the contracts.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as t
+
+from behavior_spark.demo.catalogue import list_items
+from behavior_spark.demo.logs import Row, UserLogs
+from behavior_spark.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OUTCOME_DAYS: Final = 30
+SHORTEST_DAYS: Final = 40
+USERS_A_PARTITION: Final = 2_000
+_ROWS_A_BATCH: Final = 20_000
+
+
+def _column(name: str, kind: t.DataType, comment: str) -> t.StructField:
+    return t.StructField(name, kind, True, {"comment": comment})
+
+
+EVENTS: Final = t.StructType([
+    _column("id", t.StringType(), "event; null in a broken row, repeated where sent again"),
+    _column("uid", t.StringType(), "user; null where nobody was logged in"),
+    _column("ts", t.TimestampType(), "when it happened, UTC; null in a broken row"),
+    _column("received", t.TimestampType(), "when the log received it, UTC"),
+    _column("action", t.StringType(), "page_view, product_click, search, add_to_cart, checkout, "
+            "cancel_order, contact_support or post_review"),
+    _column("sku", t.StringType(), "item, where the action is about one"),
+    _column("amount", t.DoubleType(), "price paid, of a checkout"),
+    _column("text_id", t.StringType(), "text written, of a search, contact or review"),
+    _column("session", t.StringType(), "visit, by the browser's cookie"),
+    _column("agent", t.StringType(), "browser or app"),
+    _column("day", t.StringType(), "day of arrival, YYYY-MM-DD"),
+])  # fmt: skip
+TEXTS: Final = t.StructType([
+    _column("id", t.StringType(), "text"),
+    _column("uid", t.StringType(), "user who wrote it"),
+    _column("ts", t.TimestampType(), "when it was written, UTC"),
+    _column("received", t.TimestampType(), "when the log received it, UTC"),
+    _column("kind", t.StringType(), "review, search or chat"),
+    _column("body", t.StringType(), "the raw text, personal data and markup included"),
+])  # fmt: skip
+LABELS: Final = t.StructType([
+    _column("text", t.StringType(), "id of the text read"),
+    _column("intent", t.StringType(), "what the annotator thought the user was up to"),
+    _column("emotion", t.StringType(), "joy, anger, sadness, worry or neutral"),
+    _column("spam", t.StringType(), "spam or ok"),
+    _column("labelled_on", t.DateType(), "day the annotator read it"),
+])  # fmt: skip
+CATALOGUE: Final = t.StructType([
+    _column("sku", t.StringType(), "item"),
+    _column("title", t.StringType(), "name shown in the shop"),
+    _column("category", t.StringType(), "one of eight"),
+    _column("price", t.DoubleType(), "list price"),
+])  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DemoLayout:
+    """Where the logs lie, what they cover, and the day a night should be run for."""
+
+    root: str
+    events: str
+    texts: str
+    labels: str
+    catalogue: str
+    start: dt.date
+    end: dt.date  # the first day not covered
+    as_of: dt.date  # thirty days of outcomes follow it
+
+
+def generate_demo(
+    spark: SparkSession,
+    root: str,
+    *,
+    users: int = 400,
+    days: int = 150,
+    start: dt.date = dt.date(2024, 1, 1),
+    seed: int = 7,
+    partitions: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> DemoLayout:
+    """Write `events`, `texts`, `labels` and `catalogue` under `root`, replacing what was there.
+
+    Args:
+        spark: A session that can write Delta (only `texts` is a Delta table).
+        root: A folder the workers can write to, or an address such as `s3://...`.
+        users: How many users the shop has.
+        days: How many days the logs cover, at least 40.
+        start: The first of them.
+        seed: Another seed gives another shop.
+        partitions: In how many tasks users are simulated; one a 2,000 users (two at least)
+            unless given. It does not change the rows.
+        progress: Called with a line before each table is written.
+    """
+    _check(users=users, days=days, seed=seed)
+    layout = plan_layout(root, days=days, start=start)
+    tell = progress or _keep_quiet
+    shop = _Shop(spark, seed, users, start, days, partitions or _count_tasks(users))
+    tell(f"events of {users} users over {days} days")
+    events = shop.expand(UserLogs.list_events, EVENTS).hint("rebalance", "day")
+    events.write.mode("overwrite").partitionBy("day").parquet(layout.events)
+    tell("texts")
+    texts = shop.expand(UserLogs.list_texts, TEXTS)
+    overwrite = texts.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+    overwrite.save(layout.texts)
+    tell("labels")
+    labels = shop.expand(UserLogs.list_labels, LABELS).coalesce(1)
+    labels.write.mode("overwrite").parquet(layout.labels)
+    tell("catalogue")
+    items = [(item.sku, item.title, item.category, item.price) for item in list_items()]
+    catalogue = spark.createDataFrame(items, CATALOGUE).coalesce(1)
+    catalogue.write.mode("overwrite").option("header", "true").csv(layout.catalogue)
+    return layout
+
+
+def plan_layout(root: str, *, days: int = 150, start: dt.date = dt.date(2024, 1, 1)) -> DemoLayout:
+    """Say where `generate_demo` would write, without writing.
+
+    >>> plan_layout("/tmp/shop").as_of
+    datetime.date(2024, 4, 30)
+    """
+    base, end = root.rstrip("/"), start + dt.timedelta(days=days)
+    return DemoLayout(
+        root=base,
+        events=f"{base}/events",
+        texts=f"{base}/texts",
+        labels=f"{base}/labels",
+        catalogue=f"{base}/catalogue",
+        start=start,
+        end=end,
+        as_of=end - dt.timedelta(days=OUTCOME_DAYS),
+    )
+
+
+def _keep_quiet(line: str) -> None:
+    del line
+
+
+def _check(*, users: int, days: int, seed: int) -> None:
+    if users < 1 or days < SHORTEST_DAYS or seed < 0:
+        raise ConfigError(
+            "the demo shop cannot be made",
+            found=f"users={users}, days={days}, seed={seed}",
+            fix=f"ask for users >= 1, days >= {SHORTEST_DAYS} and seed >= 0",
+        )
+
+
+def _count_tasks(users: int) -> int:
+    return max(2, -(-users // USERS_A_PARTITION))
+
+
+@dataclass(frozen=True)
+class _Shop:
+    spark: SparkSession
+    seed: int
+    users: int
+    start: dt.date
+    days: int
+    partitions: int
+
+    def expand(self, list_rows: Callable[[UserLogs], list[Row]], schema: t.StructType) -> DataFrame:
+        """Simulate every user and keep one kind of rows; nothing runs until written."""
+        seed, users, start, days = self.seed, self.users, self.start, self.days
+        columns = _arrow_schema(schema)
+
+        def expand_users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            rows: list[Row] = []
+            for batch in batches:
+                for index in batch.column(0).to_pylist():
+                    rows.extend(list_rows(UserLogs(seed, index, users, start, days)))
+                    if len(rows) >= _ROWS_A_BATCH:
+                        yield _to_batch(rows, columns)
+                        rows = []
+            if rows:
+                yield _to_batch(rows, columns)
+
+        indices = self.spark.range(0, users, 1, self.partitions)
+        return indices.mapInArrow(expand_users, schema)
+
+
+def _to_batch(rows: Sequence[Row], columns: pa.Schema) -> pa.RecordBatch:
+    values = zip(*rows, strict=True)
+    arrays = [pa.array(column, kind) for column, kind in zip(values, columns.types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=columns)
+
+
+def _arrow_schema(schema: t.StructType) -> pa.Schema:
+    kinds: dict[type[t.DataType], Any] = {
+        t.StringType: pa.string(),
+        t.DoubleType: pa.float64(),
+        t.DateType: pa.date32(),
+        t.TimestampType: pa.timestamp("us", tz="UTC"),
+    }
+    return pa.schema([(field.name, kinds[type(field.dataType)]) for field in schema.fields])

@@ -1,0 +1,35 @@
+"""Feature columns of a table as the numbers that trees and baselines read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from behavior_spark.errors import ModelError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def require_columns(frame: pd.DataFrame, columns: Sequence[str], target: str) -> None:
+    """Raise ModelError, naming them, where columns are missing."""
+    missing = [column for column in dict.fromkeys(columns) if column not in frame.columns]
+    if missing:
+        raise ModelError(
+            f"columns that target {target!r} needs are not in the features",
+            found=f"{len(missing)} missing: " + ", ".join(missing[:10]),
+            fix="rebuild the features, or retrain with today's definitions",
+        )
+
+
+def feature_matrix(frame: pd.DataFrame, columns: Sequence[str], target: str) -> Any:
+    """float32 (rows, columns) as XGBoost reads it; decimals, bools and nulls are fine."""
+    require_columns(frame, columns, target)
+    values = np.empty((len(frame), len(columns)), dtype=np.float32)
+    limit = np.finfo(np.float32).max
+    for index, column in enumerate(columns):
+        numbers = frame[column].astype("float64").to_numpy(dtype=np.float64, na_value=np.nan)
+        values[:, index] = np.clip(numbers, -limit, limit)
+    return values

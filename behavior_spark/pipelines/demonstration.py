@@ -1,0 +1,90 @@
+"""The demo: a generated shop, and everything a newcomer wants to see run on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from rich.console import Console
+
+from behavior_spark.config import LocalSpark, Settings, load_settings
+from behavior_spark.demo.generate import DemoLayout, generate_demo
+from behavior_spark.io.session import spark_session
+from behavior_spark.pipelines import commands
+from behavior_spark.pipelines.commands import Result
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo did.
+
+    Attributes:
+        layout: The raw logs.
+        settings: Settings of ``conf/demo.yaml`` for them.
+        steps: Result of each command run, in order: finetune, nightly, ingest, report.
+    """
+
+    layout: DemoLayout
+    settings: Settings
+    steps: dict[str, Result]
+
+
+def demo_settings(output: Path, *, overrides: list[str] | None = None) -> Settings:
+    """``conf/demo.yaml`` for a demo folder."""
+    environment = {**os.environ, "DEMO_ROOT": str(output)}
+    return load_settings(["demo.yaml"], overrides=overrides or [], environment=environment)
+
+
+def demo(
+    output: Path,
+    *,
+    users: int = 400,
+    days: int = 150,
+    seed: int = 7,
+    generate_only: bool = False,
+    overrides: list[str] | None = None,
+    spark: SparkSession | None = None,
+    console: Console | None = None,
+) -> DemoResult:
+    """Generate the logs, fine-tune on its labels, run the night, then see what happened.
+
+    Args:
+        output: Folder for data and tables.
+        users: Users of the shop.
+        days: Days of the log; the night is 30 days before its end.
+        seed: Same seed, same shop.
+        generate_only: Stop after the raw logs.
+        overrides: ``key=value`` settings over ``conf/demo.yaml``.
+        spark: Session; the platform's or a local one by default.
+        console: For progress; standard error by default.
+    """
+    console = console or Console(stderr=True)
+    settings = demo_settings(output, overrides=overrides)
+    steps: dict[str, Result] = {}
+    with spark_session(settings.spark or LocalSpark(), name="demo", given=spark) as session:
+        console.print(f"[bold]generating[/] {users:,} users over {days} days")
+        layout = generate_demo(
+            session, str((output / "data").absolute()), users=users, days=days, seed=seed,
+            progress=lambda line: console.print(f"  {line}", markup=False),
+        )  # fmt: skip
+        if generate_only:
+            return DemoResult(layout, settings, steps)
+        place = {"spark": session, "console": console, "as_of": layout.as_of}
+        later = {**place, "as_of": layout.end}
+        plan: list[tuple[str, str, Callable[[], Result]]] = [
+            ("finetune", "fine-tuning on labelled texts",
+             lambda: commands.finetune(settings, **place)),
+            ("nightly", f"the night of {layout.as_of}",
+             lambda: commands.nightly(settings, **place)),
+            ("ingest", f"thirty days later: what arrived until {layout.end}",
+             lambda: commands.ingest(settings, **later)),
+            ("report", "predictions against what happened",
+             lambda: commands.report(settings, **place)),
+        ]  # fmt: skip
+        for name, title, step in plan:
+            console.print(f"[bold]{title}[/]")
+            steps[name] = step()
+    return DemoResult(layout, settings, steps)

@@ -1,0 +1,246 @@
+"""Numbers and addresses are masked, what only looks like them is not, in linear time."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from behavior_spark.cleaning.personal_data import (
+    _IBAN_LENGTH,
+    CARD,
+    EMAIL,
+    IBAN,
+    IP,
+    PHONE,
+    mask_personal_data,
+)
+
+DIGITS = st.integers(min_value=0, max_value=9)
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def luhn_digit(digits: list[int]) -> int:
+    """The digit that makes the checksum right, by the standard's own words."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        double = digit * 2 if place % 2 == 0 else digit
+        total += double - 9 if double > 9 else double
+    return -total % 10
+
+
+@st.composite
+def cards(draw: st.DrawFn, *, off_by: int = 0) -> str:
+    length = draw(st.integers(13, 19))
+    first = draw(st.integers(2, 6))
+    digits = [first, *draw(st.lists(DIGITS, min_size=length - 2, max_size=length - 2))]
+    digits.append((luhn_digit(digits) + off_by) % 10)
+    text = "".join(map(str, digits))
+    separator = draw(st.sampled_from(["", " ", "-"]))
+    if len(set(digits)) == 1:
+        return draw(cards(off_by=off_by))
+    if length == 15:  # American Express
+        return separator.join([text[:4], text[4:10], text[10:]])
+    return separator.join(text[start : start + 4] for start in range(0, length, 4))
+
+
+@st.composite
+def ibans(draw: st.DrawFn, *, off_by: int = 0) -> str:
+    country = draw(st.sampled_from(sorted(_IBAN_LENGTH)))
+    size = _IBAN_LENGTH[country] - 4
+    account = draw(st.text("0123456789" + LETTERS, min_size=size, max_size=size))
+    number = int("".join(str(int(c, 36)) for c in account + country + "00"))
+    check = (98 - number % 97 - 2 + off_by) % 97 + 2
+    text = f"{country}{check:02}{account}"
+    if draw(st.booleans()):
+        text = " ".join(text[start : start + 4] for start in range(0, len(text), 4))
+    return text if draw(st.booleans()) else text.lower()
+
+
+PHONE_FORMATS = [
+    "+44 20 #### ####", "+44 (0)20 #### ####", "+4420########", "0044 20 #### ####",
+    "020 #### ####", "(020) #### ####", "07### ######", "07#########",
+    "+1 415 555 ####", "+1 (415) 555-####", "1-415-555-####", "(415) 555-####", "415-555-####",
+    "415.555.####", "+33 6 ## ## ## ##", "06 ## ## ## ##", "06.##.##.##.##", "06-##-##-##-##",
+    "+49 151 ########", "0151 ########", "030/########", "+49-30-####-####",
+    "+39 02 #### ####", "+34 612 ### ###", "612 ### ###", "+46 (0)8 ### ## ##", "08-### ## ##",
+    "+7 912 ###-##-##", "8 (912) ###-##-##", "+91 98### #####", "98### #####",
+    "+86 138 #### ####", "138 #### ####", "+55 (11) 9####-####", "(11) 9####-####",
+    "+81-3-####-####", "03-####-####", "+61 4## ### ###", "+353 85 ### ####",
+]  # fmt: skip
+
+
+@st.composite
+def phones(draw: st.DrawFn) -> str:
+    shape = draw(st.sampled_from(PHONE_FORMATS))
+    return "".join(str(draw(DIGITS)) if c == "#" else c for c in shape)
+
+
+EMAILS = st.from_regex(
+    r"[a-z][a-z0-9.+_'-]{0,20}@([a-z0-9][a-z0-9-]{0,10}\.){1,3}[a-z]{2,10}", fullmatch=True
+)
+V4 = st.ip_addresses(v=4).map(str)
+V6 = st.ip_addresses(v=6).map(str).filter(lambda ip: sum(c.isalnum() for c in ip) >= 3)
+V6_LONG = st.ip_addresses(v=6).map(lambda ip: ip.exploded)
+CASES = [
+    (cards(), CARD), (ibans(), IBAN), (phones(), PHONE), (EMAILS, EMAIL), (V4, IP), (V6, IP),
+    (V6_LONG, IP),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("strategy", "mask"),
+    CASES,
+    ids=["card", "iban", "phone", "email", "ipv4", "ipv6", "ipv6 in full"],
+)
+def test_it_is_masked_whole_wherever_it_stands_among_words(strategy, mask):
+    @given(found=strategy, before=st.sampled_from(["", "is ", "[", "naïve: ", "12 mugs, "]),
+           after=st.sampled_from(["", ".", ", thanks", ")", " today", "\n2 mugs"]))  # fmt: skip
+    @settings(max_examples=150, deadline=None)
+    def masked(found, before, after):
+        assert mask_personal_data(before + found + after) == (before + mask + after, 1)
+
+    masked()
+
+
+@given(card=cards(), before=st.sampled_from(["2 ", "12 ", "123 ", "1234 "]))
+@settings(max_examples=100, deadline=None)
+def test_a_card_is_found_between_other_numbers(card, before):
+    text, _ = mask_personal_data(f"{before}{card} 12/27")
+    assert CARD in text
+    assert card[-8:] not in text
+
+
+@given(iban=ibans(), other=ibans())
+@settings(max_examples=50, deadline=None)
+def test_an_iban_is_found_behind_a_code_and_behind_another(iban, other):
+    assert mask_personal_data(f"AB12 is {iban} {other}") == (f"AB12 is {IBAN} {IBAN}", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("12/03/2024 0161 496 0000", "12/03/2024 <phone>"),
+        ("0161 496 0000 12/03/2024 10:30", "<phone> 12/03/2024 10:30"),
+        ("0161 496 0000 10:30", "<phone> 10:30"),
+        ("2 0161 496 0000 3 times", "2 <phone> 3 times"),
+        ("0161 496 0000 0161 496 0001", "<phone> <phone>"),
+        ("tel:0161 496 0000", "tel:<phone>"),
+        ("ip:2001:db8::1 192.0.2.1:80", "ip:<ip> <ip>:80"),
+        ("o'brien@example.com", "<email>"),
+        ("ann@example.com,bob@example.org", "<email>,<email>"),
+    ],
+)
+def test_neighbours_hide_nothing(text, masked):
+    assert mask_personal_data(text)[0] == masked
+
+
+@given(card=cards(off_by=1).filter(lambda text: "-" not in text and " " not in text))
+@settings(max_examples=100, deadline=None)
+def test_a_digit_string_that_fails_the_card_checksum_stays(card):
+    assert mask_personal_data(f"number {card} there") == (f"number {card} there", 0)
+
+
+@given(iban=ibans(off_by=1).filter(lambda text: " " not in text and not text[4:].isdigit()))
+@settings(max_examples=100, deadline=None)
+def test_a_string_that_fails_the_iban_checksum_stays(iban):
+    assert IBAN not in mask_personal_data(f"code {iban} there")[0]
+
+
+DAY_FORMATS = [
+    "%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%d.%m.%y",
+    "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%H:%M:%S %d-%m-%Y", "%H:%M %d/%m/%Y",
+    "%d.%m.%y %H.%M", "%d %B %Y", "%Y%m%d", "%Y-%m-%d %H:%M:%S.%f", "%d/%m/%Y - %d/%m/%Y",
+    "12 %d/%m/%Y", "%Y-%m-%d %H:%M:%S %Y-%m-%d %H:%M:%S",
+]  # fmt: skip
+
+
+@given(
+    moment=st.datetimes(dt.datetime(1950, 1, 1), dt.datetime(2099, 12, 31)),
+    shape=st.sampled_from(DAY_FORMATS),
+)
+@settings(max_examples=300, deadline=None)
+def test_dates_and_times_stay(moment, shape):
+    text = f"sent {moment.strftime(shape)} by post"
+    assert mask_personal_data(text) == (text, 0)
+
+
+@given(
+    number=st.decimals(0, 99_999_999, places=2),
+    shape=st.sampled_from(["{:.2f}", "{:,.2f}", "£{:,.2f}", "{:.2f} EUR", "{:,.0f}", "-{:.2f}"]),
+)
+@settings(max_examples=200, deadline=None)
+def test_prices_and_counts_stay(number, shape):
+    written = shape.format(number)
+    swapped = written.translate(str.maketrans(",.", ".,"))
+    for text in (f"it costs {written} now", f"it costs {swapped} now"):
+        assert mask_personal_data(text) == (text, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "order 20240117", "order 0000012345", "order #123-456789", "AB-2024-000123", "SO123456789",
+        "invoice 536365", "3 mugs, 12 bags", "1234567890", "1 234 567", "1 234 567 890",
+        "123.456.789", "version 3.11.4", "v10.15.7", "10.0.19045.3803", "10.10.19045.3803",
+        "2024.10.12345", "500 x 200 x 30 mm", "1700000000000", "10:30:45", "9:41", "std::abs",
+        "a::b", "ratio 16:9", "@home", "me@home", "a @ b", "A4 at 80 g", "1234 5678 9012 3456",
+        "300.1.2.3", "0x7fff", "3e10",
+    ],
+)  # fmt: skip
+def test_other_numbers_stay(text):
+    assert mask_personal_data(text) == (text, 0)
+
+
+PIECES = st.one_of(
+    cards(), ibans(), phones(), EMAILS, V4, V6,
+    st.text("0123456789 .-/:+()@<>ab", max_size=30),
+    st.text(max_size=10),
+    st.sampled_from([EMAIL, PHONE, CARD, IBAN, IP]),
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=6), st.sampled_from(["", " ", "-", ":", ".", ", "]))
+@settings(max_examples=500, deadline=None)
+def test_masking_twice_is_masking_once(pieces, separator):
+    masked, count = mask_personal_data(separator.join(pieces))
+    assert mask_personal_data(masked) == (masked, 0)
+    assert count <= sum(masked.count(mask) for mask in (EMAIL, PHONE, CARD, IBAN, IP))
+
+
+MEGABYTE = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["1", "0", "1 1 1 ", "11 ", "11-", "1.", "a@", "a@b.", "a", "a'", ":", ":::", "f:", "(1", "+1",
+     "ab12 ", "1:2 ", "<"],
+)  # fmt: skip
+def test_a_hostile_megabyte_takes_less_than_a_second(unit):
+    text = unit * (MEGABYTE // len(unit)) + "@"
+    start = time.process_time()
+    mask_personal_data(text)
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    "unit", ["1111 ", "DE89 ", "01 ", "4111 1111 1111 1112 ", "1::2 ", "a@b.c1 "]
+)
+def test_four_times_the_candidates_take_about_four_times_as_long(unit):
+    def seconds(size: int) -> float:
+        text = unit * (size // len(unit))
+        start = time.process_time()
+        mask_personal_data(text)
+        return time.process_time() - start
+
+    assert seconds(200_000) < 10 * max(seconds(50_000), 0.02)
+
+
+def test_mapped_addresses_hide_their_ipv4():
+    text, count = mask_personal_data(str(ipaddress.ip_address("::ffff:192.0.2.1")))
+    assert count >= 1
+    assert "192" not in text

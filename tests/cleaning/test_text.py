@@ -1,0 +1,150 @@
+"""A clean text has one form, never exceeds its cap and always has the same key."""
+
+# ruff: noqa: RUF001
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from behavior_spark.cleaning.text import clean_text, normalise, pseudonym, text_hash
+
+KEY = "a-key-of-sixteen-characters"
+ANY = st.text(st.characters(), max_size=60)  # lone surrogates included
+TRICKY = st.text(
+    st.sampled_from(
+        "a e\u0301\u0308\u200b\u200d\u202e\u00a8\ufb01\uac00\u1100\u1161\ufeff\xad\t\n"
+    ),
+    max_size=20,
+)
+
+
+@given(st.one_of(ANY, TRICKY))
+@settings(max_examples=500, deadline=None)
+def test_normalising_twice_is_normalising_once(text):
+    assert normalise(normalise(text)) == normalise(text)
+
+
+@given(st.one_of(ANY, TRICKY))
+@settings(max_examples=300, deadline=None)
+def test_a_normal_text_is_nfkc_on_one_line_with_single_spaces_and_no_edges(text):
+    clean = normalise(text)
+    assert unicodedata.is_normalized("NFKC", clean)
+    assert clean == " ".join(clean.split())
+    assert not [c for c in clean if unicodedata.category(c) in ("Cc", "Cs")]
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("ﬁne", "fine"),
+        ("Ａ１", "A1"),
+        ("e\u0301", "é"),
+        ("e\u200b\u0301", "é"),  # what a zero-width space kept apart
+        ("½ kg", "1⁄2 kg"),
+        ("a\u00a0b\u3000c\u2028d", "a b c d"),
+        (" a\r\n\tb\x00\x07 ", "a b"),
+        ("pass\u00adword", "password"),
+        ("", ""),
+    ],
+)
+def test_equal_texts_get_one_form(text, clean):
+    assert normalise(text) == clean
+
+
+@pytest.mark.parametrize(
+    "emoji", ["👩\u200d👩\u200d👧", "🏳️\u200d🌈", "👍🏽", "🇺🇦", "1️⃣", "नमस्\u200dते", "می\u200cخواهم"]
+)
+def test_joined_emoji_and_scripts_keep_their_joiners(emoji):
+    assert normalise(emoji) == emoji
+
+
+@given(st.text("אבגדהוזחטיךכלםמןנסעףפץצקרשת ابتثجحخدذرزسشصضطظعغفقكلمنهوي0123456789.,", max_size=50))
+def test_right_to_left_text_stays_as_it_is(text):
+    one_line = " ".join(text.split())
+    assert normalise(one_line) == one_line
+
+
+@pytest.mark.parametrize(
+    "control", [*"\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e", *"\u2066\u2067\u2068\u2069"]
+)
+def test_bidirectional_controls_are_removed(control):
+    assert normalise(f"שלום{control}abc") == "שלוםabc"
+
+
+@given(st.text(st.characters(categories=["Cs"]), min_size=1, max_size=5))
+def test_lone_surrogates_become_replacement_characters(surrogates):
+    clean = clean_text(f"a{surrogates}b", max_chars=100)
+    assert clean.text == "a" + "\ufffd" * len(surrogates) + "b"
+    assert len(text_hash(clean.text)) == 64
+    assert len(text_hash(surrogates)) == 64
+
+
+PERSONAL = [
+    "4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00", "+44 20 7946 0018",
+    "ann@example.com", "2001:db8:0:0:8:800:200c:417a", "192.168.10.20",
+]  # fmt: skip
+
+
+@given(
+    pieces=st.lists(
+        st.one_of(ANY, st.sampled_from(PERSONAL), st.just("ﷺ" * 9), st.just(" " * 80)), max_size=8
+    ),
+    cap=st.integers(16, 120),
+    mask=st.booleans(),
+)
+@settings(max_examples=400, deadline=None)
+def test_the_cap_is_never_exceeded(pieces, cap, mask):
+    text = " ".join(pieces)
+    clean = clean_text(text, max_chars=cap, mask=mask)
+    assert len(clean.text) <= cap
+    assert clean.text == clean.text.strip()
+    if not clean.cut and not mask:
+        assert clean.text == normalise(text)
+
+
+@pytest.mark.parametrize("personal", PERSONAL)
+@pytest.mark.parametrize("tail", ["", " and more", " " + "more " * 100, " " + "more " * 1000])
+def test_the_cap_cuts_no_masked_number_and_no_placeholder_in_two(personal, tail):
+    start = re.match(r"\w{3}|.{3}", personal).group()
+    for before in range(0, 60):
+        clean = clean_text("x" * before + " " + personal + tail, max_chars=40)
+        assert start not in clean.text
+        assert clean.text.count("<") == clean.text.count(">")
+
+
+def test_a_cut_text_says_so_and_a_whole_one_does_not():
+    assert clean_text("a" * 16, max_chars=16).cut is False
+    assert clean_text("a" * 17, max_chars=16) == clean_text("a" * 16, max_chars=16).__class__(
+        "a" * 16, 0, True
+    )
+
+
+def test_masking_is_counted_and_can_be_left_out():
+    text = "mail ann@example.com or +44 20 7946 0018"
+    assert clean_text(text, max_chars=100).masked == 2
+    assert clean_text(text, max_chars=100, mask=False).text == text
+
+
+def test_the_hash_is_sha256_and_never_changes():
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180, "abc"
+    assert text_hash("abc") == known
+    assert text_hash(clean_text("  abc\u200b", max_chars=16).text) == known
+
+
+def test_the_keyed_hash_is_hmac_sha256():
+    # RFC 4231, test case 2.
+    known = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    assert text_hash("what do ya want for nothing?", key="Jefe") == known
+
+
+def test_another_key_gives_another_hash_and_another_pseudonym():
+    assert len({text_hash("abc"), text_hash("abc", key=KEY), text_hash("abc", key=KEY + "!")}) == 3
+    assert pseudonym("u1", key=KEY) != pseudonym("u1", key=KEY + "!")
+    assert pseudonym("u1", key=KEY) != pseudonym("u2", key=KEY)
+    assert re.fullmatch("[0-9a-f]{32}", pseudonym("u1", key=KEY))
+    assert pseudonym("u1", key=KEY) != text_hash("u1", key=KEY)[:32]
