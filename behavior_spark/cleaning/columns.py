@@ -7,13 +7,16 @@ travel inside the function, never in the query plan.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import pandas as pd
 from pyspark.sql import Column
-from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import BooleanType, IntegerType, StringType, StructField, StructType
 
 from behavior_spark.cleaning.text import clean_text, pseudonym, text_hash
+
+_OnColumn = Callable[[Column], Column]
 
 CLEAN_TEXT = StructType(
     [
@@ -25,14 +28,12 @@ CLEAN_TEXT = StructType(
 )
 
 
-def clean_text_column(
-    *, max_chars: int, mask: bool = True, key: str | None = None
-) -> Callable[[Column], Column]:
+def clean_text_column(*, max_chars: int, mask: bool = True, key: str | None = None) -> _OnColumn:
     """A function from a text column to struct(text, text_hash, masked, cut); null stays null."""
 
-    def clean(values: pd.Series) -> pd.DataFrame:  # type: ignore[type-arg]
+    def clean(values: pd.Series) -> pd.DataFrame:
         codes, distinct = pd.factorize(values)
-        rows = []
+        rows: list[tuple[str | None, str | None, int, bool]] = []
         for value in distinct:
             done = clean_text(value, max_chars=max_chars, mask=mask)
             digest = text_hash(done.text, key=key) if done.text else None
@@ -41,15 +42,15 @@ def clean_text_column(
         table = pd.DataFrame(rows, columns=CLEAN_TEXT.names)
         return table.take(codes.tolist()).reset_index(drop=True)
 
-    return F.pandas_udf(clean, CLEAN_TEXT)  # type: ignore[call-overload, no-any-return]
+    return cast(_OnColumn, pandas_udf(clean, CLEAN_TEXT))  # type: ignore[call-overload]
 
 
-def pseudonym_column(*, key: str) -> Callable[[Column], Column]:
+def pseudonym_column(*, key: str) -> _OnColumn:
     """A function from a user id column to its keyed hash; null stays null."""
 
-    def hide(values: pd.Series) -> pd.Series:  # type: ignore[type-arg]
+    def hide(values: pd.Series) -> pd.Series:
         codes, distinct = pd.factorize(values)
         hidden = [pseudonym(value, key=key) for value in distinct] + [None]
         return pd.Series(hidden, dtype=object).take(codes.tolist()).reset_index(drop=True)
 
-    return F.pandas_udf(hide, StringType())  # type: ignore[call-overload, no-any-return]
+    return cast(_OnColumn, pandas_udf(hide, StringType()))  # type: ignore[call-overload]

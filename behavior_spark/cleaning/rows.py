@@ -84,11 +84,18 @@ def number_copies(frame: DataFrame, key: tuple[str, ...]) -> DataFrame:
 
 
 def number_item_copies(frame: DataFrame) -> DataFrame:
-    """Add ``_copy`` to item versions: a version equal to the one before it is a duplicate."""
+    """Add ``_copy`` to item versions: one equal to the version before it is a duplicate.
+
+    Of different versions with the same moment one is kept, chosen by its content.
+    """
     content = F.xxhash64("title", "category", "price")
     window = Window.partitionBy("item_id").orderBy("valid_from", content)
-    same = content == F.lag(content).over(window)
-    return frame.withColumn(COPY, F.when(same, F.lit(2)).otherwise(F.lit(1)))
+    before = window.rowsBetween(Window.unboundedPreceding, -1)
+    first = ~F.col("valid_from").eqNullSafe(F.lag("valid_from").over(window))
+    frame = frame.withColumn("_version", F.when(first, content))
+    same = F.col("_version") == F.last("_version", ignorenulls=True).over(before)
+    repeated = F.col("_version").isNull() | F.coalesce(same, F.lit(False))
+    return frame.withColumn(COPY, F.when(repeated, F.lit(2)).otherwise(F.lit(1))).drop("_version")
 
 
 def clean_texts(

@@ -64,6 +64,7 @@ def clean_text(text: str, *, max_chars: int, mask: bool = True) -> CleanText:
     >>> clean_text("mail bob@example.org", max_chars=100).text
     'mail <email>'
     """
+    text = text.strip()
     raw_cut = len(text) > max_chars * 4
     clean = normalise(text[: max_chars * 4] if raw_cut else text)
     long = len(clean) > max_chars + _MARGIN
@@ -77,7 +78,7 @@ def clean_text(text: str, *, max_chars: int, mask: bool = True) -> CleanText:
     shown = clean[:limit]
     if mask and len(clean) > limit:
         shown = clean[: _before_placeholder(clean, limit)]
-    return CleanText(shown.rstrip(), masked, len(clean) > limit)
+    return CleanText(shown.rstrip(), masked, raw_cut or len(clean) > limit)
 
 
 def _before_placeholder(text: str, limit: int) -> int:

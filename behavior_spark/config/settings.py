@@ -31,7 +31,7 @@ class Source(Section):
     table: str | None = Field(None, description="catalog.schema.table, instead of a path")
     format: Format = Field("parquet", description="parquet | delta | csv | json")
     options: dict[str, str | bool | int] = Field(
-        default_factory=dict, description="reader options, such as header for CSV"
+        default_factory=dict, description="reader options, such as header for CSV", repr=False
     )
     where: str | None = Field(
         None, description="SQL condition: the rows that are meant for this contract at all"
@@ -112,7 +112,7 @@ class Labels(Section):
     path: str | None = Field(None, description="folder or file")
     table: str | None = Field(None, description="catalog.schema.table, instead of a path")
     format: Format = "parquet"
-    options: dict[str, str | bool | int] = Field(default_factory=dict)
+    options: dict[str, str | bool | int] = Field(default_factory=dict, repr=False)
     where: str | None = Field(None, description="SQL condition on the table's rows")
     text: str = Field(description="SQL expression: the text")
     label: str = Field(description="SQL expression: a string, or an array of strings (multi-label)")
@@ -220,7 +220,9 @@ class LocalSpark(Section):
     master: str = "local[*]"
     driver_memory: str = "3g"
     shuffle_partitions: int = Field(4, ge=1)
-    conf: dict[str, str] = Field(default_factory=dict, description="more Spark settings")
+    conf: dict[str, str] = Field(
+        default_factory=dict, description="more Spark settings", repr=False
+    )
 
 
 class Settings(Section):

@@ -56,7 +56,8 @@ TEXTS: Final = t.StructType([
     _column("body", t.StringType(), "the raw text, personal data and markup included"),
 ])  # fmt: skip
 LABELS: Final = t.StructType([
-    _column("text", t.StringType(), "id of the text read"),
+    _column("id", t.StringType(), "text that was read"),
+    _column("text", t.StringType(), "the text as the annotator read it"),
     _column("intent", t.StringType(), "what the annotator thought the user was up to"),
     _column("emotion", t.StringType(), "joy, anger, sadness, worry or neutral"),
     _column("spam", t.StringType(), "spam or ok"),

@@ -102,7 +102,7 @@ class UserLogs:
             body = _write(saying, words_dice)
             drawn = dice.chance(LABELLED_SEARCHES if saying.kind == "search" else 1.0)
             if drawn and saying.at < last and body and body.strip():
-                rows.append(self._label(saying, dice))
+                rows.append(self._label(saying, body, dice))
         return rows
 
     def may_be_labelled(self) -> bool:
@@ -153,7 +153,7 @@ class UserLogs:
             self._id("s", _SESSION_ID, event.session), AGENTS[self.life.traits.agent], day,
         )  # fmt: skip
 
-    def _label(self, saying: Saying, dice: Dice) -> Row:
+    def _label(self, saying: Saying, body: str, dice: Dice) -> Row:
         intent, emotion, spam = saying.intent, saying.emotion, saying.spam
         if dice.chance(LABEL_NOISE):
             intent = dice.pick(words.INTENTS)
@@ -163,8 +163,8 @@ class UserLogs:
             spam = not spam
         read_on = min(saying.at // DAY + 1 + dice.below(5), self.first_day + self.days - 1)
         return (
-            self._id("t", _TEXT_ID, saying.number), intent, emotion, "spam" if spam else "ok",
-            dt.date.fromordinal(read_on + _EPOCH),
+            self._id("t", _TEXT_ID, saying.number), body, intent, emotion,
+            "spam" if spam else "ok", dt.date.fromordinal(read_on + _EPOCH),
         )  # fmt: skip
 
 

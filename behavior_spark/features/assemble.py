@@ -164,7 +164,11 @@ def _texts(
         return None
     similar = similar_targets(targets, inputs)
     texts = inputs.texts.select("text_id", "user_id", "text_time", "text_hash", "arrived_at")
-    texts = of_users(texts, key="text_id")
+    # Text features look back over windows alone: older texts need no label and no similarity.
+    earliest = min(as_of_days) - dt.timedelta(days=max(windows))
+    texts = of_users(texts, key="text_id").where(
+        F.col("text_time") >= F.lit(earliest).cast("timestamp")
+    )
     if inputs.scores is not None and inputs.heads:
         texts = texts.join(labels_by_text(inputs.scores, inputs.heads), "text_hash", "left")
     if similar and inputs.embeddings is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyspark.errors import PySparkException
+from pyspark.logger import PySparkLogger
 
 from behavior_spark.errors import BehaviorError, InputError
 
@@ -27,9 +28,12 @@ _ADVICE = {
     "DELTA_TABLE_NOT_FOUND": "there is no Delta table at this place yet",
     "DELTA_CONCURRENT": "another run wrote the same rows: start this one again",
 }
+_QUERY_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 _PATH = re.compile(r"(?:file:|[a-z0-9]+://|/)[\w./=:%@+\- ]*[\w]")
-_SAFE_PARAMETERS = ("path", "filePath", "objectName", "proposal", "routineName", "expectedType",
-                    "actualType", "relationName", "tableName", "fieldName", "inputType")  # fmt: skip
+_SAFE_PARAMETERS = (
+    "path", "filePath", "objectName", "proposal", "routineName", "expectedType",
+    "actualType", "relationName", "tableName", "fieldName", "inputType",
+)  # fmt: skip
 
 
 def condition_of(error: PySparkException) -> str:
@@ -69,8 +73,29 @@ def spark_errors(context: str) -> Iterator[None]:
     """Turn Spark's exceptions into BehaviorErrors that name the context."""
     try:
         yield
-    except PySparkException as error:
+    except Exception as error:
+        if not from_spark(error):
+            raise
         raise explain(error, context) from None
+
+
+@contextmanager
+def quiet_query_logs() -> Iterator[None]:
+    """Silence the loggers with which PySpark prints a failed query's value and stack trace."""
+    loggers = [PySparkLogger.getLogger(name) for name in _QUERY_LOGGERS]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
+def from_spark(error: Exception) -> bool:
+    """Whether Spark raised it: some errors of the JVM or the wire reach Python as they are."""
+    return type(error).__module__.split(".")[0] in {"pyspark", "py4j", "grpc"}
 
 
 def _sentence(condition: str, error: Exception) -> str:

@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 
 from behavior_spark.config import LocalSpark
 from behavior_spark.errors import SetupError
+from behavior_spark.io.failures import quiet_query_logs
 
 SUPPORTED_JAVA = (17, 21)
 
@@ -50,7 +51,7 @@ def spark_session(
     """
     spark, ours = (given, False) if given is not None else get_session(local, name=name)
     try:
-        with utc(spark):
+        with utc(spark), quiet_query_logs():
             yield spark
     finally:
         if ours:
@@ -92,9 +93,10 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     log4j = Path(__file__).with_name("log4j2.properties")
-    java = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -Dlog4j2.configurationFile={log4j.as_uri()}"
+    quiet = f"-Dlog4j2.configurationFile={log4j.as_uri()}"
+    java = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m {quiet}"
     # Read when the JVM starts, so before any log line is written.
-    os.environ.setdefault("SPARK_SUBMIT_OPTS", f"-Dlog4j2.configurationFile={log4j.as_uri()}")
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", quiet)
     builder = SparkSession.builder.appName(name)
     if connect:
         builder = builder.remote(os.environ["SPARK_REMOTE"])
@@ -110,8 +112,7 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
     }
     for key, value in settings.items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
-    return spark
+    return builder.getOrCreate()
 
 
 def delta_jars() -> dict[str, str]:
@@ -125,7 +126,7 @@ def delta_jars() -> dict[str, str]:
     # Since 4.1 the artifact says which Spark it is for.
     suffix = f"_{minor}" if _version(delta_version) >= (4, 1) else ""
     artifact = f"delta-spark{suffix}_2.13"
-    wanted = [f"io.delta_{artifact}-{delta_version}.jar", f"io.delta_delta-storage-{delta_version}.jar"]
+    wanted = [f"io.delta_{name}-{delta_version}.jar" for name in (artifact, "delta-storage")]
     for cache in sorted(Path.home().glob(".ivy2*/jars"), reverse=True):
         if all((cache / jar).is_file() for jar in wanted):
             return {"spark.jars": ",".join(str(cache / jar) for jar in wanted)}
@@ -156,7 +157,7 @@ def check_java() -> int:
         printed = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60)
     except OSError:
         raise SetupError(wanted, found=f"{java} does not run", fix=fix) from None
-    match = re.search(r'version "(\d+)', printed.stderr + printed.stdout)
+    match = re.search(r'version "(?:1\.)?(\d+)', printed.stderr + printed.stdout)
     major = int(match.group(1)) if match else 0
     if major not in SUPPORTED_JAVA:
         raise SetupError(wanted, found=f"{java} is version {major or 'unknown'}", fix=fix)

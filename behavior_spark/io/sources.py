@@ -51,12 +51,12 @@ def read_raw(spark: SparkSession, source: Source | Labels, *, label: str) -> Dat
         if source.table:
             frame = spark.read.table(source.table)
         else:
-            options = {"header": True, **source.options} if source.format == "csv" else source.options
-            reader = spark.read.format(source.format).options(**options)
+            named = {"header": True} if source.format == "csv" else {}
+            reader = spark.read.format(source.format).options(**{**named, **source.options})
             frame = reader.load(_absolute(str(source.path)))
-        columns = frame.columns  # resolves the plan: a missing path shows here
+        _ = frame.schema  # resolves the plan: a missing path shows here
     if source.where:
-        _checked(frame, source.where, f"{label}.where", columns)
+        check_condition(frame, source.where, label=f"{label}.where")
         frame = frame.where(source.where)
     return frame
 
@@ -115,7 +115,7 @@ def map_labels(frame: DataFrame, labels: Labels, *, label: str) -> DataFrame:
     )
 
 
-def check_event_condition(frame: DataFrame, condition: str, *, label: str) -> None:
+def check_condition(frame: DataFrame, condition: str, *, label: str) -> None:
     """Raise ConfigError unless the condition is a boolean over the frame's columns."""
     found = _checked(frame, condition, label, frame.columns)
     if found.typeName() != "boolean":
@@ -125,7 +125,8 @@ def check_event_condition(frame: DataFrame, condition: str, *, label: str) -> No
 def _checked(frame: DataFrame, expression: str, label: str, columns: list[str]) -> DataType:
     """Type of an expression over a frame, or one clear error."""
     try:
-        return frame.select(F.expr(expression).alias("_")).schema[0].dataType
+        # Beside the rows' own columns, where an aggregate has no place.
+        return frame.select("*", F.expr(expression).alias("_")).schema[-1].dataType
     except AnalysisException as error:
         condition = condition_of(error)
         if condition.startswith("UNRESOLVED_COLUMN"):
@@ -144,7 +145,8 @@ def _checked(frame: DataFrame, expression: str, label: str, columns: list[str]) 
         ) from None
     except Exception as error:  # the parser's exception has its own class on each platform
         explained = explain(error, label)
-        raise ConfigError(f"{explained.problem}: {_one_line(expression)}", fix=explained.fix) from None
+        problem = f"{explained.problem}: {_one_line(expression)}"
+        raise ConfigError(problem, fix=explained.fix) from None
 
 
 def _missing_column(error: AnalysisException) -> str:
@@ -162,8 +164,9 @@ def _check_type(found: DataType, target: DataType, label: str) -> None:
         return
     allowed: tuple[type[DataType], ...]
     if isinstance(target, TimestampType):
-        allowed, hint = (DateType, TimestampNTZType), (
-            "for a number say its unit: timestamp_seconds(x) or timestamp_millis(x)"
+        allowed, hint = (
+            (DateType, TimestampNTZType),
+            ("for a number say its unit: timestamp_seconds(x) or timestamp_millis(x)"),
         )
     elif isinstance(target, DecimalType):
         allowed, hint = (NumericType,), "give a number"

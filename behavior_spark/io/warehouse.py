@@ -11,7 +11,7 @@ from pathlib import Path
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StructField, StructType
 
 from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
@@ -78,12 +78,9 @@ class Warehouse:
         if self.exists(contract):
             self._add_missing_columns(contract)
             return
-        columns = ", ".join(
-            f"`{f.name}` {f.dataType.simpleString()}{'' if f.nullable else ' NOT NULL'}"
-            f" COMMENT {_quoted(f.metadata.get('comment', ''))}"
-            for f in contract.columns
-        )
-        clustering = f" CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
+        columns = ", ".join(_definition(field) for field in contract.columns)
+        layout = ", ".join(contract.cluster_by)
+        clustering = f" CLUSTER BY ({layout})" if layout else ""
         with spark_errors(f"creating table {contract.name} at {self.location(contract)}"):
             self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(contract)} ({columns}) USING DELTA"
@@ -168,12 +165,16 @@ class Warehouse:
         missing = [f for f in contract.columns if f.name not in set(schema.names)]
         if not missing:
             return
-        added = ", ".join(
-            f"`{f.name}` {f.dataType.simpleString()} COMMENT {_quoted(f.metadata.get('comment', ''))}"
-            for f in missing
-        )
+        # What is there already has no value in a new column.
+        added = ", ".join(_definition(field, nullable=True) for field in missing)
         with spark_errors(f"adding columns to table {contract.name}"):
             self.spark.sql(f"ALTER TABLE {self.identifier(contract)} ADD COLUMNS ({added})")
+
+
+def _definition(field: StructField, *, nullable: bool = False) -> str:
+    required = "" if field.nullable or nullable else " NOT NULL"
+    comment = _quoted(field.metadata.get("comment", ""))
+    return f"`{field.name}` {field.dataType.simpleString()}{required} COMMENT {comment}"
 
 
 def _quoted(text: str) -> str:

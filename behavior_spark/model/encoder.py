@@ -238,7 +238,7 @@ def _load_parts(folder: Path, options: EncoderOptions) -> tuple[torch.nn.Module,
     dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with _quiet_transformers(), torch.random.fork_rng(devices=[]):
+        with quiet_transformers(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # an unused pooler missing from the weights is made at random
             model, report = AutoModel.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **local
@@ -264,7 +264,7 @@ def _load_parts(folder: Path, options: EncoderOptions) -> tuple[torch.nn.Module,
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep progress bars and load reports out of the job's log, and put the settings back."""
     level, bars = (
         transformers_logging.get_verbosity(),

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.bundle import load_text_model, save_text_model, text_model_digest
-from behavior_spark.model.encoder import Encoder
+from behavior_spark.model.encoder import Encoder, quiet_transformers
 from behavior_spark.model.fitting import fit_head
 from behavior_spark.model.heads import Floats, Head
 from behavior_spark.model.labelled import LabelledTexts, TaskSplit, split_task
@@ -133,9 +133,12 @@ def _check_arguments(
 
 
 def _fit_heads(encoder: Encoder, splits: list[TaskSplit], tell: Progress) -> dict[str, Head]:
+    """A head per task on the encoder's embeddings; each different text is embedded once."""
+    number = {text: i for i, text in enumerate(dict.fromkeys(t for s in splits for t in s.texts))}
+    embedded = _embed(encoder, list(number), tell)
     heads = {}
     for done, split in enumerate(splits, start=1):
-        vectors = _embed(encoder, split.texts, tell)
+        vectors = embedded[[number[text] for text in split.texts]]
         good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(axis=1))
         usable = _keep_rows(split, good)
         heads[split.name] = fit_head(usable, vectors[good], backbone_digest=encoder.digest)
@@ -172,7 +175,8 @@ def _keep_rows(split: TaskSplit, good: npt.NDArray[np.bool_]) -> TaskSplit:
 def _save_encoder(encoder: Encoder, source: str, folder: Path) -> Path:
     """The tuned weights with the tokenizer files as they were, byte for byte."""
     model: Any = encoder.model
-    model.save_pretrained(folder)
+    with quiet_transformers():
+        model.save_pretrained(folder)
     for name in TOKENIZER_FILES:
         path = resolve_model_folder(source) / name
         if path.exists():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ HEAD_LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01
 WARM_UP_SHARE = 0.1
 MAX_GRADIENT_NORM = 1.0
+SORTED_BATCHES = 8
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ def train_together(
     tuning: Tuning,
     tell: Callable[[str, int, int], None],
 ) -> tuple[int, list[float]]:
-    """Train ``encoder`` (fp32) in place, its tasks interleaved, and leave it at its best epoch.
+    """Train ``encoder`` (fp32) in place on all tasks at once, and leave it at its best epoch.
 
-    AdamW with linear warm-up and decay, gradients clipped. The heads start at ``start`` and are
+    A text goes through the encoder once a step, whatever number of tasks label it; the loss is
+    the sum of the tasks' mean losses. AdamW with linear warm-up and decay, gradients clipped. The heads start at ``start`` and are
     thrown away afterwards. ``encoder.digest`` is no longer that of its weights.
 
     Returns:
@@ -48,10 +50,11 @@ def train_together(
         the macro-F1 on held-out texts after each epoch, the start first.
     """
     layers = [_linear(start[split.name], encoder.device) for split in splits]
-    total = tuning.epochs * sum(
-        -(-int((~split.validation).sum()) // tuning.batch_size) for split in splits
-    )
-    run = _Run(encoder, splits, layers, _optimiser(encoder, layers, tuning), total, tell)
+    texts, rows = _learned_texts(splits)
+    total = tuning.epochs * -(-len(texts) // tuning.batch_size)
+    token_ids = encoder.tokenize(texts)
+    optimiser = _optimiser(encoder, layers, tuning)
+    run = _Run(encoder, splits, layers, token_ids, rows, optimiser, total, tell)
     rng = np.random.default_rng(tuning.seed)
     scores, best_epoch, best_weights = [run.score()], 0, run.weights()
     devices = [encoder.device] if encoder.device.type == "cuda" else []
@@ -59,8 +62,8 @@ def train_together(
         torch.manual_seed(tuning.seed)
         for epoch in range(1, tuning.epochs + 1):
             encoder.model.train()
-            for task, rows in _interleave(splits, tuning.batch_size, rng):
-                run.step(task, rows)
+            for batch in _shuffled_batches(token_ids, tuning.batch_size, rng):
+                run.step(batch)
             encoder.model.eval()
             scores.append(run.score())
             if scores[-1] > max(scores[:-1]):
@@ -77,23 +80,31 @@ class _Run:
         encoder: Encoder,
         splits: Sequence[TaskSplit],
         layers: list[torch.nn.Linear],
+        token_ids: list[list[int]],
+        rows: list[list[list[int]]],
         optimiser: torch.optim.AdamW,
         total: int,
         tell: Callable[[str, int, int], None],
     ) -> None:
         self._encoder, self._splits, self._layers, self._tell = encoder, splits, layers, tell
-        self._token_ids = [encoder.tokenize(split.texts) for split in splits]
+        self._token_ids, self._rows = token_ids, rows
         self._optimiser, self._done, self._total = optimiser, 0, total
         self._schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
         self._parameters = [p for group in optimiser.param_groups for p in group["params"]]
 
-    def step(self, task: int, rows: npt.NDArray[np.int64]) -> None:
-        """One batch of one task, forward and back."""
-        targets = torch.from_numpy(self._splits[task].targets[rows]).to(self._encoder.device)
-        vectors = self._encoder.forward([self._token_ids[task][row] for row in rows])
-        loss = task_loss(self._layers[task](vectors), targets)
+    def step(self, batch: npt.NDArray[np.int64]) -> None:
+        """One batch of texts, forward once and back for every task that labels some of them."""
+        vectors = self._encoder.forward([self._token_ids[text] for text in batch])
+        losses = []
+        for task, split in enumerate(self._splits):
+            pairs = [(i, row) for i, text in enumerate(batch) for row in self._rows[task][text]]
+            if not pairs:
+                continue
+            places, rows = map(list, zip(*pairs, strict=True))
+            targets = torch.from_numpy(split.targets[rows]).to(self._encoder.device)
+            losses.append(task_loss(self._layers[task](vectors[places]), targets))
         self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.stack(losses).sum().backward()
         torch.nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
         self._optimiser.step()
         self._schedule.step()
@@ -138,16 +149,38 @@ def _optimiser(
     return torch.optim.AdamW(groups, lr=tuning.learning_rate, weight_decay=WEIGHT_DECAY)
 
 
-def _interleave(
-    splits: Sequence[TaskSplit], batch_size: int, rng: np.random.Generator
-) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """One epoch: every task's shuffled batches, in shuffled order."""
+def _shuffled_batches(
+    token_ids: Sequence[Sequence[int]], batch_size: int, rng: np.random.Generator
+) -> list[npt.NDArray[np.int64]]:
+    """Batches of one epoch in random order: texts of like length together, so little is padding.
+
+    Texts are shuffled, sorted by length within runs of eight batches, cut, and the batches
+    shuffled again.
+    """
+    lengths = np.array([len(ids) for ids in token_ids])
+    order = rng.permutation(len(lengths))
+    run = batch_size * SORTED_BATCHES
     batches = []
-    for task, split in enumerate(splits):
-        rows = rng.permutation(np.flatnonzero(~split.validation))
-        batches += [(task, rows[i : i + batch_size]) for i in range(0, len(rows), batch_size)]
-    for index in rng.permutation(len(batches)):
-        yield batches[index]
+    for first in range(0, len(order), run):
+        part = order[first : first + run]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _learned_texts(splits: Sequence[TaskSplit]) -> tuple[list[str], list[list[list[int]]]]:
+    """The different texts to learn from, and for each task and text its rows."""
+    number: dict[str, int] = {}
+    for split in splits:
+        for row in np.flatnonzero(~split.validation):
+            number.setdefault(split.texts[row], len(number))
+    rows: list[list[list[int]]] = []
+    for split in splits:
+        of_text: list[list[int]] = [[] for _ in number]
+        for row in np.flatnonzero(~split.validation):
+            of_text[number[split.texts[row]]].append(int(row))
+        rows.append(of_text)
+    return list(number), rows
 
 
 def _macro_f1(encoder: Encoder, split: TaskSplit, layer: torch.nn.Linear) -> float:

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.io.sources import check_event_condition, map_labels, read_raw
+from behavior_spark.io.sources import check_condition, map_labels, read_raw
 from behavior_spark.model.model_folder import resolve_model_folder
 from behavior_spark.pipelines.ingestion import map_all
 from behavior_spark.pipelines.run import Run
@@ -32,11 +32,11 @@ def check_settings(run: Run) -> dict[str, dict[str, DataFrame]]:
     mapped = map_all(run)
     events = run.spark.createDataFrame([], EVENTS.schema)
     items = run.spark.createDataFrame([], ITEMS.schema)
-    check_event_condition(events, settings.population, label="population")
+    check_condition(events, settings.population, label="population")
     for name, target in settings.targets.items():
-        check_event_condition(events, target.event, label=f"targets.{name}.event")
+        check_condition(events, target.event, label=f"targets.{name}.event")
         if target.item:
-            check_event_condition(items, target.item, label=f"targets.{name}.item")
+            check_condition(items, target.item, label=f"targets.{name}.item")
     for name, labels in settings.text.heads.items():
         label = f"text.heads.{name}"
         map_labels(read_raw(run.spark, labels, label=label), labels, label=label)

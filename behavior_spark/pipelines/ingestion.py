@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
@@ -129,14 +129,14 @@ def _ingest_one(
     mask = clean_text_column(
         max_chars=_ROW_JSON_CAP, mask=True, key=privacy.pseudonymise_key
     )
-    form = {"run_id": run.run_id, "as_of": run.as_of, "clean": mask}
+    hold = partial(rows.quarantine_rows, run_id=run.run_id, as_of=run.as_of, clean=mask)
     frames = []
     if first["refused"]:
         early = reasoned.where(inside & F.col(rows.REASON).isNotNull())
-        frames.append(rows.quarantine_rows(early, contract, **form))
+        frames.append(hold(early, contract))
     if third["refused"]:
         late = cleaned.where(F.col(rows.REASON).isNotNull())
-        frames.append(rows.quarantine_rows(late, contract, **form))
+        frames.append(hold(late, contract))
     return frames
 
 

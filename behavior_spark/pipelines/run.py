@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import platform
+import re
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
+from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -19,10 +21,13 @@ from rich.console import Console
 from behavior_spark import __version__
 from behavior_spark.config import Settings
 from behavior_spark.errors import BehaviorError
-from behavior_spark.io.failures import explain
+from behavior_spark.io.failures import explain, from_spark
 from behavior_spark.io.session import spark_session
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.schemas import RUNS
+
+# Keys whose values are secrets: ours, and those of readers and of Spark's own settings.
+_SECRET = re.compile(r"passw|secret|token|credential|account\.key|sasl|[._\-]key$", re.IGNORECASE)
 
 
 @dataclass
@@ -134,15 +139,11 @@ def running(
             failure = explain(error, command)
             if record:
                 _record(run, status="failed", error=str(failure))
-            if isinstance(error, BehaviorError) or _is_spark(error):
+            if isinstance(error, BehaviorError) or from_spark(error):
                 raise failure from None
             raise
         if record:
             _record(run, status="done", error=None)
-
-
-def _is_spark(error: Exception) -> bool:
-    return type(error).__module__.split(".")[0] in {"pyspark", "py4j", "grpc"}
 
 
 def _record(run: Run, *, status: str, error: str | None) -> None:
@@ -159,15 +160,22 @@ def _record(run: Run, *, status: str, error: str | None) -> None:
     except Exception as failure:
         if status == "done":
             raise
-        run.console.print(f"[yellow]the failed run could not be recorded: {type(failure).__name__}[/]")
+        kind = type(failure).__name__
+        run.console.print(f"[yellow]the failed run could not be recorded: {kind}[/]")
 
 
 def redacted(settings: Settings) -> str:
     """Settings as JSON with the secrets removed."""
     tree = settings.model_dump(mode="json", by_alias=True)
-    if tree["privacy"]["pseudonymise_key"]:
-        tree["privacy"]["pseudonymise_key"] = "***"
-    return json.dumps(tree, sort_keys=True)
+    return json.dumps(_without_secrets(tree), sort_keys=True)
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _without_secrets(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(each, name) for each in value]
+    return "***" if value and isinstance(value, str) and _SECRET.search(name) else value
 
 
 def versions() -> dict[str, str]:

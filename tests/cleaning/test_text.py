@@ -117,6 +117,13 @@ def test_the_cap_cuts_no_masked_number_and_no_placeholder_in_two(personal, tail)
         assert clean.text.count("<") == clean.text.count(">")
 
 
+@pytest.mark.parametrize("shift", range(20))
+def test_numbers_that_shrink_when_masked_draw_no_half_number_under_the_cap(shift):
+    clean = clean_text("x" * shift + " 4111 1111 1111 1111" * 20, max_chars=60)
+    assert clean.cut
+    assert "1" not in clean.text
+
+
 def test_a_cut_text_says_so_and_a_whole_one_does_not():
     assert clean_text("a" * 16, max_chars=16).cut is False
     assert clean_text("a" * 17, max_chars=16) == clean_text("a" * 16, max_chars=16).__class__(

@@ -134,13 +134,13 @@ def test_labels_are_of_early_readable_texts_only(texts: list[Row], labels: list[
     end = ((START - dt.date(1970, 1, 1)).days + int(DAYS * 0.4)) * DAY
     assert 2 * USERS < len(labels) < 6 * USERS
     assert len({row[0] for row in labels}) == len(labels)
-    for text, intent, emotion, spam, labelled_on in labels:
-        assert by_id[text][2] < end and by_id[text][5].strip()
+    for text, body, intent, emotion, spam, labelled_on in labels:
+        assert by_id[text][2] < end and by_id[text][5] == body and body.strip()
         assert intent in INTENTS and emotion in EMOTIONS and spam in ("spam", "ok")
         written = dt.date.fromordinal(by_id[text][2] // DAY + dt.date(1970, 1, 1).toordinal())
         assert written < labelled_on
-    assert {row[1] for row in labels} == set(INTENTS)
-    assert 0.01 < sum(row[3] == "spam" for row in labels) / len(labels) < 0.12
+    assert {row[2] for row in labels} == set(INTENTS)
+    assert 0.01 < sum(row[4] == "spam" for row in labels) / len(labels) < 0.12
 
 
 def test_a_large_shop_has_as_many_labels_as_a_small_one() -> None:

@@ -59,9 +59,7 @@ def table(spark: SparkSession, contract: Contract, rows: Iterable[Row]) -> DataF
 
 def make_inputs(spark: SparkSession, log: Log) -> Inputs:
     """The tables of a log; its scores stand twice, beside those of a head out of use."""
-    vectors = pa.schema(
-        [("text_hash", pa.string()), ("embedding", pa.list_(pa.float32()))]
-    )
+    vectors = pa.schema([("text_hash", pa.string()), ("embedding", pa.list_(pa.float32()))])
     embeddings = [{"text_hash": key, "embedding": log.embeddings[key]} for key in log.embeddings]
     scores = [
         {"text_hash": key, "head_digest": digest, "head": head, "label": text}
@@ -150,6 +148,4 @@ def _rows_of(log: Log | None, user: str) -> str:
         for row in rows
         if row[key][1:].split("-")[0] == case
     ]
-    return "\n".join(
-        ", ".join(str(v) for v in row.values() if v is not None) for row in rows
-    )
+    return "\n".join(", ".join(str(v) for v in row.values() if v is not None) for row in rows)

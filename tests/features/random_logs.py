@@ -30,7 +30,13 @@ _SECOND, _MICRO = dt.timedelta(seconds=1), dt.timedelta(microseconds=1)
 _EDGES = (dt.timedelta(), _SECOND, -_SECOND, -_MICRO, _MICRO, dt.timedelta(hours=9, minutes=30))
 _PAUSE = dt.timedelta(minutes=GAP_MINUTES)
 _PAUSES = (dt.timedelta(), _PAUSE, _PAUSE + _SECOND, _PAUSE + _MICRO, _PAUSE - _SECOND, _PAUSE * 2)
-_LATE = (dt.timedelta(), dt.timedelta(), _MICRO, dt.timedelta(hours=5), dt.timedelta(days=3, hours=1))
+_LATE = (
+    dt.timedelta(),
+    dt.timedelta(),
+    _MICRO,
+    dt.timedelta(hours=5),
+    dt.timedelta(days=3, hours=1),
+)
 
 TARGETS_SQL = {
     "buys": ("event_type = 'purchase'", None, 7),
@@ -97,7 +103,8 @@ def random_time(dice: random.Random, before: dt.datetime | None = None) -> dt.da
         return before + dice.choice(_PAUSES)
     day = dice.choice(DAYS) - dt.timedelta(days=dice.choice((*WINDOWS, 0, 0, 2, 3, 6, 29, 31, 60)))
     if dice.random() < 0.3:
-        day = dice.choice(DAYS) + dt.timedelta(days=dice.choice((0, 1, 2, 3, 5, 7, 10)))
+        after = dice.choice((0, 0, 1, 2, *(target[2] for target in TARGETS_SQL.values())))
+        day = dice.choice((*DAYS, KNOWN_BEFORE)) + dt.timedelta(days=after)
     if dice.random() < 0.6:
         return midnight(day) + dice.choice(_EDGES)
     return midnight(day) + dt.timedelta(seconds=dice.randrange(86_400))

@@ -26,7 +26,7 @@ class PlainTarget:
     item: Condition | None = None
 
 
-@dataclass
+@dataclass(repr=False)
 class Log:
     """Everything the features are made of.
 
@@ -93,9 +93,7 @@ def counts_since(items: Iterable[Row], condition: Condition) -> dict[str, dt.dat
     return since
 
 
-def reference_features(
-    log: Log, day: dt.date, settings: PlainSettings
-) -> dict[str, Features]:
+def reference_features(log: Log, day: dt.date, settings: PlainSettings) -> dict[str, Features]:
     """Features of every user of the population at a day."""
     events = seen_rows(log.events, "event_id", "event_time", day)
     texts = seen_rows(log.texts, "text_id", "text_time", day)

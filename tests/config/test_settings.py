@@ -1,0 +1,158 @@
+"""What settings allow, what they refuse, and that they never show a secret."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+import yaml
+
+from behavior_spark.config import Settings, validate_settings
+from behavior_spark.errors import ConfigError
+from behavior_spark.pipelines.run import redacted
+
+KEY = "correct-horse-battery-staple"
+BASE = yaml.safe_load("""
+warehouse: build/test
+sources:
+  events:
+    path: data/clicks
+    columns: {event_id: id, user_id: who, event_time: at, event_type: "'view'"}
+features: {event_types: [view]}
+targets:
+  view_30d: {event: "event_type = 'view'"}
+""")
+
+
+def tree(**changes: object) -> dict:
+    """The base with values set at dotted keys (``__`` for the dot)."""
+    result = copy.deepcopy(BASE)
+    for key, value in changes.items():
+        *path, last = key.split("__")
+        place = result
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return result
+
+
+def refused(**changes: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        validate_settings(tree(**changes))
+    assert len(str(caught.value).splitlines()) <= 3
+    return str(caught.value)
+
+
+def test_one_source_and_a_list_of_one_are_the_same():
+    single = validate_settings(BASE)
+    events = BASE["sources"]["events"]
+    assert validate_settings(tree(sources__events=[events])) == single
+    assert len(validate_settings(tree(sources__events=[events, events])).sources.events) == 2
+
+
+def test_a_source_has_a_path_or_a_table_and_not_both():
+    assert "give either path or table" in refused(sources__events__table="a.b")
+    events = {k: v for k, v in BASE["sources"]["events"].items() if k != "path"}
+    assert "give either path or table" in refused(sources__events=events)
+    table = validate_settings(tree(sources__events={**events, "table": "a.b"})).sources.events[0]
+    assert table.location == "a.b"
+
+
+def test_a_warehouse_has_a_path_or_a_schema_and_not_both():
+    assert validate_settings(tree(warehouse={"path": "w"})) == validate_settings(
+        tree(warehouse="w")
+    )
+    assert "give either path or schema" in refused(warehouse={"path": "a", "schema": "b"})
+    assert "give either path or schema" in refused(warehouse={})
+    assert "register goes with path" in refused(warehouse={"schema": "b", "register": "c"})
+    assert "models: a folder is needed" in refused(warehouse={"schema": "b"})
+    assert validate_settings(tree(warehouse={"schema": "b"}, models="m")).models_path == "m"
+
+
+def test_models_live_in_the_warehouse_by_default():
+    assert validate_settings(tree(warehouse="a/b/")).models_path == "a/b/_models"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"features__windows_days": [7, 1]}, "ascending"),
+        ({"features__windows_days": [0, 1]}, "positive"),
+        ({"features__windows_days": [1, 1]}, "each once"),
+        ({"features__windows_days": []}, "features.windows_days"),
+        ({"features__event_types": []}, "features.event_types"),
+        ({"features__event_types": ["view", "view"]}, "stands twice"),
+        ({"features__event_types": ["Page View"]}, "lower-case"),
+        ({"targets": {}}, "targets"),
+        ({"targets": {"Buy!": {"event": "true"}}}, "lower-case"),
+        ({"targets": {"view": {"event": "true"}}}, "share the name view"),
+        ({"targets": {"a": {"event": "true", "item": "price > 1"}}}, "sources.items"),
+        ({"text__heads": {"intent": {"path": "a", "text": "t", "label": "l"}}}, "text.encoder"),
+        ({"text__max_chars": 1}, "text.max_chars"),
+        ({"privacy__pseudonymise_key": "short"}, "at least 16 characters"),
+    ],
+)
+def test_what_cannot_work_is_refused(changes, told):
+    assert told in refused(**changes)
+
+
+def test_a_head_has_a_path_or_a_table():
+    heads = {"intent": {"path": "a", "table": "b", "text": "t", "label": "l"}}
+    assert "give either path or table" in refused(text__encoder="e", text__heads=heads)
+
+
+def test_settings_cannot_be_changed_afterwards():
+    settings = validate_settings(BASE)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.name = "other"
+
+
+def test_an_empty_key_is_no_key():
+    assert validate_settings(tree(privacy__pseudonymise_key="")).privacy.pseudonymise_key is None
+
+
+def with_secret() -> Settings:
+    return validate_settings(tree(privacy__pseudonymise_key=KEY))
+
+
+def test_a_secret_is_kept_and_never_shown():
+    settings = with_secret()
+    assert settings.privacy.pseudonymise_key == KEY
+    assert KEY not in repr(settings)
+    assert KEY not in str(settings)
+    assert KEY not in f"{settings.privacy}"
+
+
+def test_a_refused_secret_is_not_shown():
+    assert "hunter2" not in refused(privacy__pseudonymise_key="hunter2")
+    assert "12345678901234567" not in refused(privacy__pseudonymise_key=12345678901234567)
+
+
+def test_what_a_run_stores_holds_no_secret():
+    stored = redacted(with_secret())
+    assert KEY not in stored
+    assert json.loads(stored)["privacy"]["pseudonymise_key"] == "***"
+    assert json.loads(redacted(validate_settings(BASE)))["privacy"]["pseudonymise_key"] is None
+
+
+def test_secrets_of_spark_and_of_a_reader_are_not_shown_either():
+    names = [
+        "fs.azure.account.key.x.dfs.core.windows.net",
+        "spark.hadoop.fs.s3a.secret.key",
+        "spark.hadoop.fs.s3a.access.key",
+    ]
+    options = {"password": KEY, "token": KEY, "header": True, "sep": ";"}
+    settings = validate_settings(
+        tree(spark__conf=dict.fromkeys(names, KEY), sources__events__options=options)
+    )
+    assert KEY not in repr(settings)
+    stored = redacted(settings)
+    assert KEY not in stored
+    shown = json.loads(stored)["sources"]["events"][0]["options"]
+    assert shown == {"password": "***", "token": "***", "header": True, "sep": ";"}
+
+
+def test_settings_are_the_same_after_a_round_trip():
+    settings = validate_settings(tree(warehouse={"path": "w", "register": "r"}))
+    assert Settings.model_validate(settings.model_dump(by_alias=True)) == settings

@@ -1,0 +1,200 @@
+"""The session: the platform's own as it is, or a local one with the right JDK and jars."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.logger import PySparkLogger
+from pyspark.sql import functions as F
+
+from behavior_spark.config import LocalSpark
+from behavior_spark.errors import SetupError
+from behavior_spark.io import session as session_module
+from behavior_spark.io.session import check_java, delta_jars, get_session, spark_session, utc
+
+PRINTED = {
+    "8": 'java version "1.8.0_402"',
+    "11": 'openjdk version "11.0.22" 2024-01-16',
+    "17": 'openjdk version "17.0.15" 2025-04-15',
+    "21": 'openjdk version "21" 2023-09-19',
+    "26": 'openjdk version "26-ea" 2026-03-17',
+    "strange": "no version here",
+}
+
+
+@pytest.fixture
+def java(tmp_path, monkeypatch):
+    """Put a fake java, and nothing else, on PATH."""
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def install(version: str | None, folder: Path = tmp_path) -> Path:
+        program = folder / "java"
+        if version is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            program.write_text(f"#!/bin/sh\necho '{PRINTED[version]}' >&2\n")
+            program.chmod(0o755)
+        return program
+
+    return install
+
+
+def refusal() -> str:
+    with pytest.raises(SetupError) as caught:
+        check_java()
+    message = str(caught.value)
+    assert len(message.splitlines()) == 3
+    assert "Spark needs a JDK, 17 or 21" in message
+    assert "JAVA_HOME" in message
+    return message
+
+
+@pytest.mark.parametrize("version", ["17", "21"])
+def test_a_supported_jdk_is_accepted(java, version):
+    java(version)
+    assert check_java() == int(version)
+
+
+@pytest.mark.parametrize(
+    ("version", "shown"), [("11", "11"), ("26", "26"), ("8", "8"), ("strange", "unknown")]
+)
+def test_another_jdk_is_refused_with_its_path_and_version(java, version, shown):
+    program = java(version)
+    assert f"found: {program} is version {shown}" in refusal()
+
+
+def test_no_jdk_is_said_with_how_to_get_one(java):
+    java(None)
+    message = refusal()
+    assert "found: no java on PATH" in message
+    assert "fix: install one: see adoptium.net" in message
+
+
+def test_the_install_command_is_the_machines_own(java, tmp_path):
+    tool = tmp_path / "dnf"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    assert "sudo dnf install -y java-17" in refusal()
+
+
+def test_java_home_comes_before_path(java, tmp_path, monkeypatch):
+    java("11")
+    java("17", tmp_path / "jdk" / "bin")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
+    assert check_java() == 17
+
+
+def test_a_java_home_without_java_is_refused(java, tmp_path, monkeypatch):
+    java("17")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "gone"))
+    assert "does not run" in refusal()
+
+
+@pytest.fixture
+def versions(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+
+    def install(spark: str, delta: str) -> None:
+        found = {"pyspark": spark, "delta-spark": delta}
+        monkeypatch.setattr(session_module.metadata, "version", found.__getitem__)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("spark_version", "delta_version", "artifact"),
+    [
+        ("4.0.1", "4.0.0", "io.delta:delta-spark_2.13:4.0.0"),
+        ("4.0.1", "4.1.0", "io.delta:delta-spark_4.0_2.13:4.1.0"),
+        ("4.1.2", "4.3.1", "io.delta:delta-spark_4.1_2.13:4.3.1"),
+        ("4.2.0", "4.4.0", "io.delta:delta-spark_4.2_2.13:4.4.0"),
+        ("4.2.0.dev1", "4.4.0rc1", "io.delta:delta-spark_4.2_2.13:4.4.0rc1"),
+    ],
+)
+def test_the_delta_artifact_is_the_one_for_this_spark(
+    versions, spark_version, delta_version, artifact
+):
+    versions(spark_version, delta_version)
+    assert delta_jars()["spark.jars.packages"] == artifact
+
+
+def test_jars_fetched_before_are_used_without_a_download(versions, tmp_path):
+    versions("4.2.0", "4.4.0")
+    cache = tmp_path / ".ivy2.5.2" / "jars"
+    cache.mkdir(parents=True)
+    names = ["io.delta_delta-spark_4.2_2.13-4.4.0.jar", "io.delta_delta-storage-4.4.0.jar"]
+    (cache / names[0]).touch()
+    assert "spark.jars.packages" in delta_jars()
+    (cache / names[1]).touch()
+    assert delta_jars() == {"spark.jars": ",".join(str(cache / name) for name in names)}
+
+
+def test_jars_of_another_version_are_not_used(versions, tmp_path):
+    versions("4.2.0", "4.4.0")
+    cache = tmp_path / ".ivy2" / "jars"
+    cache.mkdir(parents=True)
+    (cache / "io.delta_delta-spark_4.2_2.13-4.3.0.jar").touch()
+    (cache / "io.delta_delta-storage-4.3.0.jar").touch()
+    assert "spark.jars" not in delta_jars()
+
+
+def test_an_active_session_is_used_as_it_is_and_lives_on(spark):
+    before = dict(spark.conf.getAll)
+    local = LocalSpark(master="local[7]", shuffle_partitions=77, conf={"spark.a": "b"})
+    found, ours = get_session(local, name="other")
+    assert (found, ours) == (spark, False)
+    with spark_session(local, name="other") as lent:
+        assert lent is spark
+        assert dict(lent.conf.getAll) == before
+    assert spark.range(3).count() == 3
+
+
+def test_a_given_session_is_lent_in_utc_and_gets_its_time_zone_back(spark):
+    spark.conf.set("spark.sql.session.timeZone", "Asia/Kathmandu")
+    try:
+        with spark_session(LocalSpark(), name="x", given=spark) as lent:
+            assert lent is spark
+            assert lent.conf.get("spark.sql.session.timeZone") == "UTC"
+        assert spark.conf.get("spark.sql.session.timeZone") == "Asia/Kathmandu"
+        with pytest.raises(RuntimeError), utc(spark):
+            raise RuntimeError
+        assert spark.conf.get("spark.sql.session.timeZone") == "Asia/Kathmandu"
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+
+
+def test_a_lent_session_logs_no_value_and_no_stack_trace_of_a_failed_query(spark):
+    heard: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())
+    logger = PySparkLogger.getLogger("SQLQueryContextLogger")
+
+    def fail() -> None:
+        with pytest.raises(PySparkException):
+            spark.range(1).select(F.expr("cast('bob@x.com' AS int)")).collect()
+
+    logger.addHandler(handler)
+    try:
+        with spark_session(LocalSpark(), name="x", given=spark):
+            fail()
+        assert heard == []
+        fail()  # afterwards PySpark speaks as it did before
+        assert "CAST_INVALID_INPUT" in heard[0]
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_the_local_session_is_quiet_and_runs_its_workers_with_this_python(spark):
+    def where(frames):
+        for _ in frames:
+            yield pd.DataFrame({"python": [sys.executable]})
+
+    there = spark.range(1, numPartitions=1).mapInPandas(where, "python string").first().python
+    assert there == sys.executable
+    assert spark.conf.get("spark.ui.enabled") == "false"
+    assert spark.conf.get("spark.ui.showConsoleProgress") == "false"

@@ -1,0 +1,179 @@
+"""Delta tables by path or in a catalog: documented, replaced in part, appended once."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from pyspark.sql.types import DoubleType, LongType, StringType
+
+from behavior_spark.config import WarehouseSettings
+from behavior_spark.errors import InputError
+from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.schemas import EVENTS, TABLES, Contract, column
+
+CATS = Contract(
+    name="cats",
+    comment="One row per cat; it's a table",
+    columns=(
+        column("cat_id", StringType(), "identity: 'its' own \\ name", required=True),
+        column("lives", LongType(), "lives left"),
+    ),
+    key=("cat_id",),
+    cluster_by=("cat_id",),
+)
+
+
+@pytest.fixture
+def house(spark, tmp_path):
+    return Warehouse(spark, WarehouseSettings(path=str(tmp_path / "a house")))
+
+
+@pytest.fixture
+def schema(spark, tmp_path, request):
+    """A schema of its own in the session's catalog, gone afterwards."""
+    name = "house_" + request.node.name.split("[")[0][-30:]
+    spark.sql(f"CREATE SCHEMA {name} LOCATION '{tmp_path / 'schema'}'")
+    yield name
+    spark.sql(f"DROP SCHEMA {name} CASCADE")
+
+
+def cats(spark, *rows: tuple):
+    return spark.createDataFrame(list(rows), "cat_id string, lives bigint")
+
+
+def content(house: Warehouse, contract: Contract = CATS) -> list[tuple]:
+    return sorted(map(tuple, house.read(contract).collect()))
+
+
+def comments(house: Warehouse, contract: Contract = CATS) -> dict[str, str]:
+    rows = house.spark.sql(f"DESCRIBE {house.identifier(contract)}").collect()
+    return {row.col_name: row.comment for row in rows if not row.col_name.startswith("#")}
+
+
+def test_a_table_that_is_not_there_reads_as_no_rows_and_makes_nothing(house, tmp_path):
+    frame = house.read(EVENTS)
+    assert frame.count() == 0
+    assert frame.schema == EVENTS.schema
+    assert house.existing() == []
+    assert not (tmp_path / "a house").exists()
+
+
+def test_a_table_that_is_required_and_not_there_names_the_command_that_makes_it(house):
+    with pytest.raises(InputError, match="run `behavior-spark ingest` first") as caught:
+        house.require(EVENTS, made_by="ingest")
+    assert house.location(EVENTS) in str(caught.value)
+
+
+def test_describe_shows_every_comment_and_the_contract_is_read_back(house):
+    house.create(CATS)
+    assert comments(house) == {"cat_id": "identity: 'its' own \\ name", "lives": "lives left"}
+    [detail] = house.spark.sql(f"DESCRIBE DETAIL {house.identifier(CATS)}").collect()
+    assert detail.description == CATS.comment
+    assert detail.clusteringColumns == ["cat_id"]
+    assert house.require(CATS, made_by="x").schema.names == CATS.names
+    house.create(CATS)  # again: nothing happens
+    assert content(house) == []
+
+
+def test_the_tables_of_the_project_can_be_created(house):
+    house.create(EVENTS)
+    found = {k: v for k, v in comments(house, EVENTS).items() if v}
+    assert {f.name: f.metadata["comment"] for f in EVENTS.columns}.items() <= found.items()
+    assert house.existing() == [EVENTS]
+    assert all(f.metadata.get("comment") for c in TABLES.values() for f in c.columns)
+
+
+def test_replace_touches_only_its_rows(house, spark):
+    house.append(cats(spark, ("a", 9), ("b", 9), ("c", 1)), CATS)
+    house.replace(cats(spark, ("a", 8), ("d", 8)), CATS, where="lives >= 5")
+    assert content(house) == [("a", 8), ("c", 1), ("d", 8)]
+    house.replace(cats(spark, ("a", 8), ("d", 8)), CATS, where="lives >= 5")
+    assert content(house) == [("a", 8), ("c", 1), ("d", 8)]
+
+
+def test_replace_refuses_rows_that_are_not_its_own_and_changes_nothing(house, spark):
+    house.append(cats(spark, ("a", 9)), CATS)
+    with pytest.raises(InputError, match="writing table cats") as caught:
+        house.replace(cats(spark, ("secret", 1)), CATS, where="lives >= 5")
+    assert "secret" not in str(caught.value)
+    assert content(house) == [("a", 9)]
+
+
+def test_a_row_without_a_required_value_is_refused(house, spark):
+    with pytest.raises(InputError, match="writing table cats") as caught:
+        house.append(cats(spark, (None, 4711)), CATS)
+    assert "4711" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 3
+    assert content(house) == []
+
+
+def test_the_same_transaction_adds_nothing_the_second_time(house, spark):
+    for lives, transaction in [(1, ("app", 1)), (2, ("app", 1)), (3, ("app", 2)), (1, None)]:
+        house.append(cats(spark, ("a", lives)), CATS, transaction=transaction)
+    assert content(house) == [("a", 1), ("a", 1), ("a", 3)]
+
+
+def test_a_new_column_is_added_with_its_comment_and_old_rows_are_null(house, spark):
+    house.append(cats(spark, ("a", 9)), CATS)
+    wider = CATS.with_columns([column("weight", DoubleType(), "in kg; it's heavy")])
+    frame = spark.createDataFrame([("b", 8, 4.5)], "cat_id string, lives bigint, weight double")
+    house.append(frame, wider)
+    assert comments(house)["weight"] == "in kg; it's heavy"
+    assert dict(house.read(wider).select("cat_id", "weight").collect()) == {"a": None, "b": 4.5}
+
+
+def test_columns_are_put_in_order_cast_and_filled_with_null(house, spark):
+    frame = spark.createDataFrame([(9, "a", "x")], "lives int, cat_id string, other string")
+    house.append(frame, CATS)
+    house.append(spark.createDataFrame([("b",)], "cat_id string"), CATS)
+    rows = house.read(CATS).orderBy("cat_id").collect()
+    assert [tuple(row) for row in rows] == [("a", 9), ("b", None)]
+
+
+def test_existing_tables_become_views(house, spark):
+    event = {"event_id": "e", "event_time": dt.datetime(2024, 1, 1), "event_type": "view",
+             "arrived_at": dt.datetime(2024, 1, 1), "arrived_day": dt.date(2024, 1, 1)}  # fmt: skip
+    schema = ", ".join(f"{n} {EVENTS.field(n).dataType.simpleString()}" for n in event)
+    house.append(spark.createDataFrame([tuple(event.values())], schema), EVENTS)
+    try:
+        assert house.register_views() == ["events"]
+        assert spark.sql("SELECT event_id FROM events").first().event_id == "e"
+    finally:
+        spark.catalog.dropTempView("events")
+
+
+def test_a_path_and_its_identifier_are_absolute(spark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    relative = Warehouse(spark, WarehouseSettings(path="wh/"))
+    assert relative.location(CATS) == f"{tmp_path}/wh/cats"
+    remote = Warehouse(spark, WarehouseSettings(path="s3a://bucket/wh"))
+    assert remote.identifier(CATS) == "delta.`s3a://bucket/wh/cats`"
+
+
+def test_a_paths_tables_are_registered_in_a_schema(spark, tmp_path, schema):
+    path = tmp_path / "it's here"
+    house = Warehouse(spark, WarehouseSettings(path=str(path), register=schema))
+    assert house.register_in_catalog() == []
+    house.create(EVENTS)
+    assert house.register_in_catalog() == [f"{schema}.events"]
+    assert house.register_in_catalog() == [f"{schema}.events"]  # again
+    rows = spark.sql(f"DESCRIBE {schema}.events").collect()
+    assert "identity of the event" in [row.comment for row in rows]
+    assert spark.read.table(f"{schema}.events").count() == 0
+
+
+def test_a_warehouse_in_a_schema_creates_appends_replaces_and_widens(spark, schema):
+    house = Warehouse(spark, WarehouseSettings(schema=schema))
+    assert house.read(CATS).count() == 0
+    house.append(cats(spark, ("a", 9)), CATS, transaction=("app", 1))
+    house.append(cats(spark, ("a", 9)), CATS, transaction=("app", 1))
+    house.append(cats(spark, ("c", 1)), CATS)
+    house.replace(cats(spark, ("b", 8)), CATS, where="lives >= 5")
+    assert content(house) == [("b", 8), ("c", 1)]
+    assert comments(house) == {"cat_id": "identity: 'its' own \\ name", "lives": "lives left"}
+    wider = CATS.with_columns([column("weight", DoubleType(), "in kg")])
+    house.create(wider)
+    assert comments(house)["weight"] == "in kg"
+    assert content(house) == [("b", 8, None), ("c", 1, None)]
+    assert spark.catalog.tableExists(f"{schema}.cats")
