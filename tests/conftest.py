@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from rich.console import Console
 
 from behavior_spark.config import LocalSpark
 from behavior_spark.io.session import get_session, utc
+from behavior_spark.pipelines.demonstration import DemoResult, demo
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,3 +37,18 @@ def real_data() -> Path:
             pytest.fail(f"CI must have the real logs: nothing at {folder}")
         pytest.skip(f"no real logs at {folder}: set BEHAVIOR_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
+    """A small shop after fine-tuning, its night, the arrival of outcomes and the report."""
+    return demo(
+        tmp_path_factory.mktemp("demo"),
+        users=150,
+        days=120,
+        seed=11,
+        # Heads on the frozen encoder: seconds instead of a minute; tests/model trains the rest.
+        overrides=["text.finetune=head", "text.max_examples=400", "training.min_positives=5"],
+        spark=spark,
+        console=Console(quiet=True),
+    )

@@ -167,7 +167,10 @@ def score_texts(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Jso
 
 @app.command("build-features")
 def build_features(
-    config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False  # noqa: B006
+    config: Config,
+    set_: Set = [],
+    as_of: AsOf = None,
+    as_json: Json = False,  # noqa: B006
 ) -> None:
     """Features of every user as of a day, blind to what came later."""
     _do("build_features", config, set_, as_of, as_json)
@@ -175,7 +178,10 @@ def build_features(
 
 @app.command("train-propensity")
 def train_propensity(
-    config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False  # noqa: B006
+    config: Config,
+    set_: Set = [],
+    as_of: AsOf = None,
+    as_json: Json = False,  # noqa: B006
 ) -> None:
     """Train each target's model on earlier as-of days and check it on later ones."""
     _do("train_propensity", config, set_, as_of, as_json)

@@ -13,8 +13,10 @@ from behavior_spark.errors import ConfigError
 Config = Annotated[
     list[str],
     typer.Option(
-        "--config", "-c", help="YAML file; give it again for overlays, later ones win. "
-        "Names such as online_retail.yaml find the configs that ship with the package."
+        "--config",
+        "-c",
+        help="YAML file; give it again for overlays, later ones win. "
+        "Names such as online_retail.yaml find the configs that ship with the package.",
     ),
 ]
 Set = Annotated[
@@ -24,8 +26,9 @@ Set = Annotated[
 AsOf = Annotated[
     str | None,
     typer.Option(
-        "--as-of", help="The night, YYYY-MM-DD: only what was known before its 00:00 UTC is "
-        "seen. Default: today (UTC)."
+        "--as-of",
+        help="The night, YYYY-MM-DD: only what was known before its 00:00 UTC is "
+        "seen. Default: today (UTC).",
     ),
 ]
 Json = Annotated[

@@ -117,8 +117,9 @@ class Labels(Section):
     text: str = Field(description="SQL expression: the text")
     label: str = Field(description="SQL expression: a string, or an array of strings (multi-label)")
     day: str | None = Field(
-        None, description="SQL expression: the day the label was given, so that a night in the "
-        "past uses no later label"
+        None,
+        description="SQL expression: the day the label was given, so that a night in the "
+        "past uses no later label",
     )
 
     @model_validator(mode="after")
@@ -235,8 +236,10 @@ class Settings(Section):
     )
     sources: Sources
     lookback_days: int = Field(
-        0, ge=0, description="arrival days a night reads again, for logs whose rows come late "
-        "without an arrival time"
+        0,
+        ge=0,
+        description="arrival days a night reads again, for logs whose rows come late "
+        "without an arrival time",
     )
     privacy: Privacy = Privacy()
     text: TextSettings = TextSettings()

@@ -12,7 +12,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from behavior_spark.errors import InputError
-from behavior_spark.features.point_in_time import with_superseded
+from behavior_spark.features.point_in_time import of_users
 from behavior_spark.features.targets import labels, mark_targets
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model import ranking_metrics as metrics
@@ -56,9 +56,9 @@ def report_stage(run: Run) -> list[Outcome]:
             f"{run.as_of + dt.timedelta(days=first)}` when those days have arrived",
         )
     with run.stage("outcomes"), spark_errors("joining predictions with outcomes"):
-        events = warehouse.require(EVENTS, made_by="ingest").where("user_id IS NOT NULL")
+        events = of_users(warehouse.require(EVENTS, made_by="ingest"), key="event_id")
         items = warehouse.read(ITEMS) if settings.sources.items else None
-        marked = mark_targets(with_superseded(events, key="event_id"), items, passed)
+        marked = mark_targets(events, items, passed)
         happened = labels(marked, [run.as_of], passed, known_before=through).drop("as_of")
         table = _table(run, happened, list(passed))
     return [_measure(run, table, name, digests[name]) for name in passed]
@@ -119,9 +119,7 @@ def _measure(run: Run, table: pd.DataFrame, target: str, digest: str) -> Outcome
             "AUC": _interval(metrics.roc_auc, truth, score),
             "average precision": _interval(metrics.average_precision, truth, score),
             "lift at 10 %": _interval(metrics.lift_at, truth, score),
-            "calibration error": _interval(
-                metrics.expected_calibration_error, truth, probability
-            ),
+            "calibration error": _interval(metrics.expected_calibration_error, truth, probability),
         },
         baselines={name: _interval(metrics.roc_auc, truth, s) for name, s in rivals.items()},
         gains={

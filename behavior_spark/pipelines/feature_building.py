@@ -65,9 +65,7 @@ def build_features_stage(run: Run, model: ActiveTextModel | None) -> Prepared:
         with spark_errors("building features"):
             run.warehouse.replace(frame, contract, where=f"as_of = DATE'{run.as_of}'")
             users = (
-                run.warehouse.read(USER_FEATURES)
-                .where(F.col("as_of") == F.lit(run.as_of))
-                .count()
+                run.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(run.as_of)).count()
             )
     run.figures["users"] = users
     run.figures["features"] = len(prepared.features)

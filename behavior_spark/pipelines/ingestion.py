@@ -94,9 +94,7 @@ def _ingest_one(
     numbered = (
         rows.number_copies(valid, contract.key) if dated else rows.number_item_copies(valid)
     ).observe(kept, F.count_if(F.col(rows.COPY) > 1).alias("duplicates"))
-    cleaned = rows.clean_texts(
-        numbered.where(F.col(rows.COPY) == 1), contract, clean=clean
-    )
+    cleaned = rows.clean_texts(numbered.where(F.col(rows.COPY) == 1), contract, clean=clean)
     user = F.col("user_id").isNull() if "user_id" in cleaned.columns else F.lit(False)
     ok = F.col(rows.REASON).isNull()
     out = cleaned.observe(
@@ -126,9 +124,7 @@ def _ingest_one(
     run.figures[f"{contract.name}_cut"] = third["cut"]
     run.say(describe(counts))
 
-    mask = clean_text_column(
-        max_chars=_ROW_JSON_CAP, mask=True, key=privacy.pseudonymise_key
-    )
+    mask = clean_text_column(max_chars=_ROW_JSON_CAP, mask=True, key=privacy.pseudonymise_key)
     hold = partial(rows.quarantine_rows, run_id=run.run_id, as_of=run.as_of, clean=mask)
     frames = []
     if first["refused"]:

@@ -92,7 +92,7 @@ def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> dict[str, Pro
     if not models:
         raise InputError(
             "no target can be predicted",
-            found="; ".join(run.notes[-len(missing):]),
+            found="; ".join(run.notes[-len(missing) :]),
             fix="ingest a longer history, or shorten the horizons",
         )
     return models
@@ -141,9 +141,7 @@ def _train(run: Run, prepared: Prepared, targets: list[str]) -> dict[str, Propen
     return models
 
 
-def training_table(
-    run: Run, prepared: Prepared, targets: list[str], horizon: int
-) -> pd.DataFrame:
+def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: int) -> pd.DataFrame:
     """Features and labels of the training days on the driver, at most ``training.max_rows``.
 
     Raises:
@@ -186,9 +184,7 @@ def training_table(
     return table
 
 
-def _train_one(
-    run: Run, prepared: Prepared, table: pd.DataFrame, target: str
-) -> PropensityModel:
+def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -> PropensityModel:
     training = run.settings.training
     label = f"label_{target}"
     positives = int(table[label].sum())

@@ -106,9 +106,7 @@ def guess_source(place: str) -> Source:
         kind = _FORMATS[inside.suffix] if inside else "parquet"
     kind = kind or _FORMATS.get(suffixes[-1] if suffixes else "", "parquet")
     options: dict[str, str | bool | int] = {"sep": "\t"} if ".tsv" in suffixes else {}
-    return Source.model_validate(
-        {"path": place, "format": kind, "options": options, "columns": {}}
-    )
+    return Source.model_validate({"path": place, "format": kind, "options": options, "columns": {}})
 
 
 def guess_mapping(frame: DataFrame, contract: Contract) -> dict[str, str]:
@@ -133,7 +131,9 @@ def guess_mapping(frame: DataFrame, contract: Contract) -> dict[str, str]:
 def _types_seen(frame: DataFrame, expression: str) -> list[str]:
     """The event types of the log's first rows, as they would be named."""
     with spark_errors("--events"):
-        rows = frame.limit(100_000).selectExpr(f"lower(trim({expression})) AS t").groupBy("t").count()
+        rows = (
+            frame.limit(100_000).selectExpr(f"lower(trim({expression})) AS t").groupBy("t").count()
+        )
         top = rows.where("t IS NOT NULL").orderBy("count", ascending=False).limit(TYPES_SHOWN)
         names = [row["t"] for row in top.collect()]
     return [name for name in names if re.fullmatch(r"[a-z][a-z0-9_]*", name)]

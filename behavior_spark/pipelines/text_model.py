@@ -67,9 +67,7 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
     if not text.encoder:
         return None
     base_options = effective_options(resolve_model_folder(text.encoder), encoder_options(text))
-    base = ActiveTextModel(
-        text.encoder, base_options, backbone_digest(text.encoder, base_options)
-    )
+    base = ActiveTextModel(text.encoder, base_options, backbone_digest(text.encoder, base_options))
     store = ModelStore(Path(settings.models_path))
     champion = store.alias(CHAMPION)
     if champion is None:
@@ -89,9 +87,7 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
         notes.append("so is the encoder tuned with it: the configured encoder is used")
         return ActiveTextModel(base.source, base.options, base.digest, {}, notes)
     heads = {name: head for name, head in model.heads.items() if name not in late}
-    return ActiveTextModel(
-        model.encoder_source, model.options, model.backbone_digest, heads, notes
-    )
+    return ActiveTextModel(model.encoder_source, model.options, model.backbone_digest, heads, notes)
 
 
 def finetune_stage(run: Run) -> dict[str, dict[str, object]]:

@@ -33,7 +33,9 @@ def summary(
 ) -> Group:
     """Rows, quality, places, notes and next queries of a run, as blocks for the terminal."""
     parts: list[RenderableType] = [
-        Text(f"\n{command}{f' for {as_of}' if as_of else ''}: done in {seconds:,.0f} s", style="bold")
+        Text(
+            f"\n{command}{f' for {as_of}' if as_of else ''}: done in {seconds:,.0f} s", style="bold"
+        )
     ]
     if sources:
         parts.append(_rows_table(sources))

@@ -21,8 +21,10 @@ from behavior_spark.schemas import TEXT_EMBEDDINGS, TEXT_SCORES
 def distinct_texts(texts: DataFrame, *, hash_column: str, text_column: str) -> DataFrame:
     """Columns ``text_hash, text``, one row per distinct text; nulls left out."""
     named = texts.select(F.col(hash_column).alias("text_hash"), F.col(text_column).alias("text"))
-    return named.where("text_hash IS NOT NULL AND text IS NOT NULL").groupBy("text_hash").agg(
-        F.min("text").alias("text")
+    return (
+        named.where("text_hash IS NOT NULL AND text IS NOT NULL")
+        .groupBy("text_hash")
+        .agg(F.min("text").alias("text"))
     )
 
 

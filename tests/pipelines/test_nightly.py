@@ -1,0 +1,231 @@
+"""The night on a small generated shop: what a user relies on every morning."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.pipelines import commands
+from behavior_spark.pipelines.demonstration import DemoResult
+from behavior_spark.schemas import (
+    EVENTS,
+    QUARANTINE,
+    RUNS,
+    TEXT_EMBEDDINGS,
+    TEXT_SCORES,
+    TEXTS,
+    USER_FEATURES,
+    USER_PROFILE,
+    USER_PROPENSITY,
+    Contract,
+)
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def warehouse(spark: SparkSession, demo_night: DemoResult) -> Warehouse:
+    return Warehouse(spark, demo_night.settings.warehouse)
+
+
+def _rows(warehouse: Warehouse, contract: Contract, *, without: tuple[str, ...] = ()) -> DataFrame:
+    return warehouse.read(contract).drop(*without)
+
+
+def _snapshot(frame: DataFrame, path: Path) -> DataFrame:
+    frame.write.mode("overwrite").parquet(str(path))
+    return frame.sparkSession.read.parquet(str(path))
+
+
+def _same(left: DataFrame, right: DataFrame) -> bool:
+    """Equal as multisets, maps compared as sorted JSON."""
+    maps = [f.name for f in left.schema if f.dataType.typeName() == "map"]
+    plain = {name: F.to_json(F.array_sort(F.map_entries(name))) for name in maps}
+    left, right = left.withColumns(plain), right.withColumns(plain)
+    return left.exceptAll(right).isEmpty() and right.exceptAll(left).isEmpty()
+
+
+def test_every_row_that_came_in_is_accounted_for(
+    demo_night: DemoResult, warehouse: Warehouse
+) -> None:
+    for step in ("nightly", "ingest"):
+        assert {s["table_name"] for s in demo_night.steps[step].sources} == {
+            "events", "texts", "items"
+        }  # fmt: skip
+        for source in demo_night.steps[step].sources:
+            assert source["rows_in"] == (
+                source["rows_out"] + source["duplicates"] + source["refused"]
+            )
+    night = {s["table_name"]: s for s in demo_night.steps["nightly"].sources}
+    assert night["events"]["duplicates"] > 0
+    assert night["events"]["refused"] > 0
+    assert night["events"]["without_user"] > 0
+    stored = warehouse.read(EVENTS).where(F.col("arrived_day") < F.lit(demo_night.layout.as_of))
+    assert stored.count() == night["events"]["rows_out"]
+    refused = warehouse.read(QUARANTINE).where(F.col("as_of") == F.lit(demo_night.layout.as_of))
+    counted = {r["table_name"]: r["n"] for r in
+               refused.groupBy("table_name").agg(F.sum("refused_rows").alias("n")).collect()}  # fmt: skip
+    assert counted.get("events") == night["events"]["refused"]
+    assert counted.get("texts") == night["texts"]["refused"]
+
+
+def test_every_user_seen_before_gets_a_row_for_each_target(
+    demo_night: DemoResult, warehouse: Warehouse
+) -> None:
+    as_of = F.lit(demo_night.layout.as_of)
+    seen = (
+        warehouse.read(EVENTS)
+        .where(F.col("user_id").isNotNull() & (F.col("arrived_at") < as_of.cast("timestamp")))
+        .select("user_id")
+        .distinct()
+    )
+    predicted = warehouse.read(USER_PROPENSITY).where(F.col("as_of") == as_of)
+    for target in demo_night.settings.targets:
+        users = predicted.where(F.col("target") == target).select("user_id")
+        assert users.count() == users.distinct().count()
+        assert _same(users, seen)
+
+
+def test_predictions_are_probabilities_with_deciles_and_reasons(
+    demo_night: DemoResult, warehouse: Warehouse
+) -> None:
+    rows = warehouse.read(USER_PROPENSITY).collect()
+    assert rows
+    for row in rows:
+        assert 0.0 <= row["probability"] <= 1.0
+        assert 1 <= row["decile"] <= 10
+        assert row["valid_until"] == demo_night.layout.as_of + dt.timedelta(days=30)
+        assert len(row["reasons"]) == demo_night.settings.training.reasons
+        sizes = [abs(reason["contribution"]) for reason in row["reasons"]]
+        assert sizes == sorted(sizes, reverse=True)
+    purchase = [r for r in rows if r["target"] == "purchase_30d"]
+    best = max(purchase, key=lambda r: r["score"])
+    worst = min(purchase, key=lambda r: r["score"])
+    assert best["decile"] == 1 and worst["decile"] == 10
+    assert best["probability"] >= worst["probability"]
+
+
+def test_the_model_was_checked_on_a_later_day_and_beats_chance(demo_night: DemoResult) -> None:
+    figures = demo_night.steps["nightly"].figures
+    assert 0.55 < figures["purchase_30d_roc_auc"] < 0.99
+    outcomes = {o.target: o for o in demo_night.steps["report"].details["outcomes"]}
+    assert outcomes["purchase_30d"].measured["AUC"].value > 0.55
+    assert set(outcomes["purchase_30d"].baselines) == {"recency", "recency_frequency_value"}
+    assert outcomes["purchase_30d"].trained_through <= demo_night.layout.as_of.isoformat()
+
+
+def test_heads_learned_something_from_the_labels(demo_night: DemoResult) -> None:
+    heads = demo_night.steps["finetune"].details["heads"]
+    assert set(heads) == {"intent", "emotion", "spam"}
+    assert heads["intent"]["accuracy"] > 0.5  # nine intents; the most frequent has 27 %
+
+
+def test_no_personal_number_or_address_is_stored(
+    demo_night: DemoResult, warehouse: Warehouse
+) -> None:
+    assert demo_night.steps["nightly"].figures["texts_masked"] > 0
+    email = r"[\w.+-]+@[\w-]+\.\w+"
+    card = r"\d{4}[ -]?\d{4}[ -]?\d{4}[ -]?\d{4}"
+    for column, frame in (
+        ("text", warehouse.read(TEXTS)), ("row", warehouse.read(QUARANTINE)),
+    ):  # fmt: skip
+        found = frame.where(F.col(column).rlike(email) | F.col(column).rlike(card))
+        assert found.isEmpty()
+    raw = warehouse.spark.read.format("delta").load(demo_night.layout.texts)
+    assert not raw.where(F.col("body").rlike(email)).isEmpty()
+
+
+def test_columns_are_documented_in_the_tables(warehouse: Warehouse) -> None:
+    for contract in warehouse.existing():
+        described = warehouse.spark.sql(f"DESCRIBE {warehouse.identifier(contract)}").collect()
+        assert all(row["comment"] for row in described if not row["col_name"].startswith("#"))
+
+
+def test_the_same_night_again_gives_the_same_tables_and_scores_no_text_twice(
+    spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    run_columns = {QUARANTINE.name: ("run_id",)}
+    tables = (
+        EVENTS, TEXTS, QUARANTINE, TEXT_EMBEDDINGS, TEXT_SCORES, USER_FEATURES, USER_PROPENSITY,
+        USER_PROFILE,
+    )  # fmt: skip
+    before = {
+        c.name: _snapshot(
+            _rows(warehouse, c, without=run_columns.get(c.name, ())), tmp_path / c.name
+        )
+        for c in tables
+    }
+    again = commands.nightly(
+        demo_night.settings, as_of=demo_night.layout.as_of, spark=spark, console=QUIET
+    )
+    assert again.figures["texts_scored"] == 0
+    for contract in tables:
+        now = _rows(warehouse, contract, without=run_columns.get(contract.name, ()))
+        assert _same(before[contract.name], now), contract.name
+    assert again.models == demo_night.steps["nightly"].models
+
+
+def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
+    spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse
+) -> None:
+    as_of = demo_night.layout.as_of
+    following = as_of + dt.timedelta(days=1)
+    stored = warehouse.read(TEXT_EMBEDDINGS).select("text_hash").distinct()
+    fresh = (
+        warehouse.read(TEXTS)
+        .where(F.col("arrived_day") == F.lit(as_of))
+        .select("text_hash")
+        .distinct()
+        .join(stored, "text_hash", "left_anti")
+        .count()
+    )
+    assert fresh > 0
+    last_night = warehouse.read(USER_PROPENSITY).where(F.col("as_of") == F.lit(as_of)).count()
+    result = commands.nightly(demo_night.settings, as_of=following, spark=spark, console=QUIET)
+    assert result.figures["texts_scored"] == fresh
+    assert result.models == demo_night.steps["nightly"].models  # still valid: not retrained
+    after = warehouse.read(USER_PROPENSITY).groupBy("as_of").count().collect()
+    assert {r["as_of"]: r["count"] for r in after}[as_of] == last_night
+    assert warehouse.read(TEXT_EMBEDDINGS).groupBy("text_hash").count().where(
+        "count > 1"
+    ).isEmpty()
+
+
+def test_a_run_is_recorded_with_its_counts_models_and_no_secret(
+    demo_night: DemoResult, warehouse: Warehouse
+) -> None:
+    run_id = demo_night.steps["nightly"].run_id
+    row = warehouse.read(RUNS).where(F.col("run_id") == run_id).collect()[0]
+    assert row["status"] == "done" and row["balanced"]
+    assert row["as_of"] == demo_night.layout.as_of
+    assert set(row["models"]) >= {"backbone", "purchase_30d"}
+    assert row["stages"]["embed texts"] > 0
+
+
+def test_sql_reads_the_tables_by_their_names(
+    spark: SparkSession, demo_night: DemoResult
+) -> None:
+    result = commands.sql(
+        demo_night.settings,
+        "SELECT target, count(*) AS users FROM user_propensity GROUP BY target ORDER BY target",
+        spark=spark, console=QUIET,
+    )  # fmt: skip
+    assert [r["target"] for r in result.details["rows"]] == sorted(demo_night.settings.targets)
+
+
+def test_delta_rs_and_duckdb_read_the_tables_without_spark(demo_night: DemoResult) -> None:
+    import duckdb
+    from deltalake import DeltaTable
+
+    path = Path(str(demo_night.settings.warehouse.path)) / "user_propensity"
+    propensity = DeltaTable(str(path)).to_pyarrow_dataset()
+    connection = duckdb.connect()
+    connection.register("user_propensity", propensity)
+    rows = connection.sql("SELECT count(*), max(probability) FROM user_propensity").fetchall()
+    assert rows[0][0] > 0 and 0 < rows[0][1] <= 1
