@@ -15,6 +15,8 @@ from behavior_spark import __version__
 from behavior_spark.cli.options import AsOf, Config, Json, Set, day_from, settings_from
 from behavior_spark.errors import BehaviorError
 
+NO_OVERRIDES: list[str] = []
+
 app = typer.Typer(
     name="behavior-spark",
     help="Understand and predict what users do, with transformers, on Spark.\n\n"
@@ -120,7 +122,7 @@ def init(
 
 
 @app.command()
-def check(config: Config, set_: Set = [], as_json: Json = False) -> None:  # noqa: B006
+def check(config: Config, set_: Set = NO_OVERRIDES, as_json: Json = False) -> None:
     """Validate a config against its tables; show five mapped rows of each. Starts no model."""
     _do("check", config, set_, None, as_json)
 
@@ -148,19 +150,25 @@ def demo(
 
 
 @app.command()
-def ingest(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False) -> None:  # noqa: B006
+def ingest(
+    config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
+) -> None:
     """Raw tables to clean events, texts and items; refused rows go to quarantine."""
     _do("ingest", config, set_, as_of, as_json)
 
 
 @app.command()
-def finetune(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False) -> None:  # noqa: B006
+def finetune(
+    config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
+) -> None:
     """Train the heads of text.heads on labelled tables (with the encoder: text.finetune=full)."""
     _do("finetune", config, set_, as_of, as_json)
 
 
 @app.command("score-texts")
-def score_texts(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False) -> None:  # noqa: B006
+def score_texts(
+    config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
+) -> None:
     """Embed and classify every distinct text that was not scored before."""
     _do("score_texts", config, set_, as_of, as_json)
 
@@ -168,9 +176,9 @@ def score_texts(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Jso
 @app.command("build-features")
 def build_features(
     config: Config,
-    set_: Set = [],
+    set_: Set = NO_OVERRIDES,
     as_of: AsOf = None,
-    as_json: Json = False,  # noqa: B006
+    as_json: Json = False,
 ) -> None:
     """Features of every user as of a day, blind to what came later."""
     _do("build_features", config, set_, as_of, as_json)
@@ -179,22 +187,26 @@ def build_features(
 @app.command("train-propensity")
 def train_propensity(
     config: Config,
-    set_: Set = [],
+    set_: Set = NO_OVERRIDES,
     as_of: AsOf = None,
-    as_json: Json = False,  # noqa: B006
+    as_json: Json = False,
 ) -> None:
     """Train each target's model on earlier as-of days and check it on later ones."""
     _do("train_propensity", config, set_, as_of, as_json)
 
 
 @app.command()
-def predict(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False) -> None:  # noqa: B006
+def predict(
+    config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
+) -> None:
     """Calibrated probability, decile and reasons for every user and target."""
     _do("predict", config, set_, as_of, as_json)
 
 
 @app.command()
-def profile(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = False) -> None:  # noqa: B006
+def profile(
+    config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
+) -> None:
     """One row per user for people: intent, emotion, preference, segment, next action."""
     _do("profile", config, set_, as_of, as_json)
 
@@ -202,7 +214,7 @@ def profile(config: Config, set_: Set = [], as_of: AsOf = None, as_json: Json = 
 @app.command()
 def nightly(
     config: Config,
-    set_: Set = [],  # noqa: B006
+    set_: Set = NO_OVERRIDES,
     as_of: AsOf = None,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train even where a valid model exists.")
@@ -216,7 +228,7 @@ def nightly(
 @app.command()
 def report(
     config: Config,
-    set_: Set = [],  # noqa: B006
+    set_: Set = NO_OVERRIDES,
     as_of: AsOf = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write it as Markdown.")
@@ -234,7 +246,7 @@ def report(
 def sql(
     query: Annotated[str, typer.Argument(help="Spark SQL; every table is a view of its name.")],
     config: Config,
-    set_: Set = [],  # noqa: B006
+    set_: Set = NO_OVERRIDES,
     limit: Annotated[int, typer.Option(min=1, help="Rows shown at most.")] = 1000,
     as_json: Json = False,
 ) -> None:

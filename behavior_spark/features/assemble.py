@@ -173,7 +173,8 @@ def _texts(
         texts = texts.join(labels_by_text(inputs.scores, inputs.heads), "text_hash", "left")
     if similar and inputs.embeddings is not None:
         directions = target_directions(inputs, similar, targets, sorted(set(as_of_days)))
-        closeness = similarities_by_text(inputs.embeddings, directions)
+        needed = inputs.embeddings.join(texts.select("text_hash"), "text_hash", "left_semi")
+        closeness = similarities_by_text(needed, directions)
         texts = texts.join(closeness, "text_hash", "left")
     seen = as_seen(texts, as_of_days, time="text_time")
     return build_texts(seen, heads=inputs.head_labels, similar_to=similar, windows=windows)

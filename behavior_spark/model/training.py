@@ -42,8 +42,9 @@ def train_together(
     """Train ``encoder`` (fp32) in place on all tasks at once, and leave it at its best epoch.
 
     A text goes through the encoder once a step, whatever number of tasks label it; the loss is
-    the sum of the tasks' mean losses. AdamW with linear warm-up and decay, gradients clipped. The heads start at ``start`` and are
-    thrown away afterwards. ``encoder.digest`` is no longer that of its weights.
+    the sum of the tasks' mean losses. AdamW with linear warm-up and decay, gradients clipped.
+    The heads start at ``start`` and are thrown away afterwards. ``encoder.digest`` is no longer
+    that of its weights.
 
     Returns:
         The best epoch (0 is the start, where no epoch was better), and the mean over tasks of
@@ -104,7 +105,7 @@ class _Run:
             targets = torch.from_numpy(split.targets[rows]).to(self._encoder.device)
             losses.append(task_loss(self._layers[task](vectors[places]), targets))
         self._optimiser.zero_grad()
-        torch.stack(losses).sum().backward()
+        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
         self._optimiser.step()
         self._schedule.step()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 from rich.console import Console
@@ -72,7 +73,7 @@ def demo(
         )  # fmt: skip
         if generate_only:
             return DemoResult(layout, settings, steps)
-        place = {"spark": session, "console": console, "as_of": layout.as_of}
+        place: dict[str, Any] = {"spark": session, "console": console, "as_of": layout.as_of}
         later = {**place, "as_of": layout.end}
         plan: list[tuple[str, str, Callable[[], Result]]] = [
             ("finetune", "fine-tuning on labelled texts",

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial, reduce
 
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
 from behavior_spark.config import Source
+from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_source, read_raw
 from behavior_spark.pipelines.run import Run, SourceCounts, last_night_before
-from behavior_spark.schemas import INPUTS, ITEMS, QUARANTINE, Contract
+from behavior_spark.schemas import EVENTS, INPUTS, ITEMS, QUARANTINE, Contract
 
 _ROW_JSON_CAP = 2000
 
@@ -38,9 +41,23 @@ def ingest_stage(run: Run) -> None:
                 union = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
                 refused += _ingest_one(run, union, contract, start)
     _write_quarantine(run, refused)
-    events = run.sources[0]
-    if events.rows_in == 0:
-        run.note("no event arrived in this night's days: tables stay as they are")
+    if run.sources[0].rows_in == 0:
+        _check_history(run)
+
+
+def _check_history(run: Run) -> None:
+    """A night without new events is a quiet one; a job without any has nothing to work on."""
+    midnight = F.lit(run.as_of).cast("timestamp")
+    with spark_errors("reading events"):
+        none = run.warehouse.read(EVENTS).where(F.col("arrived_at") < midnight).isEmpty()
+    if none:
+        places = ", ".join(source.location for source in run.settings.sources.events)
+        raise InputError(
+            f"no events before {run.as_of}",
+            found=f"nothing usable in {places}",
+            fix="check sources.events with `behavior-spark check`, and --as-of",
+        )
+    run.note("no event arrived in this night's days")
 
 
 def map_all(run: Run) -> dict[str, dict[str, DataFrame]]:
@@ -65,51 +82,50 @@ def source_label(contract: Contract, sources: list[Source], index: int) -> str:
     return f"sources.{contract.name}" + (f"[{index}]" if len(sources) > 1 else "")
 
 
+@dataclass(frozen=True)
+class _Counted:
+    """A frame whose rows are counted while it is written."""
+
+    frame: DataFrame
+    metrics: list[Column]
+    observation: Observation
+
+    @classmethod
+    def over(cls, frame: DataFrame, **metrics: Column) -> _Counted:
+        """Count while rows pass; ``frame`` is the one to go on with."""
+        named = [metric.alias(name) for name, metric in metrics.items()]
+        observation = Observation()
+        return cls(frame.observe(observation, *named), named, observation)
+
+    def counts(self) -> dict[str, int]:
+        """What was counted, after the write.
+
+        Where a night has no rows Spark prunes the counting with them: then count anew.
+        """
+        try:
+            found = self.observation.get
+        except Exception:
+            row = self.frame.agg(*self.metrics).first()
+            found = row.asDict() if row else {}
+        return {name: int(value or 0) for name, value in found.items()}
+
+
 def _ingest_one(
     run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None
 ) -> list[DataFrame]:
     """Clean and write one contract; returns lazy frames of refused rows, if any."""
-    privacy, text = run.settings.privacy, run.settings.text
-    clean = clean_text_column(
-        max_chars=text.max_chars, mask=privacy.mask_personal_data, key=privacy.pseudonymise_key
-    )
+    read, inside = _read(run, mapped, contract, start)
+    valid = read.frame.where(inside & F.col(rows.REASON).isNull())
     dated = contract is not ITEMS
-    read, kept, written = Observation(), Observation(), Observation()
-    one = F.lit(1)
-
-    prepared = rows.prepare(mapped, contract)
-    if privacy.pseudonymise_key and "user_id" in prepared.columns:
-        hide = pseudonym_column(key=privacy.pseudonymise_key)
-        prepared = prepared.withColumn("user_id", hide(F.col("user_id")))
-    inside = rows.within_night(start, run.as_of) if dated else F.lit(True)
-    later = F.col("arrived_day") >= F.lit(run.as_of) if dated else F.lit(False)
-    reasoned = rows.with_reason(prepared, contract)
-    seen = reasoned.observe(
-        read,
-        F.count_if(inside).alias("rows_in"),
-        F.count_if(later).alias("not_yet"),
-        F.count_if(inside & F.col(rows.REASON).isNotNull()).alias("refused"),
-    ).where(inside)
-    valid = seen.where(F.col(rows.REASON).isNull())
-    numbered = (
-        rows.number_copies(valid, contract.key) if dated else rows.number_item_copies(valid)
-    ).observe(kept, F.count_if(F.col(rows.COPY) > 1).alias("duplicates"))
-    cleaned = rows.clean_texts(numbered.where(F.col(rows.COPY) == 1), contract, clean=clean)
-    user = F.col("user_id").isNull() if "user_id" in cleaned.columns else F.lit(False)
-    ok = F.col(rows.REASON).isNull()
-    out = cleaned.observe(
-        written,
-        F.count_if(ok).alias("rows_out"),
-        F.count_if(~ok).alias("refused"),
-        F.count_if(ok & user).alias("without_user"),
-        F.sum("_masked").alias("masked"),
-        F.count_if(F.col("_cut")).alias("cut"),
-        F.count(one).alias("n"),
-    ).where(ok)
-
+    kept = _Counted.over(
+        rows.number_copies(valid, contract.key) if dated else rows.number_item_copies(valid),
+        duplicates=F.count_if(F.col(rows.COPY) > 1),
+    )
+    written = _clean(run, kept.frame.where(F.col(rows.COPY) == 1), contract)
+    out = written.frame.where(F.col(rows.REASON).isNull())
     with spark_errors(f"ingest {contract.name}"):
         run.warehouse.replace(out, contract, where=_own_days(contract, start, run.as_of))
-        first, second, third = read.get, kept.get, written.get
+        first, second, third = read.counts(), kept.counts(), written.counts()
     counts = SourceCounts(
         table_name=contract.name,
         rows_in=first["rows_in"],
@@ -120,20 +136,59 @@ def _ingest_one(
         not_yet=first["not_yet"],
     )
     run.sources.append(counts)
-    run.figures[f"{contract.name}_masked"] = third["masked"] or 0
+    run.figures[f"{contract.name}_masked"] = third["masked"]
     run.figures[f"{contract.name}_cut"] = third["cut"]
     run.say(describe(counts))
+    broken = F.col(rows.REASON).isNotNull()
+    early = [read.frame.where(inside & broken)] if first["refused"] else []
+    late = [written.frame.where(broken)] if third["refused"] else []
+    hold = _quarantine_form(run)
+    return [hold(frame, contract) for frame in early + late]
 
-    mask = clean_text_column(max_chars=_ROW_JSON_CAP, mask=True, key=privacy.pseudonymise_key)
-    hold = partial(rows.quarantine_rows, run_id=run.run_id, as_of=run.as_of, clean=mask)
-    frames = []
-    if first["refused"]:
-        early = reasoned.where(inside & F.col(rows.REASON).isNotNull())
-        frames.append(hold(early, contract))
-    if third["refused"]:
-        late = cleaned.where(F.col(rows.REASON).isNotNull())
-        frames.append(hold(late, contract))
-    return frames
+
+def _read(
+    run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None
+) -> tuple[_Counted, Column]:
+    """The source's rows with their reasons to be refused, and which of them are this night's."""
+    prepared = rows.prepare(mapped, contract)
+    key = run.settings.privacy.pseudonymise_key
+    if key and "user_id" in prepared.columns:
+        prepared = prepared.withColumn("user_id", pseudonym_column(key=key)(F.col("user_id")))
+    dated = contract is not ITEMS
+    inside = rows.within_night(start, run.as_of) if dated else F.lit(True)
+    later = F.col("arrived_day") >= F.lit(run.as_of) if dated else F.lit(False)
+    read = _Counted.over(
+        rows.with_reason(prepared, contract),
+        rows_in=F.count_if(inside),
+        not_yet=F.count_if(later),
+        refused=F.count_if(inside & F.col(rows.REASON).isNotNull()),
+    )
+    return read, inside
+
+
+def _clean(run: Run, frame: DataFrame, contract: Contract) -> _Counted:
+    """Rows with clean texts; those whose text came to nothing carry a reason."""
+    privacy, text = run.settings.privacy, run.settings.text
+    clean = clean_text_column(
+        max_chars=text.max_chars, mask=privacy.mask_personal_data, key=privacy.pseudonymise_key
+    )
+    cleaned = rows.clean_texts(frame, contract, clean=clean)
+    nobody = F.col("user_id").isNull() if "user_id" in cleaned.columns else F.lit(False)
+    ok = F.col(rows.REASON).isNull()
+    return _Counted.over(
+        cleaned,
+        rows_out=F.count_if(ok),
+        refused=F.count_if(~ok),
+        without_user=F.count_if(ok & nobody),
+        masked=F.sum("_masked"),
+        cut=F.count_if(F.col("_cut")),
+    )
+
+
+def _quarantine_form(run: Run) -> Callable[[DataFrame, Contract], DataFrame]:
+    key = run.settings.privacy.pseudonymise_key
+    mask = clean_text_column(max_chars=_ROW_JSON_CAP, mask=True, key=key)
+    return partial(rows.quarantine_rows, run_id=run.run_id, as_of=run.as_of, clean=mask)
 
 
 def describe(counts: SourceCounts) -> str:

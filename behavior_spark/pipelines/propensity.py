@@ -132,7 +132,11 @@ def _train(run: Run, prepared: Prepared, targets: list[str]) -> dict[str, Propen
         by_horizon[run.settings.targets[name].horizon_days].append(name)
     models: dict[str, PropensityModel] = {}
     for horizon, names in by_horizon.items():
-        table = training_table(run, prepared, names, horizon)
+        try:
+            table = training_table(run, prepared, names, horizon)
+        except InputError as error:
+            run.note(" ".join(str(error).split()))
+            continue
         for name in names:
             try:
                 models[name] = _train_one(run, prepared, table, name)

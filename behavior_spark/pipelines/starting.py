@@ -27,7 +27,8 @@ from behavior_spark.schemas import EVENTS, ITEMS, TEXTS, Contract
 # Names people give such columns, in order of preference.
 _GUESSES = {
     "event_id": ("event_id", "id", "uuid", "message_id"),
-    "user_id": ("user_id", "userid", "uid", "customer_id", "customerid", "visitor_id", "account_id"),
+    "user_id": ("user_id", "userid", "uid", "customer_id", "customerid", "visitor_id",
+                "account_id"),
     "event_time": ("event_time", "timestamp", "ts", "time", "event_timestamp", "created_at",
                    "datetime", "date"),
     "event_type": ("event_type", "type", "event", "action", "event_name", "name"),

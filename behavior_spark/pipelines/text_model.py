@@ -19,8 +19,12 @@ from behavior_spark.model.bundle import ModelStore, load_text_model
 from behavior_spark.model.finetune import finetune
 from behavior_spark.model.heads import Head
 from behavior_spark.model.labelled import LabelledTexts
-from behavior_spark.model.model_folder import EncoderOptions, backbone_digest, effective_options
-from behavior_spark.model.model_folder import resolve_model_folder
+from behavior_spark.model.model_folder import (
+    EncoderOptions,
+    backbone_digest,
+    effective_options,
+    resolve_model_folder,
+)
 from behavior_spark.pipelines.run import Run
 
 CHAMPION = "champion"

@@ -69,8 +69,8 @@ def test_every_row_that_came_in_is_accounted_for(
     stored = warehouse.read(EVENTS).where(F.col("arrived_day") < F.lit(demo_night.layout.as_of))
     assert stored.count() == night["events"]["rows_out"]
     refused = warehouse.read(QUARANTINE).where(F.col("as_of") == F.lit(demo_night.layout.as_of))
-    counted = {r["table_name"]: r["n"] for r in
-               refused.groupBy("table_name").agg(F.sum("refused_rows").alias("n")).collect()}  # fmt: skip
+    by_table = refused.groupBy("table_name").agg(F.sum("refused_rows").alias("n")).collect()
+    counted = {row["table_name"]: row["n"] for row in by_table}
     assert counted.get("events") == night["events"]["refused"]
     assert counted.get("texts") == night["texts"]["refused"]
 

@@ -1,0 +1,147 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # Who to reach (marketing)
+# MAGIC Who is most likely to do something within its horizon, why, how many buyers to expect when the
+# MAGIC first tenth is reached, and whether earlier predictions came true.
+# MAGIC
+# MAGIC Reads the tables of a night; run `01_first_night` or `behavior-spark demo` first.
+
+# COMMAND ----------
+
+import os
+from pathlib import Path
+
+root = Path(os.environ.get("DEMO_ROOT", "build/demo"))
+target = "purchase_30d"  # a key of `targets` in conf/demo.yaml
+
+# COMMAND ----------
+
+from behavior_spark.io.session import get_session
+from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.pipelines.commands import report
+from behavior_spark.pipelines.demonstration import demo_settings
+from behavior_spark.schemas import USER_PROPENSITY
+
+settings = demo_settings(root)
+
+# Databricks gives `spark` and `display`. Elsewhere: the active session, or a local one.
+if "spark" not in globals():
+    spark, _ = get_session(settings.spark, name="notebook")
+if "display" not in globals():
+
+    def display(frame):
+        frame.show(40, truncate=100)
+
+
+spark.conf.set("spark.sql.session.timeZone", "UTC")
+warehouse = Warehouse(spark, settings.warehouse)
+warehouse.require(USER_PROPENSITY, made_by="demo")
+warehouse.register_views()  # each table is now a view of its own name
+
+predictions = spark.table("user_propensity").where(f"target = '{target}'")
+predictions.createOrReplaceTempView("predictions")
+as_of = spark.sql("SELECT max(as_of) FROM predictions").first()[0]
+print(f"{target}: {settings.targets[target].description}, from {as_of} on")
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## The list
+# MAGIC The probability is calibrated: of a hundred users with 0.30, about thirty do it. The reasons
+# MAGIC are what moved this user's score most, up or down.
+
+# COMMAND ----------
+
+display(
+    spark.sql(
+        f"""
+        SELECT user_id, round(p.probability, 3) AS probability, f.segment, f.preference, f.intent,
+               concat_ws('; ', transform(slice(p.reasons, 1, 3), reason -> reason.text)) AS why
+        FROM predictions p LEFT JOIN user_profile f USING (user_id, as_of)
+        WHERE as_of = DATE'{as_of}'
+        ORDER BY p.probability DESC, p.score DESC, user_id LIMIT 20
+        """
+    )
+)
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## How far down the list?
+# MAGIC Decile 1 is the tenth of the users with the highest score. `expected` adds up their
+# MAGIC probabilities: how many of them will do it. `expected_so_far` is the share of all who will
+# MAGIC that is reached by going down to this decile.
+
+# COMMAND ----------
+
+display(
+    spark.sql(
+        f"""
+        SELECT decile, count(*) AS users, round(min(probability), 3) AS lowest_probability,
+               round(sum(probability), 1) AS expected,
+               round(sum(sum(probability)) OVER (ORDER BY decile)
+                     / sum(sum(probability)) OVER (), 2) AS expected_so_far
+        FROM predictions WHERE as_of = DATE'{as_of}' GROUP BY decile ORDER BY decile
+        """
+    )
+)
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## Did it come true?
+# MAGIC The latest night whose horizon has passed and whose events have been ingested: what was
+# MAGIC predicted in each decile, and what those users then did.
+
+# COMMAND ----------
+
+checked = spark.sql(
+    """
+    SELECT max(as_of) FROM predictions WHERE valid_until <= (
+        SELECT max(as_of) FROM runs WHERE command IN ('ingest', 'nightly') AND status = 'done')
+    """
+).first()[0]
+
+if checked is None:
+    print(f"not known yet: no prediction of {target} has reached the end of its horizon")
+else:
+    goal = settings.targets[target]
+    display(
+        spark.sql(
+            f"""
+            WITH did AS (
+                SELECT DISTINCT user_id
+                FROM events LEFT JOIN items USING (item_id)
+                WHERE event_time >= DATE'{checked}'
+                  AND event_time < DATE'{checked}' + INTERVAL '{goal.horizon_days}' DAY
+                  AND ({goal.event})
+                  AND ({goal.item or "true"}))
+            SELECT decile, count(*) AS users, round(sum(probability), 1) AS expected,
+                   count(did.user_id) AS did_it, round(avg(probability), 3) AS predicted_share,
+                   round(count(did.user_id) / count(*), 3) AS share_that_did
+            FROM predictions p LEFT JOIN did ON p.user_id = did.user_id
+            WHERE as_of = DATE'{checked}' GROUP BY decile ORDER BY decile
+            """
+        )
+    )
+    # The same in figures, with intervals and beside simple baselines.
+    print(report(settings, as_of=checked, spark=spark).details["markdown"])
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## What to offer to whom
+# MAGIC `next_action` is the target that stands out most for a user against the average user's.
+
+# COMMAND ----------
+
+counts = ", ".join(f"count_if(next_action = '{name}') AS {name}" for name in settings.targets)
+display(
+    spark.sql(
+        f"""
+        SELECT segment, count(*) AS users, {counts}, mode(preference) AS favourite_category
+        FROM user_profile WHERE as_of = DATE'{as_of}'
+        GROUP BY segment ORDER BY users DESC, segment
+        """
+    )
+)
