@@ -119,7 +119,7 @@ display(
                round(figures[target || '_expected_calibration_error'], 3) AS calibration_error,
                round(figures[target || '_base_rate'], 3) AS base_rate,
                models[target] AS model
-        FROM this_run LATERAL VIEW explode(map_keys(models)) AS target
+        FROM this_run LATERAL VIEW explode(map_keys(models)) model AS target
         WHERE map_contains_key(figures, target || '_roc_auc') ORDER BY target
         """
     )
@@ -145,7 +145,7 @@ display(
                round(figures[head || '_recall'], 3) AS mean_recall,
                round(figures[head || '_f1'], 3) AS mean_f1
         FROM learned
-        LATERAL VIEW explode(array('intent', 'emotion', 'spam')) AS head
+        LATERAL VIEW explode(array('intent', 'emotion', 'spam')) heads AS head
         """
     )
 )
@@ -160,8 +160,8 @@ display(
 display(
     spark.sql(
         """
-        SELECT stage, round(seconds, 1) AS seconds
-        FROM this_run LATERAL VIEW explode(stages) AS stage, seconds ORDER BY seconds DESC
+        SELECT stage, round(took, 1) AS stage_seconds
+        FROM this_run LATERAL VIEW explode(stages) stages AS stage, took ORDER BY took DESC
         """
     )
 )

@@ -56,7 +56,7 @@ display(
     spark.sql(
         f"""
         SELECT user_id, round(p.probability, 3) AS probability, f.segment, f.preference, f.intent,
-               concat_ws('; ', transform(slice(p.reasons, 1, 3), reason -> reason.text)) AS why
+               get(p.reasons, 0).text AS why, get(p.reasons, 1).text AS and_why
         FROM predictions p LEFT JOIN user_profile f USING (user_id, as_of)
         WHERE as_of = DATE'{as_of}'
         ORDER BY p.probability DESC, p.score DESC, user_id LIMIT 20

@@ -40,7 +40,8 @@ warehouse.register_views()  # each table is now a view of its own name
 
 # MAGIC %md
 # MAGIC Each distinct text was read once, by each head (intent, emotion, spam). Two views bring that
-# MAGIC back to who wrote it and when: the last night's heads, and what they say of every text.
+# MAGIC back to who wrote it and when: the last night with its heads, and what they say of every text
+# MAGIC that had arrived by then.
 
 # COMMAND ----------
 
@@ -59,12 +60,12 @@ spark.sql(
                max(label) FILTER (WHERE head = 'intent') AS intent,
                max(probability) FILTER (WHERE head = 'intent') AS intent_probability,
                max(label) FILTER (WHERE head = 'emotion') AS emotion,
-               max(label) FILTER (WHERE head = 'spam') AS spam
+               bool_or(head = 'spam' AND label = 'spam') AS is_spam
         FROM text_scores JOIN last_night ON head_digest = models['head_' || head]
         GROUP BY text_hash)
     SELECT text_id, user_id, text_time, kind, text, text_hash,
-           intent, intent_probability, emotion, spam
-    FROM texts JOIN understood USING (text_hash)
+           intent, intent_probability, emotion, is_spam
+    FROM texts JOIN understood USING (text_hash) JOIN last_night ON arrived_at < as_of
     """
 )
 
@@ -76,8 +77,8 @@ spark.sql(
 # COMMAND ----------
 
 for head in ("intent", "emotion"):
-    by_kind = spark.table("said").where("spam <> 'spam'").groupBy(head).pivot("kind").count()
-    display(by_kind.orderBy(head))
+    by_kind = spark.table("said").where("NOT is_spam").groupBy(head).pivot("kind").count()
+    display(by_kind.na.fill(0).orderBy(head))
 
 # COMMAND ----------
 
@@ -91,10 +92,10 @@ for head in ("emotion", "intent"):
     by_week = spark.sql(
         f"""
         SELECT to_date(date_trunc('week', text_time)) AS week, {head}
-        FROM said WHERE spam <> 'spam' AND kind <> 'search'
+        FROM said WHERE NOT is_spam AND kind <> 'search'
         """
     )
-    display(by_week.groupBy("week").pivot(head).count().orderBy("week"))
+    display(by_week.groupBy("week").pivot(head).count().na.fill(0).orderBy("week"))
 
 # COMMAND ----------
 
@@ -111,7 +112,7 @@ display(
         WITH distinct_texts AS (
             SELECT text_hash, any_value(text) AS text, any_value(intent) AS intent,
                    max(intent_probability) AS probability, any_value(emotion) AS emotion
-            FROM said WHERE kind <> 'search' AND spam <> 'spam' GROUP BY text_hash),
+            FROM said WHERE kind <> 'search' AND NOT is_spam GROUP BY text_hash),
         placed AS (
             SELECT *, row_number() OVER (
                 PARTITION BY intent ORDER BY probability DESC, text_hash) AS place
@@ -138,14 +139,14 @@ display(
             SELECT user_id, count(*) AS upset_texts, max_by(emotion, text_time) AS emotion,
                    max_by(intent, text_time) AS intent, max_by(text, text_time) AS last_text
             FROM said CROSS JOIN last_night
-            WHERE emotion IN ('anger', 'worry', 'sadness') AND kind <> 'search' AND spam <> 'spam'
+            WHERE emotion IN ('anger', 'worry', 'sadness') AND kind <> 'search' AND NOT is_spam
               AND text_time >= date_sub(as_of, 14) AND text_time < as_of
             GROUP BY user_id)
         SELECT user_id, round(p.probability, 3) AS cancel_probability, p.decile, upset_texts,
                upset.emotion, upset.intent, last_text
         FROM upset JOIN user_propensity p USING (user_id) JOIN last_night USING (as_of)
         WHERE target = 'cancel_30d'
-        ORDER BY p.probability DESC, upset_texts DESC, user_id LIMIT 15
+        ORDER BY p.probability DESC, p.score DESC, user_id LIMIT 15
         """
     )
 )
@@ -154,8 +155,9 @@ display(
 
 # MAGIC %md
 # MAGIC ## Spam and bots
-# MAGIC Two ways to stand out: most of what a user writes is spam, or a user does more in a day than a
-# MAGIC person does (ten times the median of events for each active day, over 90 days).
+# MAGIC Two ways to stand out: a user sends spam again and again (twice at least, and a tenth of the
+# MAGIC user's texts), or does more in a day than a person does (ten times the median of events for
+# MAGIC each active day, over 90 days).
 
 # COMMAND ----------
 
@@ -167,18 +169,22 @@ display(
                    try_divide(event_count_90d, active_days_90d) AS events_a_day,
                    purchase_count_90d AS purchases
             FROM user_features JOIN last_night USING (as_of)),
-        typical AS (SELECT percentile_approx(events_a_day, 0.5) AS events_a_day FROM activity),
+        typical AS (SELECT percentile_approx(events_a_day, 0.5) AS median FROM activity),
         writing AS (
-            SELECT user_id, count(*) AS texts, avg(int(spam = 'spam')) AS spam_share,
-                   max_by(text, spam = 'spam') AS example
-            FROM said GROUP BY user_id)
-        SELECT concat_ws(' and ', IF(spam_share >= 0.5, 'spam', NULL),
-                         IF(a.events_a_day >= 10 * t.events_a_day, 'bot', NULL)) AS looks_like,
-               user_id, texts, round(spam_share, 2) AS spam_share, events, active_days,
-               round(a.events_a_day, 1) AS events_a_day, purchases, example
-        FROM activity a LEFT JOIN writing USING (user_id) CROSS JOIN typical t
-        WHERE spam_share >= 0.5 OR a.events_a_day >= 10 * t.events_a_day
-        ORDER BY a.events_a_day DESC, user_id LIMIT 30
+            SELECT user_id, count(*) AS texts, count_if(is_spam) AS spam_texts,
+                   max(text) FILTER (WHERE is_spam) AS example
+            FROM said GROUP BY user_id),
+        judged AS (
+            SELECT *, spam_texts >= 2 AND spam_texts >= 0.1 * texts AS sends_spam,
+                   events_a_day >= 10 * median AS too_busy
+            FROM activity LEFT JOIN writing USING (user_id) CROSS JOIN typical)
+        SELECT user_id, concat_ws(' and ', IF(too_busy, 'bot', NULL), IF(sends_spam, 'spam', NULL))
+                   AS looks_like,
+               coalesce(texts, 0) AS texts, coalesce(spam_texts, 0) AS spam_texts,
+               events, active_days, round(events_a_day, 1) AS events_a_day,
+               purchases, example
+        FROM judged WHERE sends_spam OR too_busy
+        ORDER BY looks_like, events_a_day DESC, user_id LIMIT 30
         """
     )
 )

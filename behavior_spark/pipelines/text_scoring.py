@@ -73,7 +73,11 @@ def _embed_new(run: Run, model: ActiveTextModel) -> None:
         # is simply not pending any more.
         part = pending.where(F.pmod(F.xxhash64("text_hash"), F.lit(chunks)) == chunk)
         size = min(total, text.chunk_texts)
-        spread = part.repartition(_partitions(run, size), "text_hash")
+        # Sorted, so that the same texts meet in the same batches: a rerun elsewhere gives the
+        # same vectors to the last bit on the same kind of processor.
+        spread = part.repartition(_partitions(run, size), "text_hash").sortWithinPartitions(
+            "text_hash"
+        )
         scored = embed(
             spread,
             source=model.source,

@@ -27,6 +27,8 @@ def night_arguments(demo_night: DemoResult, models_copy: Path, tmp_path: Path) -
         "--set", f"models={models_copy}",
         "--set", "training.min_positives=5",
         "--set", "text.finetune=head",
+        # As the suite's own session: the same texts in the same batches.
+        "--set", "spark.shuffle_partitions=2",
         "--as-of", demo_night.layout.as_of.isoformat(),
     ]  # fmt: skip
 

@@ -34,7 +34,7 @@ def test_spark_submit_on_a_local_cluster_gives_the_same_tables(
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         # Delta's defaults start 50 tasks for each look at a table's log.
         "spark.databricks.delta.snapshotPartitions": "2",
-        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.shuffle.partitions": "2",
         "spark.ui.enabled": "false",
     }
     options = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]

@@ -1,0 +1,120 @@
+"""The command line: help that teaches, exit codes, JSON, jobs that raise."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from behavior_spark.cli.job import run_job
+from behavior_spark.cli.main import run
+from behavior_spark.errors import ConfigError
+from behavior_spark.pipelines.demonstration import DemoResult
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def demo_options(demo_night: DemoResult, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("DEMO_ROOT", str(Path(demo_night.layout.root).parent))
+    return ["--config", "conf/demo.yaml"]
+
+
+def test_help_names_every_command_that_is_built(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for command in ("init", "check", "demo", "ingest", "finetune", "score-texts",
+                    "build-features", "train-propensity", "predict", "profile", "nightly",
+                    "report", "sql", "doctor"):  # fmt: skip
+        assert command in shown
+    for absent in ("pretrain", "promote", "forget"):
+        assert absent not in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nightly", "--config", "no-such-file.yaml"],
+        ["nightly", "--config", "conf/demo.yaml", "--set", "targts.x=1"],
+        ["nightly", "--config", "conf/demo.yaml", "--as-of", "yesterday"],
+        ["nightly"],
+        ["no-such-command"],
+    ],
+)
+def test_bad_config_exits_with_2_and_says_so_in_few_lines(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    shown = capsys.readouterr().err
+    assert shown.strip() and "Traceback" not in shown
+
+
+def test_a_job_raises_what_a_command_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["nightly.py", "--config", "no-such-file.yaml"])
+    with pytest.raises(ConfigError):
+        run_job("nightly")
+
+
+def test_jobs_are_fifteen_lines_at_most_and_name_a_command() -> None:
+    jobs = sorted((ROOT / "jobs").glob("*.py"))
+    assert len(jobs) >= 9
+    for job in jobs:
+        text = job.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 15
+        assert f'run_job("{job.stem.replace("_", "-")}")' in text
+
+
+def test_json_is_the_last_line_and_holds_the_rows(
+    spark: object, demo_options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = "SELECT target, count(*) AS users FROM user_propensity GROUP BY target"
+    assert run(["sql", query, *demo_options, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert {row["target"] for row in result["details"]["rows"]} == {
+        "purchase_30d", "cancel_30d", "kitchen_30d"
+    }  # fmt: skip
+
+
+def test_a_faulty_query_is_one_clear_error(
+    spark: object, demo_options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sql", "SELECT no_such FROM user_propensity", *demo_options]) == 2
+    shown = capsys.readouterr().err
+    assert "no_such" in shown and "Traceback" not in shown and len(shown.splitlines()) <= 4
+
+
+def test_check_prints_mapped_rows(
+    spark: object, demo_options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["check", *demo_options]) == 0
+    shown = capsys.readouterr().out
+    assert "event_type" in shown and "items" in shown
+
+
+def test_report_is_written_as_markdown(
+    spark: object, demo_night: DemoResult, demo_options: list[str], tmp_path: Path
+) -> None:
+    page = tmp_path / "report.md"
+    as_of = demo_night.layout.as_of.isoformat()
+    assert run(["report", *demo_options, "--as-of", as_of, "-o", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "## purchase_30d" in text and "AUC of recency alone" in text
+
+
+def test_what_init_writes_loads_and_maps_what_it_recognises(
+    spark: object, demo_night: DemoResult, tmp_path: Path
+) -> None:
+    from behavior_spark.config import load_settings
+
+    page = tmp_path / "mine.yaml"
+    arguments = ["init", "--events", demo_night.layout.events, "--texts", demo_night.layout.texts,
+                 "--items", demo_night.layout.catalogue, "-o", str(page)]  # fmt: skip
+    assert run(arguments) == 0
+    settings = load_settings([page])
+    assert settings.sources.texts[0].format == "delta"
+    assert settings.sources.items[0].format == "csv"
+    assert settings.sources.events[0].columns["user_id"] == "uid"
+    assert settings.sources.events[0].columns["arrived_at"] == "received"
+    assert run(arguments) == 2  # never over a file that is there
