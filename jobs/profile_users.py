@@ -1,4 +1,4 @@
-"""spark-submit jobs/profile.py --config conf/demo.yaml --as-of 2024-05-30"""
+"""spark-submit jobs/profile_users.py --config conf/demo.yaml --as-of 2024-05-30"""
 
 from behavior_spark.cli.job import run_job
 
