@@ -17,7 +17,7 @@ from behavior_spark.features.activity import activity_features, build_activity
 from behavior_spark.features.declared import Feature
 from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.features.sessions import build_sessions, session_features
-from behavior_spark.features.targets import labels, mark_targets
+from behavior_spark.features.targets import labels, mark_targets, with_own_history
 from behavior_spark.features.texts import (
     build_texts,
     labels_by_text,
@@ -68,7 +68,9 @@ def declared_features(
         ConfigError: Two of them would have the same name.
     """
     windows = settings.windows_days
-    features = activity_features(settings.event_types, list(targets), windows)
+    features = activity_features(
+        settings.event_types, with_own_history(targets, settings.event_types), windows
+    )
     features += session_features(windows)
     if inputs.texts is not None:
         features += text_features(inputs.head_labels, similar_targets(targets, inputs), windows)
@@ -112,7 +114,7 @@ def build_features(
     frame = build_activity(
         seen,
         event_types=settings.event_types,
-        targets=list(targets),
+        targets=with_own_history(targets, settings.event_types),
         windows=windows,
         population=population,
     ).where("in_population")

@@ -73,7 +73,8 @@ def next_action(predictions: DataFrame) -> DataFrame:
     """``user_id, next_action, next_action_probability, next_action_lift`` of one as_of.
 
     The target whose probability stands highest against the average user's: the most probable
-    target is mostly the most common one, and says little about the user.
+    target is mostly the most common one, and says little about the user. A user for whom
+    nothing is more probable than for the average user gets no row.
     """
     average = predictions.groupBy("target").agg(F.avg("probability").alias("_average"))
     lift = F.try_divide("probability", "_average")
@@ -82,7 +83,7 @@ def next_action(predictions: DataFrame) -> DataFrame:
         predictions.join(average, "target")
         .withColumn("_lift", lift)
         .withColumn("_place", F.row_number().over(order))
-        .where("_place = 1")
+        .where((F.col("_place") == 1) & (F.round("_lift", 6) > 1))
         .select(
             "user_id",
             F.col("target").alias("next_action"),

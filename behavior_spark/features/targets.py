@@ -18,6 +18,20 @@ def match_column(target: str) -> str:
     return f"match_{target}"
 
 
+def with_own_history(targets: Mapping[str, Target], event_types: Sequence[str]) -> list[str]:
+    """Targets whose past is a feature of its own: not those that are one event type, bare.
+
+    ``event_type = 'purchase'`` is told by the purchase features already; the same number under
+    two names would fill a prediction's reasons twice.
+    """
+    bare = {f"event_type = '{kind}'" for kind in event_types}
+    return [
+        name
+        for name, target in targets.items()
+        if target.item or " ".join(target.event.split()) not in bare
+    ]
+
+
 def item_matches(items: DataFrame, targets: Mapping[str, Target]) -> DataFrame:
     """One row per item: since when it satisfies each target's item condition.
 

@@ -86,7 +86,10 @@ def outcome_table(outcome: Outcome) -> Table:
 def outcomes_markdown(outcomes: list[Outcome], *, name: str) -> str:
     """All outcomes as one Markdown page."""
     lines = [f"# {name}: predictions against what happened", ""]
-    lines.append("Figures in brackets are 95 % bootstrap intervals over users.")
+    lines += [
+        "Figures in brackets are 95 % bootstrap intervals over users. Resampling raises the",
+        "calibration error, so its interval lies high and may miss the figure itself.",
+    ]
     for outcome in outcomes:
         lines += ["", f"## {outcome.target} at {outcome.as_of}, {outcome.horizon_days} days", ""]
         lines += ["| figure | value |", "| --- | ---: |"]

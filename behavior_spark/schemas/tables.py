@@ -163,7 +163,8 @@ USER_PROFILE = Contract(
         column("emotion", _STRING, "most frequent emotion over the longest window"),
         column("preference", _STRING, "category with most activity over the longest window"),
         column("segment", _STRING, "recency, frequency and value in words"),
-        column("next_action", _STRING, "target whose probability is highest against its average"),
+        column("next_action", _STRING, "target whose probability is highest against its average; "
+               "null: none is above it"),
         column("next_action_probability", _DOUBLE, "its calibrated probability"),
         column("next_action_lift", _DOUBLE, "that probability over the average user's"),
     ),

@@ -50,7 +50,7 @@ SETTINGS = PlainSettings(
     windows=WINDOWS,
     gap_minutes=GAP_MINUTES,
     targets={
-        "buys": PlainTarget(lambda e: e["event_type"] == "purchase", 7),
+        "buys": PlainTarget(lambda e: e["event_type"] == "purchase", 7, own_history=False),
         "takes_bag": PlainTarget(
             lambda e: e["event_type"] in ("purchase", "click"),
             3,

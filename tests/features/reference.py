@@ -24,6 +24,7 @@ class PlainTarget:
     event: Condition
     horizon_days: int
     item: Condition | None = None
+    own_history: bool = True  # false where an event type's features tell the same
 
 
 @dataclass(repr=False)
@@ -143,6 +144,8 @@ def activity(
             items = {event["item_id"] for event in recent} - {None}
             row[f"{kind}_item_count_{window}d"] = len(items)
     for name, target in settings.targets.items():
+        if not target.own_history:
+            continue
         hits = []
         for event in events:
             counts = target.event(event)

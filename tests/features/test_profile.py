@@ -200,20 +200,20 @@ def test_the_next_action_stands_highest_against_the_average_user(spark: SparkSes
 
 
 def test_of_equal_lifts_the_first_target_by_name_is_next(spark: SparkSession) -> None:
-    rows = [(user, target, 0.1 + 0.2) for user in ("ann", "bob") for target in ("b", "a", "c")]
-    assert actions(spark, rows) == dict.fromkeys(("ann", "bob"), ("a", 0.1 + 0.2, 1.0))
+    rows = [("ann", target, 0.3) for target in ("b", "a", "c")]
+    rows += [("bob", target, 0.1) for target in ("b", "a", "c")]
+    assert actions(spark, rows) == {"ann": ("a", 0.3, 1.5)}
 
 
-def test_a_target_without_a_probability_is_next_only_where_there_is_no_other(
-    spark: SparkSession,
-) -> None:
+def test_a_constant_model_names_no_next_action(spark: SparkSession) -> None:
+    rows = [(user, "a", 0.05) for user in ("ann", "bob", "cid")]
+    assert actions(spark, rows) == {}
+
+
+def test_a_target_without_a_probability_is_never_next(spark: SparkSession) -> None:
     rows = [
         ("ann", "a", None), ("ann", "b", 0.0), ("ann", "never", 0.0),
         ("bob", "a", None), ("bob", "b", 0.4), ("bob", "never", 0.0),
         ("cid", "a", None),
     ]  # fmt: skip
-    assert actions(spark, rows) == {
-        "ann": ("b", 0.0, 0.0),
-        "bob": ("b", 0.4, 2.0),
-        "cid": ("a", None, None),
-    }
+    assert actions(spark, rows) == {"bob": ("b", 0.4, 2.0)}
