@@ -41,9 +41,12 @@ def show(
             targets=list(settings.targets),
             tables=result.tables if places and result.command != "check" else {},
             notes=result.notes,
-            queries=queries,
         )
     )
+    if queries:
+        console.print("\n[bold]Ask next:[/]")
+        for query in queries:  # one line each, to be copied
+            console.print(f"  {query}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print_json(result)
 

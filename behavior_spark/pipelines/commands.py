@@ -24,6 +24,7 @@ from behavior_spark.pipelines.run import Run, running
 from behavior_spark.pipelines.text_model import active_text_model, finetune_stage
 from behavior_spark.pipelines.text_scoring import score_texts_stage
 from behavior_spark.report.outcomes import Outcome, outcomes_markdown
+from behavior_spark.schemas import RUNS
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _result(run: Run, *, details: dict[str, Any] | None = None) -> Result:
         sources=[vars(counts) | {"balanced": counts.balanced} for counts in run.sources],
         figures=dict(run.figures),
         models=dict(run.models),
-        tables={c.name: run.warehouse.location(c) for c in run.warehouse.existing()},
+        tables={c.name: run.warehouse.location(c) for c in [*run.warehouse.existing(), RUNS]},
         notes=list(run.notes),
         details=details or {},
     )

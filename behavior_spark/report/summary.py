@@ -11,9 +11,9 @@ from rich.text import Text
 
 _QUALITY = {
     "roc_auc": "AUC",
-    "average_precision": "avg. precision",
-    "lift_at_10pct": "lift at 10 %",
-    "expected_calibration_error": "calibration error",
+    "average_precision": "AP",
+    "lift_at_10pct": "lift 10 %",
+    "expected_calibration_error": "ECE",
     "base_rate": "base rate",
     "positives": "positives",
 }
@@ -29,9 +29,8 @@ def summary(
     targets: Sequence[str],
     tables: Mapping[str, str],
     notes: Sequence[str],
-    queries: Sequence[str],
 ) -> Group:
-    """Rows, quality, places, notes and next queries of a run, as blocks for the terminal."""
+    """Rows, quality, places and notes of a run, as blocks for the terminal."""
     parts: list[RenderableType] = [
         Text(
             f"\n{command}{f' for {as_of}' if as_of else ''}: done in {seconds:,.0f} s", style="bold"
@@ -48,9 +47,6 @@ def summary(
     if tables:
         parts.append(_places(tables))
     parts += [Text(f"note: {note}", style="yellow") for note in notes]
-    if queries:
-        parts.append(Text("\nAsk next:", style="bold"))
-        parts += [Text(f"  {query}") for query in queries]
     return Group(*parts)
 
 
@@ -68,9 +64,10 @@ def _rows_table(sources: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _quality_table(targets: Sequence[str], figures: Mapping[str, float]) -> Table:
-    title = "Model quality on the last as-of day before the night (not seen in that check)"
-    table = Table(title=title, title_justify="left")
-    table.add_column("target")
+    title = "Models, checked on the last training day by one that had not seen it"
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = "AP average precision, ECE expected calibration error"
+    table.add_column("target", no_wrap=True)
     for label in _QUALITY.values():
         table.add_column(label, justify="right")
     for name in targets:
