@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 
@@ -16,6 +16,10 @@ from behavior_spark.cli.options import AsOf, Config, Json, Set, day_from, settin
 from behavior_spark.errors import BehaviorError
 
 NO_OVERRIDES: list[str] = []
+_EXTRA_OF = {
+    "pyspark": "spark", "delta": "spark", "torch": "model", "transformers": "model",
+    "safetensors": "model", "xgboost": "model", "sklearn": "model", "grpc": "connect",
+}  # fmt: skip
 
 app = typer.Typer(
     name="behavior-spark",
@@ -41,17 +45,26 @@ def run(arguments: list[str]) -> int:
     except BehaviorError as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, style="red")
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return 130
-    except click.exceptions.Exit as ended:
+    except typer.Exit as ended:
         return ended.exit_code
+    except ModuleNotFoundError as error:
+        extra = _EXTRA_OF.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        Console(stderr=True, soft_wrap=True).print(
+            f"error: {error.name} is not installed\n"
+            f"  fix: pip install 'behavior-spark[{extra}]'", markup=False, style="red",
+        )  # fmt: skip
+        return 2
     except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
+            error.show()  # a usage error: Typer brings its own Click, whose classes are private
+            return 2
         # A stack trace may quote rows: it is for those who ask.
         console = Console(stderr=True, soft_wrap=True)
-        if "--debug" in arguments or _debug_asked():
+        if os.environ.get("BEHAVIOR_DEBUG", "") not in ("", "0"):
             console.print(traceback.format_exc(), markup=False)
         where = traceback.extract_tb(error.__traceback__)[-1]
         console.print(
@@ -61,12 +74,6 @@ def run(arguments: list[str]) -> int:
         )  # fmt: skip
         return 1
     return code if isinstance(code, int) else 0
-
-
-def _debug_asked() -> bool:
-    import os
-
-    return os.environ.get("BEHAVIOR_DEBUG", "") not in ("", "0")
 
 
 def _version(asked: bool) -> None:
