@@ -16,7 +16,7 @@ def training_days(
 
     >>> training_days(dt.date(2024, 4, 1), horizon_days=30, count=3, every_days=30,
     ...               first_event=dt.date(2024, 1, 1))
-    [datetime.date(2024, 1, 31), datetime.date(2024, 3, 2)]
+    [datetime.date(2024, 2, 1), datetime.date(2024, 3, 2)]
     """
     latest = as_of - dt.timedelta(days=horizon_days)
     days = [latest - dt.timedelta(days=every_days * back) for back in range(count)]
