@@ -259,12 +259,12 @@ def sql(
 ) -> None:
     """Query the output tables with Spark SQL."""
     settings = settings_from(config, set_)
-    from behavior_spark.cli.showing import print_json, rows_table
+    from behavior_spark.cli.showing import print_json, show_rows
     from behavior_spark.pipelines import commands
 
     result = commands.sql(settings, query, limit=limit, console=Console(stderr=True, quiet=True))
     rows = [row.asDict() for row in result.details["rows"]]
-    Console().print(rows_table(rows))
+    show_rows(rows, Console())
     for note in result.notes:
         typer.echo(f"note: {note}", err=True)
     if as_json:

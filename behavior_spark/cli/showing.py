@@ -15,6 +15,7 @@ from behavior_spark.report.outcomes import outcome_table
 from behavior_spark.report.summary import summary
 
 WIDEST_CELL = 60
+QUERY_CELL = 400
 
 
 def show(
@@ -56,6 +57,19 @@ def print_json(result: Result) -> None:
     print(json.dumps(result.as_dict(), default=str))  # noqa: T201
 
 
+def show_rows(rows: list[dict[str, Any]], console: Console) -> None:
+    """Rows of a query: a table where it fits the terminal, else one row below the other."""
+    widths = [
+        max([len(name), *(len(cell(row[name], widest=QUERY_CELL)) for row in rows)])
+        for name in (rows[0] if rows else {})
+    ]
+    fits = sum(min(width, 40) + 3 for width in widths) <= console.width
+    if fits or len(widths) <= 4:
+        console.print(rows_table(rows))
+    else:
+        console.print(records(rows, title=f"{len(rows):,} rows", widest=QUERY_CELL))
+
+
 def rows_table(rows: list[dict[str, Any]], *, title: str | None = None) -> Table:
     """Rows of a query or a sample as a table; long cells are cut."""
     table = Table(title=title, title_justify="left")
@@ -64,18 +78,18 @@ def rows_table(rows: list[dict[str, Any]], *, title: str | None = None) -> Table
         numeric = bool(rows) and all(isinstance(r[name], int | float) for r in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*[cell(row[name]) for name in names])
+        table.add_row(*[cell(row[name], widest=QUERY_CELL) for name in names])
     return table
 
 
-def records(rows: list[dict[str, Any]], *, title: str) -> Table:
+def records(rows: list[dict[str, Any]], *, title: str, widest: int = WIDEST_CELL) -> Table:
     """Rows one below the other, a line a column: for wide rows."""
     table = Table(title=title, title_justify="left", show_header=False, box=None)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for row in rows:
         for name, value in row.items():
-            table.add_row(name, cell(value))
+            table.add_row(name, cell(value, widest=widest))
         table.add_section()
         table.add_row("", "")
     if not rows:
@@ -83,7 +97,7 @@ def records(rows: list[dict[str, Any]], *, title: str) -> Table:
     return table
 
 
-def cell(value: Any) -> str:
+def cell(value: Any, *, widest: int = WIDEST_CELL) -> str:
     """A value in few characters."""
     if value is None:
         return ""
@@ -92,7 +106,7 @@ def cell(value: Any) -> str:
     if isinstance(value, list) and len(value) > 8:
         value = [*value[:3], f"... {len(value)} values"]
     text = str(value)
-    return text if len(text) <= WIDEST_CELL else text[: WIDEST_CELL - 3] + "..."
+    return text if len(text) <= widest else text[: widest - 3] + "..."
 
 
 def next_queries(
