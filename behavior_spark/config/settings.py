@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Format = Literal["parquet", "delta", "csv", "json"]
 T = TypeVar("T")
+# First words of features that are about no single type, target or head.
+RESERVED = {"event", "session", "text", "value", "active", "recency", "tenure"}
 NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
 
@@ -272,6 +274,10 @@ class Settings(Section):
             raise ValueError("models: a folder is needed where the warehouse is a schema")
         if self.text.heads and not self.text.encoder:
             raise ValueError("text.heads need text.encoder")
+        named = [*self.targets, *self.features.event_types, *self.text.heads]
+        reserved = sorted(RESERVED.intersection(named))
+        if reserved:
+            raise ValueError(f"{reserved[0]} names features of all events: choose another name")
         clash = set(self.targets) & set(self.features.event_types)
         if clash:
             raise ValueError(f"a target and an event type share the name {sorted(clash)[0]}")

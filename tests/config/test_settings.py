@@ -8,7 +8,7 @@ import json
 import pytest
 import yaml
 
-from behavior_spark.config import Settings, validate_settings
+from behavior_spark.config import Settings, load_settings, validate_settings
 from behavior_spark.errors import ConfigError
 from behavior_spark.pipelines.run import redacted
 
@@ -156,3 +156,8 @@ def test_secrets_of_spark_and_of_a_reader_are_not_shown_either():
 def test_settings_are_the_same_after_a_round_trip():
     settings = validate_settings(tree(warehouse={"path": "w", "register": "r"}))
     assert Settings.model_validate(settings.model_dump(by_alias=True)) == settings
+
+
+def test_a_name_that_features_of_all_events_have_is_refused() -> None:
+    with pytest.raises(ConfigError, match="event names features of all events"):
+        load_settings(["conf/demo.yaml"], overrides=["features.event_types=[event, view]"])
