@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `make demo` and `make test`. Each sets up all it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup check-java lint types layers unit real wheel clean
+.PHONY: help demo test setup python java lint types layers unit real wheel clean
 
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -18,16 +18,18 @@ demo: setup  ## Generate a shop's logs and run the night on them, end to end
 
 test: setup lint types layers unit real  ## Everything CI checks
 
-setup: $(STAMP) check-java  ## Virtual environment with all dependencies
+setup: java $(STAMP)  ## Virtual environment with all dependencies
+
+python:
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or later is needed: none of python3.11, python3.12, python3.13, python3 is one"; exit 2; }
+
+java: python
+	@$(PYTHON) -m behavior_spark.io.java
 
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed: none of python3.11, python3.12, python3.13, python3 is one"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
-
-check-java: $(STAMP)
-	@$(BIN)/behavior-spark doctor --java
 
 lint: setup  ## Ruff: style and format of imports
 	$(BIN)/ruff check .

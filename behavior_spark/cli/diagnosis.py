@@ -45,7 +45,8 @@ def diagnose(console: Console) -> int:
 def _java(table: Table) -> list[str]:
     if not util.find_spec("pyspark"):
         return []
-    from behavior_spark.io.session import check_java, delta_jars
+    from behavior_spark.io.java import check_java
+    from behavior_spark.io.session import delta_jars
 
     found = []
     try:

@@ -273,17 +273,8 @@ def sql(
 
 
 @app.command()
-def doctor(
-    java: Annotated[bool, typer.Option("--java", help="Check the JDK alone; quiet if good.")] = (
-        False
-    ),
-) -> None:
+def doctor() -> None:
     """Say what this machine has for the job: JDK, Spark, Delta, models, cores, GPU."""
     from behavior_spark.cli.diagnosis import diagnose
 
-    if java:
-        from behavior_spark.io.session import check_java
-
-        check_java()
-        return
     raise typer.Exit(diagnose(Console()))

@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 from behavior_spark.config import LocalSpark
 from behavior_spark.errors import SetupError
 from behavior_spark.io import session as session_module
-from behavior_spark.io.session import check_java, delta_jars, get_session, spark_session, utc
+from behavior_spark.io.java import check_java
+from behavior_spark.io.session import delta_jars, get_session, spark_session, utc
 
 PRINTED = {
     "8": 'java version "1.8.0_402"',
