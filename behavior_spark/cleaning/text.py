@@ -10,9 +10,6 @@ from dataclasses import dataclass
 
 from behavior_spark.cleaning.personal_data import mask_personal_data
 
-# Changing what a clean text is changes its hash, and so what is scored again.
-VERSION = "1"
-
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SPACE = re.compile(r"\s+")
 # Control characters, soft hyphen, zero-width space, byte order mark, bidirectional controls.

@@ -26,7 +26,7 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.config import Labels, Source
-from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import condition_of, explain, spark_errors
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS, Contract
 
@@ -188,10 +188,3 @@ def _one_line(expression: str) -> str:
 def _absolute(path: str) -> str:
     """A path that every worker understands: relative ones start at the working directory."""
     return path if re.match(r"^[a-z0-9]+:", path) else str(Path(path).absolute())
-
-
-def require_rows(frame: DataFrame, *, label: str) -> None:
-    """Raise InputError when a table is empty (reads one row)."""
-    with spark_errors(label):
-        if frame.isEmpty():
-            raise InputError(f"{label} has no rows", fix="check the path and the where condition")

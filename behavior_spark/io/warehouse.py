@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
@@ -144,11 +144,11 @@ class Warehouse:
             return self.spark.read.table(self.location(contract))
         return self.spark.read.format("delta").load(self.location(contract))
 
-    def _save(self, writer: object, contract: Contract) -> None:
+    def _save(self, writer: DataFrameWriter, contract: Contract) -> None:
         if self.settings.schema_:
-            writer.saveAsTable(self.location(contract))  # type: ignore[attr-defined]
+            writer.saveAsTable(self.location(contract))
         else:
-            writer.save(self.location(contract))  # type: ignore[attr-defined]
+            writer.save(self.location(contract))
 
     def _fitted(self, frame: DataFrame, contract: Contract) -> DataFrame:
         """The contract's columns in order and type; a column the frame lacks is null."""

@@ -22,7 +22,6 @@ class Contract:
         columns: Columns, each with a comment.
         key: Columns that identify a row.
         cluster_by: Columns by which files are laid out (what readers and rewrites filter on).
-        open_ended: Whether settings add columns (features).
     """
 
     name: str
@@ -30,14 +29,11 @@ class Contract:
     columns: tuple[StructField, ...]
     key: tuple[str, ...]
     cluster_by: tuple[str, ...] = ()
-    open_ended: bool = False
 
     @property
     def schema(self) -> StructType:
         """Schema as Spark reads it back: comments kept, every column nullable."""
-        return StructType(
-            [StructField(f.name, f.dataType, True, f.metadata) for f in self.columns]
-        )
+        return StructType([StructField(f.name, f.dataType, True, f.metadata) for f in self.columns])
 
     @property
     def names(self) -> list[str]:
@@ -61,5 +57,4 @@ class Contract:
             self.columns + tuple(extra),
             self.key,
             self.cluster_by,
-            self.open_ended,
         )

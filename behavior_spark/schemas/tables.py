@@ -24,10 +24,15 @@ _STRING, _LONG, _INT, _DOUBLE = StringType(), LongType(), IntegerType(), DoubleT
 _TIME, _DAY, _MONEY = TimestampType(), DateType(), DecimalType(18, 4)
 
 _ARRIVED = (
-    column("arrived_at", _TIME, "when the row was known, UTC; event_time where the log has none",
-           required=True),
-    column("arrived_day", _DAY, "UTC day of arrived_at; a night replaces its own days",
-           required=True),
+    column(
+        "arrived_at",
+        _TIME,
+        "when the row was known, UTC; event_time where the log has none",
+        required=True,
+    ),
+    column(
+        "arrived_day", _DAY, "UTC day of arrived_at; a night replaces its own days", required=True
+    ),
 )
 
 EVENTS = Contract(
@@ -37,8 +42,9 @@ EVENTS = Contract(
         column("event_id", _STRING, "identity of the event", required=True),
         column("user_id", _STRING, "who; null when anonymous, pseudonymous when configured"),
         column("event_time", _TIME, "when it happened, UTC", required=True),
-        column("event_type", _STRING, "what: view, click, search, cart, purchase, ...",
-               required=True),
+        column(
+            "event_type", _STRING, "what: view, click, search, cart, purchase, ...", required=True
+        ),
         column("item_id", _STRING, "on which item"),
         column("value", _MONEY, "worth of the event, in the log's currency"),
         column("session_id", _STRING, "the log's own session id, where it has one"),
@@ -73,8 +79,12 @@ ITEMS = Contract(
         column("title", _STRING, "what a person reads, cleaned like a text"),
         column("category", _STRING, "group of items"),
         column("price", _MONEY, "list price, in the log's currency"),
-        column("valid_from", _TIME, "when this version was first known, UTC; 1970-01-01: always",
-               required=True),
+        column(
+            "valid_from",
+            _TIME,
+            "when this version was first known, UTC; 1970-01-01: always",
+            required=True,
+        ),
         column("title_hash", _STRING, "text_hash of the title"),
     ),
     key=("item_id", "valid_from"),
@@ -86,8 +96,12 @@ TEXT_EMBEDDINGS = Contract(
     comment="One row per distinct text and backbone, ever; readers deduplicate by key",
     columns=(
         column("text_hash", _STRING, "SHA-256 of the clean text", required=True),
-        column("backbone_digest", _STRING, "weights, tokenizer, preprocessing, pooling, "
-               "length and precision", required=True),
+        column(
+            "backbone_digest",
+            _STRING,
+            "weights, tokenizer, preprocessing, pooling, length and precision",
+            required=True,
+        ),
         column("embedding", ArrayType(FloatType(), False), "unit vector; null on error"),
         column("token_count", _INT, "tokens read"),
         column("error", _STRING, "why there is no embedding; null when there is one"),
@@ -122,7 +136,6 @@ USER_FEATURES = Contract(
     ),
     key=("user_id", "as_of"),
     cluster_by=("as_of",),
-    open_ended=True,
 )
 
 REASON = StructType(
@@ -139,8 +152,9 @@ USER_PROPENSITY = Contract(
     comment="One row per user, as_of and target: how likely the target is within its horizon",
     columns=(
         column("user_id", _STRING, "who", required=True),
-        column("as_of", _DAY, "prediction made on what was known before its 00:00 UTC",
-               required=True),
+        column(
+            "as_of", _DAY, "prediction made on what was known before its 00:00 UTC", required=True
+        ),
         column("target", _STRING, "what is predicted (config: targets)", required=True),
         column("score", _DOUBLE, "uncalibrated margin (log-odds)"),
         column("probability", _DOUBLE, "calibrated probability in [0, 1]"),
@@ -163,8 +177,11 @@ USER_PROFILE = Contract(
         column("emotion", _STRING, "most frequent emotion over the longest window"),
         column("preference", _STRING, "category with most activity over the longest window"),
         column("segment", _STRING, "recency, frequency and value in words"),
-        column("next_action", _STRING, "target whose probability is highest against its average; "
-               "null: none is above it"),
+        column(
+            "next_action",
+            _STRING,
+            "target whose probability is highest against its average; null: none is above it",
+        ),
         column("next_action_probability", _DOUBLE, "its calibrated probability"),
         column("next_action_lift", _DOUBLE, "that probability over the average user's"),
     ),

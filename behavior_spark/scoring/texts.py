@@ -10,7 +10,6 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.heads import Head
@@ -88,7 +87,7 @@ def embed(
                 names=names,
             )
 
-    return frame.select("text_hash", "text").mapInArrow(run, _nullable(TEXT_EMBEDDINGS.schema))
+    return frame.select("text_hash", "text").mapInArrow(run, TEXT_EMBEDDINGS.schema)
 
 
 def classify(embeddings: DataFrame, head: Head, *, at: dt.datetime) -> DataFrame:
@@ -122,7 +121,7 @@ def classify(embeddings: DataFrame, head: Head, *, at: dt.datetime) -> DataFrame
             )
 
     known = embeddings.where("embedding IS NOT NULL").select("text_hash", "embedding")
-    return known.mapInArrow(run, _nullable(TEXT_SCORES.schema))
+    return known.mapInArrow(run, TEXT_SCORES.schema)
 
 
 def list_array(matrix: np.ndarray, *, missing: np.ndarray) -> pa.ListArray:
@@ -164,7 +163,3 @@ def _task_resources() -> tuple[int, str | None]:
     gpu = context.resources().get("gpu")
     device = f"cuda:{gpu.addresses[0]}" if gpu and gpu.addresses else None
     return max(1, context.cpus()), device
-
-
-def _nullable(schema: StructType) -> StructType:
-    return StructType.fromJson(schema.jsonValue())

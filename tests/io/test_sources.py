@@ -17,7 +17,6 @@ from behavior_spark.io.sources import (
     map_labels,
     map_source,
     read_raw,
-    require_rows,
 )
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
 
@@ -257,9 +256,3 @@ def test_a_target_condition_must_be_a_condition(log):
         check_condition(log, "what", label=label)
     with pytest.raises(ConfigError, match="did you mean what"):
         check_condition(log, "whta = 'view'", label=label)
-
-
-def test_a_table_without_rows_is_refused(log):
-    require_rows(log, label="sources.events")
-    message = refused(InputError, lambda: require_rows(log.limit(0), label="sources.events"))
-    assert "has no rows" in message
