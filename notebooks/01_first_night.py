@@ -14,7 +14,7 @@ from pathlib import Path
 
 from behavior_spark.io.session import get_session
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines.commands import nightly
+from behavior_spark.pipelines import nightly
 from behavior_spark.pipelines.demonstration import demo, demo_settings
 from behavior_spark.schemas import RUNS
 

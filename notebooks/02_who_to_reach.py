@@ -18,7 +18,7 @@ target = "purchase_30d"  # a key of `targets` in conf/demo.yaml
 
 from behavior_spark.io.session import get_session
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines.commands import report
+from behavior_spark.pipelines import report
 from behavior_spark.pipelines.demonstration import demo_settings
 from behavior_spark.schemas import USER_PROPENSITY
 

@@ -1,1 +1,27 @@
-"""One function a command: settings in, result out."""
+"""One function a command: settings in, result out. Notebooks start here.
+
+    from behavior_spark.config import load_settings
+    from behavior_spark.pipelines import nightly
+
+    result = nightly(load_settings(["mine.yaml"]), as_of=date(2024, 5, 31))
+"""
+
+from behavior_spark.pipelines.commands import (
+    Result,
+    build_features,
+    check,
+    finetune,
+    ingest,
+    nightly,
+    predict,
+    profile,
+    report,
+    score_texts,
+    sql,
+    train_propensity,
+)
+
+__all__ = [
+    "Result", "build_features", "check", "finetune", "ingest", "nightly", "predict", "profile",
+    "report", "score_texts", "sql", "train_propensity",
+]  # fmt: skip
