@@ -1,9 +1,9 @@
 """One function a command: settings in, result out. Notebooks start here.
 
-    from behavior_spark.config import load_settings
-    from behavior_spark.pipelines import nightly
+from behavior_spark.config import load_settings
+from behavior_spark.pipelines import nightly
 
-    result = nightly(load_settings(["mine.yaml"]), as_of=date(2024, 5, 31))
+result = nightly(load_settings(["mine.yaml"]), as_of=date(2024, 5, 31))
 """
 
 from behavior_spark.pipelines.commands import (

@@ -6,11 +6,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.cleaning import rows
-from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import check_condition, map_labels, read_raw
 from behavior_spark.model.model_folder import resolve_model_folder
-from behavior_spark.pipelines.ingestion import map_all
+from behavior_spark.pipelines.ingestion import map_all, with_clean_texts, with_reasons
 from behavior_spark.pipelines.run import Run
 from behavior_spark.schemas import EVENTS, INPUTS, ITEMS
 
@@ -49,19 +48,12 @@ def sample_rows(
     run: Run, mapped: dict[str, dict[str, DataFrame]]
 ) -> dict[str, list[dict[str, object]]]:
     """Five mapped rows of each source as they would be stored: cleaned, masked, with reasons."""
-    privacy, text = run.settings.privacy, run.settings.text
-    clean = clean_text_column(
-        max_chars=text.max_chars, mask=privacy.mask_personal_data, key=privacy.pseudonymise_key
-    )
     shown: dict[str, list[dict[str, object]]] = {}
     for table, sources in mapped.items():
         contract = INPUTS[table]
         for name, frame in sources.items():
-            prepared = rows.prepare(frame.limit(SAMPLE_ROWS), contract)
-            if privacy.pseudonymise_key and "user_id" in prepared.columns:
-                hide = pseudonym_column(key=privacy.pseudonymise_key)
-                prepared = prepared.withColumn("user_id", hide(F.col("user_id")))
-            checked = rows.clean_texts(rows.with_reason(prepared, contract), contract, clean=clean)
+            sample = with_reasons(run, frame.limit(SAMPLE_ROWS), contract)
+            checked = with_clean_texts(run, sample, contract)
             chosen = [n for n in contract.names if n in checked.columns and n != "arrived_day"]
             with spark_errors(f"reading sources.{table}"):
                 collected = checked.select(*chosen, F.col(rows.REASON).alias("refused")).collect()

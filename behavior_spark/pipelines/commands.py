@@ -1,13 +1,13 @@
-"""The commands as functions: for notebooks, jobs and the command line alike."""
+"""The commands as functions: for notebooks, jobs and the command line alike.
+
+Beside its own options each takes ``as_of``, ``spark`` and ``console``, as ``running`` does.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict, dataclass, field
 from typing import Any
-
-from pyspark.sql import SparkSession
-from rich.console import Console
 
 from behavior_spark.config import Settings
 from behavior_spark.pipelines.checks import check_settings, sample_rows
@@ -62,71 +62,51 @@ class Result:
         return {**asdict(self), "as_of": self.as_of.isoformat()}
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a command runs; every part has a default.
-
-    Attributes:
-        as_of: The night; today (UTC).
-        spark: A session; the platform's, or a local one.
-        console: For progress; standard error.
-    """
-
-    as_of: dt.date | None = None
-    spark: SparkSession | None = None
-    console: Console | None = None
-
-
-def _arguments(place: Place) -> dict[str, Any]:
-    return {"as_of": place.as_of, "spark": place.spark, "console": place.console}
-
-
 def check(settings: Settings, **place: Any) -> Result:
     """Validate a config against its tables and show five mapped rows of each source."""
-    with running("check", settings, record=False, **_arguments(Place(**place))) as run:
+    with running("check", settings, record=False, **place) as run:
         shown = sample_rows(run, check_settings(run))
         return _result(run, details={"rows": shown})
 
 
 def ingest(settings: Settings, **place: Any) -> Result:
     """Raw tables -> clean events, texts and items; refused rows -> quarantine."""
-    with running("ingest", settings, **_arguments(Place(**place))) as run:
-        check_settings(run)
-        ingest_stage(run)
+    with running("ingest", settings, **place) as run:
+        ingest_stage(run, check_settings(run))
         return _result(run)
 
 
 def finetune(settings: Settings, **place: Any) -> Result:
     """Train the classification heads of ``text.heads``; they become the champion."""
-    with running("finetune", settings, **_arguments(Place(**place))) as run:
+    with running("finetune", settings, **place) as run:
         metrics = finetune_stage(run)
         return _result(run, details={"heads": metrics})
 
 
 def score_texts(settings: Settings, **place: Any) -> Result:
     """Embed and classify every text that is new."""
-    with running("score-texts", settings, **_arguments(Place(**place))) as run:
+    with running("score-texts", settings, **place) as run:
         score_texts_stage(run)
         return _result(run)
 
 
 def build_features(settings: Settings, **place: Any) -> Result:
     """Clean tables -> user_features of the night."""
-    with running("build-features", settings, **_arguments(Place(**place))) as run:
+    with running("build-features", settings, **place) as run:
         build_features_stage(run, _text_model(run))
         return _result(run)
 
 
 def train_propensity(settings: Settings, *, retrain: bool = True, **place: Any) -> Result:
     """Train the targets' models on earlier as-of days, check them on later ones."""
-    with running("train-propensity", settings, **_arguments(Place(**place))) as run:
+    with running("train-propensity", settings, **place) as run:
         train_stage(run, _prepared(run), retrain=retrain)
         return _result(run)
 
 
 def predict(settings: Settings, **place: Any) -> Result:
     """user_features and the valid models -> user_propensity of the night."""
-    with running("predict", settings, **_arguments(Place(**place))) as run:
+    with running("predict", settings, **place) as run:
         prepared = _prepared(run)
         models = valid_models(run, prepared)
         for name in set(settings.targets) - set(models):
@@ -138,17 +118,16 @@ def predict(settings: Settings, **place: Any) -> Result:
 
 def profile(settings: Settings, **place: Any) -> Result:
     """Features and predictions -> user_profile of the night."""
-    with running("profile", settings, **_arguments(Place(**place))) as run:
+    with running("profile", settings, **place) as run:
         profile_stage(run, _prepared(run))
         return _result(run)
 
 
 def nightly(settings: Settings, *, retrain: bool = False, **place: Any) -> Result:
     """All of the daily commands in order: ingest, score, features, train, predict, profile."""
-    with running("nightly", settings, **_arguments(Place(**place))) as run:
+    with running("nightly", settings, **place) as run:
         with run.stage("check"):
-            check_settings(run)
-        ingest_stage(run)
+            ingest_stage(run, check_settings(run))
         model = score_texts_stage(run)
         prepared = build_features_stage(run, model)
         models = train_stage(run, prepared, retrain=retrain)
@@ -160,7 +139,7 @@ def nightly(settings: Settings, *, retrain: bool = False, **place: Any) -> Resul
 
 def report(settings: Settings, **place: Any) -> Result:
     """Predictions of a day against what happened since, beside simple baselines."""
-    with running("report", settings, **_arguments(Place(**place))) as run:
+    with running("report", settings, **place) as run:
         outcomes: list[Outcome] = report_stage(run)
         page = outcomes_markdown(outcomes, name=settings.name)
         return _result(run, details={"outcomes": outcomes, "markdown": page})
@@ -170,7 +149,7 @@ def sql(settings: Settings, query: str, *, limit: int = 1000, **place: Any) -> R
     """Run a query over the warehouse's tables, each a view of its own name."""
     from behavior_spark.io.failures import spark_errors
 
-    with running("sql", settings, record=False, **_arguments(Place(**place))) as run:
+    with running("sql", settings, record=False, **place) as run:
         run.warehouse.register_views()
         with spark_errors("sql"):
             frame = run.spark.sql(query)
@@ -209,6 +188,6 @@ def _result(run: Run, *, details: dict[str, Any] | None = None) -> Result:
 
 
 __all__ = [
-    "Place", "Result", "build_features", "check", "finetune", "ingest", "nightly", "predict",
+    "Result", "build_features", "check", "finetune", "ingest", "nightly", "predict",
     "profile", "report", "score_texts", "sql", "train_propensity",
 ]  # fmt: skip

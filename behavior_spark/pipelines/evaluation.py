@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,10 @@ from behavior_spark.features.targets import labels, mark_targets
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model import ranking_metrics as metrics
 from behavior_spark.model.propensity_model import PropensityModel
-from behavior_spark.pipelines.run import Run
+from behavior_spark.pipelines.propensity import model_store
+from behavior_spark.pipelines.run import Run, last_ingested
 from behavior_spark.report.outcomes import Measured, Outcome
-from behavior_spark.schemas import EVENTS, ITEMS, RUNS, USER_FEATURES, USER_PROPENSITY
+from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_PROPENSITY
 
 MOST_USERS = 1_000_000
 RESAMPLES = 1000
@@ -41,7 +41,7 @@ def report_stage(run: Run) -> list[Outcome]:
         raise InputError(
             f"no predictions for {run.as_of}", fix="run `behavior-spark nightly` for that day first"
         )
-    through = ingested_through(run)
+    through = last_ingested(run) or run.as_of
     passed = {
         name: target
         for name, target in settings.targets.items()
@@ -62,15 +62,6 @@ def report_stage(run: Run) -> list[Outcome]:
         happened = labels(marked, [run.as_of], passed, known_before=through).drop("as_of")
         table = _table(run, happened, list(passed))
     return [_measure(run, table, name, digests[name]) for name in passed]
-
-
-def ingested_through(run: Run) -> dt.date:
-    """The latest as_of whose ingest was done: what happened before it is known."""
-    done = run.warehouse.read(RUNS).where(
-        (F.col("status") == "done") & F.col("command").isin("ingest", "nightly")
-    )
-    row = done.agg(F.max("as_of").alias("as_of")).first()
-    return row["as_of"] if row and row["as_of"] else run.as_of
 
 
 def _table(run: Run, happened: Any, targets: list[str]) -> pd.DataFrame:
@@ -102,8 +93,7 @@ def _measure(run: Run, table: pd.DataFrame, target: str, digest: str) -> Outcome
     truth = table[f"label_{target}"].to_numpy(dtype=float)
     score = table[f"score_{target}"].to_numpy(dtype=float)
     probability = table[f"probability_{target}"].to_numpy(dtype=float)
-    folder = Path(run.settings.models_path) / "propensity" / target / digest
-    model = PropensityModel.load(folder)
+    model = PropensityModel.load(model_store(run, target) / digest)
     rivals = {
         name: np.asarray(model.baseline_scores(table, name)) for name in sorted(model.baselines)
     }

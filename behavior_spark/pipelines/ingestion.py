@@ -22,13 +22,16 @@ from behavior_spark.schemas import EVENTS, INPUTS, ITEMS, QUARANTINE, Contract
 _ROW_JSON_CAP = 2000
 
 
-def ingest_stage(run: Run) -> None:
+def ingest_stage(run: Run, mapped: dict[str, dict[str, DataFrame]]) -> None:
     """Read what arrived since the last night, clean it and write it.
 
     A night reads the arrival days [last night's as_of, as_of) and replaces exactly
     those, so that a rerun gives the same rows. Items are read whole.
+
+    Args:
+        run: The run.
+        mapped: The sources, mapped and checked (``map_all``).
     """
-    mapped = map_all(run)
     start = last_night_before(run)
     if start is not None:
         start -= dt.timedelta(days=run.settings.lookback_days)
@@ -146,19 +149,33 @@ def _ingest_one(
     return [hold(frame, contract) for frame in early + late]
 
 
-def _read(
-    run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None
-) -> tuple[_Counted, Column]:
-    """The source's rows with their reasons to be refused, and which of them are this night's."""
+def with_reasons(run: Run, mapped: DataFrame, contract: Contract) -> DataFrame:
+    """Mapped rows made ready, users as pseudonyms where configured, with reasons to be refused."""
     prepared = rows.prepare(mapped, contract)
     key = run.settings.privacy.pseudonymise_key
     if key and "user_id" in prepared.columns:
         prepared = prepared.withColumn("user_id", pseudonym_column(key=key)(F.col("user_id")))
+    return rows.with_reason(prepared, contract)
+
+
+def with_clean_texts(run: Run, frame: DataFrame, contract: Contract) -> DataFrame:
+    """Rows with their text normalised, masked, capped and hashed as the settings say."""
+    privacy, text = run.settings.privacy, run.settings.text
+    clean = clean_text_column(
+        max_chars=text.max_chars, mask=privacy.mask_personal_data, key=privacy.pseudonymise_key
+    )
+    return rows.clean_texts(frame, contract, clean=clean)
+
+
+def _read(
+    run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None
+) -> tuple[_Counted, Column]:
+    """The source's rows with their reasons to be refused, and which of them are this night's."""
     dated = contract is not ITEMS
     inside = rows.within_night(start, run.as_of) if dated else F.lit(True)
     later = F.col("arrived_day") >= F.lit(run.as_of) if dated else F.lit(False)
     read = _Counted.over(
-        rows.with_reason(prepared, contract),
+        with_reasons(run, mapped, contract),
         rows_in=F.count_if(inside),
         not_yet=F.count_if(later),
         refused=F.count_if(inside & F.col(rows.REASON).isNotNull()),
@@ -168,11 +185,7 @@ def _read(
 
 def _clean(run: Run, frame: DataFrame, contract: Contract) -> _Counted:
     """Rows with clean texts; those whose text came to nothing carry a reason."""
-    privacy, text = run.settings.privacy, run.settings.text
-    clean = clean_text_column(
-        max_chars=text.max_chars, mask=privacy.mask_personal_data, key=privacy.pseudonymise_key
-    )
-    cleaned = rows.clean_texts(frame, contract, clean=clean)
+    cleaned = with_clean_texts(run, frame, contract)
     nobody = F.col("user_id").isNull() if "user_id" in cleaned.columns else F.lit(False)
     ok = F.col(rows.REASON).isNull()
     return _Counted.over(

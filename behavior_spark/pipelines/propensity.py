@@ -52,7 +52,7 @@ def valid_models(run: Run, prepared: Prepared) -> dict[str, PropensityModel]:
     for target in run.settings.targets:
         wanted = fingerprint(run, prepared, target)
         candidates = []
-        for folder in _store(run, target).glob("*/"):
+        for folder in model_store(run, target).glob("*/"):
             try:
                 model = PropensityModel.load(folder)
             except ModelError as error:
@@ -209,7 +209,7 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
         baseline_columns=baseline_columns(prepared),
         fingerprint=fingerprint(run, prepared, target),
     )
-    model.save(_store(run, target) / model.digest)
+    model.save(model_store(run, target) / model.digest)
     run.say(f"{target}: model {model.digest}, {positives:,} positives")
     return model
 
@@ -220,5 +220,6 @@ def baseline_columns(prepared: Prepared) -> dict[str, str]:
     return {**BASELINE, "frequency": longest[-1]}
 
 
-def _store(run: Run, target: str) -> Path:
+def model_store(run: Run, target: str) -> Path:
+    """Folder of a target's models, one subfolder a digest."""
     return Path(run.settings.models_path) / "propensity" / target

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
 
@@ -191,11 +191,13 @@ def versions() -> dict[str, str]:
 
 def last_night_before(run: Run) -> dt.date | None:
     """The latest as_of before this one whose ingest was done; None when there is none."""
-    runs = run.warehouse.read(RUNS)
-    ingested = runs.where(
-        (F.col("status") == "done")
-        & F.col("command").isin("ingest", "nightly")
-        & (F.col("as_of") < F.lit(run.as_of))
+    return last_ingested(run, F.col("as_of") < F.lit(run.as_of))
+
+
+def last_ingested(run: Run, among: Column | None = None) -> dt.date | None:
+    """The latest as_of whose ingest was done, of the runs asked for; None when there is none."""
+    done = run.warehouse.read(RUNS).where(
+        (F.col("status") == "done") & F.col("command").isin("ingest", "nightly")
     )
-    row = ingested.agg(F.max("as_of").alias("as_of")).first()
+    row = (done if among is None else done.where(among)).agg(F.max("as_of").alias("as_of")).first()
     return row["as_of"] if row else None
