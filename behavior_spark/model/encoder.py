@@ -8,27 +8,27 @@ no remote code, no hub.
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoModel, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model.inference import Inference
+from behavior_spark.model.loading import load_parts
 from behavior_spark.model.model_folder import (
-    CHARACTERS_PER_TOKEN,
     EncoderOptions,
     backbone_digest,
     effective_options,
     resolve_model_folder,
 )
+from behavior_spark.model.tokens import Tokenizer, Tokens
 
 __all__ = [
     "EmbeddingBatch",
@@ -41,11 +41,6 @@ __all__ = [
 
 Floats = npt.NDArray[np.float32]
 
-# Tokens (padding included) in one forward pass. On 2 CPU cores MiniLM did 921 short texts/s at
-# 1,024 tokens against 556 at 8,192, and 132 against 67 on comments: small batches stay in cache.
-CPU_TOKEN_BUDGET = 1024
-GPU_TOKEN_BUDGET = 65536
-
 _logger = logging.getLogger(__name__)
 _encoders: dict[tuple[str, EncoderOptions, str], Encoder] = {}
 _encoders_lock = threading.Lock()
@@ -57,15 +52,19 @@ class EmbeddingBatch:
 
     Attributes:
         embeddings: float32 [n, dimension]; a row with an error is all NaN.
-        token_counts: int32 [n], tokens the model saw (special tokens and truncation
-            included); 0 where the text was not tokenised.
+        token_counts: int32 [n], tokens the model read (special tokens included); 0 where the
+            text was not tokenised.
+        truncated: bool [n], whether a text was longer than what was read of it.
         errors: per row None, or ``null_text``, ``empty_text``, ``out_of_memory``
             or ``model_error``.
+        tokens_run: Tokens the model computed, padding included.
     """
 
     embeddings: Floats
     token_counts: npt.NDArray[np.int32]
+    truncated: npt.NDArray[np.bool_]
     errors: list[str | None]
+    tokens_run: int = 0
 
 
 class Encoder:
@@ -77,29 +76,50 @@ class Encoder:
         options: Options in effect (``max_length`` capped at the model's positions).
         device: Where the weights are.
         model: The torch module, in evaluation mode unless a trainer changes it.
+        inference: How the forward pass is run.
+        load_seconds: What loading took.
     """
 
     def __init__(
-        self, model: torch.nn.Module, tokenizer: Any, *, digest: str, options: EncoderOptions
+        self,
+        model: torch.nn.Module,
+        tokenizer: Any,
+        *,
+        digest: str,
+        options: EncoderOptions,
+        trainable: bool = False,
     ) -> None:
-        self.model, self.tokenizer = model, tokenizer
+        self.model = model
         self.digest, self.options = digest, options
         config: Any = model.config
         self.dimension = int(config.hidden_size)
         self.device = next(model.parameters()).device
-        self._pad_id = int(tokenizer.pad_token_id or 0)
+        self.load_seconds = 0.0
+        self._tokenizer = Tokenizer(tokenizer, options)
+        pad_id = int(tokenizer.pad_token_id or 0)
+        self.inference = Inference(model, options, pad_id=pad_id, fast=not trainable)
 
     @classmethod
-    def load(cls, source: str, options: EncoderOptions, *, device: str | None = None) -> Encoder:
+    def load(
+        cls,
+        source: str,
+        options: EncoderOptions,
+        *,
+        device: str | None = None,
+        trainable: bool = False,
+    ) -> Encoder:
         """Load the backbone at ``source`` on ``device`` (default: cuda if there is one, else cpu).
+
+        A ``trainable`` one keeps the plain layers; the others are laid out for inference alone.
 
         Raises:
             ModelError: The folder, its weights or its tokenizer cannot be used.
         """
+        start = time.monotonic()
         folder = resolve_model_folder(source)
         options = effective_options(folder, options)
         digest = backbone_digest(source, options)
-        model, tokenizer = _load_parts(folder, options)
+        model, tokenizer = load_parts(folder, options)
         target = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             model.to(target)
@@ -109,26 +129,24 @@ class Encoder:
                 found=type(error).__name__,
                 fix="name a device that this machine has, such as 'cpu'",
             ) from error
-        return cls(model.eval(), tokenizer, digest=digest, options=options)
+        encoder = cls(model.eval(), tokenizer, digest=digest, options=options, trainable=trainable)
+        encoder.load_seconds = time.monotonic() - start
+        return encoder
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids per text, special tokens included, truncated at ``max_length``, unpadded."""
-        limit = self.options.max_length * CHARACTERS_PER_TOKEN
-        clean = [
-            text.lstrip()[:limit].encode("utf-8", errors="replace").decode("utf-8")
-            for text in texts
-        ]
-        encoded = self.tokenizer(
-            clean, padding=False, truncation=True, max_length=self.options.max_length
-        )
-        return [list(ids) for ids in encoded["input_ids"]]
+        return [pieces[0] for pieces, _ in self._tokenizer.pieces(texts)]
 
     def forward(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Pooled float32 vectors [rows, dimension] of one padded batch; keeps gradients if on."""
-        ids, mask = _pad(token_ids, self._pad_id)
-        ids, mask = ids.to(self.device), mask.to(self.device)
-        hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-        return _pool(hidden, mask, self.options)
+        vectors = self.inference.padded(token_ids)
+        if self.options.normalize:
+            vectors = torch.nn.functional.normalize(vectors, dim=1)
+        return vectors
+
+    def prepare(self, texts: Sequence[str | None]) -> Tokens:
+        """Tokenise, cut and sort texts; may run in another thread than :meth:`embed_tokens`."""
+        return self._tokenizer.tokens(texts)
 
     def embed(
         self, texts: Sequence[str | None], *, token_budget: int | None = None
@@ -139,73 +157,79 @@ class Encoder:
 
         Args:
             texts: n texts; None is ``null_text``, only white space is ``empty_text``.
-            token_budget: Rows times longest row in one forward pass; default by device.
+            token_budget: Tokens in one forward pass; default by device.
 
         Raises:
             ModelError: ``token_budget`` is less than 1.
         """
-        if token_budget is None:
-            token_budget = CPU_TOKEN_BUDGET if self.device.type == "cpu" else GPU_TOKEN_BUDGET
-        if token_budget < 1:
-            raise ModelError("token_budget must be at least 1", found=str(token_budget))
-        result = EmbeddingBatch(
-            np.full((len(texts), self.dimension), np.nan, dtype=np.float32),
-            np.zeros(len(texts), dtype=np.int32),
-            [_text_error(text) for text in texts],
-        )
-        rows = {row: text for row, text in enumerate(texts) if text and not result.errors[row]}
-        token_ids = self._tokenize_rows(rows, result.errors)
-        for row, ids in token_ids.items():
-            result.token_counts[row] = len(ids)
+        return self.embed_tokens(self.prepare(texts), token_budget=token_budget)
+
+    def embed_tokens(self, tokens: Tokens, *, token_budget: int | None = None) -> EmbeddingBatch:
+        """As :meth:`embed`, of texts that :meth:`prepare` has made ready."""
+        budget = self.inference.token_budget if token_budget is None else token_budget
+        if budget < 1:
+            raise ModelError("token_budget must be at least 1", found=str(budget))
+        lengths = tokens.lengths
+        pooled = torch.full((len(lengths), self.dimension), torch.nan, device=self.device)
+        errors: dict[int, str] = {}
+        tokens_run = 0
         with torch.inference_mode():
-            for batch in _cut_batches(token_ids, token_budget):
-                self._embed_rows(batch, token_ids, result)
+            for start, stop in self.inference.cut(lengths, budget):
+                tokens_run += self.inference.tokens_run(lengths[start:stop])
+                self._run(tokens, start, stop, pooled, errors)
+        result = self._by_row(tokens, pooled.cpu().numpy(), errors, tokens_run)
         if failed := sum(error in ("out_of_memory", "model_error") for error in result.errors):
-            _logger.warning("%d of %d texts could not be embedded", failed, len(texts))
+            _logger.warning("%d of %d texts could not be embedded", failed, len(result.errors))
         return result
 
-    def _tokenize_rows(
-        self, rows: dict[int, str], errors: list[str | None]
-    ) -> dict[int, list[int]]:
-        """Token ids by row: all in one call, or one by one where that call fails."""
-        if not rows:
-            return {}
-        try:
-            return dict(zip(rows, self.tokenize(list(rows.values())), strict=True))
-        except Exception as error:
-            _logger.warning("tokenising a batch failed (%s)", type(error).__name__)
-        found: dict[int, list[int]] = {}
-        for row, text in rows.items():
-            try:
-                found[row] = self.tokenize([text])[0]
-            except Exception:
-                errors[row] = "model_error"
-        return found
+    def pooled(self, tokens: Tokens, start: int, stop: int) -> torch.Tensor:
+        """Vectors of the pieces ``start`` to ``stop``, float32 [pieces, dimension], unscaled."""
+        first, last = tokens.starts[start], tokens.starts[stop]
+        return self.inference.pooled(tokens.ids[first:last], tokens.lengths[start:stop])
 
-    def _embed_rows(
-        self, batch: list[int], token_ids: dict[int, list[int]], result: EmbeddingBatch
+    def _run(
+        self, tokens: Tokens, start: int, stop: int, pooled: torch.Tensor, errors: dict[int, str]
     ) -> None:
-        """Fill ``result`` for one batch; on failure halve it, down to the row at fault."""
+        """Fill ``pooled`` for one batch; on failure halve it, down to the piece at fault."""
         code = None
         try:
-            vectors = self.forward([token_ids[row] for row in batch]).cpu().numpy()
+            pooled[start:stop] = self.pooled(tokens, start, stop)
         except Exception as error:  # the halves are tried below, when its frames hold no memory
             code = "out_of_memory" if _is_out_of_memory(error) else "model_error"
-            _logger.warning("a batch of %d failed (%s)", len(batch), type(error).__name__)
+            _logger.warning("a batch of %d failed (%s)", stop - start, type(error).__name__)
         if code is None:
-            result.embeddings[batch] = vectors
-            for index in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
-                result.embeddings[batch[index]] = np.nan
-                result.errors[batch[index]] = "model_error"
             return
         if code == "out_of_memory" and self.device.type == "cuda":
             torch.cuda.empty_cache()
-        if len(batch) == 1:
-            result.errors[batch[0]] = code
+        if stop - start == 1:
+            errors[start] = code
             return
-        middle = len(batch) // 2
-        self._embed_rows(batch[:middle], token_ids, result)
-        self._embed_rows(batch[middle:], token_ids, result)
+        middle = (start + stop) // 2
+        self._run(tokens, start, middle, pooled, errors)
+        self._run(tokens, middle, stop, pooled, errors)
+
+    def _by_row(
+        self, tokens: Tokens, pooled: Floats, failed: dict[int, str], tokens_run: int
+    ) -> EmbeddingBatch:
+        """Pieces back to texts: averaged where a text has several, scaled, errors named."""
+        errors = list(tokens.errors)
+        vectors = np.full((len(errors), self.dimension), np.nan, dtype=np.float32)
+        if len(tokens.rows) == np.count_nonzero(tokens.token_counts):
+            vectors[tokens.rows] = pooled
+        else:
+            weighted = np.zeros((len(errors), self.dimension), dtype=np.float64)
+            np.add.at(weighted, tokens.rows, pooled * tokens.lengths[:, None])
+            read = tokens.token_counts > 0
+            vectors[read] = weighted[read] / tokens.token_counts[read, None]
+        if self.options.normalize:
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors /= np.maximum(norms, 1e-12)
+        for piece, code in failed.items():
+            errors[int(tokens.rows[piece])] = code
+        for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
+            vectors[row] = np.nan
+            errors[row] = errors[row] or "model_error"
+        return EmbeddingBatch(vectors, tokens.token_counts, tokens.truncated, errors, tokens_run)
 
 
 def describe_device() -> str:
@@ -216,7 +240,10 @@ def describe_device() -> str:
 
 
 def use_threads(count: int) -> None:
-    """Let torch use so many threads in this process: a task's share of the machine."""
+    """Let torch and tokenizers use so many threads in this process: a task's share."""
+    # Read when tokenizers first runs; it would take every core otherwise.
+    os.environ.setdefault("RAYON_NUM_THREADS", str(count))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if count > 1 else "false")
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
 
@@ -232,87 +259,6 @@ def cached_encoder(source: str, options: EncoderOptions, device: str | None = No
         if key not in _encoders:
             _encoders[key] = Encoder.load(source, options, device=device)
         return _encoders[key]
-
-
-def _load_parts(folder: Path, options: EncoderOptions) -> tuple[torch.nn.Module, Any]:
-    dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
-    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        with quiet_transformers(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # an unused pooler missing from the weights is made at random
-            model, report = AutoModel.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **local
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **local)
-    except Exception as error:
-        raise ModelError(
-            f"transformers cannot load the model in {folder}",
-            found=type(error).__name__,
-            fix="give a Hugging Face folder saved with safetensors and a fast tokenizer",
-        ) from error
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    missing += sorted(str(key) for key in report["mismatched_keys"])
-    if missing or not tokenizer.is_fast:
-        raise ModelError(
-            f"the model in {folder} is not complete",
-            found=f"{len(missing)} tensors missing or misshapen, such as {missing[0]}"
-            if missing
-            else "a slow tokenizer",
-            fix="save the whole model and its fast tokenizer (tokenizer.json) again",
-        )
-    return model, tokenizer
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep progress bars and load reports out of the job's log, and put the settings back."""
-    level, bars = (
-        transformers_logging.get_verbosity(),
-        transformers_logging.is_progress_bar_enabled(),
-    )
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
-
-
-def _text_error(text: str | None) -> str | None:
-    if text is None:
-        return "null_text"
-    return None if text.strip() else "empty_text"
-
-
-def _cut_batches(token_ids: dict[int, list[int]], budget: int) -> Iterator[list[int]]:
-    """Rows longest first (memory trouble shows at once), cut where rows x longest > budget."""
-    order = sorted(token_ids, key=lambda row: len(token_ids[row]), reverse=True)
-    start = 0
-    while start < len(order):
-        size = max(1, budget // max(1, len(token_ids[order[start]])))
-        yield order[start : start + size]
-        start += size
-
-
-def _pad(token_ids: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    longest = max(len(ids) for ids in token_ids)
-    padded = np.full((len(token_ids), longest), pad_id, dtype=np.int64)
-    mask = np.zeros_like(padded)
-    for row, ids in enumerate(token_ids):
-        padded[row, : len(ids)] = ids
-        mask[row, : len(ids)] = 1
-    return torch.from_numpy(padded), torch.from_numpy(mask)
-
-
-def _pool(hidden: torch.Tensor, mask: torch.Tensor, options: EncoderOptions) -> torch.Tensor:
-    if options.pooling == "cls":
-        vectors = hidden[:, 0]
-    else:
-        weights = mask.unsqueeze(-1).float()
-        vectors = (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
-    return torch.nn.functional.normalize(vectors, dim=1) if options.normalize else vectors
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.bundle import load_text_model, save_text_model, text_model_digest
-from behavior_spark.model.encoder import Encoder, quiet_transformers
+from behavior_spark.model.encoder import Encoder
 from behavior_spark.model.fitting import fit_head
 from behavior_spark.model.heads import Floats, Head
 from behavior_spark.model.labelled import LabelledTexts, TaskSplit, split_task
+from behavior_spark.model.loading import quiet_transformers
 from behavior_spark.model.model_folder import (
     TOKENIZER_FILES,
     EncoderOptions,
@@ -102,7 +103,8 @@ def finetune(
     if mode == "head":
         return _save(output_root, encoder_source, encoder, frozen, metadata=settings)
     settings |= {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
-    trainer = Encoder.load(encoder_source, replace(options, precision="fp32"), device=device)
+    plain = replace(options, precision="fp32")
+    trainer = Encoder.load(encoder_source, plain, device=device, trainable=True)
     tuning = Tuning(epochs, learning_rate, batch_size, seed)
     best_epoch, scores = train_together(trainer, splits, frozen, tuning, tell)
     settings |= {"best_epoch": best_epoch, "macro_f1_by_epoch": scores}

@@ -31,7 +31,7 @@ TOKENIZER_FILES = (
     "tokenizer.model",
 )
 # Families whose position ids start after the padding id, so that fewer positions are usable.
-_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl")
+OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl")
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,10 @@ class EncoderOptions:
     Attributes:
         pooling: ``mean`` over the tokens of the text, or the first (``cls``) token.
         normalize: Divide each vector by its L2 norm.
-        max_length: Tokens kept per text; capped at what the model has positions for.
+        max_length: Tokens in one forward pass of a text; capped at the model's positions.
         precision: Number format of the forward pass; vectors are float32 in either case.
+        long_texts: A text of more tokens is cut (``truncate``), or read in pieces whose
+            vectors are averaged, weighted by their tokens (``pool``).
 
     Raises:
         ModelError: A value is none of those.
@@ -52,11 +54,13 @@ class EncoderOptions:
     normalize: bool = True
     max_length: int = 128
     precision: Literal["fp32", "bf16"] = "fp32"
+    long_texts: Literal["truncate", "pool"] = "truncate"
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
             ("pooling", self.pooling, ("mean", "cls")),
             ("precision", self.precision, ("fp32", "bf16")),
+            ("long_texts", self.long_texts, ("truncate", "pool")),
         ):
             if value not in allowed:
                 raise ModelError(
@@ -114,7 +118,7 @@ def effective_options(folder: Path, options: EncoderOptions) -> EncoderOptions:
     limits = [options.max_length]
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int) and positions > 0:
-        offset = config.get("model_type") in _OFFSET_POSITIONS
+        offset = config.get("model_type") in OFFSET_POSITIONS
         limits.append(positions - (int(config.get("pad_token_id") or 0) + 1 if offset else 0))
     tokenizer_config = folder / "tokenizer_config.json"
     if tokenizer_config.exists():
@@ -139,9 +143,12 @@ def backbone_digest(source: str, options: EncoderOptions) -> str:
         for path in folder.iterdir()
         if path.name in names or path.name.endswith((".safetensors", ".safetensors.index.json"))
     )
+    chosen = asdict(effective_options(folder, options))
+    if chosen["long_texts"] == "truncate":
+        del chosen["long_texts"]  # came later: what was scored before it keeps its digest
     content = {
         "files": {path.name: _file_digest(path) for path in files},
-        "options": asdict(effective_options(folder, options)),
+        "options": chosen,
         "preprocessing": [PREPROCESSING, CHARACTERS_PER_TOKEN],
     }
     return short_digest(json.dumps(content, sort_keys=True).encode())

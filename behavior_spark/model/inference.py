@@ -1,0 +1,162 @@
+"""The forward pass of a frozen model: packed without padding where it can be, else padded."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from behavior_spark.model import packed
+from behavior_spark.model.linear import can_pack, pack_linears
+from behavior_spark.model.model_folder import OFFSET_POSITIONS, EncoderOptions
+
+# Tokens in one forward pass. Small batches stay in a CPU's cache (MiniLM on comments: 147
+# texts/s a core at 1,024 tokens, 131 at 4,096); a GPU wants to be filled.
+CPU_TOKEN_BUDGET = 1024
+GPU_TOKEN_BUDGET = 65536
+
+_logger = logging.getLogger(__name__)
+
+
+class Inference:
+    """Pooled vectors of token ids, by the fastest way that gives what the plain way gives.
+
+    On construction the packed way and, on a CPU, oneDNN's layers are tried on a few texts of
+    different lengths; where the result is not the plain one's, or there is none, they are not
+    used. ``model`` is changed in place and cannot be trained or saved afterwards.
+
+    Attributes:
+        packs: Whether texts are packed without padding.
+        onednn: Whether linear layers are oneDNN's.
+        token_budget: Tokens in one forward pass where the caller names none.
+    """
+
+    def __init__(
+        self, model: Any, options: EncoderOptions, *, pad_id: int, fast: bool = True
+    ) -> None:
+        self.model, self._options, self._pad_id = model, options, pad_id
+        self._device: torch.device = next(model.parameters()).device
+        self._dtype: torch.dtype = next(model.parameters()).dtype
+        offset = getattr(model.config, "model_type", "") in OFFSET_POSITIONS
+        self._first_position = int(model.config.pad_token_id or 0) + 1 if offset else 0
+        on_cpu = self._device.type == "cpu"
+        self.token_budget = CPU_TOKEN_BUDGET if on_cpu else GPU_TOKEN_BUDGET
+        self.packs = self.onednn = False
+        if fast:
+            with torch.inference_mode():
+                self._try_fast_ways(on_cpu)
+
+    def cut(self, lengths: npt.NDArray[np.int64], budget: int) -> list[tuple[int, int]]:
+        """First and last + 1 of each batch of pieces, which are sorted longest first."""
+        batches, start, edges = [], 0, np.concatenate([[0], np.cumsum(lengths)])
+        while start < len(lengths):
+            if self.packs:
+                stop = int(np.searchsorted(edges, edges[start] + budget, side="right")) - 1
+            else:
+                stop = start + budget // int(lengths[start])
+            stop = min(max(stop, start + 1), len(lengths))
+            batches.append((start, stop))
+            start = stop
+        return batches
+
+    def tokens_run(self, lengths: npt.NDArray[np.int64]) -> int:
+        """Tokens the model computes for one batch of these lengths, padding included."""
+        return int(lengths.sum() if self.packs else lengths.max() * len(lengths))
+
+    def pooled(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Pooled vectors, float32 [pieces, dimension] on the device, not normalised.
+
+        Args:
+            ids: int64 [tokens], the pieces one after the other.
+            lengths: int64 [pieces], tokens of each piece.
+        """
+        if not self.packs:
+            edges = np.cumsum(lengths)[:-1]
+            return self.padded([part.tolist() for part in np.split(ids, edges)])
+        return self._packed(ids, lengths)
+
+    def padded(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """As :meth:`pooled`, of one padded batch; keeps gradients where they are on."""
+        longest = max(len(ids) for ids in token_ids)
+        ids = np.full((len(token_ids), longest), self._pad_id, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, own in enumerate(token_ids):
+            ids[row, : len(own)] = own
+            mask[row, : len(own)] = 1
+        on_device = torch.from_numpy(mask).to(self._device)
+        states = self.model(
+            input_ids=torch.from_numpy(ids).to(self._device), attention_mask=on_device
+        )
+        hidden: torch.Tensor = states.last_hidden_state.float()
+        if self._options.pooling == "cls":
+            return hidden[:, 0]
+        weights = on_device.unsqueeze(-1).float()
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+
+    def _packed(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
+        layout = packed.Layout.of(lengths, self._device)
+        on_device = torch.from_numpy(ids).to(self._device, non_blocking=True)
+        hidden = packed.packed_hidden(
+            self.model, on_device, layout, first_position=self._first_position
+        )
+        if self._options.pooling == "cls":
+            return hidden[layout.edges[:-1].long()].float()
+        return layout.means(hidden.float())
+
+    def _try_fast_ways(self, on_cpu: bool) -> None:
+        if self._device.type not in ("cpu", "cuda"):
+            return
+        ids, lengths = self._trial()
+        try:
+            expected = self.pooled(ids, lengths)
+        except Exception as error:  # what is wrong will show, with its code, on real texts
+            _logger.warning("the trial batch failed (%s)", type(error).__name__)
+            return
+        # FlashAttention has no float32; on a GPU the padded way is the faster one there.
+        if on_cpu or self._dtype in (torch.bfloat16, torch.float16):
+            self._try_packing(ids, lengths, expected)
+        if on_cpu and can_pack(self._dtype):
+            undo = pack_linears(self.model)
+            self.onednn = self._agrees(ids, lengths, expected)
+            if not self.onednn:
+                undo()
+
+    def _try_packing(
+        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], expected: torch.Tensor
+    ) -> None:
+        before = self.model.config._attn_implementation
+        try:
+            packed.enable(self.model)
+            self.packs = True
+            self.packs = self._agrees(ids, lengths, expected)
+        except Exception as error:  # ImportError, ValueError: this model or version cannot
+            _logger.info("attention cannot be packed (%s)", type(error).__name__)
+            self.packs = False
+        if not self.packs:
+            with contextlib.suppress(Exception):
+                self.model.set_attn_implementation(before)
+
+    def _agrees(
+        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], expected: torch.Tensor
+    ) -> bool:
+        try:
+            found = self.pooled(ids, lengths)
+        except Exception as error:
+            _logger.info("a faster way cannot run here (%s)", type(error).__name__)
+            return False
+        least = 0.99999 if self._dtype == torch.float32 else 0.999
+        cosines = torch.nn.functional.cosine_similarity(found, expected, dim=1)
+        return bool((cosines >= least).all())
+
+    def _trial(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Token ids of made-up texts: one as long as can be (to 160), two equal ones, one short."""
+        longest = min(self._options.max_length, 160)
+        lengths = np.array([longest, max(3, longest // 4), max(3, longest // 4), 3])
+        ids = np.arange(lengths.sum(), dtype=np.int64) * 7919 % int(self.model.config.vocab_size)
+        ids[ids == self._pad_id] += 1
+        return np.where(ids < self.model.config.vocab_size, ids, 0), lengths

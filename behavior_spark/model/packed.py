@@ -1,0 +1,180 @@
+"""A forward pass without padding: texts lie one after the other in one long row of tokens.
+
+Every layer but attention treats tokens one by one, so only attention must know where a text
+ends. On CUDA in half precision it is variable-length FlashAttention (Dao 2023,
+"FlashAttention-2", arXiv 2307.08691) by ``torch.nn.attention.varlen``; elsewhere texts of
+equal length, which lie side by side once sorted, are attended to together. An architecture
+that cannot run so (relative positions, windows) is found out by a trial in ``inference.py``.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME = "behavior_spark_packed"
+# Up to this length two batched products beat SDPA for bf16 on a CPU (1.8 to 3 times at 6 to
+# 256 tokens); beyond it their score matrix costs more memory than it saves time.
+LONGEST_PRODUCT = 512
+
+_current = threading.local()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the texts of one packed row lie.
+
+    Attributes:
+        groups: First token, number of texts and their length, for each run of equal lengths.
+        edges: int32 [texts + 1] on the model's device: first token of each text, and the end.
+        longest: Tokens of the longest text.
+    """
+
+    groups: list[tuple[int, int, int]]
+    edges: torch.Tensor
+    longest: int
+
+    @classmethod
+    def of(cls, lengths: npt.NDArray[np.int64], device: torch.device) -> Layout:
+        """The layout of texts with these lengths, at least one text."""
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        first = np.flatnonzero(np.concatenate([[True], lengths[1:] != lengths[:-1]]))
+        counts = np.diff(np.append(first, len(lengths)))
+        groups = list(
+            zip(starts[first].tolist(), counts.tolist(), lengths[first].tolist(), strict=True)
+        )
+        edges = torch.from_numpy(starts.astype(np.int32)).to(device, non_blocking=True)
+        return cls(groups, edges, int(lengths.max()))
+
+    def means(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Mean over the tokens of each text: [texts, dimension] of [tokens, dimension]."""
+        return torch.cat(
+            [
+                hidden[start : start + count * length].view(count, length, -1).mean(dim=1)
+                for start, count, length in self.groups
+            ]
+        )
+
+
+def packed_hidden(
+    model: Any, ids: torch.Tensor, layout: Layout, *, first_position: int
+) -> torch.Tensor:
+    """Last hidden states [tokens, dimension] of token ids [tokens] packed as in ``layout``."""
+    positions = torch.cat(
+        [
+            torch.arange(length, device=ids.device).repeat(count)
+            for _, count, length in layout.groups
+        ]
+    )
+    with _laid_out(layout):
+        states = model(input_ids=ids[None], position_ids=(positions + first_position)[None])
+    hidden: torch.Tensor = states.last_hidden_state[0]
+    return hidden
+
+
+def enable(model: Any) -> None:
+    """Let ``model`` attend by :func:`attend`.
+
+    Raises:
+        Exception: Whatever transformers says of a model whose attention cannot be chosen.
+    """
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, _no_mask)
+    model.set_attn_implementation(NAME)
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention within each text of the current layout, as transformers calls it.
+
+    Args:
+        module: The layer that asks.
+        query: [1, heads, tokens, head dimension]; ``key`` and ``value`` likewise.
+        key: See ``query``.
+        value: See ``query``.
+        attention_mask: None: nothing is padded.
+        scaling: Factor of the scores; by default 1 / sqrt(head dimension).
+        sliding_window: Refused.
+
+    Returns:
+        [1, tokens, heads, head dimension], and None for the weights.
+
+    Raises:
+        ValueError: There is no layout, or the model wants more than plain attention.
+    """
+    layout: Layout | None = getattr(_current, "layout", None)
+    plain = attention_mask is None and sliding_window is None and query.shape == key.shape
+    if layout is None or not plain or getattr(module, "is_causal", False):
+        raise ValueError("this attention cannot be packed")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    rows = [part[0].transpose(0, 1) for part in (query, key, value)]  # tokens, heads, dimension
+    if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
+        return _variable_length(rows, layout, scale)[None], None
+    out = torch.empty_like(rows[0], memory_format=torch.contiguous_format)
+    heads, dimension = out.shape[1:]
+    for start, count, length in layout.groups:
+        shape, own = (count, length, heads, dimension), slice(start, start + count * length)
+        parts = [row[own].view(shape).transpose(1, 2) for row in rows]
+        out[own].view(shape).copy_(_equal_length(*parts, scale=scale).transpose(1, 2))
+    return out[None], None
+
+
+def _variable_length(rows: list[torch.Tensor], layout: Layout, scale: float) -> torch.Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    query, key, value = rows
+    natural = query.shape[-1] ** -0.5
+    if scale != natural:  # an argument for the scale came after the function itself
+        query = query * (scale / natural)
+    found = varlen_attn(
+        query, key, value, layout.edges, layout.edges, layout.longest, layout.longest
+    )
+    assert isinstance(found, torch.Tensor)  # a pair only where more was asked for
+    return found
+
+
+def _equal_length(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float
+) -> torch.Tensor:
+    """[texts, heads, tokens, dimension] of three such tensors."""
+    texts, heads, length, dimension = query.shape
+    if query.dtype != torch.bfloat16 or query.is_cuda or length > LONGEST_PRODUCT:
+        return torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=scale)
+    flat = [part.reshape(texts * heads, length, dimension) for part in (query, key, value)]
+    unused = query.new_empty(1, 1, 1)
+    scores = torch.baddbmm(unused, flat[0], flat[1].transpose(1, 2), beta=0, alpha=scale)
+    found = torch.bmm(torch.softmax(scores, dim=-1), flat[2])
+    return found.view(texts, heads, length, dimension)
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    """What transformers asks for a mask: none is needed where nothing is padded."""
+
+
+@contextmanager
+def _laid_out(layout: Layout) -> Iterator[None]:
+    _current.layout = layout
+    try:
+        yield
+    finally:
+        _current.layout = None
