@@ -3,6 +3,7 @@
 from behavior_spark.config.loading import find_config, load_settings, validate_settings
 from behavior_spark.config.settings import (
     FeatureSettings,
+    GpuSettings,
     Labels,
     LocalSpark,
     Privacy,
@@ -17,6 +18,7 @@ from behavior_spark.config.settings import (
 
 __all__ = [
     "FeatureSettings",
+    "GpuSettings",
     "Labels",
     "LocalSpark",
     "Privacy",

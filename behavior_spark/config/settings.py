@@ -131,6 +131,33 @@ class Labels(Section):
         return self
 
 
+class GpuSettings(Section):
+    """GPUs for the scoring stage, by a resource profile of Spark's (not in local mode)."""
+
+    per_task: float = Field(
+        1.0, gt=0, description="GPUs a task takes; 0.5 lets two workers, each with a model, share"
+    )
+    cpus_per_task: int = Field(1, ge=1, description="cores a task takes: it tokenises ahead")
+    per_executor: int | None = Field(
+        None,
+        ge=1,
+        description="with dynamic allocation: GPUs of the executors to start for this stage; "
+        "by default the cluster's own executors are used as they are",
+    )
+    executor_cores: int | None = Field(None, ge=1, description="cores of those executors")
+    executor_memory: str | None = Field(None, description="memory of those executors, such as 8g")
+    discovery_script: str = Field("", description="script on them that names their GPUs")
+    vendor: str = Field("", description="such as nvidia.com, which Kubernetes wants")
+
+    @model_validator(mode="after")
+    def _amounts(self) -> GpuSettings:
+        if self.per_task > 0.5 and self.per_task != int(self.per_task):
+            raise ValueError("gpu.per_task must be a whole number, or 0.5 or less")
+        if self.per_executor is None and (self.executor_cores or self.executor_memory):
+            raise ValueError("gpu.executor_cores and executor_memory go with gpu.per_executor")
+        return self
+
+
 class TextSettings(Section):
     """How texts are cleaned, embedded and classified."""
 
@@ -142,12 +169,27 @@ class TextSettings(Section):
     max_chars: int = Field(4000, ge=16, le=1_000_000, description="longer texts are cut")
     max_length: int = Field(128, ge=8, le=8192, description="tokens the encoder reads")
     pooling: Literal["mean", "cls"] = "mean"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    long_texts: Literal["truncate", "pool"] = Field(
+        "truncate",
+        description="a text of more than max_length tokens is cut, or read in pieces whose "
+        "vectors are averaged",
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="auto: bf16 where the processor has it and a self-check finds no harm; "
+        "chosen once for each model and recorded with it",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: the GPU Spark gave the task, else one that is there, else CPU"
+    )
+    gpu: GpuSettings | None = Field(
+        None, description="ask Spark for GPUs for the scoring stage alone; see GpuSettings"
+    )
     token_budget: int | None = Field(
         None, ge=64, description="tokens in one forward pass; by default what suits the device"
     )
-    chunk_texts: int = Field(
-        50_000, ge=1, description="texts committed at a time: a killed run resumes after the last"
+    commit_seconds: int = Field(
+        120, ge=1, description="scores are committed about this often: a killed run loses no more"
     )
     heads: dict[str, Labels] = Field(
         default_factory=dict, description="one classification head for each labelled table"

@@ -221,17 +221,38 @@ class ModelStore:
         if not _ALIAS.fullmatch(name):
             raise ModelError("an alias is a lower-case word", found=name, fix="such as champion")
         self.folder(digest)
-        aliases = self.aliases() | {name: digest}
-        temporary = self._folder / f".aliases-{uuid.uuid4().hex}.json"
-        try:
-            _write_json(temporary, dict(sorted(aliases.items())))
-            temporary.replace(self._folder / "aliases.json")
-        finally:
-            temporary.unlink(missing_ok=True)
+        self._replace_json("aliases.json", self.aliases() | {name: digest})
 
     def alias(self, name: str) -> str | None:
         """Digest that ``name`` stands for, None where it was never set."""
         return self.aliases().get(name)
+
+    def precision(self, encoder_digest: str) -> str | None:
+        """The precision recorded for an encoder used as it is; None where none was chosen."""
+        found = self._precisions().get(encoder_digest)
+        return None if found is None else str(found["precision"])
+
+    def record_precision(self, encoder_digest: str, check: Mapping[str, Any]) -> None:
+        """Keep a self-check's outcome; one that is there stays, since scores rest on it.
+
+        Args:
+            encoder_digest: Digest of the encoder in fp32.
+            check: JSON values, ``precision`` among them.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._replace_json("precision.json", {encoder_digest: dict(check)} | self._precisions())
+
+    def _precisions(self) -> dict[str, Any]:
+        path = self._folder / "precision.json"
+        return read_json(path) if path.exists() else {}
+
+    def _replace_json(self, name: str, content: dict[str, Any]) -> None:
+        temporary = self._folder / f".{name}-{uuid.uuid4().hex}"
+        try:
+            _write_json(temporary, dict(sorted(content.items())))
+            temporary.replace(self._folder / name)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def aliases(self) -> dict[str, str]:
         """All aliases and the digests they stand for."""

@@ -8,7 +8,6 @@ no remote code, no hub.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model.devices import use_threads
 from behavior_spark.model.inference import Inference
 from behavior_spark.model.loading import load_parts
 from behavior_spark.model.model_folder import (
@@ -37,6 +37,7 @@ __all__ = [
     "backbone_digest",
     "cached_encoder",
     "resolve_model_folder",
+    "use_threads",
 ]
 
 Floats = npt.NDArray[np.float32]
@@ -230,22 +231,6 @@ class Encoder:
             vectors[row] = np.nan
             errors[row] = errors[row] or "model_error"
         return EmbeddingBatch(vectors, tokens.token_counts, tokens.truncated, errors, tokens_run)
-
-
-def describe_device() -> str:
-    """The device an encoder would use here, in words."""
-    if torch.cuda.is_available():
-        return f"cuda: {torch.cuda.get_device_name(0)}"
-    return f"cpu, {torch.get_num_threads()} threads"
-
-
-def use_threads(count: int) -> None:
-    """Let torch and tokenizers use so many threads in this process: a task's share."""
-    # Read when tokenizers first runs; it would take every core otherwise.
-    os.environ.setdefault("RAYON_NUM_THREADS", str(count))
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if count > 1 else "false")
-    if torch.get_num_threads() != count:
-        torch.set_num_threads(count)
 
 
 def cached_encoder(source: str, options: EncoderOptions, device: str | None = None) -> Encoder:

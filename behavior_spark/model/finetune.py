@@ -22,8 +22,10 @@ from behavior_spark.model.loading import quiet_transformers
 from behavior_spark.model.model_folder import (
     TOKENIZER_FILES,
     EncoderOptions,
+    Precision,
     resolve_model_folder,
 )
+from behavior_spark.model.precision import check_precision, is_native
 from behavior_spark.model.training import Tuning, train_together
 
 __all__ = ["FinetuneResult", "LabelledTexts", "Progress", "finetune"]
@@ -61,6 +63,7 @@ def finetune(
     validation_share: float = 0.15,
     seed: int = 0,
     max_examples: int | None = None,
+    choose_precision: bool = False,
     device: str | None = None,
     progress: Progress | None = None,
 ) -> FinetuneResult:
@@ -84,6 +87,7 @@ def finetune(
         validation_share: Share of different texts held out.
         seed: Order of texts, dropout, and the choice of ``max_examples``.
         max_examples: At most so many texts per task.
+        choose_precision: Let a self-check choose between bf16 and fp32, and record it.
         device: As for :meth:`Encoder.load`.
         progress: Called with a stage (``embed`` in texts, ``train`` in steps, ``heads``), how
             much is done, and how much there is.
@@ -97,11 +101,11 @@ def finetune(
         for task in tasks
     ]
     tell: Progress = progress or (lambda _stage, _done, _total: None)
-    encoder = Encoder.load(encoder_source, options, device=device)
-    frozen = _fit_heads(encoder, splits, tell)
+    place = _Place(options, choose_precision, device)
+    encoder, frozen, check = _fit_heads(encoder_source, place, splits, tell)
     settings: dict[str, Any] = {"mode": mode, "seed": seed, "validation_share": validation_share}
     if mode == "head":
-        return _save(output_root, encoder_source, encoder, frozen, metadata=settings)
+        return _save(output_root, encoder_source, encoder, frozen, metadata=settings | check)
     settings |= {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     plain = replace(options, precision="fp32")
     trainer = Encoder.load(encoder_source, plain, device=device, trainable=True)
@@ -109,16 +113,21 @@ def finetune(
     best_epoch, scores = train_together(trainer, splits, frozen, tuning, tell)
     settings |= {"best_epoch": best_epoch, "macro_f1_by_epoch": scores}
     if best_epoch == 0:
-        return _save(output_root, encoder_source, encoder, frozen, metadata=settings)
+        return _save(output_root, encoder_source, encoder, frozen, metadata=settings | check)
     output_root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".finetune-", dir=output_root) as scratch:
         tuned_folder = _save_encoder(trainer, encoder_source, Path(scratch) / "encoder")
-        tuned = Encoder.load(str(tuned_folder), options, device=device)
-        heads = _share_last_day(_fit_heads(tuned, splits, tell))
+        tuned, heads, check = _fit_heads(str(tuned_folder), place, splits, tell)
+        heads = _share_last_day(heads)
         for name, head in heads.items():
             head.metrics["f1_frozen_encoder"] = frozen[name].metrics["f1"]
         return _save(
-            output_root, str(tuned_folder), tuned, heads, metadata=settings, copy_encoder=True
+            output_root,
+            str(tuned_folder),
+            tuned,
+            heads,
+            metadata=settings | check,
+            copy_encoder=True,
         )
 
 
@@ -134,7 +143,39 @@ def _check_arguments(
         raise ModelError("epochs and batch_size must be 1 or more", found=f"{epochs}, {batch_size}")
 
 
-def _fit_heads(encoder: Encoder, splits: list[TaskSplit], tell: Progress) -> dict[str, Head]:
+@dataclass(frozen=True)
+class _Place:
+    """How an encoder is loaded, and whether its precision is still to be chosen."""
+
+    options: EncoderOptions
+    choose_precision: bool
+    device: str | None
+
+    def load(self, source: str, precision: Precision | None = None) -> Encoder:
+        options = replace(self.options, precision=precision or self.options.precision)
+        return Encoder.load(source, options, device=self.device)
+
+
+def _fit_heads(
+    source: str, place: _Place, splits: list[TaskSplit], tell: Progress
+) -> tuple[Encoder, dict[str, Head], dict[str, Any]]:
+    """The encoder in its precision, a head per task, and the record of the self-check."""
+    if not place.choose_precision:
+        encoder = place.load(source)
+        return encoder, _heads_on(encoder, splits, tell), {}
+    encoder = place.load(source, "fp32")
+    if is_native("bf16", encoder.device):
+        encoder = place.load(source, "bf16")
+    heads = _heads_on(encoder, splits, tell)
+    held = [t for s in splits for t, out in zip(s.texts, s.validation, strict=True) if out]
+    check = check_precision(source, place.options, held, heads=heads, device=place.device)
+    if check.precision != encoder.options.precision:
+        encoder = place.load(source, check.precision)
+        heads = _heads_on(encoder, splits, tell)
+    return encoder, heads, {"precision": check.as_dict()}
+
+
+def _heads_on(encoder: Encoder, splits: list[TaskSplit], tell: Progress) -> dict[str, Head]:
     """A head per task on the encoder's embeddings; each different text is embedded once."""
     number = {text: i for i, text in enumerate(dict.fromkeys(t for s in splits for t in s.texts))}
     embedded = _embed(encoder, list(number), tell)

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from behavior_spark.errors import ModelError
 
@@ -34,6 +34,9 @@ TOKENIZER_FILES = (
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl")
 
 
+Precision = Literal["fp32", "bf16"]
+
+
 @dataclass(frozen=True)
 class EncoderOptions:
     """How a text becomes a vector; part of the backbone's digest.
@@ -53,7 +56,7 @@ class EncoderOptions:
     pooling: Literal["mean", "cls"] = "mean"
     normalize: bool = True
     max_length: int = 128
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     long_texts: Literal["truncate", "pool"] = "truncate"
 
     def __post_init__(self) -> None:
@@ -110,6 +113,18 @@ def resolve_model_folder(source: str) -> Path:
             fix="save it with save_pretrained(..., safe_serialization=True)",
         )
     return folder.resolve()
+
+
+def checked_precision(value: str) -> Precision:
+    """``fp32`` or ``bf16``, as recorded.
+
+    Raises:
+        ModelError: It is neither.
+    """
+    for precision in get_args(Precision):
+        if value == precision:
+            return cast(Precision, precision)
+    raise ModelError("a recorded precision is not known", found=value, fix="fp32 or bf16")
 
 
 def effective_options(folder: Path, options: EncoderOptions) -> EncoderOptions:

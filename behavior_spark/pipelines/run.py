@@ -80,6 +80,11 @@ class Run:
     notes: list[str] = field(default_factory=list)
     ingested_from: dt.date | None = None
 
+    @property
+    def parallelism(self) -> int:
+        """Tasks worth starting at once: the session's shuffle partitions."""
+        return int(self.spark.conf.get("spark.sql.shuffle.partitions") or 200)
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time a stage and say that it runs."""

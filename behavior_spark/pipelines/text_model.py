@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,10 +22,12 @@ from behavior_spark.model.labelled import LabelledTexts
 from behavior_spark.model.model_folder import (
     EncoderOptions,
     backbone_digest,
+    checked_precision,
     effective_options,
     resolve_model_folder,
 )
 from behavior_spark.pipelines.run import Run
+from behavior_spark.scoring.workers import EncoderRecipe
 
 CHAMPION = "champion"
 MOST_LABELS = 200_000
@@ -41,6 +43,7 @@ class ActiveTextModel:
         digest: The backbone's digest: the key of its embeddings.
         heads: By name; may be empty.
         notes: What a reader should know, such as a head left out.
+        unchecked: Whether its precision is still to be chosen.
     """
 
     source: str
@@ -48,13 +51,22 @@ class ActiveTextModel:
     digest: str
     heads: dict[str, Head] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    unchecked: bool = False
 
 
 def encoder_options(text: TextSettings) -> EncoderOptions:
-    """Options of the configured encoder."""
+    """Options of the configured encoder; in fp32 where the precision is to be chosen."""
     return EncoderOptions(
-        pooling=text.pooling, max_length=text.max_length, precision=text.precision
+        pooling=text.pooling,
+        max_length=text.max_length,
+        precision="fp32" if text.precision == "auto" else text.precision,
+        long_texts=text.long_texts,
     )
+
+
+def recipe_of(model: ActiveTextModel, text: TextSettings) -> EncoderRecipe:
+    """What a worker needs to load the model's encoder."""
+    return EncoderRecipe(model.source, model.options, model.digest, text.token_budget, text.device)
 
 
 def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | None:
@@ -70,15 +82,12 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
     text = settings.text
     if not text.encoder:
         return None
-    base_options = effective_options(resolve_model_folder(text.encoder), encoder_options(text))
-    base = ActiveTextModel(text.encoder, base_options, backbone_digest(text.encoder, base_options))
     store = ModelStore(Path(settings.models_path))
+    base = _configured_encoder(text, store)
     champion = store.alias(CHAMPION)
     if champion is None:
         notes = ["text.heads are configured but not trained: run `behavior-spark finetune`"]
-        return ActiveTextModel(
-            base.source, base.options, base.digest, {}, notes if text.heads else []
-        )
+        return replace(base, notes=notes if text.heads else [])
     model = load_text_model(store.folder(champion))
     late = {
         name for name, head in model.heads.items()
@@ -89,9 +98,23 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
     ]
     if late and model.backbone_digest != base.digest:
         notes.append("so is the encoder tuned with it: the configured encoder is used")
-        return ActiveTextModel(base.source, base.options, base.digest, {}, notes)
+        return replace(base, notes=notes)
     heads = {name: head for name, head in model.heads.items() if name not in late}
     return ActiveTextModel(model.encoder_source, model.options, model.backbone_digest, heads, notes)
+
+
+def _configured_encoder(text: TextSettings, store: ModelStore) -> ActiveTextModel:
+    """The encoder that config names, in the precision it names or that was recorded for it."""
+    source = str(text.encoder)
+    options = effective_options(resolve_model_folder(source), encoder_options(text))
+    digest = backbone_digest(source, options)
+    if text.precision != "auto":
+        return ActiveTextModel(source, options, digest)
+    recorded = store.precision(digest)
+    if recorded is None:
+        return ActiveTextModel(source, options, digest, unchecked=True)
+    options = replace(options, precision=checked_precision(recorded))
+    return ActiveTextModel(source, options, backbone_digest(source, options))
 
 
 def finetune_stage(run: Run) -> dict[str, dict[str, object]]:
@@ -124,6 +147,8 @@ def finetune_stage(run: Run) -> dict[str, dict[str, object]]:
             epochs=text.epochs,
             seed=settings.training.seed,
             max_examples=text.max_examples,
+            choose_precision=text.precision == "auto",
+            device=None if text.device == "auto" else text.device,
             progress=_progress(run),
         )
     store.set_alias(CHAMPION, result.digest)

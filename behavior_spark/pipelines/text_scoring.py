@@ -5,119 +5,180 @@ from __future__ import annotations
 import datetime as dt
 import math
 import time
+from collections.abc import Iterator
+from typing import Literal
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.heads import Head
+from behavior_spark.pipelines.precision import checked_text_model
 from behavior_spark.pipelines.run import Run
-from behavior_spark.pipelines.text_model import ActiveTextModel, active_text_model
+from behavior_spark.pipelines.scoring_work import Work
+from behavior_spark.pipelines.text_model import ActiveTextModel, recipe_of
 from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
-from behavior_spark.scoring.texts import classify, distinct_texts, embed, not_scored, one_per_text
+from behavior_spark.scoring.classification import classify
+from behavior_spark.scoring.embedding import embed, observed
+from behavior_spark.scoring.resources import resource_profile
+from behavior_spark.scoring.texts import distinct_texts, not_scored, one_per_text
 
-PARTITION_TEXTS = 4096
+Rescore = Literal["nothing", "failed", "all"]
+
+# The texts are dealt by their hash into so many parts; a chunk is a run of parts.
+PARTS = 4096
+# The first chunk shows the rate; later ones are cut to last `commit_seconds`.
+FIRST_CHUNK_PER_TASK = 5_000
+TEXTS_PER_TASK = 2_048
 
 
-def score_texts_stage(run: Run) -> ActiveTextModel | None:
-    """Embed the texts and item titles that are new, then apply the heads that are."""
-    model = active_text_model(run.settings, run.as_of)
+def score_texts_stage(run: Run, *, rescore: Rescore = "nothing") -> ActiveTextModel | None:
+    """Embed the texts and item titles that are new, then apply the heads that are.
+
+    Args:
+        run: The run.
+        rescore: ``failed``: also those whose embedding failed; ``all``: all there are, again.
+    """
+    model = checked_text_model(run, known_texts(run))
     if model is None:
         run.note("text.encoder is not set: texts are stored, not scored")
         return None
     for note in model.notes:
         run.note(note)
     run.models["backbone"] = model.digest
+    began = dt.datetime.now(dt.UTC)
     with run.stage("embed texts"):
-        _embed_new(run, model)
+        _embed_new(run, model, rescore, began)
     if model.heads:
         with run.stage("classify texts"):
-            _classify_new(run, model)
+            _classify_new(run, model, rescore, began)
     return model
 
 
 def stored_embeddings(run: Run, digest: str) -> DataFrame:
     """``text_hash, embedding`` of a backbone, one row per text."""
-    stored = run.warehouse.read(TEXT_EMBEDDINGS).where(F.col("backbone_digest") == digest)
-    return one_per_text(stored).select("text_hash", "embedding")
+    return one_per_text(_stored(run, digest)).select("text_hash", "embedding")
 
 
-def pending_texts(run: Run, digest: str) -> DataFrame:
-    """Distinct texts and item titles known before the night that the backbone has not read."""
+def known_texts(run: Run) -> DataFrame:
+    """``text_hash, text`` of the distinct texts and item titles known before the night."""
     midnight = F.lit(run.as_of).cast("timestamp")
     texts = run.warehouse.read(TEXTS).where(F.col("arrived_at") < midnight)
     items = run.warehouse.read(ITEMS).where(F.col("valid_from") < midnight)
-    both = distinct_texts(texts, hash_column="text_hash", text_column="text").unionByName(
-        distinct_texts(items, hash_column="title_hash", text_column="title")
+    both = texts.select("text_hash", "text").unionByName(
+        items.select(F.col("title_hash").alias("text_hash"), F.col("title").alias("text"))
     )
-    distinct = distinct_texts(both, hash_column="text_hash", text_column="text")
-    stored = run.warehouse.read(TEXT_EMBEDDINGS).where(F.col("backbone_digest") == digest)
-    return not_scored(distinct, stored)
+    return distinct_texts(both, hash_column="text_hash", text_column="text")
 
 
-def _embed_new(run: Run, model: ActiveTextModel) -> None:
-    """Embed what is pending, chunk by chunk: each chunk is committed, a killed run resumes."""
-    pending = pending_texts(run, model.digest)
-    with spark_errors("counting new texts"):
+def _stored(run: Run, digest: str) -> DataFrame:
+    return run.warehouse.read(TEXT_EMBEDDINGS).where(F.col("backbone_digest") == digest)
+
+
+def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> None:
+    """Embed what is pending, chunk by chunk: each is committed, a killed run resumes."""
+    known, stored = known_texts(run), _stored(run, model.digest)
+    if rescore == "failed":
+        stored = stored.where("error IS NULL OR error = 'empty_text'")
+    elif rescore == "all":
+        stored = stored.where(F.col("scored_at") >= F.lit(began))
+    with spark_errors("counting texts"):
+        count = known.select("text_hash").count()
+        pending = not_scored(known, stored, rows=count)
         total = pending.count()
-    run.figures["texts_scored"] = total
+    work = Work(known=count)
+    run.warehouse.create(TEXT_EMBEDDINGS)
     if total == 0:
-        run.warehouse.create(TEXT_EMBEDDINGS)
         run.say("no new text")
-        return
-    text = run.settings.text
-    chunks = math.ceil(total / text.chunk_texts)
-    run.say(f"{total:,} new texts")
-    start = time.monotonic()
-    for chunk in range(chunks):
-        # Which chunk a text is in depends on its hash alone, so a chunk that was committed
-        # is simply not pending any more.
-        part = pending.where(F.pmod(F.xxhash64("text_hash"), F.lit(chunks)) == chunk)
-        size = min(total, text.chunk_texts)
-        # Sorted, so that the same texts meet in the same batches: a rerun elsewhere gives the
-        # same vectors to the last bit on the same kind of processor.
-        spread = part.repartition(_partitions(run, size), "text_hash").sortWithinPartitions(
-            "text_hash"
-        )
-        scored = embed(
-            spread,
-            source=model.source,
-            options=model.options,
-            digest=model.digest,
-            token_budget=text.token_budget,
-            at=dt.datetime.now(dt.UTC),
-        )
-        with spark_errors("embedding texts"):
-            run.warehouse.append(
-                scored, TEXT_EMBEDDINGS, transaction=(f"{run.run_id}/{model.digest}", chunk)
-            )
-        done = min(total, (chunk + 1) * text.chunk_texts)
-        seconds = time.monotonic() - start
-        left = seconds / done * (total - done)
-        run.say(f"{done:,} of {total:,} texts, {done / seconds:,.0f} a second, {left:,.0f} s left")
-    failed = (
-        run.warehouse.read(TEXT_EMBEDDINGS)
-        .where((F.col("backbone_digest") == model.digest) & F.col("error").isNotNull())
-        .groupBy("error")
-        .count()
+    else:
+        run.say(f"{total:,} texts to embed, in {model.options.precision}")
+        for first, last in _chunks(run, total, work):
+            part = known.where(_part().between(first, last - 1)) if last - first < PARTS else known
+            _embed_chunk(run, model, not_scored(part, stored, rows=count), work, last, total)
+    work.tell(run)
+
+
+def _part() -> Column:
+    return F.pmod(F.xxhash64("text_hash"), F.lit(PARTS))
+
+
+def _chunks(run: Run, total: int, work: Work) -> Iterator[tuple[int, int]]:
+    """First and last + 1 of the parts in each chunk, cut by the rate of the chunk before."""
+    start, size = 0, min(1.0, FIRST_CHUNK_PER_TASK * run.parallelism / total)
+    while start < PARTS:
+        stop = min(PARTS, start + max(1, round(size * PARTS)))
+        if PARTS - stop < (stop - start) / 2:
+            stop = PARTS  # no small chunk at the end
+        done, clock = work.texts, time.monotonic()
+        yield start, stop
+        rate = (work.texts - done) / max(1e-3, time.monotonic() - clock)
+        size = max(rate * run.settings.text.commit_seconds, 1) / total
+        start = stop
+
+
+def _embed_chunk(
+    run: Run, model: ActiveTextModel, pending: DataFrame, work: Work, last: int, total: int
+) -> None:
+    """Embed, append in one transaction, and say how it goes."""
+    share = total * last / PARTS - work.texts
+    tasks = max(1, min(run.parallelism, math.ceil(share / TEXTS_PER_TASK)))
+    # Sorted, so that the same texts meet in the same batches: a rerun elsewhere gives the
+    # same vectors to the last bit on the same kind of processor.
+    spread = pending.repartition(tasks, "text_hash").sortWithinPartitions("text_hash")
+    scored = embed(
+        spread,
+        recipe_of(model, run.settings.text),
+        at=dt.datetime.now(dt.UTC),
+        profile=resource_profile(run.settings.text.gpu),
     )
-    for row in failed.collect():
-        run.note(f"{row['count']:,} texts have no embedding: {row['error']}")
+    observation, start = Observation(), time.time()
+    with spark_errors("embedding texts"):
+        run.warehouse.append(
+            observed(scored, observation),
+            TEXT_EMBEDDINGS,
+            transaction=(f"{run.run_id}/{model.digest}", last),
+        )
+    seconds, before = time.time() - start, work.texts
+    work.add(observation, started=start, ended=start + seconds)
+    rate = (work.texts - before) / max(seconds, 1e-3)
+    left = (total - work.texts) / rate if rate else 0.0
+    run.say(f"{work.texts:,} of {total:,} texts, {rate:,.0f} a second, {left:,.0f} s left")
 
 
-def _classify_new(run: Run, model: ActiveTextModel) -> None:
-    """Apply each head to the stored embeddings it has not read: no forward pass."""
-    embeddings = stored_embeddings(run, model.digest)
+def _classify_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> None:
+    """Apply the heads to the embeddings they have not read: no forward pass.
+
+    A head that has read every embedding before this run reads those of this run; one that
+    has read none reads all. Only where a run died in between are the keys compared.
+    """
+    run.warehouse.create(TEXT_SCORES)
+    embeddings = _stored(run, model.digest).where("error IS NULL")
+    is_new = F.col("scored_at") >= F.lit(began)
+    scores = run.warehouse.read(TEXT_SCORES)
+    with spark_errors("counting scores"):
+        counts = embeddings.agg(F.count_if(~is_new).alias("old"), F.count_if(is_new).alias("new"))
+        old, new = tuple(counts.first() or (0, 0))
+        wanted = [head.digest for head in model.heads.values()]
+        by_head = scores.where(F.col("head_digest").isin(wanted)).groupBy("head_digest").count()
+        read = {row["head_digest"]: row["count"] for row in by_head.collect()}
+    groups: dict[str, list[Head]] = {"all": [], "new": [], "missing": []}
     for name, head in model.heads.items():
         run.models[f"head_{name}"] = head.digest
-        stored = run.warehouse.read(TEXT_SCORES).where(F.col("head_digest") == head.digest)
-        scores = classify(not_scored(embeddings, stored), head, at=dt.datetime.now(dt.UTC))
-        with spark_errors(f"classifying texts by {name}"):
-            run.warehouse.append(
-                scores, TEXT_SCORES, transaction=(f"{run.run_id}/{head.digest}", 0)
-            )
+        before = read.get(head.digest, 0)
+        groups["all" if before == 0 else "new" if before == old else "missing"].append(head)
+    if groups["all"] and old + new:
+        _append_scores(run, embeddings, groups["all"], step=0)
+    if groups["new"] and new:
+        _append_scores(run, embeddings.where(is_new), groups["new"], step=1)
+    for step, head in enumerate(groups["missing"], start=2):
+        stored = scores.where(F.col("head_digest") == head.digest)
+        if rescore == "all":
+            stored = stored.where(is_new)
+        _append_scores(run, not_scored(embeddings, stored), [head], step=step)
 
 
-def _partitions(run: Run, texts: int) -> int:
-    """Enough tasks for all cores, each with a large Arrow batch where there are enough texts."""
-    cores = int(run.spark.conf.get("spark.sql.shuffle.partitions") or 200)
-    return max(1, min(cores, math.ceil(texts / PARTITION_TEXTS * 4)))
+def _append_scores(run: Run, embeddings: DataFrame, heads: list[Head], *, step: int) -> None:
+    names = ", ".join(head.name for head in heads)
+    scores = classify(embeddings, heads, at=dt.datetime.now(dt.UTC))
+    with spark_errors(f"classifying texts by {names}"):
+        run.warehouse.append(scores, TEXT_SCORES, transaction=(f"{run.run_id}/scores", step))

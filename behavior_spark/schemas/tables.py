@@ -104,6 +104,7 @@ TEXT_EMBEDDINGS = Contract(
         ),
         column("embedding", ArrayType(FloatType(), False), "unit vector; null on error"),
         column("token_count", _INT, "tokens read"),
+        column("truncated", BooleanType(), "whether the text was longer than what was read"),
         column("error", _STRING, "why there is no embedding; null when there is one"),
         column("scored_at", _TIME, "when the model ran, UTC"),
     ),

@@ -1,0 +1,54 @@
+"""Work ahead: run an iterator in a thread of its own, so that its consumer need not wait."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def work_ahead(items: Iterator[T], *, depth: int = 1) -> Iterator[T]:
+    """The same items in the same order, up to ``depth`` of them made before they are asked for.
+
+    An error of ``items`` is raised here once the items before it are consumed. A consumer that
+    stops early stops the thread after the item it is making.
+
+    Args:
+        items: Consumed in one thread, which is not the caller's.
+        depth: Items that wait at most.
+    """
+    waiting: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(entry: tuple[T | None, BaseException | None, bool]) -> None:
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                waiting.put(entry, timeout=0.2)
+                break
+
+    def produce() -> None:
+        try:
+            for item in items:
+                put((item, None, False))
+                if stopped.is_set():
+                    return
+        except BaseException as error:
+            put((None, error, True))
+        else:
+            put((None, None, True))
+
+    threading.Thread(target=produce, name="work-ahead", daemon=True).start()
+    try:
+        while True:
+            item, error, last = waiting.get()
+            if error is not None:
+                raise error
+            if last:
+                return
+            yield item  # type: ignore[misc]
+    finally:
+        stopped.set()

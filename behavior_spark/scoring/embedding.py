@@ -1,0 +1,203 @@
+"""Embed texts in Spark workers: one Arrow stage, CPU or GPU."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+from pyspark.sql.types import BooleanType, DoubleType, LongType, StructField, StructType
+
+from behavior_spark.schemas import TEXT_EMBEDDINGS
+from behavior_spark.scoring.ahead import work_ahead
+from behavior_spark.scoring.arrow import gather, list_array
+from behavior_spark.scoring.workers import EncoderRecipe
+
+if TYPE_CHECKING:
+    from behavior_spark.model.encoder import EmbeddingBatch, Encoder
+    from behavior_spark.model.tokens import Tokens
+
+# A window is sorted as one. More rows pad no less where texts are packed, and cost memory.
+WINDOW_ROWS, WINDOW_BYTES = 8192, 32 << 20
+
+T = TypeVar("T")
+
+_SECONDS = ("load", "read", "tokenize", "model", "return")
+WORK = StructType(
+    [
+        *[StructField(f"{name}_s", DoubleType()) for name in _SECONDS],
+        StructField("tokens", LongType()),
+        StructField("tokens_run", LongType()),
+        StructField("started", DoubleType()),
+        StructField("ended", DoubleType()),
+        StructField("native", BooleanType()),
+    ]
+)
+STAGE = StructType([*TEXT_EMBEDDINGS.schema.fields, StructField("work", WORK)])
+_WORK_TYPE = pa.struct(
+    [
+        *[(f"{name}_s", pa.float64()) for name in _SECONDS],
+        ("tokens", pa.int64()),
+        ("tokens_run", pa.int64()),
+        ("started", pa.float64()),
+        ("ended", pa.float64()),
+        ("native", pa.bool_()),
+    ]
+)
+_ARROW = pa.schema(
+    [
+        ("text_hash", pa.string()),
+        ("backbone_digest", pa.string()),
+        ("embedding", pa.list_(pa.float32())),
+        ("token_count", pa.int32()),
+        ("truncated", pa.bool_()),
+        ("error", pa.string()),
+        ("scored_at", pa.timestamp("us", tz="UTC")),
+        ("work", _WORK_TYPE),
+    ]
+)
+
+
+def embed(
+    frame: DataFrame, recipe: EncoderRecipe, *, at: dt.datetime, profile: Any = None
+) -> DataFrame:
+    """Embed ``text`` of each row: columns of ``text_embeddings``, and ``work``.
+
+    A row that cannot be embedded has an error instead, and changes no other. Each task adds a
+    last row without ``text_hash``, whose ``work`` says what the task did: :func:`observed`
+    sums it up and takes it out.
+
+    Args:
+        frame: ``text_hash, text``; no null ``text_hash``.
+        recipe: The encoder.
+        at: When the model ran, UTC.
+        profile: A Spark resource profile for this stage.
+    """
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from behavior_spark.model.precision import runs_natively
+
+        work, windows = _Work(), gather(batches, rows=WINDOW_ROWS, size=WINDOW_BYTES)
+        first = work.timed("read", lambda: next(windows, None))
+        if first is None:
+            return
+        encoder = work.timed("load", recipe.load)
+        work.native = runs_natively(encoder)
+        for batch, tokens in work_ahead(_tokenized(chain([first], windows), encoder, work)):
+            embed_window = partial(encoder.embed_tokens, token_budget=recipe.token_budget)
+            done = work.timed("model", partial(embed_window, tokens))
+            work.tokens += int(done.token_counts.sum())
+            work.tokens_run += done.tokens_run
+            start = time.monotonic()
+            yield _record_batch(batch.column("text_hash"), done, recipe.digest, at)
+            work.seconds["return"] += time.monotonic() - start
+        yield work.record_batch()
+
+    return frame.select("text_hash", "text").mapInArrow(run, STAGE, False, profile)
+
+
+def observed(scored: DataFrame, observation: Observation) -> DataFrame:
+    """``embed``'s rows of texts alone; what the tasks did goes to ``observation``."""
+    sums = [*[f"{name}_s" for name in _SECONDS], "tokens", "tokens_run"]
+    watched = scored.observe(
+        observation,
+        F.count("text_hash").alias("texts"),
+        F.count_if(F.col("error").isNotNull()).alias("errors"),
+        F.count_if("truncated").alias("truncated"),
+        F.count("work").alias("tasks"),
+        F.count_if(~F.col("work.native")).alias("emulated"),
+        *[F.sum(f"work.{name}").alias(name) for name in sums],
+        F.min("work.started").alias("started"),
+        F.max("work.ended").alias("ended"),
+    )
+    return watched.where(F.col("text_hash").isNotNull()).drop("work")
+
+
+def check_on_worker(frame: DataFrame, recipe: EncoderRecipe) -> DataFrame:
+    """One row with a column ``found``: the JSON of a precision self-check on ``text``.
+
+    Args:
+        frame: ``text``; a few hundred rows.
+        recipe: The encoder in fp32.
+    """
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from behavior_spark.model.precision import check_precision
+
+        texts = [text for batch in batches for text in batch.column("text").to_pylist() if text]
+        device = str(recipe.load().device)
+        found = check_precision(recipe.source, recipe.options, texts, device=device)
+        yield pa.RecordBatch.from_pydict({"found": [json.dumps(found.as_dict())]})
+
+    return frame.select("text").coalesce(1).mapInArrow(run, "found string")
+
+
+def _tokenized(
+    windows: Iterator[pa.RecordBatch], encoder: Encoder, work: _Work
+) -> Iterator[tuple[pa.RecordBatch, Tokens]]:
+    """Large windows with their token ids: runs ahead of the model."""
+    while (batch := work.timed("read", lambda: next(windows, None))) is not None:
+        texts = batch.column("text").to_pylist()
+        yield batch, work.timed("tokenize", partial(encoder.prepare, texts))
+
+
+def _record_batch(
+    keys: pa.Array, done: EmbeddingBatch, digest: str, at: dt.datetime
+) -> pa.RecordBatch:
+    rows = len(keys)
+    failed = np.array([error is not None for error in done.errors], dtype=bool)
+    return pa.RecordBatch.from_arrays(
+        [
+            keys.cast(pa.string()),
+            pa.repeat(digest, rows),
+            list_array(done.embeddings, missing=failed),
+            pa.array(done.token_counts, type=pa.int32()),
+            pa.array(done.truncated),
+            pa.array(done.errors, type=pa.string()),
+            pa.repeat(pa.scalar(at, pa.timestamp("us", tz="UTC")), rows),
+            pa.nulls(rows, _WORK_TYPE),
+        ],
+        schema=_ARROW,
+    )
+
+
+@dataclass
+class _Work:
+    """What one task does, added up."""
+
+    tokens: int = 0
+    tokens_run: int = 0
+    native: bool = True
+
+    def __post_init__(self) -> None:
+        self.started = time.time()
+        self.seconds = dict.fromkeys(_SECONDS, 0.0)
+
+    def timed(self, name: str, action: Callable[[], T]) -> T:
+        """What ``action`` gives; its seconds are added."""
+        start = time.monotonic()
+        found = action()
+        self.seconds[name] += time.monotonic() - start
+        return found
+
+    def record_batch(self) -> pa.RecordBatch:
+        content = {f"{name}_s": value for name, value in self.seconds.items()} | {
+            "tokens": self.tokens,
+            "tokens_run": self.tokens_run,
+            "started": self.started,
+            "ended": time.time(),
+            "native": self.native,
+        }
+        nothing = [pa.nulls(1, field.type) for field in _ARROW][:-1]
+        return pa.RecordBatch.from_arrays(
+            [*nothing, pa.array([content], type=_WORK_TYPE)], schema=_ARROW
+        )

@@ -1,0 +1,34 @@
+"""A Spark resource profile for the scoring stage: GPUs there, and nowhere else."""
+
+from __future__ import annotations
+
+from pyspark.resource import (
+    ExecutorResourceRequests,
+    ResourceProfile,
+    ResourceProfileBuilder,
+    TaskResourceRequests,
+)
+
+from behavior_spark.config import GpuSettings
+
+
+def resource_profile(gpu: GpuSettings | None) -> ResourceProfile | None:
+    """The profile that config asks for; None where it asks for none.
+
+    Without ``per_executor`` it asks for tasks alone, which run on the cluster's executors as
+    they are (Spark 3.5's documentation, "Stage Level Scheduling Overview").
+    """
+    if gpu is None:
+        return None
+    tasks = TaskResourceRequests().cpus(gpu.cpus_per_task).resource("gpu", gpu.per_task)
+    builder = ResourceProfileBuilder().require(tasks)
+    if gpu.per_executor is not None:
+        executors = ExecutorResourceRequests().resource(
+            "gpu", gpu.per_executor, gpu.discovery_script, gpu.vendor
+        )
+        if gpu.executor_cores:
+            executors = executors.cores(gpu.executor_cores)
+        if gpu.executor_memory:
+            executors = executors.memory(gpu.executor_memory)
+        builder = builder.require(executors)
+    return builder.build
