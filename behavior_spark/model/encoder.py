@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,6 +167,15 @@ class Encoder:
 
     def embed_tokens(self, tokens: Tokens, *, token_budget: int | None = None) -> EmbeddingBatch:
         """As :meth:`embed`, of texts that :meth:`prepare` has made ready."""
+        return self.begin(tokens, token_budget=token_budget)()
+
+    def begin(
+        self, tokens: Tokens, *, token_budget: int | None = None
+    ) -> Callable[[], EmbeddingBatch]:
+        """Hand the work of :meth:`embed_tokens` to the device; what is returned waits for it.
+
+        Begin the next texts before asking for these, and a GPU has no gap between them.
+        """
         budget = self.inference.token_budget if token_budget is None else token_budget
         if budget < 1:
             raise ModelError("token_budget must be at least 1", found=str(budget))
@@ -178,10 +187,17 @@ class Encoder:
             for start, stop in self.inference.cut(lengths, budget):
                 tokens_run += self.inference.tokens_run(lengths[start:stop])
                 self._run(tokens, start, stop, pooled, errors)
-        result = self._by_row(tokens, pooled.cpu().numpy(), errors, tokens_run)
-        if failed := sum(error in ("out_of_memory", "model_error") for error in result.errors):
-            _logger.warning("%d of %d texts could not be embedded", failed, len(result.errors))
-        return result
+        on_host, copied = _copied_back(pooled)
+
+        def finish() -> EmbeddingBatch:
+            if copied is not None:
+                copied.synchronize()
+            result = self._by_row(tokens, on_host.numpy(), errors, tokens_run)
+            if failed := sum(error in ("out_of_memory", "model_error") for error in result.errors):
+                _logger.warning("%d of %d texts could not be embedded", failed, len(result.errors))
+            return result
+
+        return finish
 
     def pooled(self, tokens: Tokens, start: int, stop: int) -> torch.Tensor:
         """Vectors of the pieces ``start`` to ``stop``, float32 [pieces, dimension], unscaled."""
@@ -202,6 +218,8 @@ class Encoder:
             return
         if code == "out_of_memory" and self.device.type == "cuda":
             torch.cuda.empty_cache()
+            # What follows would fail in the same way, and each failure costs time.
+            self.inference.token_budget = max(1024, self.inference.token_budget // 2)
         if stop - start == 1:
             errors[start] = code
             return
@@ -244,6 +262,18 @@ def cached_encoder(source: str, options: EncoderOptions, device: str | None = No
         if key not in _encoders:
             _encoders[key] = Encoder.load(source, options, device=device)
         return _encoders[key]
+
+
+def _copied_back(pooled: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event | None]:
+    """A copy for the host, under way, and what tells that it is there."""
+    if pooled.device.type != "cuda":
+        return pooled.cpu(), None
+    with torch.cuda.device(pooled.device):
+        on_host = torch.empty(pooled.shape, pin_memory=True)
+        on_host.copy_(pooled, non_blocking=True)
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record()
+    return on_host, copied
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -13,6 +13,7 @@ import torch
 
 from behavior_spark.model import packed
 from behavior_spark.model.linear import can_pack, pack_linears
+from behavior_spark.model.loading import quiet_transformers
 from behavior_spark.model.model_folder import OFFSET_POSITIONS, EncoderOptions
 
 # Tokens in one forward pass. Small batches stay in a CPU's cache (MiniLM on comments: 147
@@ -43,7 +44,7 @@ class Inference:
         self._device: torch.device = next(model.parameters()).device
         self._dtype: torch.dtype = next(model.parameters()).dtype
         offset = getattr(model.config, "model_type", "") in OFFSET_POSITIONS
-        self._first_position = int(model.config.pad_token_id or 0) + 1 if offset else 0
+        self._padding = int(model.config.pad_token_id or 0) if offset else None
         on_cpu = self._device.type == "cpu"
         self.token_budget = CPU_TOKEN_BUDGET if on_cpu else GPU_TOKEN_BUDGET
         self.packs = self.onednn = False
@@ -76,21 +77,22 @@ class Inference:
             lengths: int64 [pieces], tokens of each piece.
         """
         if not self.packs:
-            edges = np.cumsum(lengths)[:-1]
-            return self.padded([part.tolist() for part in np.split(ids, edges)])
+            return self._padded(ids, lengths)
         return self._packed(ids, lengths)
 
     def padded(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """As :meth:`pooled`, of one padded batch; keeps gradients where they are on."""
-        longest = max(len(ids) for ids in token_ids)
-        ids = np.full((len(token_ids), longest), self._pad_id, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, own in enumerate(token_ids):
-            ids[row, : len(own)] = own
-            mask[row, : len(own)] = 1
-        on_device = torch.from_numpy(mask).to(self._device)
+        lengths = np.array([len(ids) for ids in token_ids])
+        flat = np.concatenate([np.asarray(ids, dtype=np.int64) for ids in token_ids])
+        return self._padded(flat, lengths)
+
+    def _padded(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
+        read = np.arange(lengths.max()) < lengths[:, None]
+        rows = np.full(read.shape, self._pad_id, dtype=np.int64)
+        rows[read] = ids
+        on_device = packed.on_device(read.astype(np.int64), self._device)
         states = self.model(
-            input_ids=torch.from_numpy(ids).to(self._device), attention_mask=on_device
+            input_ids=packed.on_device(rows, self._device), attention_mask=on_device
         )
         hidden: torch.Tensor = states.last_hidden_state.float()
         if self._options.pooling == "cls":
@@ -100,13 +102,24 @@ class Inference:
 
     def _packed(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
         layout = packed.Layout.of(lengths, self._device)
-        on_device = torch.from_numpy(ids).to(self._device, non_blocking=True)
-        hidden = packed.packed_hidden(
-            self.model, on_device, layout, first_position=self._first_position
-        )
+        on_device = packed.on_device(ids, self._device)
+        positions = packed.on_device(self._positions(ids, lengths), self._device)
+        hidden = packed.packed_hidden(self.model, on_device, positions, layout)
         if self._options.pooling == "cls":
             return hidden[layout.edges[:-1].long()].float()
         return layout.means(hidden.float())
+
+    def _positions(
+        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Position ids int64 [tokens] of packed pieces, as the model gives them itself."""
+        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        if self._padding is None:
+            return np.arange(len(ids)) - starts
+        # RoBERTa does not count the padding token, not even one that a text spells out.
+        read = ids != self._padding
+        before = np.concatenate([[0], np.cumsum(read)])
+        return np.where(read, before[1:] - before[starts], 0) + self._padding
 
     def _try_fast_ways(self, on_cpu: bool) -> None:
         if self._device.type not in ("cpu", "cuda"):
@@ -131,14 +144,15 @@ class Inference:
     ) -> None:
         before = self.model.config._attn_implementation
         try:
-            packed.enable(self.model)
+            with quiet_transformers():
+                packed.enable(self.model)
             self.packs = True
             self.packs = self._agrees(ids, lengths, expected)
         except Exception as error:  # ImportError, ValueError: this model or version cannot
             _logger.info("attention cannot be packed (%s)", type(error).__name__)
             self.packs = False
         if not self.packs:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), quiet_transformers():
                 self.model.set_attn_implementation(before)
 
     def _agrees(

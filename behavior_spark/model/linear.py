@@ -37,7 +37,8 @@ def can_pack(dtype: torch.dtype) -> bool:
     """Whether this torch and processor have the operation for a number format."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    linear = torch.nn.Linear(16, 16, dtype=dtype)
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are its own
+        linear = torch.nn.Linear(16, 16, dtype=dtype)
     values = torch.linspace(-1, 1, 32, dtype=dtype).view(2, 16)
     try:
         with torch.inference_mode():

@@ -10,7 +10,7 @@ that cannot run so (relative positions, windows) is found out by a trial in ``in
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +52,12 @@ class Layout:
         groups = list(
             zip(starts[first].tolist(), counts.tolist(), lengths[first].tolist(), strict=True)
         )
-        edges = torch.from_numpy(starts.astype(np.int32)).to(device, non_blocking=True)
-        return cls(groups, edges, int(lengths.max()))
+        return cls(groups, on_device(starts.astype(np.int32), device), int(lengths.max()))
 
     def means(self, hidden: torch.Tensor) -> torch.Tensor:
         """Mean over the tokens of each text: [texts, dimension] of [tokens, dimension]."""
+        if hidden.is_cuda:  # one kernel: one for each group takes longer to start than to run
+            return torch.segment_reduce(hidden, "mean", offsets=self.edges, axis=0, unsafe=True)
         return torch.cat(
             [
                 hidden[start : start + count * length].view(count, length, -1).mean(dim=1)
@@ -66,19 +67,21 @@ class Layout:
 
 
 def packed_hidden(
-    model: Any, ids: torch.Tensor, layout: Layout, *, first_position: int
+    model: Any, ids: torch.Tensor, positions: torch.Tensor, layout: Layout
 ) -> torch.Tensor:
-    """Last hidden states [tokens, dimension] of token ids [tokens] packed as in ``layout``."""
-    positions = torch.cat(
-        [
-            torch.arange(length, device=ids.device).repeat(count)
-            for _, count, length in layout.groups
-        ]
-    )
-    with _laid_out(layout):
-        states = model(input_ids=ids[None], position_ids=(positions + first_position)[None])
+    """Last hidden states [tokens, dimension] of ids and positions [tokens] packed as ``layout``."""
+    with _laid_out(layout), _flash_alone(ids.is_cuda):
+        states = model(input_ids=ids[None], position_ids=positions[None])
     hidden: torch.Tensor = states.last_hidden_state[0]
     return hidden
+
+
+def on_device(array: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
+    """``array`` for the device, without waiting for what the device is doing."""
+    tensor = torch.from_numpy(array)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)  # from pageable memory it may wait
 
 
 def enable(model: Any) -> None:
@@ -93,6 +96,8 @@ def enable(model: Any) -> None:
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, _no_mask)
     model.set_attn_implementation(NAME)
+    if model.config._attn_implementation != NAME:  # some models only log that they did not
+        raise ValueError("the attention of this model cannot be chosen")
 
 
 def attend(
@@ -169,6 +174,15 @@ def _equal_length(
 
 def _no_mask(*_: Any, **__: Any) -> None:
     """What transformers asks for a mask: none is needed where nothing is padded."""
+
+
+def _flash_alone(on_gpu: bool) -> AbstractContextManager[object]:
+    """On Hopper torch 2.15 prefers cuDNN, which plans anew for each new number of texts."""
+    if not on_gpu:
+        return nullcontext()
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    return sdpa_kernel(SDPBackend.FLASH_ATTENTION)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import copy
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class Tokenizer:
         # A copy, since truncation is a state of the tokenizer that would be saved with it.
         self._fast = copy.deepcopy(tokenizer.backend_tokenizer)
         self._fast.no_padding()
-        self._fast.enable_truncation(max_length=options.max_length)
+        self._fast.enable_truncation(options.max_length, direction=tokenizer.truncation_side)
         self._pieces = 1 if options.long_texts == "truncate" else MOST_PIECES
         self._most_characters = options.max_length * CHARACTERS_PER_TOKEN * self._pieces
 
@@ -85,16 +86,21 @@ class Tokenizer:
         pieces: list[list[int]] = []
         owners: list[int] = []
         for row, (found, cut) in self._of_rows(rows, errors):
+            if not found[0]:  # characters the tokenizer drops, and no special tokens
+                errors[row] = "empty_text"
+                continue
             counts[row], truncated[row] = sum(map(len, found)), cut
             pieces += found
             owners += [row] * len(found)
         lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
         # Longest first, so that memory trouble shows at once; stable, so that runs repeat.
         order = np.argsort(-lengths, kind="stable")
-        ids = [np.asarray(pieces[i], dtype=np.int64) for i in order.tolist()]
+        flat = np.fromiter(chain.from_iterable(pieces), dtype=np.int64, count=int(lengths.sum()))
+        starts = np.concatenate([[0], np.cumsum(lengths[order])]).astype(np.int64)
+        moved = (np.cumsum(lengths) - lengths)[order] - starts[:-1]
         return Tokens(
-            ids=np.concatenate(ids) if ids else np.zeros(0, dtype=np.int64),
-            starts=np.concatenate([[0], np.cumsum(lengths[order])]).astype(np.int64),
+            ids=flat[np.arange(len(flat)) + np.repeat(moved, lengths[order])],
+            starts=starts,
             rows=np.asarray(owners, dtype=np.int64)[order],
             token_counts=counts,
             truncated=truncated,

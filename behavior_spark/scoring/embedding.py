@@ -92,9 +92,8 @@ def embed(
             return
         encoder = work.timed("load", recipe.load)
         work.native = runs_natively(encoder)
-        for batch, tokens in work_ahead(_tokenized(chain([first], windows), encoder, work)):
-            embed_window = partial(encoder.embed_tokens, token_budget=recipe.token_budget)
-            done = work.timed("model", partial(embed_window, tokens))
+        tokenized = work_ahead(_tokenized(chain([first], windows), encoder, work))
+        for batch, done in _embedded(tokenized, encoder, recipe.token_budget, work):
             work.tokens += int(done.token_counts.sum())
             work.tokens_run += done.tokens_run
             start = time.monotonic()
@@ -148,6 +147,23 @@ def _tokenized(
     while (batch := work.timed("read", lambda: next(windows, None))) is not None:
         texts = batch.column("text").to_pylist()
         yield batch, work.timed("tokenize", partial(encoder.prepare, texts))
+
+
+def _embedded(
+    tokenized: Iterator[tuple[pa.RecordBatch, Tokens]],
+    encoder: Encoder,
+    token_budget: int | None,
+    work: _Work,
+) -> Iterator[tuple[pa.RecordBatch, EmbeddingBatch]]:
+    """Windows with their vectors, each taken once the next is begun: a GPU has no gap between."""
+    before: tuple[pa.RecordBatch, Callable[[], EmbeddingBatch]] | None = None
+    for batch, tokens in tokenized:
+        finish = work.timed("model", partial(encoder.begin, tokens, token_budget=token_budget))
+        if before is not None:
+            yield before[0], work.timed("model", before[1])
+        before = batch, finish
+    if before is not None:
+        yield before[0], work.timed("model", before[1])
 
 
 def _record_batch(
