@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 
+from behavior_spark import errors
 from behavior_spark.errors import BehaviorError, InputError
 
 _ADVICE = {
@@ -29,6 +30,12 @@ _ADVICE = {
     "DELTA_CONCURRENT": "another run wrote the same rows: start this one again",
 }
 _QUERY_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+# A worker's own refusal, as Spark quotes it from the end of the worker's traceback.
+_REFUSAL = re.compile(
+    r"Traceback \(most recent call last\):.*?^behavior_spark\.errors\.(?P<kind>\w+): "
+    r"(?P<problem>[^\n]+)(?:\n  found: (?P<found>[^\n]+))?(?:\n  fix: (?P<fix>[^\n]+))?",
+    re.DOTALL | re.MULTILINE,
+)
 _PATH = re.compile(r"(?:file:|[a-z0-9]+://|/)[\w./=:%@+\- ]*[\w]")
 _SAFE_PARAMETERS = (
     "path", "filePath", "objectName", "proposal", "routineName", "expectedType",
@@ -55,6 +62,11 @@ def explain(error: Exception, context: str) -> BehaviorError:
     if isinstance(error, BehaviorError):
         return error
     text = str(error)
+    if refusal := _REFUSAL.search(text):
+        kind = getattr(errors, refusal["kind"], BehaviorError)
+        problem = f"{context}: {refusal['problem']}"
+        refused: BehaviorError = kind(problem, found=refusal["found"], fix=refusal["fix"])
+        return refused
     condition = condition_of(error) if isinstance(error, PySparkException) else ""
     if not condition or condition.startswith(("_LEGACY", "INTERNAL")):
         match = re.search(r"\[([A-Z][A-Z0-9_]{5,}(?:\.[A-Z0-9_]+)?)\]", text)

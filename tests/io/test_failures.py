@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import functions as F
 
-from behavior_spark.errors import BehaviorError, ConfigError, InputError
+from behavior_spark.errors import BehaviorError, ConfigError, InputError, ModelError
 from behavior_spark.io.failures import condition_of, explain, spark_errors
 
 SECRET = "bob@x.com"
@@ -101,3 +101,24 @@ def test_the_block_turns_spark_errors_and_lets_others_through(people):
     assert caught.value.__suppress_context__
     with pytest.raises(KeyError), spark_errors("reading it"):
         raise KeyError("a")
+
+
+def test_a_workers_refusal_reaches_the_user_in_its_own_words(spark):
+    def refuse(batches):
+        for _ in batches:
+            raise ModelError("no such encoder", found="1, wanted 2", fix="share the folder")
+        yield from ()
+
+    def stumble(batches):
+        for _ in batches:
+            raise ValueError(SECRET)
+        yield from ()
+
+    frame = spark.range(3)
+    refusal = explain(raised(lambda: frame.mapInArrow(refuse, "a int").collect()), "scoring")
+    assert isinstance(refusal, ModelError) and refusal.exit_code == 2
+    assert str(refusal).splitlines() == [
+        "scoring: no such encoder", "  found: 1, wanted 2", "  fix: share the folder",
+    ]  # fmt: skip
+    other = explain(raised(lambda: frame.mapInArrow(stumble, "a int").collect()), "scoring")
+    assert SECRET not in str(other)

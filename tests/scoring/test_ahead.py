@@ -1,0 +1,65 @@
+"""Work ahead of the consumer, in order, and to the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from behavior_spark.scoring.ahead import work_ahead
+
+
+def threads() -> int:
+    return sum(thread.name == "work-ahead" for thread in threading.enumerate())
+
+
+def wait_for_no_thread() -> None:
+    for _ in range(50):
+        if not threads():
+            return
+        time.sleep(0.1)
+    raise AssertionError("a thread was left")
+
+
+def test_items_come_in_order_and_are_made_before_they_are_asked_for() -> None:
+    made: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(5):
+            made.append(number)
+            yield number
+
+    ahead = work_ahead(numbers())
+    assert next(ahead) == 0
+    for _ in range(50):
+        if len(made) > 1:
+            break
+        time.sleep(0.02)
+    assert len(made) in (2, 3)  # one waits, one more is in the maker's hand
+    assert list(ahead) == [1, 2, 3, 4]
+    wait_for_no_thread()
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    def failing() -> Iterator[int]:
+        yield 1
+        raise ValueError("broken")
+
+    ahead = work_ahead(failing())
+    assert next(ahead) == 1
+    with pytest.raises(ValueError, match="broken"):
+        next(ahead)
+    wait_for_no_thread()
+
+
+def test_a_consumer_that_stops_leaves_no_thread() -> None:
+    ahead = work_ahead(iter(range(1000)))
+    next(ahead)
+    ahead.close()  # type: ignore[attr-defined]
+    wait_for_no_thread()
+
+
+def test_nothing_gives_nothing() -> None:
+    assert list(work_ahead(iter(()))) == []

