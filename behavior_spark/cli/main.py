@@ -16,6 +16,7 @@ from behavior_spark.cli.options import AsOf, Config, Json, Set, day_from, settin
 from behavior_spark.errors import BehaviorError
 
 NO_OVERRIDES: list[str] = []
+NO_MODELS: list[str] = []
 _EXTRA_OF = {
     "pyspark": "spark", "delta": "spark", "torch": "model", "transformers": "model",
     "safetensors": "model", "xgboost": "model", "sklearn": "model", "grpc": "connect",
@@ -174,10 +175,83 @@ def finetune(
 
 @app.command("score-texts")
 def score_texts(
-    config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
+    config: Config,
+    set_: Set = NO_OVERRIDES,
+    as_of: AsOf = None,
+    rescore: Annotated[
+        bool,
+        typer.Option("--rescore", help="Score every text again, known or not."),
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also try the texts whose scoring failed.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Embed and classify every distinct text that was not scored before."""
-    _do("score_texts", config, set_, as_of, as_json)
+    """Embed and classify every distinct text that was not scored before.
+
+    A text is paid for once: its embedding is kept by the digest of the text and of the
+    encoder, and heads read embeddings. A killed run loses the last commit_seconds at most;
+    start it again.
+    """
+    again = "all" if rescore else "failed" if retry_failed else "nothing"
+    _do("score_texts", config, set_, as_of, as_json, rescore=again)
+
+
+@app.command("clean-scores")
+def clean_scores(
+    config: Config,
+    set_: Set = NO_OVERRIDES,
+    as_of: AsOf = None,
+    unused_days: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Also remove scores of texts that nobody wrote or read in the N days before "
+            "--as-of. A text in use, an item's title and a score younger than N days stay. "
+            "Choose N longer than training looks back. Meant for texts that tables texts and "
+            "items no longer hold: the next score-texts scores again what they hold.",
+        ),
+    ] = None,
+    other_models: Annotated[
+        bool,
+        typer.Option(
+            "--other-models",
+            help="Also remove scores of every model but those in use: the night's, those that "
+            "an alias names, the configured encoder. Not where another config with models of "
+            "its own shares the warehouse.",
+        ),
+    ] = False,
+    models: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            metavar="DIGEST",
+            help="Also remove scores of this encoder or head (16 characters). May be repeated.",
+        ),
+    ] = NO_MODELS,
+    vacuum: Annotated[
+        bool,
+        typer.Option(
+            "--vacuum",
+            help="Also delete files of removed rows from the disk, when they are older than "
+            "Delta's retention (7 days). Until then removed rows stay readable by time travel.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count what would go; write nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove duplicate scores of texts, and what else you ask for; merge small files.
+
+    Without options only copies go: of several rows of one text and model the newest stays.
+    Whatever else goes must be computed again if it is ever wanted, so try --dry-run first.
+    """
+    _do(
+        "clean_scores", config, set_, as_of, as_json, unused_days=unused_days,
+        other_models=other_models, models=models, vacuum=vacuum, dry_run=dry_run,
+    )  # fmt: skip
 
 
 @app.command("build-features")

@@ -6,7 +6,10 @@ Every operation is SQL or a DataFrame write, so that it works under Spark Connec
 from __future__ import annotations
 
 import re
+import uuid
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
@@ -17,6 +20,8 @@ from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.schemas import TABLES, Contract
+
+_ADDED = "_added"
 
 
 class Warehouse:
@@ -111,6 +116,82 @@ class Warehouse:
         with spark_errors(f"writing table {contract.name}"):
             self._save(writer, contract)
 
+    def delete(self, contract: Contract, *, column: str, values: Sequence[str]) -> None:
+        """Remove the rows whose ``column`` is one of ``values``; no values, no commit."""
+        if not values:
+            return
+        listed = ", ".join(_quoted(value) for value in values)
+        with spark_errors(f"removing rows of table {contract.name}"):
+            self.spark.sql(
+                f"DELETE FROM {self.identifier(contract)} WHERE `{column}` IN ({listed})"
+            )
+
+    def delete_matching(
+        self,
+        contract: Contract,
+        rows: DataFrame,
+        *,
+        on: Sequence[str],
+        instead: DataFrame | None = None,
+    ) -> None:
+        """Remove the rows that equal one of ``rows`` in the columns ``on``, in one commit.
+
+        Args:
+            contract: A table that exists.
+            rows: Frame with the columns ``on``; it may be read from the same table.
+            on: Columns compared; null equals null.
+            instead: Rows of the table's form that are added in the same commit.
+        """
+        doomed = rows.select(*on).distinct()
+        source = doomed.select(*[F.col(name).alias(_old(name)) for name in on])
+        match = [f"t.`{name}` <=> s.`{_old(name)}`" for name in on]
+        insert = ""
+        if instead is not None:
+            source = source.withColumn(_ADDED, F.lit(False)).unionByName(
+                instead.withColumn(_ADDED, F.lit(True)), allowMissingColumns=True
+            )
+            match.append(f"NOT s.{_ADDED}")
+            names = ", ".join(f"`{name}`" for name in instead.columns)
+            values = ", ".join(f"s.`{name}`" for name in instead.columns)
+            insert = f" WHEN NOT MATCHED AND s.{_ADDED} THEN INSERT ({names}) VALUES ({values})"
+        view = f"_rows_{uuid.uuid4().hex}"
+        source.createOrReplaceTempView(view)
+        try:
+            with spark_errors(f"removing rows of table {contract.name}"):
+                self.spark.sql(
+                    f"MERGE INTO {self.identifier(contract)} AS t USING {view} AS s "
+                    f"ON {' AND '.join(match)} WHEN MATCHED THEN DELETE{insert}"
+                )
+        finally:
+            self.spark.catalog.dropTempView(view)
+
+    def compact(self, contract: Contract) -> None:
+        """Make few large files of many small ones, laid out by ``cluster_by``; rows stay."""
+        with spark_errors(f"compacting table {contract.name}"):
+            self.spark.sql(f"OPTIMIZE {self.identifier(contract)}")
+
+    def vacuum(self, contract: Contract) -> None:
+        """Delete the files of removed rows that are older than the table's retention (7 days).
+
+        What is younger stays: a query that runs now, or a look back in time, may read it.
+        """
+        with spark_errors(f"vacuuming table {contract.name}"):
+            self.spark.sql(f"VACUUM {self.identifier(contract)}")
+
+    def detail(self, contract: Contract) -> dict[str, Any]:
+        """What Delta says of the table: ``numFiles``, ``sizeInBytes``, ``name`` and more."""
+        with spark_errors(f"describing table {contract.name}"):
+            row = self.spark.sql(f"DESCRIBE DETAIL {self.identifier(contract)}").first()
+        return row.asDict() if row else {}
+
+    def version(self, contract: Contract) -> int | None:
+        """The table's latest version, one more with each commit; None where there is no table."""
+        if not self.exists(contract):
+            return None
+        with spark_errors(f"reading the history of table {contract.name}"):
+            row = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(contract)} LIMIT 1").first()
+        return int(row["version"]) if row else None
+
     def existing(self) -> list[Contract]:
         """The contracts whose tables are there."""
         return [contract for contract in TABLES.values() if self.exists(contract)]
@@ -175,6 +256,10 @@ def _definition(field: StructField, *, nullable: bool = False) -> str:
     required = "" if field.nullable or nullable else " NOT NULL"
     comment = _quoted(field.metadata.get("comment", ""))
     return f"`{field.name}` {field.dataType.simpleString()}{required} COMMENT {comment}"
+
+
+def _old(name: str) -> str:
+    return f"_old_{name}"
 
 
 def _quoted(text: str) -> str:

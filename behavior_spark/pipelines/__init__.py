@@ -10,6 +10,7 @@ from behavior_spark.pipelines.commands import (
     Result,
     build_features,
     check,
+    clean_scores,
     finetune,
     ingest,
     nightly,
@@ -20,8 +21,10 @@ from behavior_spark.pipelines.commands import (
     sql,
     train_propensity,
 )
+from behavior_spark.pipelines.functions import similar_to, text_functions
 
 __all__ = [
-    "Result", "build_features", "check", "finetune", "ingest", "nightly", "predict", "profile",
-    "report", "score_texts", "sql", "train_propensity",
+    "Result", "build_features", "check", "clean_scores", "finetune", "ingest", "nightly",
+    "predict", "profile", "report", "score_texts", "similar_to", "sql", "text_functions",
+    "train_propensity",
 ]  # fmt: skip

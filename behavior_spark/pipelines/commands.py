@@ -6,6 +6,8 @@ Beside its own options each takes ``as_of``, ``spark`` and ``console``, as ``run
 from __future__ import annotations
 
 import datetime as dt
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,14 +19,18 @@ from behavior_spark.pipelines.feature_building import (
     build_features_stage,
     prepare_inputs,
 )
+from behavior_spark.pipelines.functions import text_functions
 from behavior_spark.pipelines.ingestion import ingest_stage
 from behavior_spark.pipelines.profiles import profile_stage
 from behavior_spark.pipelines.propensity import predict_stage, train_stage, valid_models
 from behavior_spark.pipelines.run import Run, running
+from behavior_spark.pipelines.store_cleaning import clean_scores_stage
 from behavior_spark.pipelines.text_model import active_text_model, finetune_stage
-from behavior_spark.pipelines.text_scoring import score_texts_stage
+from behavior_spark.pipelines.text_scoring import Rescore, score_texts_stage
 from behavior_spark.report.outcomes import Outcome, outcomes_markdown
 from behavior_spark.schemas import RUNS
+
+_TEXT_FUNCTION = re.compile(r"\b(embed|classify)_text\s*\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -83,11 +89,44 @@ def finetune(settings: Settings, **place: Any) -> Result:
         return _result(run, details={"heads": metrics})
 
 
-def score_texts(settings: Settings, **place: Any) -> Result:
-    """Embed and classify every text that is new."""
+def score_texts(settings: Settings, *, rescore: Rescore = "nothing", **place: Any) -> Result:
+    """Embed and classify every text that is new; with ``rescore`` the failed ones, or all, too."""
     with running("score-texts", settings, **place) as run:
-        score_texts_stage(run)
+        score_texts_stage(run, rescore=rescore)
         return _result(run)
+
+
+def clean_scores(
+    settings: Settings,
+    *,
+    unused_days: int | None = None,
+    other_models: bool = False,
+    models: Sequence[str] = (),
+    vacuum: bool = False,
+    dry_run: bool = False,
+    **place: Any,
+) -> Result:
+    """Remove duplicate scores, and what else is asked for; many small files become few.
+
+    Args:
+        settings: The job's settings.
+        unused_days: Also the scores of texts that nobody wrote or read in so many days.
+        other_models: Also the scores of models that are not in use.
+        models: Also the scores of these backbones and heads, by digest.
+        vacuum: Also delete the files of removed rows that are older than 7 days.
+        dry_run: Count what would be removed; write nothing.
+        place: ``as_of``, ``spark`` and ``console``.
+    """
+    with running("clean-scores", settings, record=not dry_run, **place) as run:
+        removed = clean_scores_stage(
+            run,
+            unused_days=unused_days,
+            other_models=other_models,
+            models=models,
+            vacuum=vacuum,
+            dry_run=dry_run,
+        )
+        return _result(run, details={"removed_models": removed})
 
 
 def build_features(settings: Settings, **place: Any) -> Result:
@@ -146,11 +185,16 @@ def report(settings: Settings, **place: Any) -> Result:
 
 
 def sql(settings: Settings, query: str, *, limit: int = 1000, **place: Any) -> Result:
-    """Run a query over the warehouse's tables, each a view of its own name."""
+    """Run a query over the warehouse's tables, each a view of its own name.
+
+    ``embed_text(text)`` and ``classify_text(text, 'intent')`` are there where a query uses them.
+    """
     from behavior_spark.io.failures import spark_errors
 
     with running("sql", settings, record=False, **place) as run:
         run.warehouse.register_views()
+        if _TEXT_FUNCTION.search(query):
+            text_functions(settings, as_of=run.as_of, spark=run.spark)
         with spark_errors("sql"):
             frame = run.spark.sql(query)
             rows = frame.limit(limit + 1).collect() if frame.columns else []
@@ -188,6 +232,6 @@ def _result(run: Run, *, details: dict[str, Any] | None = None) -> Result:
 
 
 __all__ = [
-    "Result", "build_features", "check", "finetune", "ingest", "nightly", "predict",
-    "profile", "report", "score_texts", "sql", "train_propensity",
+    "Result", "build_features", "check", "clean_scores", "finetune", "ingest", "nightly",
+    "predict", "profile", "report", "score_texts", "sql", "train_propensity",
 ]  # fmt: skip

