@@ -188,3 +188,50 @@ display(
         """
     )
 )
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## A message that just came in
+# MAGIC The same model as functions on any column, in Python and in SQL: what is asked for, and how the
+# MAGIC writer feels. A text that was read before in this session costs no second reading.
+
+# COMMAND ----------
+
+from behavior_spark.pipelines import similar_to, text_functions
+
+messages = [
+    "where is my parcel? it should have been here last week",
+    "can i send the blue mug back and get my money",
+]
+functions = text_functions(settings, spark=spark)
+inbox = spark.createDataFrame([(message,) for message in messages], "message string")
+display(
+    inbox.select(
+        "message",
+        functions.classify_text("message", head="intent")["label"].alias("intent"),
+        functions.classify_text("message", head="emotion")["label"].alias("emotion"),
+    )
+)
+
+# COMMAND ----------
+
+inbox.createOrReplaceTempView("inbox")
+display(
+    spark.sql(
+        """
+        SELECT message, round(spam.probability, 3) AS probability, spam.label AS spam
+        FROM (SELECT message, classify_text(message, 'spam') AS spam FROM inbox)
+        """
+    )
+)
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## Who wrote the like before?
+# MAGIC The nearest of all stored texts, exactly: what was answered then may be answered now.
+
+# COMMAND ----------
+
+display(similar_to(settings, messages, k=3, spark=spark).orderBy("query", "rank"))

@@ -247,6 +247,7 @@ def clean_scores(
 
     Without options only copies go: of several rows of one text and model the newest stays.
     Whatever else goes must be computed again if it is ever wanted, so try --dry-run first.
+    Not beside a score-texts that runs: one of the two would stop and have to be started again.
     """
     _do(
         "clean_scores", config, set_, as_of, as_json, unused_days=unused_days,

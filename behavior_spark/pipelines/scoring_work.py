@@ -95,5 +95,5 @@ class Work:
             )
         if self.emulated:
             run.note(
-                "some workers compute bf16 without support of their processor: same answers, slower"
+                "some workers' processors emulate bf16: slower, and the same to within its rounding"
             )

@@ -8,47 +8,24 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
-from typing import get_args
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.config import Settings, TextSettings
-from behavior_spark.errors import ConfigError, InputError, ModelError
+from behavior_spark.errors import ConfigError
 from behavior_spark.features.targets import item_matches, match_column
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.bundle import ModelStore, load_text_model
-from behavior_spark.model.model_folder import Precision, backbone_digest, checked_precision
 from behavior_spark.pipelines.run import Run
-from behavior_spark.pipelines.text_model import active_text_model, encoder_options
-from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS, Contract
-
-_SHOWN = 8
-
-
-@dataclass(frozen=True)
-class _Store:
-    """A table of the store: its rows' word in figures, and the column of the model's digest."""
-
-    contract: Contract
-    word: str
-    digest: str
-
-    @property
-    def identity(self) -> list[str]:
-        """Columns that tell rows of one key apart. Narrow: no vector is read to find them."""
-        extra = [n for n in ("error", "scored_at") if n in self.contract.names]
-        return [*self.contract.key, *extra]
-
-
-_STORES = (
-    _Store(TEXT_EMBEDDINGS, "embeddings", "backbone_digest"),
-    _Store(TEXT_SCORES, "scores", "head_digest"),
+from behavior_spark.pipelines.stored_models import (
+    STORES,
+    Store,
+    listed,
+    models_to_remove,
+    rows_by_digest,
 )
+from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXTS
 
 
 @dataclass(frozen=True)
@@ -92,9 +69,9 @@ def clean_scores_stage(
     if unused_days is not None and unused_days < 0:
         raise ConfigError("--unused-days must be 0 or more", found=str(unused_days))
     run.warehouse.require(TEXT_EMBEDDINGS, made_by="score-texts")
-    stores = [store for store in _STORES if run.warehouse.exists(store.contract)]
-    stored = {store.word: _rows_by_digest(run, store) for store in stores}
-    gone = _models_to_remove(run, stored, other_models=other_models, models=models)
+    stores = [store for store in STORES if run.warehouse.exists(store.contract)]
+    stored = {store.word: rows_by_digest(run, store) for store in stores}
+    gone = models_to_remove(run, stored, other_models=other_models, models=models)
     cutoff = None if unused_days is None else run.as_of - dt.timedelta(days=unused_days)
     known = None if cutoff is None else _known_texts(run, cutoff)
     reread = 0
@@ -104,7 +81,7 @@ def clean_scores_stage(
             counts = doomed.count(sum(stored[store.word].values()))
             _clean(run, store, doomed, counts, vacuum=vacuum, dry_run=dry_run)
         reread = max(reread, counts.known)
-    for word in sorted({store.word for store in _STORES} - set(stored)):
+    for word in sorted({store.word for store in STORES} - set(stored)):
         run.figures |= {f"{word}_removed": 0, f"{word}_kept": 0}
     _advise(run, gone, unused_days=unused_days, reread=reread)
     if dry_run:
@@ -119,7 +96,7 @@ class _Doomed:
     """Which rows go: those of ``models``, and of the others each frame's row with ``goes``."""
 
     table: DataFrame
-    store: _Store
+    store: Store
     models: dict[str, int]
     frame: DataFrame
 
@@ -127,7 +104,7 @@ class _Doomed:
     def of(
         cls,
         run: Run,
-        store: _Store,
+        store: Store,
         models: dict[str, int],
         known: DataFrame | None,
         cutoff: dt.date | None,
@@ -197,7 +174,7 @@ def _stays() -> Column:
 
 
 def _clean(
-    run: Run, store: _Store, doomed: _Doomed, counts: _Counts, *, vacuum: bool, dry_run: bool
+    run: Run, store: Store, doomed: _Doomed, counts: _Counts, *, vacuum: bool, dry_run: bool
 ) -> None:
     """Remove what is doomed, compact, and say what that came to.
 
@@ -275,75 +252,13 @@ def _known_texts(run: Run, cutoff: dt.date) -> DataFrame:
     return texts.unionByName(titles).groupBy("text_hash").agg(F.max("used").alias("used"))
 
 
-def _rows_by_digest(run: Run, store: _Store) -> dict[str, int]:
-    """Rows of each model in a table: a handful of models."""
-    with spark_errors(f"reading the models of table {store.contract.name}"):
-        rows = run.warehouse.read(store.contract).groupBy(store.digest).count().collect()
-    return {row[0]: row[1] for row in sorted(rows)}
-
-
-def _models_to_remove(
-    run: Run, stored: dict[str, dict[str, int]], *, other_models: bool, models: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    """The digests to remove, with their rows, by the word of the table."""
-    there = {digest for found in stored.values() for digest in found}
-    unknown = sorted(set(models) - there)
-    if unknown:
-        raise InputError(
-            f"no row of the model {unknown[0]}",
-            found="; ".join(f"{word} of {_listed(found)}" for word, found in stored.items()),
-            fix="give the whole digest of a model that is there (--model, 16 characters)",
-        )
-    named = set(models)
-    if other_models:
-        named |= there - _models_in_use(run.settings, run.as_of)
-    elif models:
-        # To remove the model of the night is allowed, and costs a night's scoring.
-        with suppress(ModelError, ConfigError):
-            for digest in sorted(named & _models_in_use(run.settings, run.as_of)):
-                run.note(f"model {digest} is in use: the next score-texts makes its rows again")
-    return {
-        word: {digest: rows for digest, rows in found.items() if digest in named}
-        for word, found in stored.items()
-    }
-
-
-def _models_in_use(settings: Settings, as_of: dt.date) -> set[str]:
-    """Digests of the backbones and heads that the night, an alias or the config names."""
-    active = active_text_model(settings, as_of)
-    if active is None:
-        raise ConfigError(
-            "--other-models cannot tell which models are in use",
-            found="text.encoder is not set",
-            fix="set text.encoder, or name the models to remove with --model DIGEST",
-        )
-    store = ModelStore(Path(settings.models_path))
-    used = {active.digest, *(head.digest for head in active.heads.values())}
-    used |= _configured_backbones(settings.text, store)
-    for digest in sorted(set(store.aliases().values())):
-        model = load_text_model(store.folder(digest))
-        used |= {model.backbone_digest, *(head.digest for head in model.heads.values())}
-    return used
-
-
-def _configured_backbones(text: TextSettings, store: ModelStore) -> set[str]:
-    """Digests of the configured encoder: in every precision where none has been chosen yet."""
-    source, options = str(text.encoder), encoder_options(text)
-    plain = backbone_digest(source, options)
-    if text.precision != "auto":
-        return {plain}
-    recorded = store.precision(plain)
-    chosen = get_args(Precision) if recorded is None else (checked_precision(recorded),)
-    return {backbone_digest(source, replace(options, precision=each)) for each in chosen}
-
-
 def _advise(
     run: Run, gone: dict[str, dict[str, int]], *, unused_days: int | None, reread: int
 ) -> None:
     """What the reader should know before the next night."""
     for word, found in gone.items():
         if found:
-            run.note(f"{word} of removed models: {_listed(found)}")
+            run.note(f"{word} of removed models: {listed(found)}")
     if gone["embeddings"] and not gone.get("scores"):
         run.note(
             "scores carry their head's digest, not the encoder's: those of the removed encoder's "
@@ -362,9 +277,3 @@ def _advise(
             f"training looks back {span:,} days: with --unused-days {unused_days:,} some of its "
             "texts have no score"
         )
-
-
-def _listed(found: dict[str, int]) -> str:
-    shown = [f"{digest} ({rows:,})" for digest, rows in list(found.items())[:_SHOWN]]
-    more = len(found) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "") or "no model"

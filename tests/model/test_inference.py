@@ -97,17 +97,41 @@ def test_vectors_are_those_of_the_plain_padded_way(name, pooling):
     assert expected.std(dim=0).mean() > 0.01  # else a mix of texts could look right
 
 
+@pytest.fixture
+def said_by_transformers():
+    """What transformers logs: it would stand in the job's log for every worker."""
+    handler, found = logging.Handler(), []
+    handler.emit = lambda record: found.append(record.getMessage())
+    logging.getLogger("transformers").addHandler(handler)
+    yield found
+    logging.getLogger("transformers").removeHandler(handler)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize(("name", "packs"), [(name, row[1]) for name, row in ARCHITECTURES.items()])
-def test_plain_attention_is_packed_and_any_other_falls_back_to_padding(name, packs, capfd):
+def test_plain_attention_is_packed_and_any_other_falls_back_to_padding_in_silence(
+    name, packs, pooling, said_by_transformers
+):
     model = tiny(name)
     before = model.config._attn_implementation
-    capfd.readouterr()
-    way = inference(model)
+    said_by_transformers.clear()
+    way = inference(model, pooling=pooling)
     assert way.packs is packs
     assert model.config._attn_implementation == (packed.NAME if packs else before)
     lengths = np.array([5, 3])
     assert way.tokens_run(lengths) == (8 if packs else 10)
-    assert capfd.readouterr() == ("", "")
+    assert said_by_transformers == []
+
+
+@pytest.mark.parametrize("name", ["mpnet", "deberta-v2"])
+def test_a_model_that_keeps_its_own_attention_is_not_packed_even_where_no_trial_tells(
+    name, monkeypatch
+):
+    expected = run(inference(tiny(name), fast=False), random_ids(LENGTHS), LENGTHS)
+    monkeypatch.setattr(Inference, "_agrees", lambda *_: True)
+    way = inference(tiny(name))
+    assert not way.packs
+    assert largest(run(way, random_ids(LENGTHS), LENGTHS) - expected) < 1e-4
 
 
 def test_a_bf16_text_longer_than_the_batched_products_has_the_plain_vector():

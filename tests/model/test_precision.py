@@ -306,25 +306,29 @@ def test_the_record_says_why_fp32_was_kept(native, tuned, monkeypatch):
     assert recorded["precision"] == "fp32" and "1.1" in recorded["reason"]
 
 
-@pytest.mark.parametrize("learning_rate", [5e-3, 0.0])
+@pytest.mark.parametrize("best_epoch", [0, 1])
 def test_a_tuned_encoder_is_checked_itself_and_one_that_is_kept_has_its_first_check(
-    lenient, tuned, tiny_folder, monkeypatch, learning_rate
+    lenient, tuned, tiny_folder, monkeypatch, best_epoch
 ):
     checked, check = [], precision.check_precision
 
     def watched(source, *arguments, **named):
-        checked.append(Path(source))
-        return check(source, *arguments, **named)
+        checked.append((Path(source), check(source, *arguments, **named)))
+        return checked[-1][1]
+
+    def trained(encoder, *_):
+        with torch.no_grad():
+            encoder.model.embeddings.word_embeddings.weight.mul_(1.5)
+        return best_epoch, [0.5, 0.6]
 
     monkeypatch.setattr("behavior_spark.model.finetune.check_precision", watched)
-    model = tuned(
-        choose_precision=True, mode="full", epochs=4, batch_size=8, learning_rate=learning_rate
-    )
-    trained = model.metadata["best_epoch"] > 0
-    assert trained is (learning_rate > 0)
-    assert checked[0] == tiny_folder and len(checked) == 1 + trained
-    assert Path(model.encoder_source) == tiny_folder.resolve() or trained
-    assert model.metadata["precision"]["precision"] == "bf16" and belong(model, "bf16")
+    monkeypatch.setattr("behavior_spark.model.finetune.train_together", trained)
+    model = tuned(choose_precision=True, mode="full")
+    assert checked[0][0] == tiny_folder and len(checked) == 1 + best_epoch
+    assert (Path(model.encoder_source) == tiny_folder.resolve()) is (best_epoch == 0)
+    assert model.metadata["precision"] == checked[-1][1].as_dict()
+    assert checked[-1][1].precision == "bf16" and belong(model, "bf16")
+    assert best_epoch == 0 or checked[0][1] != checked[1][1]
 
 
 # The record of an encoder used as it is
