@@ -25,7 +25,7 @@ from behavior_spark.model.model_folder import (
     Precision,
     resolve_model_folder,
 )
-from behavior_spark.model.precision import check_precision, is_native
+from behavior_spark.model.precision import SAMPLE, check_precision, is_native
 from behavior_spark.model.training import Tuning, train_together
 
 __all__ = ["FinetuneResult", "LabelledTexts", "Progress", "finetune"]
@@ -168,6 +168,8 @@ def _fit_heads(
         encoder = place.load(source, "bf16")
     heads = _heads_on(encoder, splits, tell)
     held = [t for s in splits for t, out in zip(s.texts, s.validation, strict=True) if out]
+    if len(held) < SAMPLE:  # one flip among a few texts would say too much
+        held = [text for split in splits for text in split.texts]
     check = check_precision(source, place.options, held, heads=heads, device=place.device)
     if check.precision != encoder.options.precision:
         encoder = place.load(source, check.precision)
