@@ -209,8 +209,8 @@ def clean_scores(
             metavar="N",
             help="Also remove scores of texts that nobody wrote or read in the N days before "
             "--as-of. A text in use, an item's title and a score younger than N days stay. "
-            "Choose N longer than training looks back. Meant for texts that tables texts and "
-            "items no longer hold: the next score-texts scores again what they hold.",
+            "Choose N longer than training looks back. With text.score_days: N in the "
+            "config too, or the next score-texts scores again what tables texts and items hold.",
         ),
     ] = None,
     other_models: Annotated[

@@ -188,6 +188,9 @@ class TextSettings(Section):
     token_budget: int | None = Field(
         None, ge=64, description="tokens in one forward pass; by default what suits the device"
     )
+    score_days: int | None = Field(
+        None, ge=1, description="texts that arrived longer ago are not scored any more; none: all"
+    )
     commit_seconds: int = Field(
         120, ge=1, description="scores are committed about this often: a killed run loses no more"
     )

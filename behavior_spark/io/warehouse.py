@@ -69,6 +69,20 @@ class Warehouse:
             return self.spark.createDataFrame([], contract.schema)
         return self._load(contract)
 
+    def snapshot(self, contract: Contract) -> DataFrame:
+        """The table as it stands now, whatever is written to it later.
+
+        A write to a table that reads the same table fails where another run writes in between;
+        one that reads a snapshot is a blind append, which never does.
+        """
+        version = self.version(contract)
+        if version is None:
+            return self.spark.createDataFrame([], contract.schema)
+        reader = self.spark.read.format("delta").option("versionAsOf", version)
+        if self.settings.schema_:
+            return reader.table(self.location(contract))
+        return reader.load(self.location(contract))
+
     def require(self, contract: Contract, *, made_by: str) -> DataFrame:
         """The table, or InputError naming the command that makes it."""
         if not self.exists(contract):

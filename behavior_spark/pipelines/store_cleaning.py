@@ -267,7 +267,7 @@ def _advise(
     if reread:
         run.note(
             f"{reread:,} of the unused texts are still in tables texts or items: score-texts reads "
-            "a text there that has no embedding, so it would read them again"
+            "a text there that has no embedding, unless text.score_days says how old it may be"
         )
     training, features = run.settings.training, run.settings.features
     horizon = max(target.horizon_days for target in run.settings.targets.values())

@@ -61,10 +61,18 @@ def stored_embeddings(run: Run, digest: str) -> DataFrame:
     return one_per_text(_stored(run, digest)).select("text_hash", "embedding")
 
 
-def known_texts(warehouse: Warehouse, as_of: dt.date) -> DataFrame:
-    """``text_hash, text`` of the distinct texts and item titles known before a night."""
+def known_texts(warehouse: Warehouse, as_of: dt.date, *, days: int | None = None) -> DataFrame:
+    """``text_hash, text`` of the distinct texts and item titles known before a night.
+
+    Args:
+        warehouse: Where they are.
+        as_of: The night.
+        days: Leave out texts, not titles, that arrived more than so many days before it.
+    """
     midnight = F.lit(as_of).cast("timestamp")
     texts = warehouse.read(TEXTS).where(F.col("arrived_at") < midnight)
+    if days is not None:
+        texts = texts.where(F.col("arrived_day") >= F.lit(as_of - dt.timedelta(days=days)))
     items = warehouse.read(ITEMS).where(F.col("valid_from") < midnight)
     both = texts.select("text_hash", "text").unionByName(
         items.select(F.col("title_hash").alias("text_hash"), F.col("title").alias("text"))
@@ -78,7 +86,10 @@ def _stored(run: Run, digest: str) -> DataFrame:
 
 def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> None:
     """Embed what is pending, chunk by chunk: each is committed, a killed run resumes."""
-    known, stored = known_texts(run.warehouse, run.as_of), _stored(run, model.digest)
+    days = run.settings.text.score_days
+    known = known_texts(run.warehouse, run.as_of, days=days)
+    stored = run.warehouse.snapshot(TEXT_EMBEDDINGS)
+    stored = stored.where(F.col("backbone_digest") == model.digest)
     if rescore == "failed":
         stored = stored.where("error IS NULL OR error = 'empty_text'")
     elif rescore == "all":
@@ -155,7 +166,7 @@ def _classify_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.
     run.warehouse.create(TEXT_SCORES)
     embeddings = _stored(run, model.digest).where("error IS NULL")
     is_new = F.col("scored_at") >= F.lit(began)
-    scores = run.warehouse.read(TEXT_SCORES)
+    scores = run.warehouse.snapshot(TEXT_SCORES)
     wanted = [head.digest for head in model.heads.values()]
     with spark_errors("comparing scores with embeddings"):
         by_age = embeddings.groupBy(is_new.alias("new")).agg(_keys().alias("keys")).collect()

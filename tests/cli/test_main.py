@@ -25,7 +25,7 @@ def demo_options(demo_night: DemoResult, monkeypatch: pytest.MonkeyPatch) -> lis
 def test_help_names_every_command_that_is_built(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
-    for command in ("init", "check", "demo", "ingest", "finetune", "score-texts",
+    for command in ("init", "check", "demo", "ingest", "finetune", "score-texts", "clean-scores",
                     "build-features", "train-propensity", "predict", "profile", "nightly",
                     "report", "sql", "doctor"):  # fmt: skip
         assert command in shown

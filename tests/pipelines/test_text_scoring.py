@@ -169,15 +169,16 @@ def test_two_runs_at_once_lose_nothing_and_readers_see_each_text_once(
     head = store.publish("mood")["mood"]
     embed_chunk, nested = text_scoring._embed_chunk, []
 
-    def with_another(run, model, pending, *arguments) -> None:  # type: ignore[no-untyped-def]
-        pending = store.spark.createDataFrame(pending.collect(), pending.schema)
+    def with_another(*arguments) -> None:  # type: ignore[no-untyped-def]
         if not nested:
             nested.append(True)
             store.score()  # the other run comes between this one's look and its write
-        embed_chunk(run, model, pending, *arguments)
+        embed_chunk(*arguments)
 
     monkeypatch.setattr(text_scoring, "_embed_chunk", with_another)
     store.score()
+    history = store.spark.sql(f"DESCRIBE HISTORY {store.warehouse.identifier(TEXT_EMBEDDINGS)}")
+    assert history.where("operation = 'WRITE' AND NOT isBlindAppend").isEmpty()
     assert len(store.embedded()) == 16 and sorted(set(store.embedded())) == store.hashes()
     assert sorted(set(store.scored(head))) == store.hashes()
     rows = text_scoring.one_per_text(store.warehouse.read(TEXT_EMBEDDINGS))
@@ -204,6 +205,15 @@ def test_failed_texts_are_tried_again_when_asked_and_all_are_with_rescore(store:
     assert again.figures["texts_scored"] == 5
     assert sorted(set(store.scored(head))) == store.hashes()
     assert store.score().figures["texts_scored"] == 0
+
+
+def test_texts_that_arrived_long_ago_are_left_out_where_config_says_so(
+    store: Store, tmp_path: Path
+) -> None:
+    store.settings = store._settings(tmp_path, score_days=5)
+    store.add(3, day=NIGHT - dt.timedelta(days=6))
+    store.add(2, start=3, day=NIGHT - dt.timedelta(days=5))
+    assert store.score().figures["texts_scored"] == 2
 
 
 def test_the_precision_is_chosen_once_and_recorded(store: Store, tmp_path: Path) -> None:
