@@ -50,6 +50,13 @@ class Work:
             self._spent("find", float(found["started"]) - started)
             self._spent("write", ended - float(found["ended"]))
 
+    def count(self, observation: Observation) -> None:
+        """Add the texts that the night knows, counted while they passed."""
+        try:
+            self.known += int(observation.get["known"])
+        except Exception:  # pruned by Spark: there was no row
+            return
+
     def _spent(self, step: str, seconds: float) -> None:
         self.seconds[step] = self.seconds.get(step, 0.0) + max(0.0, seconds)
 
@@ -76,6 +83,7 @@ class Work:
         } | {f"seconds_{step}": round(value, 3) for step, value in self.seconds.items()}
         run.say(f"{self.hit_rate:.1%} of {self.known:,} distinct texts were in the store")
         if not self.texts:
+            run.say("no new text")
             return
         steps = ", ".join(f"{step} {self.seconds.get(step, 0):.1f}" for step in _STEPS)
         run.say(

@@ -6,6 +6,7 @@ import datetime as dt
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 from pyspark.sql import Column, DataFrame, Observation
@@ -28,8 +29,9 @@ Rescore = Literal["nothing", "failed", "all"]
 
 # The texts are dealt by their hash into so many parts; a chunk is a run of parts.
 PARTS = 4096
-# The first chunk shows the rate; later ones are cut to last `commit_seconds`.
-FIRST_CHUNK_PER_TASK = 5_000
+# The first chunk shows the rate; later ones are cut to last `commit_seconds`. Where there are
+# no more texts than that, they are one chunk.
+FIRST_CHUNK_PER_TASK = 2_500
 TEXTS_PER_TASK = 2_048
 
 
@@ -86,27 +88,34 @@ def _stored(run: Run, digest: str) -> DataFrame:
 
 def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> None:
     """Embed what is pending, chunk by chunk: each is committed, a killed run resumes."""
-    days = run.settings.text.score_days
-    known = known_texts(run.warehouse, run.as_of, days=days)
-    stored = run.warehouse.snapshot(TEXT_EMBEDDINGS)
-    stored = stored.where(F.col("backbone_digest") == model.digest)
+    warehouse, days = run.warehouse, run.settings.text.score_days
+    warehouse.create(TEXT_EMBEDDINGS)
+    known = known_texts(warehouse, run.as_of, days=days)
+    stored = warehouse.snapshot(TEXT_EMBEDDINGS).where(F.col("backbone_digest") == model.digest)
     if rescore == "failed":
         stored = stored.where("error IS NULL OR error = 'empty_text'")
     elif rescore == "all":
         stored = stored.where(F.col("scored_at") >= F.lit(began))
+    work, chunk = Work(), Chunk(run, model)
     with spark_errors("counting texts"):
-        count = known.select("text_hash").count()
-        pending = not_scored(known, stored, rows=count)
-        total = pending.count()
-    work = Work(known=count)
-    run.warehouse.create(TEXT_EMBEDDINGS)
-    if total == 0:
-        run.say("no new text")
+        # From the tables' own statistics: no row is read.
+        most = warehouse.read(TEXTS).count() + warehouse.read(ITEMS).count()
+    if most <= FIRST_CHUNK_PER_TASK * run.parallelism:
+        # One job does it all; to count first would take longer.
+        counting = Observation()
+        seen = known.observe(counting, F.count("text_hash").alias("known"))
+        chunk.embed(not_scored(seen, stored), work, most=most)
+        work.count(counting)
     else:
+        with spark_errors("counting texts"):
+            work.known = known.select("text_hash").count()
+            total = not_scored(known, stored, rows=work.known).count()
         run.say(f"{total:,} texts to embed, in {model.options.precision}")
-        for first, last in _chunks(run, total, work):
+        for first, last in _chunks(run, total, work) if total else ():
             part = known.where(_part().between(first, last - 1)) if last - first < PARTS else known
-            _embed_chunk(run, model, not_scored(part, stored, rows=count), work, last, total)
+            pending = not_scored(part, stored, rows=work.known)
+            chunk.embed(pending, work, most=total * (last - first) // PARTS + 1, number=last)
+            chunk.tell(work, total)
     work.tell(run)
 
 
@@ -128,33 +137,50 @@ def _chunks(run: Run, total: int, work: Work) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _embed_chunk(
-    run: Run, model: ActiveTextModel, pending: DataFrame, work: Work, last: int, total: int
-) -> None:
-    """Embed, append in one transaction, and say how it goes."""
-    share = total * last / PARTS - work.texts
-    tasks = max(1, min(run.parallelism, math.ceil(share / TEXTS_PER_TASK)))
-    # Sorted, so that the same texts meet in the same batches: a rerun elsewhere gives the
-    # same vectors to the last bit on the same kind of processor.
-    spread = pending.repartition(tasks, "text_hash").sortWithinPartitions("text_hash")
-    scored = embed(
-        spread,
-        recipe_of(model, run.settings.text),
-        at=dt.datetime.now(dt.UTC),
-        profile=resource_profile(run.settings.text.gpu),
-    )
-    observation, start = Observation(), time.time()
-    with spark_errors("embedding texts"):
-        run.warehouse.append(
-            observed(scored, observation),
-            TEXT_EMBEDDINGS,
-            transaction=(f"{run.run_id}/{model.digest}", last),
+@dataclass
+class Chunk:
+    """Embeds chunks of a run, and knows the rate of the last."""
+
+    run: Run
+    model: ActiveTextModel
+    rate: float = 0.0
+
+    def embed(self, pending: DataFrame, work: Work, *, most: int, number: int = 0) -> None:
+        """Embed and append in one transaction.
+
+        Args:
+            pending: ``text_hash, text``.
+            work: What was done is added.
+            most: An upper bound of the texts.
+            number: Of the transaction, ascending within the run.
+        """
+        run, text = self.run, self.run.settings.text
+        tasks = max(1, min(run.parallelism, math.ceil(most / TEXTS_PER_TASK)))
+        # Sorted, so that a rerun elsewhere reads the same texts in the same order.
+        spread = pending.repartition(tasks, "text_hash").sortWithinPartitions("text_hash")
+        scored = embed(
+            spread,
+            recipe_of(self.model, text),
+            at=dt.datetime.now(dt.UTC),
+            profile=resource_profile(text.gpu),
         )
-    seconds, before = time.time() - start, work.texts
-    work.add(observation, started=start, ended=start + seconds)
-    rate = (work.texts - before) / max(seconds, 1e-3)
-    left = (total - work.texts) / rate if rate else 0.0
-    run.say(f"{work.texts:,} of {total:,} texts, {rate:,.0f} a second, {left:,.0f} s left")
+        observation, start, before = Observation(), time.time(), work.texts
+        with spark_errors("embedding texts"):
+            run.warehouse.append(
+                observed(scored, observation),
+                TEXT_EMBEDDINGS,
+                transaction=(f"{run.run_id}/{self.model.digest}", number),
+            )
+        seconds = time.time() - start
+        work.add(observation, started=start, ended=start + seconds)
+        self.rate = (work.texts - before) / max(seconds, 1e-3)
+
+    def tell(self, work: Work, total: int) -> None:
+        """Say how it goes."""
+        left = (total - work.texts) / self.rate if self.rate else 0.0
+        self.run.say(
+            f"{work.texts:,} of {total:,} texts, {self.rate:,.0f} a second, {left:,.0f} s left"
+        )
 
 
 def _classify_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> None:

@@ -128,19 +128,19 @@ def test_a_run_killed_between_chunks_loses_none_and_repeats_none(
     store.add(40)
     head = store.publish("mood")["mood"]
     monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", 4)
-    embed_chunk, chunks = text_scoring._embed_chunk, []
+    embed_chunk, chunks = text_scoring.Chunk.embed, []
 
-    def killed(run, *arguments) -> None:  # type: ignore[no-untyped-def]
+    def killed(chunk, *arguments, **options) -> None:  # type: ignore[no-untyped-def]
         if chunks:
             raise KeyboardInterrupt
-        embed_chunk(run, *arguments)
+        embed_chunk(chunk, *arguments, **options)
         chunks.append(len(store.embedded()))
 
-    monkeypatch.setattr(text_scoring, "_embed_chunk", killed)
+    monkeypatch.setattr(text_scoring.Chunk, "embed", killed)
     with pytest.raises(KeyboardInterrupt):
         store.score()
     assert 0 < chunks[0] < 40
-    monkeypatch.setattr(text_scoring, "_embed_chunk", embed_chunk)
+    monkeypatch.setattr(text_scoring.Chunk, "embed", embed_chunk)
     resumed = store.score()
     assert resumed.figures["texts_scored"] == 40 - chunks[0]
     assert store.embedded() == store.hashes() == store.scored(head)
@@ -162,20 +162,23 @@ def test_a_run_killed_before_its_heads_is_made_good_by_the_next(
     assert store.scored(head) == store.hashes() and len(store.hashes()) == 12
 
 
+@pytest.mark.parametrize("counted_first", [False, True])
 def test_two_runs_at_once_lose_nothing_and_readers_see_each_text_once(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, counted_first: bool
 ) -> None:
+    if counted_first:
+        monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", 1)
     store.add(8)
     head = store.publish("mood")["mood"]
-    embed_chunk, nested = text_scoring._embed_chunk, []
+    embed_chunk, nested = text_scoring.Chunk.embed, []
 
-    def with_another(*arguments) -> None:  # type: ignore[no-untyped-def]
+    def with_another(*arguments, **options) -> None:  # type: ignore[no-untyped-def]
         if not nested:
             nested.append(True)
             store.score()  # the other run comes between this one's look and its write
-        embed_chunk(*arguments)
+        embed_chunk(*arguments, **options)
 
-    monkeypatch.setattr(text_scoring, "_embed_chunk", with_another)
+    monkeypatch.setattr(text_scoring.Chunk, "embed", with_another)
     store.score()
     history = store.spark.sql(f"DESCRIBE HISTORY {store.warehouse.identifier(TEXT_EMBEDDINGS)}")
     assert history.where("operation = 'WRITE' AND NOT isBlindAppend").isEmpty()
