@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pyspark.sql import Observation
+from pyspark.sql import DataFrame, Observation
 
 from behavior_spark.pipelines.run import Run
 
@@ -42,6 +42,8 @@ class Work:
             found = observation.get
         except Exception:  # pruned by Spark: the chunk had no rows
             return
+        if not found["tasks"]:
+            return
         for name in ("texts", "errors", "truncated", "tokens", "tokens_run", "emulated"):
             setattr(self, name, getattr(self, name) + int(found[name] or 0))
         for step in _STEPS:
@@ -50,12 +52,15 @@ class Work:
             self._spent("find", float(found["started"]) - started)
             self._spent("write", ended - float(found["ended"]))
 
-    def count(self, observation: Observation) -> None:
-        """Add the texts that the night knows, counted while they passed."""
+    def count(self, known: DataFrame, observation: Observation) -> None:
+        """Count the texts that the night knows, by what was observed while they passed.
+
+        Where none of them is new Spark prunes the counting with them: then count anew.
+        """
         try:
-            self.known += int(observation.get["known"])
-        except Exception:  # pruned by Spark: there was no row
-            return
+            self.known = int(observation.get["known"])
+        except Exception:
+            self.known = known.select("text_hash").count()
 
     def _spent(self, step: str, seconds: float) -> None:
         self.seconds[step] = self.seconds.get(step, 0.0) + max(0.0, seconds)
@@ -81,7 +86,8 @@ class Work:
             "padding_share": round(self.padding_share, 6),
             "tokens_scored": self.tokens,
         } | {f"seconds_{step}": round(value, 3) for step, value in self.seconds.items()}
-        run.say(f"{self.hit_rate:.1%} of {self.known:,} distinct texts were in the store")
+        if self.known:
+            run.say(f"{self.hit_rate:.1%} of {self.known:,} distinct texts were in the store")
         if not self.texts:
             run.say("no new text")
             return

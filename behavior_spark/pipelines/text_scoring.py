@@ -17,6 +17,7 @@ from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.heads import Head
 from behavior_spark.pipelines.precision import checked_text_model
 from behavior_spark.pipelines.run import Run
+from behavior_spark.pipelines.scored_before import first_day_to_read
 from behavior_spark.pipelines.scoring_work import Work
 from behavior_spark.pipelines.text_model import ActiveTextModel, recipe_of
 from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
@@ -63,18 +64,28 @@ def stored_embeddings(run: Run, digest: str) -> DataFrame:
     return one_per_text(_stored(run, digest)).select("text_hash", "embedding")
 
 
-def known_texts(warehouse: Warehouse, as_of: dt.date, *, days: int | None = None) -> DataFrame:
+def known_texts(
+    warehouse: Warehouse,
+    as_of: dt.date,
+    *,
+    days: int | None = None,
+    since: dt.date | None = None,
+) -> DataFrame:
     """``text_hash, text`` of the distinct texts and item titles known before a night.
 
     Args:
         warehouse: Where they are.
         as_of: The night.
         days: Leave out texts, not titles, that arrived more than so many days before it.
+        since: Leave out texts, not titles, that arrived before this day.
     """
     midnight = F.lit(as_of).cast("timestamp")
     texts = warehouse.read(TEXTS).where(F.col("arrived_at") < midnight)
     if days is not None:
-        texts = texts.where(F.col("arrived_day") >= F.lit(as_of - dt.timedelta(days=days)))
+        oldest = as_of - dt.timedelta(days=days)
+        since = oldest if since is None else max(since, oldest)
+    if since is not None:
+        texts = texts.where(F.col("arrived_day") >= F.lit(since))
     items = warehouse.read(ITEMS).where(F.col("valid_from") < midnight)
     both = texts.select("text_hash", "text").unionByName(
         items.select(F.col("title_hash").alias("text_hash"), F.col("title").alias("text"))
@@ -105,8 +116,12 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
         counting = Observation()
         seen = known.observe(counting, F.count("text_hash").alias("known"))
         chunk.embed(not_scored(seen, stored), work, most=most)
-        work.count(counting)
+        with spark_errors("counting texts"):
+            work.count(known, counting)
     else:
+        if rescore == "nothing" and (since := first_day_to_read(run, model.digest)):
+            known = known_texts(warehouse, run.as_of, days=days, since=since)
+            run.say(f"texts that arrived before {since} were scored by an earlier run")
         with spark_errors("counting texts"):
             work.known = known.select("text_hash").count()
             total = not_scored(known, stored, rows=work.known).count()
@@ -116,6 +131,7 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
             pending = not_scored(part, stored, rows=work.known)
             chunk.embed(pending, work, most=total * (last - first) // PARTS + 1, number=last)
             chunk.tell(work, total)
+    run.figures["score_days"] = days or 0
     work.tell(run)
 
 

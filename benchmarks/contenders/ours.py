@@ -2,8 +2,8 @@
 
 Timed is what ``score-texts`` does: count the distinct texts, compare them with the store, embed
 what is new and commit it, and record the run. ``--again`` then adds 5 % new texts (of which the
-stage knows nothing before) and runs the next night in the same process; ``--head`` makes a new
-head and classifies everything that is stored.
+stage knows nothing before) and runs the next night in the same process; ``--head`` publishes a
+new head and runs a night that has nothing to do but apply it to everything stored.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ from rich.console import Console
 from behavior_spark.config import LocalSpark, Settings, validate_settings
 from behavior_spark.io.session import spark_session
 from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.model.bundle import ModelStore, save_text_model
+from behavior_spark.model.heads import Head
+from behavior_spark.model.model_folder import EncoderOptions, backbone_digest
 from behavior_spark.pipelines import Result, score_texts
-from behavior_spark.schemas import TEXT_EMBEDDINGS, TEXTS
+from behavior_spark.pipelines.text_model import CHAMPION
+from behavior_spark.schemas import TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 from benchmarks.contenders import common
 
 NIGHT = dt.date(2024, 1, 2)
@@ -71,11 +75,35 @@ def night(spark: SparkSession, settings: Settings, day: dt.date) -> tuple[float,
     return time.perf_counter() - start, result
 
 
+def publish_head(settings: Settings, options: Any) -> None:
+    """A head of eight labels with random weights becomes the model in use."""
+    encoder = EncoderOptions(max_length=common.MAX_SEQ_LENGTH, precision=options.precision)
+    rng = np.random.default_rng(7)
+    head = Head(
+        name="topic",
+        labels=tuple("abcdefgh"),
+        multi_label=False,
+        weight=rng.normal(size=(8, 384)).astype(np.float32),
+        bias=np.zeros(8, dtype=np.float32),
+        thresholds=np.full(8, 0.5, dtype=np.float32),
+        temperature=1.0,
+        backbone_digest=backbone_digest(options.model, encoder),
+    )
+    store = ModelStore(Path(settings.models_path))
+    folder = store.publish_text_model(
+        lambda path: save_text_model(
+            path, encoder_source=options.model, options=encoder, heads={"topic": head}
+        )
+    )
+    store.set_alias(CHAMPION, folder.name)
+
+
 def main() -> None:
     """Score, and report."""
     parser = common.arguments(__doc__)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--again", action="store_true", help="one more night with 5 % new texts")
+    parser.add_argument("--head", action="store_true", help="one more night with a new head")
     options = common.parsed(parser)
     with spark_session(LocalSpark(), name="ours") as spark:
         settings = settings_for(options)
@@ -91,6 +119,11 @@ def main() -> None:
             add_texts(warehouse, fresh.orderBy("text").limit(distinct // 20), day=NIGHT)
             more["again"], second = night(spark, settings, NIGHT + dt.timedelta(days=1))
             more["again_figures"] = second.figures
+        if options.head:
+            publish_head(settings, options)
+            more["head"], third = night(spark, settings, NIGHT + dt.timedelta(days=1))
+            more["head_stages"] = third.stages
+            more["head_rows"] = warehouse.read(TEXT_SCORES).count()
         stored = warehouse.read(TEXT_EMBEDDINGS)
         rows = stored.count()
         sample = stored.where("embedding IS NOT NULL").select("text_hash", "embedding")

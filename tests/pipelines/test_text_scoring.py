@@ -79,10 +79,20 @@ class Store:
         self.models.set_alias(CHAMPION, folder.name)
         return heads
 
-    def score(self, **options: object) -> Result:
+    def score(self, *, as_of: dt.date = NIGHT, **options: object) -> Result:
         return score_texts(
-            self.settings, as_of=NIGHT, spark=self.spark, console=Console(quiet=True), **options
+            self.settings, as_of=as_of, spark=self.spark, console=Console(quiet=True), **options
         )  # type: ignore[arg-type]
+
+    def ingested(self, first: dt.date | None, *, command: str = "ingest") -> None:
+        """Record a run that has just replaced the days from ``first``."""
+        row = {
+            "run_id": dt.datetime.now().isoformat(), "command": command, "as_of": NIGHT,
+            "started_at": dt.datetime.now(dt.UTC), "seconds": 0.1, "status": "done",
+            "ingested_from": first,
+        }  # fmt: skip
+        frame = self.spark.createDataFrame([row], RUNS.schema)
+        self.warehouse.append(frame, RUNS)
 
     def embedded(self) -> list[str]:
         rows = self.warehouse.read(TEXT_EMBEDDINGS).select("text_hash").collect()
@@ -119,6 +129,7 @@ def test_a_text_is_embedded_once_ever_and_a_new_head_needs_no_forward_pass(store
     retrained = store.publish("mood", "topic", seed=1)
     third = store.score()
     assert third.figures["texts_scored"] == 0 and "seconds_model" not in third.figures
+    assert third.figures["texts_known"] == 15 and third.figures["store_hit_rate"] == 1
     assert store.scored(retrained["mood"]) == store.hashes()
 
 
@@ -272,3 +283,37 @@ def test_sql_and_similar_texts_use_the_texts_own_model(store: Store) -> None:
     assert [row["rank"] for row in rows] == [1, 2]
     assert all(row["text"].startswith("red mug") for row in rows)
     assert rows[0]["similarity"] >= rows[1]["similarity"] > 0.5
+
+
+def test_a_night_over_many_texts_looks_only_at_days_not_scored_before(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", 1)
+    following = NIGHT + dt.timedelta(days=1)
+    store.add(8, day=dt.date(2024, 1, 8))
+    first = store.score()
+    assert first.figures["texts_known"] == first.figures["texts_scored"] == 8
+    store.add(2, start=8, day=NIGHT)
+    store.ingested(NIGHT)
+    second = store.score(as_of=following)
+    assert second.figures["texts_known"] == second.figures["texts_scored"] == 2
+    store.add(1, start=10, day=dt.date(2024, 1, 5))  # late, and said so
+    store.ingested(dt.date(2024, 1, 5))
+    third = store.score(as_of=following)
+    assert third.figures["texts_scored"] == 1 and third.figures["texts_known"] == 11
+    assert store.embedded() == store.hashes()
+
+
+@pytest.mark.parametrize("command", ["ingest", "clean-scores"])
+def test_after_a_whole_ingest_or_a_clean_up_a_night_looks_at_every_text(
+    store: Store, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", 1)
+    store.add(8, day=dt.date(2024, 1, 8))
+    store.score()
+    table = store.warehouse.identifier(TEXT_EMBEDDINGS)
+    store.spark.sql(f"DELETE FROM {table} WHERE text_hash = '{store.hashes()[0]}'")
+    assert store.score().figures["texts_known"] == 0
+    store.ingested(None, command=command)
+    assert store.score().figures["texts_scored"] == 1
+    assert store.embedded() == store.hashes()
