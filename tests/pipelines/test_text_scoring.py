@@ -198,6 +198,7 @@ def test_two_runs_at_once_lose_nothing_and_readers_see_each_text_once(
     rows = text_scoring.one_per_text(store.warehouse.read(TEXT_EMBEDDINGS))
     assert sorted(r["text_hash"] for r in rows.select("text_hash").collect()) == store.hashes()
     store.add(1, start=8)
+    store.ingested(dt.date(2024, 1, 1))
     store.score()
     assert sorted(set(store.scored(head))) == store.hashes()
 
