@@ -46,7 +46,7 @@ class Result:
         sources: Rows of each contract: in = out + duplicates + refused.
         figures: Counts and model quality by name.
         models: Digest of each model used.
-        tables: Where each table is.
+        tables: Where each table is that it read or wrote.
         notes: What the reader should know.
         details: What only this command gives.
     """
@@ -225,7 +225,7 @@ def _result(run: Run, *, details: dict[str, Any] | None = None) -> Result:
         sources=[vars(counts) | {"balanced": counts.balanced} for counts in run.sources],
         figures=dict(run.figures),
         models=dict(run.models),
-        tables={c.name: run.warehouse.location(c) for c in [*run.warehouse.existing(), RUNS]},
+        tables={c.name: run.warehouse.location(c) for c in [*run.warehouse.used(), RUNS]},
         notes=list(run.notes),
         details=details or {},
     )
