@@ -43,13 +43,15 @@ def first_day_to_read(run: Run, digest: str) -> dt.date | None:
             .collect()
         )  # fmt: skip
     wanted = ("done", digest, run.settings.text.score_days or 0)
-    for place, last in enumerate(runs):
-        found = (last["status"], last["backbone"], last["score_days"])
-        if last["command"] in _SCORING and found == wanted:
-            break
-    else:
+    complete = [
+        row for row in runs
+        if row["command"] in _SCORING
+        and (row["status"], row["backbone"], row["score_days"]) == wanted
+    ]  # fmt: skip
+    if not complete:
         return None
-    others = [row for row in (*runs[:place], *runs[place + 1 :]) if row["end"] > last["started_at"]]
+    last = complete[0]
+    others = [row for row in runs if row is not last and row["end"] > last["started_at"]]
     wrote = [row["ingested_from"] for row in others if row["command"] in _INGESTING]
     if None in wrote or any(row["command"] == "clean-scores" for row in others):
         return None

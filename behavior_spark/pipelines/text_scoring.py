@@ -195,7 +195,9 @@ class Chunk:
             number: Of the transaction, ascending within the run.
         """
         run, text = self.run, self.run.settings.text
-        tasks = max(1, min(run.parallelism, math.ceil(most / TEXTS_PER_TASK)))
+        # A power of two: three tasks on two cores would take as long as four.
+        wanted = 2 ** max(0, round(math.log2(max(1, most) / TEXTS_PER_TASK)))
+        tasks = min(run.parallelism, wanted)
         # Sorted, so that a rerun elsewhere reads the same texts in the same order.
         spread = pending.repartition(tasks, "text_hash").sortWithinPartitions("text_hash")
         scored = embed(

@@ -17,7 +17,8 @@ def test_only_texts_that_are_not_stored_are_pending_and_each_once(
     spark: SparkSession, few: bool
 ) -> None:
     texts = spark.createDataFrame(
-        [("1", "a"), ("1", "a"), ("2", "b"), (None, "c"), ("3", None)], "text_hash string, text string"
+        [("1", "a"), ("1", "a"), ("2", "b"), (None, "c"), ("3", None)],
+        "text_hash string, text string",
     )
     stored = spark.createDataFrame([("2",), ("9",)], "text_hash string")
     distinct = distinct_texts(texts)
