@@ -16,7 +16,7 @@ from behavior_spark.features.assemble import training_set
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity import TrainingOptions, train_propensity_model
 from behavior_spark.model.propensity_model import PropensityModel
-from behavior_spark.pipelines.feature_building import Prepared
+from behavior_spark.pipelines.feature_building import Prepared, inputs_at
 from behavior_spark.pipelines.run import Run
 from behavior_spark.prediction.predict import (
     decile_cuts,
@@ -167,12 +167,13 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
             fix="a horizon must have passed: choose a later as_of or a shorter horizon",
         )
     frame = training_set(
-        prepared.inputs,
+        inputs_at(run, prepared, days),
         days,
         settings=settings.features,
         targets=settings.targets,
         population=settings.population,
         known_before=run.as_of,
+        labelled=targets,
     )
     with spark_errors("building the training set"):
         users = run.figures.get("users", 0)

@@ -93,15 +93,16 @@ def test_training_sets_equal_the_plain_reference_with_ansi_mode_on_and_off(
     spark: SparkSession, ansi: str, seed: int
 ) -> None:
     log = random_log(seed, cases=120)
+    night = LAST + HORIZON
     expected = {
         (day, user): row
         for day in DAYS
-        for user, row in reference_training_set(log, day, SETTINGS, KNOWN_BEFORE).items()
+        for user, row in reference_training_set(log, day, SETTINGS, night).items()
     }
     before = spark.conf.get("spark.sql.ansi.enabled")
     spark.conf.set("spark.sql.ansi.enabled", ansi)
     try:
-        actual = training_set_of(make_inputs(spark, log), DAYS, KNOWN_BEFORE)
+        actual = training_set_of(make_inputs(spark, log), DAYS, night)
     finally:
         spark.conf.set("spark.sql.ansi.enabled", str(before))
     assert_same(actual, expected, log)
@@ -346,7 +347,7 @@ def test_a_purchase_taken_back_before_the_night_is_no_positive(spark: SparkSessi
     events = [
         purchase("old", march(1)),
         bought,
-        bought | {"user_id": None, "arrived_at": march(15)},
+        bought | {"user_id": None, "arrived_at": march(17)},
     ]
     inputs = Inputs(table(spark, EVENTS, events))
     labelled = [
@@ -358,7 +359,7 @@ def test_a_purchase_taken_back_before_the_night_is_no_positive(spark: SparkSessi
             population="true",
             known_before=march(night).date(),
         )
-        for night in (15, 16)
+        for night in (17, 18)
     ]
     assert [column_by_day(frame, "label_buys") for frame in labelled] == [{10: 1}, {10: 0}]
 
