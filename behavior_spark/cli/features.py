@@ -37,7 +37,7 @@ def describe(
         return
     table = Table(title=f"{len(described.features)} features", title_justify="left")
     for name in ("name", "type", "group", "window", "source"):
-        table.add_column(name, overflow="fold", no_wrap=name == "type")
+        table.add_column(name, overflow="fold", no_wrap=name in ("name", "type"))
     table.add_column("meaning", overflow="fold", ratio=1)
     for feature in described.features:
         window = f"{feature.window} days" if feature.window else "all"

@@ -29,6 +29,7 @@ DAY_SECONDS = 86_400
 # Changes when the same config gives other tiles: stored ones are then built anew.
 TILE_FORM = 1
 POPULATION = "?population"
+NOTHING = "''"
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,14 @@ class Mark:
         behaviour: Its name in tiles, ``?...``.
         condition: SQL over an event.
         target: The target it stands for; it counts since its item is known to match.
-        item: SQL over an event: what stands in the tile as the item.
+        item: SQL over an event: what stands in the tile as the item; by default nothing, which
+            makes fewer tiles.
     """
 
     behaviour: str
     condition: str
     target: str | None = None
-    item: str = "item_id"
+    item: str = NOTHING
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,15 @@ class Plan:
         """Every need once, in order."""
         people = Need("n", self.population, None)
         return list(dict.fromkeys([people, *[n for d in self.definitions for n in d.needs]]))
+
+    @property
+    def meaning(self) -> str:
+        """Digest of what every feature is made of: a model's features mean this."""
+        content = [
+            [each.feature.name, [need.column for need in each.needs], repr(each.ranked)]
+            for each in self.definitions
+        ]
+        return _sha([self.digest, content])
 
     @property
     def windows(self) -> list[int]:
@@ -231,7 +242,7 @@ class _Planner:
 
     def _selection(self, on: On) -> _Selection:
         if on.where is not None:
-            mark = self._mark(Mark(f"?where.{on.name}", on.where))
+            mark = self._mark(Mark(f"?where.{on.name}", on.where, item="item_id"))
             return _Selection(str(on.name), str(on.name), (mark,))
         if on == On():
             return _Selection("event", "event", self.every)
@@ -317,6 +328,10 @@ def _digest(types: Sequence[str], marks: Sequence[Mark], targets: Mapping[str, T
             for m in marks
         ],
     }
+    return _sha(content)
+
+
+def _sha(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -158,24 +158,24 @@ def _asked(plan: Plan) -> set[tuple[str, int]]:
 
 def _per_behaviour(per_item: DataFrame, plan: Plan) -> DataFrame:
     """Statistics of each day, user and behaviour over every window."""
-    asked = _asked(plan)
-    has_item = F.col("item_id") != NO_ITEM
-    columns = []
-    for days in plan.windows:
-        count = F.col(f"n_{days}")
-        made = {
-            "n": lambda days=days: F.sum(f"n_{days}"),
-            "v": lambda days=days: F.sum(f"v_{days}"),
-            "p": lambda days=days: F.sum(f"p_{days}"),
-            "i": lambda days=days: F.count_if(has_item & (F.col("days_ago") <= days)),
-            "m": lambda count=count: F.sum(F.when(has_item, count)),
-            "e": lambda count=count: F.sum(F.when(has_item & (count > 0), count * F.ln(count))),
-            "days": lambda days=days: F.bit_or(f"days_{days}"),
-        }
-        columns += [
-            make().alias(f"{stat}_{days}") for stat, make in made.items() if (stat, days) in asked
-        ]
-    return per_item.groupBy(*BEHAVIOUR).agg(*columns)
+    asked = sorted({(need.stat, need.window) for need in plan.needs if need.window})
+    return per_item.groupBy(*BEHAVIOUR).agg(
+        F.min("days_ago").alias("days_ago"),
+        *[_over_items(stat, days).alias(f"{stat}_{days}") for stat, days in asked],
+    )
+
+
+def _over_items(stat: str, days: int) -> Column:
+    """A statistic of a behaviour from those of its items."""
+    has_item, count = F.col("item_id") != NO_ITEM, F.col(f"n_{days}")
+    if stat == "i":
+        return F.count_if(has_item & (F.col("days_ago") <= days))
+    if stat == "m":
+        return F.sum(F.when(has_item, count))
+    if stat == "e":
+        return F.sum(F.when(has_item & (count > 0), count * F.ln(count)))
+    column = F.col(f"{stat}_{days}")
+    return F.bit_or(column) if stat == "days" else F.sum(column)
 
 
 def _over_behaviours(need: Need) -> Column:

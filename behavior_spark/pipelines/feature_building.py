@@ -21,10 +21,17 @@ from behavior_spark.schemas import EVENTS, ITEMS, TEXT_SCORES, TEXTS, USER_FEATU
 
 @dataclass(frozen=True)
 class Prepared:
-    """What features are made of, and which there are."""
+    """What features are made of, and which there are.
+
+    Attributes:
+        inputs: The tables.
+        features: The features they give.
+        trained_through: Latest day of a label that a text head in use learned from.
+    """
 
     inputs: Inputs
     features: list[Feature]
+    trained_through: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -50,7 +57,9 @@ def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
         head_labels={n: h.labels for n, h in model.heads.items()} if scored and model else {},
     )
     features = declared_features(run.settings.features, run.settings.targets, inputs)
-    return Prepared(inputs, features)
+    heads = model.heads.values() if scored and model else ()
+    late = max((head.trained_through for head in heads if head.trained_through), default=None)
+    return Prepared(inputs, features, late)
 
 
 def inputs_at(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Inputs:
