@@ -257,11 +257,11 @@ def differences(folder: Path, who: str, step: str) -> int:
         for n in names
         if n not in ("user_id", "as_of")
     )
-    row = connection.sql(
+    rows = connection.sql(
         f"SELECT count(*) FILTER (WHERE a.user_id IS NULL OR b.user_id IS NULL OR NOT ({same})) "
         "FROM ours a FULL JOIN other b ON a.user_id = b.user_id AND a.as_of = b.as_of"
-    ).fetchone()
-    return int(row[0]) if row else -1
+    ).fetchall()
+    return int(rows[0][0])
 
 
 def child(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from pyspark.sql.types import ArrayType, DataType, DoubleType, LongType, StringT
 from behavior_spark.schemas import column
 
 LONG, DOUBLE = LongType(), DoubleType()
-STRING, STRINGS = StringType(), ArrayType(StringType(), False)
+STRING, STRINGS = StringType(), ArrayType(StringType())
 
 
 @dataclass(frozen=True)

@@ -274,7 +274,7 @@ class _Planner:
     def _declared(self, declared: DeclaredFeature) -> list[Definition]:
         chosen = self._selection(declared.on)
         windows = self.settings.windows_of(declared)
-        found = list(self._of_op(declared, chosen, windows))
+        found = [_grouped(e, declared.group) for e in self._of_op(declared, chosen, windows)]
         for index, each in enumerate(found):
             feature = each.feature
             name = declared.name or feature.name
@@ -284,7 +284,7 @@ class _Planner:
             found[index] = replace(
                 each, feature=replace(feature, name=name, comment=words or feature.comment)
             )
-        return [_grouped(each, declared.group) for each in found]
+        return found
 
     def _of_op(
         self, declared: DeclaredFeature, chosen: _Selection, windows: Sequence[int]

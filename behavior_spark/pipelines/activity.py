@@ -25,7 +25,7 @@ from pyspark.sql import functions as F
 from behavior_spark.features.activity import Activity, build_state, build_tiles
 from behavior_spark.features.assemble import facts_of
 from behavior_spark.features.definitions import Plan, make_plan
-from behavior_spark.features.point_in_time import of_users
+from behavior_spark.features.point_in_time import of_users, of_users_at_large
 from behavior_spark.features.targets import item_matches, match_column
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.run import Run
@@ -44,6 +44,7 @@ class Build:
     through: dt.date
     definition: str
     events_version: int
+    matches: str
 
 
 def plan_of(run: Run) -> Plan:
@@ -81,7 +82,7 @@ def last_build(run: Run) -> Build | None:
     row = rows.orderBy(F.desc("built_at")).first()
     if row is None or not run.warehouse.exists(ACTIVITY_DAYS):
         return None
-    return Build(row["through"], row["definition"], row["events_version"])
+    return Build(row["through"], row["definition"], row["events_version"], row["matches"])
 
 
 def first_changed_day(run: Run, plan: Plan, last: Build | None) -> tuple[dt.date | None, str]:
@@ -90,6 +91,11 @@ def first_changed_day(run: Run, plan: Plan, last: Build | None) -> tuple[dt.date
         return None, "there is none yet"
     if last.definition != plan.digest:
         return None, "event types, conditions or targets have changed"
+    if last.matches != matches_digest(run, plan, last.through):
+        return None, (
+            "items that count for a target were listed later than their valid_from (items without "
+            "one count as known always: map it, if nights are to be quick)"
+        )
     commits = run.warehouse.commits_since(EVENTS, last.events_version)
     if commits is None:
         return None, "the history of table events does not go back to the last build"
@@ -110,14 +116,15 @@ def new_tiles(run: Run, plan: Plan, start: dt.date | None, end: dt.date) -> Data
         F.col("arrived_day") < F.lit(end)
     )
     items = run.warehouse.read(ITEMS) if run.settings.sources.items else None
-    versions = events if start is None else touched_events(run, plan, events, items, start)
-    facts = facts_of(of_users(versions, key="event_id"), items, plan, run.settings.targets)
+    if start is None:
+        versions = of_users_at_large(events, key="event_id")
+    else:
+        versions = of_users(touched_events(run, plan, events, start), key="event_id")
+    facts = facts_of(versions, items, plan, run.settings.targets)
     return build_tiles(facts, start=start, end=end).tiles
 
 
-def touched_events(
-    run: Run, plan: Plan, events: DataFrame, items: DataFrame | None, start: dt.date
-) -> DataFrame:
+def touched_events(run: Run, plan: Plan, events: DataFrame, start: dt.date) -> DataFrame:
     """Events that arrived from a day on, and earlier ones whose tiles they change.
 
     Earlier ones are found by their ids, a narrow read; only where there are any is more read:
@@ -131,7 +138,7 @@ def touched_events(
         searched = earlier.where(F.col("arrived_day") >= F.lit(start - dt.timedelta(days=back)))
     ids = new.select("event_id").distinct()
     touched = searched.join(ids, "event_id", "left_semi").select("user_id", day)
-    begun = _items_begun(run, plan, items, start)
+    begun = _items_begun(run, plan, start)
     if begun is not None:
         hit = searched.join(begun, "item_id", "left_semi").select("user_id", day)
         touched = touched.unionByName(hit)
@@ -150,18 +157,41 @@ def touched_events(
     return since.join(chain, "event_id", "left_semi").unionByName(new)
 
 
-def _items_begun(run: Run, plan: Plan, items: DataFrame | None, start: dt.date) -> DataFrame | None:
-    """Items that began to count for a target on or after a day; None where there are none."""
+def matches_digest(run: Run, plan: Plan, before: dt.date) -> str:
+    """Digest of which items counted for which target since when, before a day.
+
+    Where it changes, items were listed late: what events on them counted for has changed.
+    """
+    matches = _matches(run, plan)
+    if matches is None:
+        return ""
+    known = matches.where(F.col("since") < F.lit(before))
+    # A sum does not depend on the order of rows.
+    row = known.agg(F.sum(F.xxhash64("item_id", "target", "since").cast("decimal(20,0)"))).first()
+    return str(row[0]) if row and row[0] is not None else ""
+
+
+def _matches(run: Run, plan: Plan) -> DataFrame | None:
+    """``item_id, target, since`` (date) of targets with items; None where there are none."""
     targets = run.settings.targets
     wanted = {m.target: targets[m.target] for m in plan.marks if m.target}
     wanted = {name: target for name, target in wanted.items() if target.item}
-    if items is None or not wanted:
+    if not wanted or not run.settings.sources.items:
         return None
-    began = F.lit(False)
-    for name in wanted:
-        since = F.to_date(match_column(name))
-        began = began | F.coalesce(since >= F.lit(start), F.lit(False))
-    begun = item_matches(items, wanted).where(began).select("item_id")
+    each = [
+        F.struct(F.lit(name).alias("target"), F.to_date(match_column(name)).alias("since"))
+        for name in wanted
+    ]
+    matches = item_matches(run.warehouse.read(ITEMS), wanted)
+    return matches.select("item_id", F.inline(F.array(*each))).where("since IS NOT NULL")
+
+
+def _items_begun(run: Run, plan: Plan, start: dt.date) -> DataFrame | None:
+    """Items that began to count for a target on or after a day; None where there are none."""
+    matches = _matches(run, plan)
+    if matches is None:
+        return None
+    begun = matches.where(F.col("since") >= F.lit(start)).select("item_id").distinct()
     return None if begun.isEmpty() else begun
 
 
@@ -222,5 +252,6 @@ def _update_state(run: Run, start: dt.date | None, end: dt.date) -> None:
 
 
 def _record(run: Run, plan: Plan, start: dt.date | None, end: dt.date, version: int) -> None:
-    row = (dt.datetime.now(dt.UTC), end, start, plan.digest, version)
+    matches = matches_digest(run, plan, end)
+    row = (dt.datetime.now(dt.UTC), end, start, plan.digest, version, matches)
     run.warehouse.append(run.spark.createDataFrame([row], ACTIVITY_BUILDS.schema), ACTIVITY_BUILDS)

@@ -185,6 +185,7 @@ ACTIVITY_BUILDS = Contract(
         column("rebuilt_from", _DAY, "first known_day that was built; null: all of them"),
         column("definition", _STRING, "digest of types, conditions and targets", required=True),
         column("events_version", _LONG, "version of table events that was read", required=True),
+        column("matches", _STRING, "digest of the items that counted for targets", required=True),
     ),
     key=("built_at",),
 )

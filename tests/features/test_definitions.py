@@ -14,7 +14,7 @@ from behavior_spark.errors import ConfigError
 from behavior_spark.features.assemble import Inputs, build_features, declared_features
 from behavior_spark.features.definitions import make_plan
 from behavior_spark.schemas import EVENTS, ITEMS
-from tests.features.frames import as_table, make_inputs, table
+from tests.features.frames import as_table, assert_same, make_inputs, table
 from tests.features.random_logs import random_log
 from tests.features.reference import Row
 
@@ -103,10 +103,7 @@ def test_declared_features_are_what_they_say(inputs: Inputs) -> None:
     frame = build_features(inputs, days, settings=declared, targets=BUYS)
     found = as_table(frame)[DAY, "ann"]
     expected = {name: value for _, columns in DECLARED for name, value in columns.items()}
-    assert {name: type(value) for name, value in found.items()} == {
-        name: type(value) for name, value in expected.items()
-    }
-    assert found == pytest.approx(expected, abs=1e-9) or found == expected
+    assert_same({(DAY, "ann"): found}, {(DAY, "ann"): expected})
 
 
 def test_nothing_seen_is_zero_for_counts_and_null_for_the_rest(inputs: Inputs) -> None:

@@ -18,8 +18,15 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
 from behavior_spark.config import FeatureSettings, Target
+from behavior_spark.errors import InputError
 from behavior_spark.features import assemble
-from behavior_spark.features.assemble import Inputs, build_features, target_directions, training_set
+from behavior_spark.features.assemble import (
+    Inputs,
+    build_features,
+    target_directions,
+    training_set,
+    with_sampled_negatives,
+)
 from behavior_spark.features.point_in_time import of_users
 from behavior_spark.features.targets import labels, mark_targets
 from behavior_spark.schemas import EVENTS, ITEMS
@@ -362,6 +369,40 @@ def test_a_purchase_taken_back_before_the_night_is_no_positive(spark: SparkSessi
         for night in (17, 18)
     ]
     assert [column_by_day(frame, "label_buys") for frame in labelled] == [{10: 1}, {10: 0}]
+
+
+def test_a_horizon_that_has_not_passed_is_refused(spark: SparkSession) -> None:
+    inputs = Inputs(table(spark, EVENTS, [purchase("e", march(1))]))
+    with pytest.raises(InputError, match="the horizon of buys at 2024-03-10 has not passed"):
+        training_set(
+            inputs,
+            days_of_march(3, 10),
+            settings=SMALL,
+            targets=BUYS,
+            population="true",
+            known_before=march(16).date(),
+        )
+
+
+def test_sampled_negatives_stand_for_those_left_out_and_no_positive_is(
+    spark: SparkSession,
+) -> None:
+    frame = spark.range(4000).selectExpr(
+        "concat('u', id) AS user_id", "DATE'2024-03-10' AS as_of",
+        "cast(id % 10 = 0 AS int) AS label_a", "cast(id % 15 = 0 AS int) AS label_b",
+    )  # fmt: skip
+    sampled = [
+        with_sampled_negatives(one, ["label_a", "label_b"], share=0.25, seed=3)
+        for one in (frame, frame.repartition(3).orderBy("user_id"))
+    ]
+    rows = [{(r["user_id"], r["label_a"] | r["label_b"], r["weight"]) for r in one.collect()}
+            for one in sampled]  # fmt: skip
+    assert rows[0] == rows[1]
+    positives = frame.where("label_a + label_b > 0").count()
+    assert sum(label for _, label, _ in rows[0]) == positives
+    assert {(label, weight) for _, label, weight in rows[0]} == {(1, 1.0), (0, 4.0)}
+    negatives = sum(weight for _, label, weight in rows[0] if not label)
+    assert negatives == pytest.approx(4000 - positives, rel=0.1)
 
 
 # ------------------------------------------------------------------ where a target's items lie
