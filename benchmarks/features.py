@@ -147,10 +147,14 @@ def query(day: dt.date, events: str = "known") -> str:
              "max(event_time) AS last_time"]  # fmt: skip
     for days in WINDOWS:
         items += [f"{total('1', days)} AS n_{days}", f"{total('value', days)} AS v_{days}"]
-    ago = f"(epoch_of(TIMESTAMP '{day} 00:00:00') - epoch_of(%s)) / 86400.0"
+    # Halves go up, as in the features; each engine's own round treats them differently.
+    ago = (
+        f"floor((epoch_of(TIMESTAMP '{day} 00:00:00') - epoch_of(%s)) * 10000 / 86400e0 + 0.5)"
+        " / 10000e0"
+    )
     users = [
-        f"round({ago % 'max(last_time)'}, 4) AS recency_days",
-        f"round({ago % 'min(first_time)'}, 4) AS tenure_days",
+        f"{ago % 'max(last_time)'} AS recency_days",
+        f"{ago % 'min(first_time)'} AS tenure_days",
         "coalesce(sum(n_all), 0) AS event_count_all",
         "cast(coalesce(sum(v_all), 0) AS double) AS value_all",
         *[f"coalesce(sum(n_{days}), 0) AS event_count_{days}d" for days in WINDOWS],
@@ -159,7 +163,7 @@ def query(day: dt.date, events: str = "known") -> str:
         of_kind = f"CASE WHEN event_type = '{kind}' THEN %s END"
         last = f"max({of_kind % 'last_time'})"
         users += [
-            f"round({ago % last}, 4) AS {kind}_recency_days",
+            f"{ago % last} AS {kind}_recency_days",
             f"coalesce(sum({of_kind % 'n_all'}), 0) AS {kind}_count_all",
             f"cast(coalesce(sum({of_kind % 'v_all'}), 0) AS double) AS {kind}_value_all",
         ]

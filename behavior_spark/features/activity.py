@@ -136,6 +136,10 @@ def build_tiles(
         Columns of the contract ``activity_days``.
     """
     first = facts.where(_inside("first_known_day", start, end))
+    if start is None:
+        # Of all history hardly two rows have one key: added up before they are shuffled they
+        # would only fill memory. A week to a task also makes files that readers can skip.
+        first = first.repartition(F.date_trunc("week", "first_known_day"))
     tiles = (
         first.groupBy(*KEY)
         .agg(*_totals(F.lit(True)))

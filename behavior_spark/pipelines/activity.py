@@ -121,7 +121,8 @@ def new_tiles(run: Run, plan: Plan, start: dt.date | None, end: dt.date) -> Data
     else:
         versions = of_users(touched_events(run, plan, events, start), key="event_id")
     facts = facts_of(versions, items, plan, run.settings.targets)
-    return build_tiles(facts, start=start, end=end).tiles
+    tiles = build_tiles(facts, start=start, end=end).tiles
+    return tiles.sortWithinPartitions("known_day", "event_day")
 
 
 def touched_events(run: Run, plan: Plan, events: DataFrame, start: dt.date) -> DataFrame:
@@ -236,7 +237,10 @@ def _snapshot_for(run: Run, day: dt.date) -> dict[str, Any] | None:
 
 
 def _update_state(run: Run, start: dt.date | None, end: dt.date) -> None:
-    """Drop snapshots that what was built makes stale, and add one where it is due."""
+    """Drop snapshots that what was built makes stale, and add one where it is due.
+
+    One of this very day is always among the stale ones: it is never there twice.
+    """
     stale = "true" if start is None else f"known_day > DATE'{start}'"
     empty = run.spark.createDataFrame([], USER_STATE.schema)
     run.warehouse.create(USER_STATE)
@@ -248,7 +252,7 @@ def _update_state(run: Run, start: dt.date | None, end: dt.date) -> None:
         return
     before = end - dt.timedelta(days=run.settings.features.longest_window)
     state = build_state(_activity_before(run, end, end), known_before=end, event_before=before)
-    run.warehouse.replace(state, USER_STATE, where=f"known_day = DATE'{end}'")
+    run.warehouse.append(state, USER_STATE)
 
 
 def _record(run: Run, plan: Plan, start: dt.date | None, end: dt.date, version: int) -> None:
