@@ -231,6 +231,8 @@ class FeatureSettings(Section):
             for on in (feature.on, feature.to):
                 if on and on.name and named.setdefault(on.name, str(on.where)) != on.where:
                     raise ValueError(f"two conditions are named {on.name}")
+                if on and on.name in self.behaviours:
+                    raise ValueError(f"a condition and an event type share the name {on.name}")
         known = {*GROUPS, *(feature.group for feature in self.declared)}
         unknown = sorted(set(self.groups or ()) - known)
         if unknown:

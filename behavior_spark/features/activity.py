@@ -73,7 +73,7 @@ def build_facts(marked: DataFrame, plan: Plan) -> DataFrame:
     kinds = [
         F.struct(
             F.when(own, F.col("event_type")).otherwise("").alias("behaviour"),
-            F.when(own, F.coalesce("item_id", F.lit(NO_ITEM))).otherwise(NO_ITEM).alias("item_id"),
+            F.coalesce("item_id", F.lit(NO_ITEM)).alias("item_id"),
             F.lit(None).cast("date").alias("since_day"),
         ),
         *[_marked_fact(mark) for mark in plan.marks],

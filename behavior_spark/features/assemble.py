@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import reduce
+from dataclasses import replace
 
-import numpy as np
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.config import FeatureSettings, Target
@@ -16,7 +14,10 @@ from behavior_spark.config.features import TEXT_OPS
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.features.activity import Activity, build_facts, build_tiles
 from behavior_spark.features.declared import Feature
-from behavior_spark.features.definitions import Plan, make_plan
+from behavior_spark.features.definitions import Plan
+from behavior_spark.features.directions import target_directions
+from behavior_spark.features.inputs import Inputs, similar_targets
+from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.features.sessions import build_sessions, session_features
 from behavior_spark.features.targets import labels, mark_targets
@@ -28,41 +29,6 @@ from behavior_spark.features.texts import (
     text_features,
 )
 from behavior_spark.features.windows import build_activity
-
-# A target's direction at a day is the mean of at most so many of its items, chosen by hash.
-DIRECTION_ITEMS = 1000
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The clean tables features are made of.
-
-    Attributes:
-        events: Contract ``events``.
-        items: Contract ``items``; None where the log has none.
-        texts: Contract ``texts``; None where the log has none.
-        embeddings: ``text_hash, embedding``, one row per text of the backbone in use.
-        scores: Contract ``text_scores``.
-        heads: Digest of each head in use.
-        head_labels: Labels of each head in use.
-        activity: Tiles of the events, where they are stored; made of the events where not.
-    """
-
-    events: DataFrame
-    items: DataFrame | None = None
-    texts: DataFrame | None = None
-    embeddings: DataFrame | None = None
-    scores: DataFrame | None = None
-    heads: Mapping[str, str] = field(default_factory=dict)
-    head_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    activity: Activity | None = None
-
-
-def similar_targets(targets: Mapping[str, Target], inputs: Inputs) -> list[str]:
-    """Targets that texts can be close to: those with items of their own."""
-    if inputs.texts is None or inputs.embeddings is None or inputs.items is None:
-        return []
-    return [name for name, target in targets.items() if target.item]
 
 
 def declared_features(
@@ -290,9 +256,7 @@ def _texts(
     targets: Mapping[str, Target],
 ) -> DataFrame | None:
     similar = similar_targets(targets, inputs)
-    features = _text_features(
-        settings, inputs.head_labels, similar, texts=inputs.texts is not None
-    )
+    features = _text_features(settings, inputs.head_labels, similar, texts=inputs.texts is not None)
     if inputs.texts is None or not features:
         return None
     texts = inputs.texts.select("text_id", "user_id", "text_time", "text_hash", "arrived_at")
@@ -313,62 +277,3 @@ def _texts(
         closeness = similarities_by_text(needed, directions)
         texts = texts.join(closeness, "text_hash", "left")
     return build_texts(as_seen(texts, as_of_days, time="text_time"), features)
-
-
-def target_directions(
-    inputs: Inputs,
-    similar: Sequence[str],
-    targets: Mapping[str, Target],
-    as_of_days: Sequence[dt.date],
-) -> np.ndarray:
-    """Unit vectors, [as_of days x targets, dimension]: where a target's items lie.
-
-    For each day the mean embedding of the titles with which items had begun to count for the
-    target before it, of at most 1,000 items; zeros where there is none. What becomes known
-    later changes no earlier day, not even which items are taken.
-    """
-    if inputs.items is None or inputs.embeddings is None:
-        raise ValueError("directions need items and embeddings")
-    titles = reduce(
-        DataFrame.unionByName,
-        [_matching_titles(inputs.items, name, targets[name].item or "false") for name in similar],
-    )
-    days = F.posexplode(F.array(*[F.lit(day) for day in as_of_days])).alias("day_index", "day")
-    order = Window.partitionBy("target", "day_index").orderBy(
-        F.xxhash64("text_hash"), "text_hash", "item_id"
-    )
-    rows = (
-        titles.select("*", days)
-        .where(F.col("since") < F.col("day").cast("timestamp"))
-        .withColumn("_place", F.row_number().over(order))
-        .where(F.col("_place") <= DIRECTION_ITEMS)
-        .groupBy("target", "item_id", "text_hash")
-        .agg(F.collect_list("day_index").alias("day_indices"))
-        .join(inputs.embeddings.where("embedding IS NOT NULL"), "text_hash")
-        .sort("text_hash", "item_id")
-        .collect()
-    )
-    dimension = len(rows[0]["embedding"]) if rows else 1
-    directions = np.zeros((len(as_of_days) * len(similar), dimension))
-    for index, name in enumerate(similar):
-        of_target = [row for row in rows if row["target"] == name]
-        for day_index in range(len(as_of_days)):
-            vectors = [r["embedding"] for r in of_target if day_index in r["day_indices"]]
-            if vectors:
-                mean = np.mean(np.asarray(vectors, dtype=np.float64), axis=0)
-                norm = np.linalg.norm(mean)
-                directions[day_index * len(similar) + index] = mean / norm if norm else 0.0
-    return directions
-
-
-def _matching_titles(items: DataFrame, target: str, condition: str) -> DataFrame:
-    """Per item its first title of a version that satisfies the condition, and since when."""
-    return (
-        items.where(F.expr(f"({condition})") & F.col("title_hash").isNotNull())
-        .groupBy("item_id")
-        .agg(
-            F.min("valid_from").alias("since"),
-            F.min_by("title_hash", "valid_from").alias("text_hash"),
-        )
-        .withColumn("target", F.lit(target))
-    )

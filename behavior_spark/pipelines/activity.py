@@ -24,7 +24,8 @@ from pyspark.sql import functions as F
 
 from behavior_spark.features.activity import Activity, build_state, build_tiles
 from behavior_spark.features.assemble import facts_of
-from behavior_spark.features.definitions import Plan, make_plan
+from behavior_spark.features.definitions import Plan
+from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import of_users, of_users_at_large
 from behavior_spark.features.targets import item_matches, match_column
 from behavior_spark.io.failures import spark_errors

@@ -19,14 +19,14 @@ from pyspark.sql import DataFrame, SparkSession
 
 from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.errors import InputError
-from behavior_spark.features import assemble
+from behavior_spark.features import directions as of_targets
 from behavior_spark.features.assemble import (
     Inputs,
     build_features,
-    target_directions,
     training_set,
     with_sampled_negatives,
 )
+from behavior_spark.features.directions import target_directions
 from behavior_spark.features.point_in_time import of_users
 from behavior_spark.features.targets import labels, mark_targets
 from behavior_spark.schemas import EVENTS, ITEMS
@@ -449,7 +449,7 @@ def test_a_direction_is_the_mean_of_the_matching_titles_known_by_the_day(
 def test_items_known_later_do_not_displace_the_items_of_an_earlier_direction(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assemble, "DIRECTION_ITEMS", 3)
+    monkeypatch.setattr(of_targets, "DIRECTION_ITEMS", 3)
     early = [bag(f"early{index}", march(1)) for index in range(6)]
     late = [bag(f"late{index}", march(5)) for index in range(60)]
     dice = np.random.default_rng(5)
