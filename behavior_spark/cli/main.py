@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from behavior_spark import __version__
+from behavior_spark.cli.features import features_app
 from behavior_spark.cli.options import AsOf, Config, Json, Set, day_from, settings_from
 from behavior_spark.errors import BehaviorError
 
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.add_typer(features_app, name="features")
 
 
 def main() -> None:
@@ -260,10 +262,30 @@ def build_features(
     config: Config,
     set_: Set = NO_OVERRIDES,
     as_of: AsOf = None,
+    first: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="YYYY-MM-DD",
+            help="Also build earlier days, back to this one, in one job; each sees what had "
+            "happened and had arrived by then. A text model that learned from labels of the "
+            "first day or later is left out of all of them.",
+        ),
+    ] = None,
+    every: Annotated[
+        int, typer.Option(min=1, metavar="N", help="With --from: days between them.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Features of every user as of a day, blind to what came later."""
-    _do("build_features", config, set_, as_of, as_json)
+    """Features of every user as of a day, blind to what came later.
+
+    Reads what arrived since the last build and the stored tiles (activity_days) of the windows;
+    all history only the first time, or after event types, conditions or targets were changed.
+    """
+    _do(
+        "build_features", config, set_, as_of, as_json,
+        first=day_from(first, option="--from"), every=every,
+    )  # fmt: skip
 
 
 @app.command("train-propensity")

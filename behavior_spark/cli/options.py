@@ -41,8 +41,8 @@ def settings_from(config: list[str], overrides: list[str]) -> Settings:
     return load_settings(config, overrides=overrides)
 
 
-def day_from(text: str | None) -> dt.date | None:
-    """A day written as YYYY-MM-DD.
+def day_from(text: str | None, *, option: str = "--as-of") -> dt.date | None:
+    """A day written as YYYY-MM-DD after an option.
 
     Raises:
         ConfigError: It is not such a day.
@@ -53,5 +53,5 @@ def day_from(text: str | None) -> dt.date | None:
         return dt.date.fromisoformat(text)
     except ValueError:
         raise ConfigError(
-            f"--as-of {text} is not a day", fix="write YYYY-MM-DD, such as 2024-05-31"
+            f"{option} {text} is not a day", fix="write YYYY-MM-DD, such as 2024-05-31"
         ) from None

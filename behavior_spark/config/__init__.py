@@ -1,8 +1,8 @@
 """Settings from ``conf/*.yaml``: models, overlays, environment, clear errors."""
 
+from behavior_spark.config.features import Behaviour, DeclaredFeature, FeatureSettings, On
 from behavior_spark.config.loading import find_config, load_settings, validate_settings
 from behavior_spark.config.settings import (
-    FeatureSettings,
     GpuSettings,
     Labels,
     LocalSpark,
@@ -17,10 +17,13 @@ from behavior_spark.config.settings import (
 )
 
 __all__ = [
+    "Behaviour",
+    "DeclaredFeature",
     "FeatureSettings",
     "GpuSettings",
     "Labels",
     "LocalSpark",
+    "On",
     "Privacy",
     "Settings",
     "Source",

@@ -7,22 +7,16 @@ as comments.
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from behavior_spark.config.features import FeatureSettings
+from behavior_spark.config.section import Section, checked_names
 
 Format = Literal["parquet", "delta", "csv", "json"]
-T = TypeVar("T")
 # First words of features that are about no single type, target or head.
 RESERVED = {"event", "session", "text", "value", "active", "recency", "tenure"}
-NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and a key that is not known is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Section):
@@ -206,36 +200,7 @@ class TextSettings(Section):
     @field_validator("heads")
     @classmethod
     def _names(cls, value: dict[str, Labels]) -> dict[str, Labels]:
-        return _checked_names(value, "head")
-
-
-class FeatureSettings(Section):
-    """Which features are built."""
-
-    event_types: Annotated[list[str], Field(min_length=1)] = Field(
-        description="event types that get features of their own; all count in the totals"
-    )
-    windows_days: Annotated[list[int], Field(min_length=1)] = Field(
-        default=[1, 7, 30, 90], description="days before as_of"
-    )
-    session_gap_minutes: int = Field(
-        30, ge=1, description="inactivity that ends a session, where the log has no session id"
-    )
-
-    @field_validator("windows_days")
-    @classmethod
-    def _ascending(cls, value: list[int]) -> list[int]:
-        if any(day < 1 for day in value) or sorted(set(value)) != value:
-            raise ValueError("windows must be positive days, ascending, each once")
-        return value
-
-    @field_validator("event_types")
-    @classmethod
-    def _types(cls, value: list[str]) -> list[str]:
-        _checked_names(dict.fromkeys(value), "event type")
-        if len(set(value)) != len(value):
-            raise ValueError("an event type stands twice")
-        return value
+        return checked_names(value, "head")
 
 
 class Target(Section):
@@ -311,7 +276,7 @@ class Settings(Section):
     @field_validator("targets")
     @classmethod
     def _target_names(cls, value: dict[str, Target]) -> dict[str, Target]:
-        return _checked_names(value, "target")
+        return checked_names(value, "target")
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -334,13 +299,3 @@ class Settings(Section):
     def models_path(self) -> str:
         """Folder of the models."""
         return self.models or f"{(self.warehouse.path or '').rstrip('/')}/_models"
-
-
-def _checked_names(value: dict[str, T], what: str) -> dict[str, T]:
-    for name in value:
-        if not NAME.match(name):
-            raise ValueError(
-                f"{what} name {name!r} must be lower-case letters, digits and _ "
-                "(it becomes part of column names)"
-            )
-    return value

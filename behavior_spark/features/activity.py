@@ -1,155 +1,236 @@
-"""Counts, values, distinct items and recency of events by type and by target.
+"""Tiles: what a user did on a day, as it became known day by day.
 
-Two levels: first one row per (as_of, user, type, item) with its latest occurrence,
-then one per (as_of, user). An item is in a window exactly when its latest occurrence
-is, so distinct counts are exact without keeping sets.
+A *fact* is a version of an event counted under a behaviour (``definitions``), from the day on
+which it was known until the day on which a later version replaced it. A *tile* adds up facts of
+one user, day, behaviour and item that became known on the same day. So:
+
+- A late event makes a tile of its own, (event_day, first_known_day), beside those that are there.
+- A correction or retraction makes a new *edition* of the tiles it touches: the same key with a
+  later ``known_day``, complete, made from the facts that were then still valid; with none left
+  it says 0 events. Counts, sums, extremes and sets are therefore exact alike.
+- A hit of a target is a fact of its own, known once its item is known to match.
+
+A reader at as_of takes of each key the edition with the greatest known_day before as_of. Nothing
+is ever rewritten, so that what an earlier as_of saw stays. An edition depends on nothing but the
+facts known by its day: built night by night or all at once the tiles are equal.
+
+Two departures from the first design. Items are part of the key, not sets inside a tile: distinct
+counts are exact at any size (no sketch, no cap), and every aggregation is on fixed-width values,
+which Spark does by hashing in generated code. And a tile is complete for its key, not for the
+whole (user, day): a late event then costs an append, and reads no other event.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.features.declared import DOUBLE, LONG, Feature
-from behavior_spark.features.point_in_time import DAY_SECONDS
+from behavior_spark.features.definitions import Mark, Plan
 from behavior_spark.features.targets import match_column
 
-
-def activity_features(
-    event_types: Sequence[str], targets: Sequence[str], windows: Sequence[int]
-) -> list[Feature]:
-    """The features that :func:`build_activity` gives."""
-    features = [
-        Feature("recency_days", DOUBLE, "days since the last event", zero=False),
-        Feature("tenure_days", DOUBLE, "days since the first event", zero=False),
-        Feature("event_count_all", LONG, "events ever"),
-        Feature("value_all", DOUBLE, "value of all events ever"),
-    ]
-    for days in windows:
-        window = f"in the {days} days before as_of"
-        features += [Feature(f"event_count_{days}d", LONG, f"events {window}")]
-    for kind in event_types:
-        features += [
-            Feature(f"{kind}_recency_days", DOUBLE, f"days since the last {kind}", zero=False),
-            Feature(f"{kind}_count_all", LONG, f"{kind} events ever"),
-            Feature(f"{kind}_value_all", DOUBLE, f"value of all {kind} events ever"),
-        ]
-        for days in windows:
-            window = f"in the {days} days before as_of"
-            features += [
-                Feature(f"{kind}_count_{days}d", LONG, f"{kind} events {window}"),
-                Feature(f"{kind}_value_{days}d", DOUBLE, f"value of {kind} events {window}"),
-                Feature(f"{kind}_item_count_{days}d", LONG, f"distinct items of {kind} {window}"),
-            ]
-    for name in targets:
-        features += [
-            Feature(f"{name}_recency_days", DOUBLE, f"days since {name} last happened", zero=False),
-            Feature(f"{name}_count_all", LONG, f"events that count for {name}, ever"),
-        ]
-        features += [
-            Feature(f"{name}_count_{days}d", LONG,
-                    f"events that count for {name} in the {days} days before as_of")
-            for days in windows
-        ]  # fmt: skip
-    return features
+KEY = ("user_id", "event_day", "first_known_day", "behaviour", "item_id")
+NO_ITEM = ""
 
 
-def build_activity(
-    seen: DataFrame,
-    *,
-    event_types: Sequence[str],
-    targets: Sequence[str],
-    windows: Sequence[int],
-    population: str,
-) -> DataFrame:
-    """One row per (as_of, user_id) with the activity features and ``in_population``.
+@dataclass(frozen=True)
+class Activity:
+    """Tiles to read.
+
+    Attributes:
+        tiles: Columns of the contract ``activity_days``.
+        editions: Those of them that replace an earlier edition (known_day > first_known_day).
+        state: Columns of ``user_state`` of one snapshot: what was before the tiles; None where
+            the tiles hold all history.
+    """
+
+    tiles: DataFrame
+    editions: DataFrame
+    state: DataFrame | None = None
+
+    @classmethod
+    def over(cls, tiles: DataFrame, state: DataFrame | None = None) -> Activity:
+        """Tiles as they stand in a table."""
+        return cls(tiles, tiles.where("known_day > first_known_day"), state)
+
+
+def build_facts(marked: DataFrame, plan: Plan) -> DataFrame:
+    """One row per version of an event and behaviour: the tile's key, and until when it holds.
 
     Args:
-        seen: Events as seen by each as_of (``as_seen``), with ``match_*`` columns.
-        event_types: Types with features of their own.
-        targets: Target names.
-        windows: Days before as_of.
-        population: SQL condition on an event.
+        marked: Events of users with ``superseded_at`` and ``match_*`` (``of_users``,
+            ``mark_targets``).
+        plan: Which types and conditions have tiles of their own.
+
+    Returns:
+        The key (strings and dates), ``event_time`` (timestamp), ``value`` (decimal(18,4)) and
+        ``until_day`` (date; null: still valid).
     """
-    hits = {
-        name: F.coalesce(F.col(match_column(name)) < F.col("as_of").cast("timestamp"), F.lit(False))
-        for name in targets
-    }
-    frame = seen.withColumns({f"_hit_{name}": hit for name, hit in hits.items()})
-    per_item = frame.groupBy("as_of", "user_id", "event_type", "item_id").agg(
-        *_item_level(targets, windows, population)
+    own = F.col("event_type").isin(*plan.types)
+    kinds = [
+        F.struct(
+            F.when(own, F.col("event_type")).otherwise("").alias("behaviour"),
+            F.coalesce("item_id", F.lit(NO_ITEM)).alias("item_id"),
+            F.lit(None).cast("date").alias("since_day"),
+        ),
+        *[_marked_fact(mark) for mark in plan.marks],
+    ]
+    rows = marked.select(
+        "user_id",
+        "event_time",
+        F.to_date("event_time").alias("event_day"),
+        F.to_date("arrived_at").alias("_arrived_day"),
+        F.to_date("superseded_at").alias("until_day"),
+        F.col("value"),
+        F.explode(F.array(*kinds)).alias("_fact"),
+    ).where(F.col("_fact").isNotNull())
+    known = F.greatest("_arrived_day", "event_day", "_fact.since_day")
+    facts = rows.select(
+        "user_id",
+        "event_day",
+        known.alias("first_known_day"),
+        F.col("_fact.behaviour").alias("behaviour"),
+        F.col("_fact.item_id").alias("item_id"),
+        "event_time",
+        "value",
+        "until_day",
     )
-    return per_item.groupBy("as_of", "user_id").agg(*_user_level(event_types, targets, windows))
+    # What was replaced on the day it became known was never seen.
+    return facts.where(
+        F.col("until_day").isNull() | (F.col("until_day") > F.col("first_known_day"))
+    )
 
 
-def _item_level(targets: Sequence[str], windows: Sequence[int], population: str) -> list[Column]:
-    value = F.coalesce(F.col("value"), F.lit(0))
-    columns = [
-        F.max(F.expr(f"coalesce(({population}), false)")).alias("in_population"),
-        F.min("days_ago").alias("days_ago"),
-        F.min("event_time").alias("first_time"),
-        F.max("event_time").alias("last_time"),
-        F.count(F.lit(1)).alias("n_all"),
-        F.sum(value).alias("v_all"),
+def _marked_fact(mark: Mark) -> Column:
+    holds = F.expr(f"({mark.condition})")
+    since = F.lit(None).cast("date")
+    if mark.target:
+        since = F.to_date(match_column(mark.target))
+        holds = holds & since.isNotNull()
+    item = F.coalesce(F.expr(f"({mark.item})").cast("string"), F.lit(NO_ITEM))
+    return F.when(
+        holds,
+        F.struct(
+            F.lit(mark.behaviour).alias("behaviour"),
+            item.alias("item_id"),
+            since.alias("since_day"),
+        ),
+    )
+
+
+def build_tiles(
+    facts: DataFrame, *, start: dt.date | None = None, end: dt.date | None = None
+) -> Activity:
+    """Tiles that became known in [start, end), both open by default.
+
+    Args:
+        facts: All facts known in [start, end), and of every key of which a fact ended then
+            every fact.
+        start: First day.
+        end: Day after the last.
+
+    Returns:
+        Columns of the contract ``activity_days``.
+    """
+    first = facts.where(_inside("first_known_day", start, end))
+    if start is None:
+        # Of all history hardly two rows have one key: added up before they are shuffled they
+        # would only fill memory. A week to a task also makes files that readers can skip.
+        first = first.repartition(F.date_trunc("week", "first_known_day"))
+    tiles = (
+        first.groupBy(*KEY)
+        .agg(*_totals(F.lit(True)))
+        .withColumn("known_day", F.col("first_known_day"))
+    )
+    ended = facts.where(F.col("until_day").isNotNull() & _inside("until_day", start, end))
+    changes = ended.select(*KEY, F.col("until_day").alias("known_day")).distinct()
+    alive = F.col("until_day").isNull() | (F.col("until_day") > F.col("known_day"))
+    editions = facts.join(changes, list(KEY)).groupBy(*KEY, "known_day").agg(*_totals(alive))
+    return Activity(tiles.unionByName(editions), editions)
+
+
+def _inside(day: str, start: dt.date | None, end: dt.date | None) -> Column:
+    after = F.lit(True) if start is None else F.col(day) >= F.lit(start)
+    return after if end is None else after & (F.col(day) < F.lit(end))
+
+
+def _totals(alive: Column) -> list[Column]:
+    return [
+        F.count_if(alive).alias("events"),
+        F.sum(F.when(alive, F.col("value"))).alias("value"),
+        F.count_if(alive & F.col("value").isNotNull()).alias("valued_events"),
+        F.min(F.when(alive, F.col("event_time"))).alias("first_time"),
+        F.max(F.when(alive, F.col("event_time"))).alias("last_time"),
     ]
-    for days in windows:
-        inside = F.col("days_ago") <= days
-        columns += [
-            F.count_if(inside).alias(f"n_{days}"),
-            F.sum(F.when(inside, value)).alias(f"v_{days}"),
-        ]
-    for name in targets:
-        hit = F.col(f"_hit_{name}")
-        columns += [
-            F.max(F.when(hit, F.col("event_time"))).alias(f"{name}_last"),
-            F.count_if(hit).alias(f"{name}_all"),
-        ]
-        columns += [
-            F.count_if(hit & (F.col("days_ago") <= days)).alias(f"{name}_{days}")
-            for days in windows
-        ]
-    return columns
 
 
-def _user_level(
-    event_types: Sequence[str], targets: Sequence[str], windows: Sequence[int]
-) -> list[Column]:
-    columns = [
-        F.max("in_population").alias("in_population"),
-        _days_since(F.max("last_time")).alias("recency_days"),
-        _days_since(F.min("first_time")).alias("tenure_days"),
-        F.sum("n_all").alias("event_count_all"),
-        F.sum("v_all").cast("double").alias("value_all"),
+def with_until(activity: Activity) -> DataFrame:
+    """Tiles with ``until_day``: known_day of the key's next edition; null for the last.
+
+    Only keys with more than one edition are joined, which are few.
+    """
+    several = activity.editions.select(*KEY, "known_day")
+    first = several.withColumn("known_day", F.col("first_known_day"))
+    order = Window.partitionBy(*KEY).orderBy("known_day")
+    replaced = (
+        several.unionByName(first)
+        .distinct()
+        .withColumn("until_day", F.lead("known_day").over(order))
+        .where("until_day IS NOT NULL")
+    )
+    return activity.tiles.join(replaced, [*KEY, "known_day"], "left")
+
+
+def in_places(tiles: DataFrame, days: Sequence[dt.date]) -> DataFrame:
+    """Add the as_of days that see a tile: those at places [_from, _to) of the sorted days.
+
+    Tiles that no day sees are gone. Ranges, not rows: a tile is not repeated here.
+    """
+    place = _days_up_to(days, F.col("known_day"))
+    until = _days_up_to(days, F.col("until_day"))
+    end = F.when(F.col("until_day").isNull(), F.lit(len(days))).otherwise(until)
+    # A tile that is left empty hides the earlier one, and says nothing itself.
+    return tiles.withColumns({"_from": place, "_to": end}).where("_from < _to AND events > 0")
+
+
+def _days_up_to(days: Sequence[dt.date], day: Column) -> Column:
+    """How many of the days are not after a day."""
+    return sum(((F.lit(each) <= day).cast("int") for each in days), F.lit(0))
+
+
+def build_state(activity: Activity, *, known_before: dt.date, event_before: dt.date) -> DataFrame:
+    """Lifelong totals of each user and behaviour: contract ``user_state``.
+
+    Args:
+        activity: Tiles and, where they do not hold all history, an earlier snapshot.
+        known_before: Only what was known before this day counts.
+        event_before: Only days before this one; later days are read as tiles.
+    """
+    seen = in_places(with_until(activity), [known_before]).where(
+        F.col("event_day") < F.lit(event_before)
+    )
+    by_day = seen.groupBy("user_id", "behaviour", "event_day").agg(
+        *lifelong_totals(), F.lit(1).cast("long").alias("active_days")
+    )
+    parts = by_day.drop("event_day")
+    if activity.state is not None:
+        parts = parts.unionByName(activity.state.select(*parts.columns))
+    return (
+        parts.groupBy("user_id", "behaviour")
+        .agg(*lifelong_totals(), F.sum("active_days").alias("active_days"))
+        .withColumns({"known_day": F.lit(known_before), "before_day": F.lit(event_before)})
+    )
+
+
+def lifelong_totals() -> list[Column]:
+    """Tiles, or totals of tiles, added up."""
+    return [
+        F.sum("events").alias("events"),
+        F.sum("value").alias("value"),
+        F.sum("valued_events").alias("valued_events"),
+        F.min("first_time").alias("first_time"),
+        F.max("last_time").alias("last_time"),
     ]
-    columns += [F.sum(f"n_{days}").alias(f"event_count_{days}d") for days in windows]
-    for kind in event_types:
-        this = F.col("event_type") == kind
-        columns += [
-            _days_since(F.max(F.when(this, F.col("last_time")))).alias(f"{kind}_recency_days"),
-            F.sum(F.when(this, F.col("n_all"))).alias(f"{kind}_count_all"),
-            F.sum(F.when(this, F.col("v_all"))).cast("double").alias(f"{kind}_value_all"),
-        ]
-        for days in windows:
-            recent_item = this & F.col("item_id").isNotNull() & (F.col("days_ago") <= days)
-            columns += [
-                F.sum(F.when(this, F.col(f"n_{days}"))).alias(f"{kind}_count_{days}d"),
-                F.sum(F.when(this, F.col(f"v_{days}")))
-                .cast("double")
-                .alias(f"{kind}_value_{days}d"),
-                F.count_if(recent_item).alias(f"{kind}_item_count_{days}d"),
-            ]
-    for name in targets:
-        columns += [
-            _days_since(F.max(f"{name}_last")).alias(f"{name}_recency_days"),
-            F.sum(f"{name}_all").alias(f"{name}_count_all"),
-        ]
-        columns += [F.sum(f"{name}_{days}").alias(f"{name}_count_{days}d") for days in windows]
-    return columns
-
-
-def _days_since(time: Column) -> Column:
-    """Days from a time to as_of, as double; null stays null. as_of is a grouping column."""
-    seconds = F.unix_timestamp(F.col("as_of").cast("timestamp")) - F.unix_timestamp(time)
-    return F.round(seconds / DAY_SECONDS, 4)

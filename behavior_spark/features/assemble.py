@@ -4,76 +4,74 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
+from dataclasses import replace
 
-import numpy as np
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.config import FeatureSettings, Target
-from behavior_spark.errors import ConfigError
-from behavior_spark.features.activity import activity_features, build_activity
+from behavior_spark.config.features import TEXT_OPS
+from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.features.activity import Activity, build_facts, build_tiles
 from behavior_spark.features.declared import Feature
+from behavior_spark.features.definitions import Plan
+from behavior_spark.features.directions import target_directions
+from behavior_spark.features.inputs import Inputs, similar_targets
+from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.features.sessions import build_sessions, session_features
-from behavior_spark.features.targets import labels, mark_targets, with_own_history
+from behavior_spark.features.targets import labels, mark_targets
 from behavior_spark.features.texts import (
+    TextFeature,
     build_texts,
     labels_by_text,
     similarities_by_text,
     text_features,
 )
-
-# A target's direction at a day is the mean of at most so many of its items, chosen by hash.
-DIRECTION_ITEMS = 1000
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The clean tables features are made of.
-
-    Attributes:
-        events: Contract ``events``.
-        items: Contract ``items``; None where the log has none.
-        texts: Contract ``texts``; None where the log has none.
-        embeddings: ``text_hash, embedding``, one row per text of the backbone in use.
-        scores: Contract ``text_scores``.
-        heads: Digest of each head in use.
-        head_labels: Labels of each head in use.
-    """
-
-    events: DataFrame
-    items: DataFrame | None = None
-    texts: DataFrame | None = None
-    embeddings: DataFrame | None = None
-    scores: DataFrame | None = None
-    heads: Mapping[str, str] = field(default_factory=dict)
-    head_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-def similar_targets(targets: Mapping[str, Target], inputs: Inputs) -> list[str]:
-    """Targets that texts can be close to: those with items of their own."""
-    if inputs.texts is None or inputs.embeddings is None or inputs.items is None:
-        return []
-    return [name for name, target in targets.items() if target.item]
+from behavior_spark.features.windows import build_activity
 
 
 def declared_features(
     settings: FeatureSettings, targets: Mapping[str, Target], inputs: Inputs
 ) -> list[Feature]:
+    """Every feature of the table that these inputs give, in order; see ``list_features``."""
+    return list_features(
+        settings,
+        targets,
+        head_labels=inputs.head_labels,
+        similar_to=similar_targets(targets, inputs),
+        texts=inputs.texts is not None,
+    )
+
+
+def list_features(
+    settings: FeatureSettings,
+    targets: Mapping[str, Target],
+    *,
+    head_labels: Mapping[str, Sequence[str]],
+    similar_to: Sequence[str],
+    texts: bool,
+) -> list[Feature]:
     """Every feature of the table, in order.
 
+    Args:
+        settings: Event types, windows, declared features.
+        targets: Their past occurrences are features too.
+        head_labels: Labels of each head in use.
+        similar_to: Targets that texts can be close to.
+        texts: Whether there are texts.
+
     Raises:
-        ConfigError: Two of them would have the same name.
+        ConfigError: Two of them would have the same name, or one cannot be built.
     """
-    windows = settings.windows_days
-    features = activity_features(
-        settings.event_types, with_own_history(targets, settings.event_types), windows
-    )
-    features += session_features(windows)
-    if inputs.texts is not None:
-        features += text_features(inputs.head_labels, similar_targets(targets, inputs), windows)
+    features = [definition.feature for definition in make_plan(settings, targets).definitions]
+    if settings.built("sessions"):
+        features += [
+            replace(each, group=each.group or "sessions", source=each.source or "events")
+            for each in session_features(settings.windows_days)
+        ]
+    of_texts = _text_features(settings, head_labels, similar_to, texts=texts)
+    features += [made.feature for made in of_texts]
     by_name: dict[str, Feature] = {}
     for feature in features:
         other = by_name.setdefault(feature.name, feature)
@@ -81,7 +79,8 @@ def declared_features(
             raise ConfigError(
                 f"two features would be named {feature.name}",
                 found=f"{other.comment}; {feature.comment}",
-                fix="rename the event type, target or head that the name begins with",
+                fix="rename the event type, target or head that the name begins with, or leave "
+                "the declared feature out",
             )
     return features
 
@@ -97,9 +96,10 @@ def build_features(
     """Features of every user of the population at every as_of day.
 
     Args:
-        inputs: The clean tables.
+        inputs: The clean tables; activity is read from ``inputs.activity`` where it is given,
+            and is else made of the events.
         as_of_days: Days; all are built in one job.
-        settings: Event types, windows, session gap.
+        settings: Event types, windows, declared features, session gap.
         targets: Their past occurrences are features too.
         population: SQL condition on an event: users with one before as_of get a row.
 
@@ -107,20 +107,19 @@ def build_features(
         ``user_id, as_of`` and the declared features; counts and sums are 0 and other
         features null where nothing was seen.
     """
-    windows = settings.windows_days
     features = declared_features(settings, targets, inputs)
-    marked = mark_targets(of_users(inputs.events, key="event_id"), inputs.items, targets)
-    seen = as_seen(marked, as_of_days, time="event_time")
-    frame = build_activity(
-        seen,
-        event_types=settings.event_types,
-        targets=with_own_history(targets, settings.event_types),
-        windows=windows,
-        population=population,
-    ).where("in_population")
-    sessions = build_sessions(seen, windows=windows, gap_minutes=settings.session_gap_minutes)
-    frame = frame.join(sessions, ["as_of", "user_id"], "left")
-    texts = _texts(inputs, as_of_days, windows, targets)
+    plan = make_plan(settings, targets, population)
+    activity = inputs.activity
+    if activity is None:
+        activity = activity_of(inputs, plan, targets, before=max(as_of_days))
+    frame = build_activity(activity, as_of_days, plan, items=inputs.items)
+    if settings.built("sessions"):
+        seen = as_seen(of_users(inputs.events, key="event_id"), as_of_days, time="event_time")
+        sessions = build_sessions(
+            seen, windows=settings.windows_days, gap_minutes=settings.session_gap_minutes
+        )
+        frame = frame.join(sessions, ["as_of", "user_id"], "left")
+    texts = _texts(inputs, as_of_days, settings, targets)
     if texts is not None:
         frame = frame.join(texts, ["as_of", "user_id"], "left")
     chosen = []
@@ -132,6 +131,23 @@ def build_features(
     return frame.select("user_id", "as_of", *chosen)
 
 
+def activity_of(
+    inputs: Inputs, plan: Plan, targets: Mapping[str, Target], *, before: dt.date
+) -> Activity:
+    """Tiles of all events that had arrived before a day, made anew."""
+    known = inputs.events.where(F.col("arrived_at") < F.lit(before).cast("timestamp"))
+    return build_tiles(facts_of(of_users(known, key="event_id"), inputs.items, plan, targets),
+                       end=before)  # fmt: skip
+
+
+def facts_of(
+    versions: DataFrame, items: DataFrame | None, plan: Plan, targets: Mapping[str, Target]
+) -> DataFrame:
+    """Facts of versions of events (``of_users``), those of targets included."""
+    wanted = {mark.target: targets[mark.target] for mark in plan.marks if mark.target}
+    return build_facts(mark_targets(versions, items, wanted), plan)
+
+
 def training_set(
     inputs: Inputs,
     as_of_days: Sequence[dt.date],
@@ -140,102 +156,124 @@ def training_set(
     targets: Mapping[str, Target],
     population: str,
     known_before: dt.date,
+    labelled: Sequence[str] | None = None,
+    negative_share: float = 1.0,
+    seed: int = 7,
 ) -> DataFrame:
     """Features with ``label_<target>`` (int 0 or 1), by the same path as the nightly table.
 
     Args:
-        known_before: The night; labels count what had arrived before it, and every
-            as_of day's horizon must have passed by it.
+        inputs: The clean tables; see ``build_features``.
+        as_of_days: Days, all of whose horizons have passed.
+        settings: As for the night.
+        targets: As for the night.
+        population: As for the night.
+        known_before: The night; labels count what had arrived before it.
+        labelled: Targets that get labels; all by default.
+        negative_share: Rows without any positive label that are kept, a share in (0, 1]. They
+            are chosen by a hash of user and day, so that the same rows are always kept.
+        seed: Another one keeps others.
+
+    Returns:
+        As ``build_features``, with the labels and ``weight`` (double): the inverse of the
+        probability with which a row was kept.
+
+    Raises:
+        InputError: A horizon has not passed: a user's outcome would be cut.
     """
+    names = list(targets if labelled is None else labelled)
+    _check_horizons(as_of_days, {name: targets[name] for name in names}, known_before)
+    if not 0 < negative_share <= 1:
+        raise ValueError(f"negative_share is a share in (0, 1], not {negative_share}")
     frame = build_features(
         inputs, as_of_days, settings=settings, targets=targets, population=population
     )
-    marked = mark_targets(of_users(inputs.events, key="event_id"), inputs.items, targets)
-    known = labels(marked, as_of_days, targets, known_before=known_before)
-    names = [f"label_{name}" for name in targets]
-    return frame.join(known, ["as_of", "user_id"], "left").fillna(0, subset=names)
+    # What happened from the first day on arrived from then on, and so did what replaced it.
+    first = F.lit(min(as_of_days)).cast("timestamp")
+    events = of_users(inputs.events.where(F.col("arrived_at") >= first), key="event_id")
+    chosen = {name: targets[name] for name in names}
+    known = labels(
+        mark_targets(events, inputs.items, chosen), as_of_days, chosen, known_before=known_before
+    )
+    columns = [f"label_{name}" for name in names]
+    frame = frame.join(known, ["as_of", "user_id"], "left").fillna(0, subset=columns)
+    return with_sampled_negatives(frame, columns, share=negative_share, seed=seed)
+
+
+def with_sampled_negatives(
+    frame: DataFrame, label_columns: Sequence[str], *, share: float, seed: int
+) -> DataFrame:
+    """Keep rows with a positive label and a share of the others; add their ``weight``."""
+    parts = 1_000_000
+    kept = max(1, round(share * parts))
+    positive = F.lit(False)
+    for name in label_columns:
+        positive = positive | (F.col(name) > 0)
+    drawn = F.pmod(F.xxhash64("user_id", "as_of", F.lit(seed)), F.lit(parts)) < kept
+    weight = F.when(positive, F.lit(1.0)).otherwise(F.lit(parts / kept))
+    return frame.withColumn("weight", weight).where(positive | drawn)
+
+
+def _check_horizons(
+    days: Sequence[dt.date], targets: Mapping[str, Target], known_before: dt.date
+) -> None:
+    for name, target in targets.items():
+        end = max(days) + dt.timedelta(days=target.horizon_days)
+        if end > known_before:
+            raise InputError(
+                f"the horizon of {name} at {max(days)} has not passed",
+                found=f"it ends on {end}; known is what arrived before {known_before}",
+                fix="take earlier as-of days, or a later night",
+            )
+
+
+def _text_features(
+    settings: FeatureSettings,
+    head_labels: Mapping[str, Sequence[str]],
+    similar_to: Sequence[str],
+    *,
+    texts: bool,
+) -> list[TextFeature]:
+    declared = [
+        (one, settings.windows_of(one))
+        for one in settings.declared
+        if one.op in TEXT_OPS and settings.built(one.group)
+    ]
+    if declared and not texts:
+        raise ConfigError(
+            f"features.declared: {declared[0][0].op} needs texts",
+            fix="map sources.texts, or leave the feature out",
+        )
+    features = text_features(head_labels, similar_to, settings.windows_days, declared)
+    all_groups = texts and settings.built("texts")
+    return [made for made in features if all_groups or made.feature.group != "texts"]
 
 
 def _texts(
     inputs: Inputs,
     as_of_days: Sequence[dt.date],
-    windows: Sequence[int],
+    settings: FeatureSettings,
     targets: Mapping[str, Target],
 ) -> DataFrame | None:
-    if inputs.texts is None:
-        return None
     similar = similar_targets(targets, inputs)
+    features = _text_features(settings, inputs.head_labels, similar, texts=inputs.texts is not None)
+    if inputs.texts is None or not features:
+        return None
     texts = inputs.texts.select("text_id", "user_id", "text_time", "text_hash", "arrived_at")
-    # Text features look back over windows alone: older texts need no label and no similarity.
-    earliest = min(as_of_days) - dt.timedelta(days=max(windows))
-    texts = of_users(texts, key="text_id").where(
-        F.col("text_time") >= F.lit(earliest).cast("timestamp")
+    # Text features look back over windows alone: what arrived before them is not in them, nor
+    # does it replace anything that is.
+    earliest = min(as_of_days) - dt.timedelta(days=max(made.window for made in features))
+    since = F.lit(earliest).cast("timestamp")
+    texts = of_users(texts.where(F.col("arrived_at") >= since), key="text_id").where(
+        F.col("text_time") >= since
     )
     if inputs.scores is not None and inputs.heads:
-        texts = texts.join(labels_by_text(inputs.scores, inputs.heads), "text_hash", "left")
+        means = {one.head for one in settings.declared if one.op == "text_mean" and one.head}
+        scored = labels_by_text(inputs.scores, inputs.heads, with_probabilities=sorted(means))
+        texts = texts.join(scored, "text_hash", "left")
     if similar and inputs.embeddings is not None:
         directions = target_directions(inputs, similar, targets, sorted(set(as_of_days)))
         needed = inputs.embeddings.join(texts.select("text_hash"), "text_hash", "left_semi")
         closeness = similarities_by_text(needed, directions)
         texts = texts.join(closeness, "text_hash", "left")
-    seen = as_seen(texts, as_of_days, time="text_time")
-    return build_texts(seen, heads=inputs.head_labels, similar_to=similar, windows=windows)
-
-
-def target_directions(
-    inputs: Inputs,
-    similar: Sequence[str],
-    targets: Mapping[str, Target],
-    as_of_days: Sequence[dt.date],
-) -> np.ndarray:
-    """Unit vectors, [as_of days x targets, dimension]: where a target's items lie.
-
-    For each day the mean embedding of the titles with which items had begun to count for the
-    target before it, of at most 1,000 items; zeros where there is none. What becomes known
-    later changes no earlier day, not even which items are taken.
-    """
-    if inputs.items is None or inputs.embeddings is None:
-        raise ValueError("directions need items and embeddings")
-    titles = reduce(
-        DataFrame.unionByName,
-        [_matching_titles(inputs.items, name, targets[name].item or "false") for name in similar],
-    )
-    days = F.posexplode(F.array(*[F.lit(day) for day in as_of_days])).alias("day_index", "day")
-    order = Window.partitionBy("target", "day_index").orderBy(
-        F.xxhash64("text_hash"), "text_hash", "item_id"
-    )
-    rows = (
-        titles.select("*", days)
-        .where(F.col("since") < F.col("day").cast("timestamp"))
-        .withColumn("_place", F.row_number().over(order))
-        .where(F.col("_place") <= DIRECTION_ITEMS)
-        .groupBy("target", "item_id", "text_hash")
-        .agg(F.collect_list("day_index").alias("day_indices"))
-        .join(inputs.embeddings.where("embedding IS NOT NULL"), "text_hash")
-        .sort("text_hash", "item_id")
-        .collect()
-    )
-    dimension = len(rows[0]["embedding"]) if rows else 1
-    directions = np.zeros((len(as_of_days) * len(similar), dimension))
-    for index, name in enumerate(similar):
-        of_target = [row for row in rows if row["target"] == name]
-        for day_index in range(len(as_of_days)):
-            vectors = [r["embedding"] for r in of_target if day_index in r["day_indices"]]
-            if vectors:
-                mean = np.mean(np.asarray(vectors, dtype=np.float64), axis=0)
-                norm = np.linalg.norm(mean)
-                directions[day_index * len(similar) + index] = mean / norm if norm else 0.0
-    return directions
-
-
-def _matching_titles(items: DataFrame, target: str, condition: str) -> DataFrame:
-    """Per item its first title of a version that satisfies the condition, and since when."""
-    return (
-        items.where(F.expr(f"({condition})") & F.col("title_hash").isNotNull())
-        .groupBy("item_id")
-        .agg(
-            F.min("valid_from").alias("since"),
-            F.min_by("title_hash", "valid_from").alias("text_hash"),
-        )
-        .withColumn("target", F.lit(target))
-    )
+    return build_texts(as_seen(texts, as_of_days, time="text_time"), features)

@@ -35,6 +35,19 @@ def of_users(frame: DataFrame, *, key: str) -> DataFrame:
     return with_superseded(frame, key=key).where(F.col("user_id").isNotNull())
 
 
+def of_users_at_large(frame: DataFrame, *, key: str) -> DataFrame:
+    """As ``of_users``, for a table of which few rows have a later version.
+
+    Which those are is found by a hash of the key alone; no row is shuffled or sorted for it.
+    Rows of two keys with one hash are only looked at in vain.
+    """
+    hashed = frame.select(key, "arrived_at", F.xxhash64(key).alias("_hash"))
+    several = hashed.groupBy("_hash").agg(F.count(F.lit(1)).alias("_n")).where("_n > 1")
+    versions = hashed.join(several, "_hash", "left_semi").select(key, "arrived_at").distinct()
+    replaced = with_superseded(versions, key=key).where(F.col("superseded_at").isNotNull())
+    return frame.join(replaced, [key, "arrived_at"], "left").where(F.col("user_id").isNotNull())
+
+
 def as_seen(frame: DataFrame, as_of_days: Sequence[dt.date], *, time: str) -> DataFrame:
     """Repeat each row for every as_of day that may see it.
 

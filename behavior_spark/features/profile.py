@@ -26,9 +26,10 @@ def preferred_category(
         .agg(F.max_by("category", "valid_from").alias("category"))
         .where("category IS NOT NULL")
     )
-    seen = as_seen(of_users(events, key="event_id"), [as_of], time="event_time").where(
-        F.col("days_ago") <= window_days
-    )
+    # What arrived before the window is not in it, nor does it replace anything that is.
+    since = F.lit(as_of - dt.timedelta(days=window_days)).cast("timestamp")
+    recent = of_users(events.where(F.col("arrived_at") >= since), key="event_id")
+    seen = as_seen(recent, [as_of], time="event_time").where(F.col("days_ago") <= window_days)
     counted = (
         seen.join(known, "item_id")
         .groupBy("user_id", "category")

@@ -210,6 +210,22 @@ class Warehouse:
         """The tables that have been read or written here, or found to exist; asks nothing."""
         return [contract for contract in TABLES.values() if contract.name in self._known]
 
+    def commits_since(self, contract: Contract, version: int) -> list[dict[str, Any]] | None:
+        """Commits after a version, each with its ``operation`` and ``predicate`` (or None).
+
+        None where the history no longer goes back that far.
+        """
+        with spark_errors(f"reading the history of table {contract.name}"):
+            rows = (
+                self.spark.sql(f"DESCRIBE HISTORY {self.identifier(contract)}")
+                .where(F.col("version") >= version)
+                .select("version", "operation", F.col("operationParameters.predicate"))
+                .collect()
+            )
+        if not any(row["version"] == version for row in rows):
+            return None
+        return [row.asDict() for row in rows if row["version"] > version]
+
     def existing(self) -> list[Contract]:
         """The contracts whose tables are there."""
         return [contract for contract in TABLES.values() if self.exists(contract)]

@@ -21,10 +21,11 @@ from behavior_spark.pipelines.commands import (
     sql,
     train_propensity,
 )
+from behavior_spark.pipelines.describing import Described, describe_features
 from behavior_spark.pipelines.functions import similar_to, text_functions
 
 __all__ = [
-    "Result", "build_features", "check", "clean_scores", "finetune", "ingest", "nightly",
-    "predict", "profile", "report", "score_texts", "similar_to", "sql", "text_functions",
-    "train_propensity",
+    "Described", "Result", "build_features", "check", "clean_scores", "describe_features",
+    "finetune", "ingest", "nightly", "predict", "profile", "report", "score_texts", "similar_to",
+    "sql", "text_functions", "train_propensity",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from behavior_spark.pipelines.evaluation import report_stage
 from behavior_spark.pipelines.feature_building import (
     Prepared,
     build_features_stage,
+    days_between,
     prepare_inputs,
 )
 from behavior_spark.pipelines.functions import text_functions
@@ -129,10 +130,20 @@ def clean_scores(
         return _result(run, details={"removed_models": removed})
 
 
-def build_features(settings: Settings, **place: Any) -> Result:
-    """Clean tables -> user_features of the night."""
+def build_features(
+    settings: Settings, *, first: dt.date | None = None, every: int = 1, **place: Any
+) -> Result:
+    """Clean tables -> user_features of the night; with ``first`` of earlier days too.
+
+    Args:
+        settings: The job's settings.
+        first: Earliest day to build; every ``every`` days from the night back to it.
+        every: Days between them.
+        place: ``as_of``, ``spark`` and ``console``.
+    """
     with running("build-features", settings, **place) as run:
-        build_features_stage(run, _text_model(run))
+        days = days_between(first, run.as_of, every=every)
+        build_features_stage(run, _text_model(run, days[0]), days)
         return _result(run)
 
 
@@ -203,10 +214,13 @@ def sql(settings: Settings, query: str, *, limit: int = 1000, **place: Any) -> R
         return _result(run, details={"columns": frame.columns, "rows": rows[:limit]})
 
 
-def _text_model(run: Run) -> Any:
-    model = active_text_model(run.settings, run.as_of)
+def _text_model(run: Run, day: dt.date | None = None) -> Any:
+    """The text model of the night, or of an earlier day that it must not know."""
+    model = active_text_model(run.settings, day or run.as_of)
     if model is not None:
         run.models["backbone"] = model.digest
+        for note in model.notes if day else ():
+            run.note(note)
     return model
 
 

@@ -1,14 +1,18 @@
-"""Build features: the clean tables -> ``user_features`` of one night."""
+"""Build features: the clean tables -> ``user_features`` of a night, or of many days at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pyspark.sql import functions as F
 
+from behavior_spark.errors import ConfigError
 from behavior_spark.features.assemble import Inputs, build_features, declared_features
 from behavior_spark.features.declared import Feature
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.pipelines.activity import stored_activity, update_activity
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import ActiveTextModel
 from behavior_spark.pipelines.text_scoring import stored_embeddings
@@ -17,15 +21,22 @@ from behavior_spark.schemas import EVENTS, ITEMS, TEXT_SCORES, TEXTS, USER_FEATU
 
 @dataclass(frozen=True)
 class Prepared:
-    """What features are made of, and which there are."""
+    """What features are made of, and which there are.
+
+    Attributes:
+        inputs: The tables.
+        features: The features they give.
+        trained_through: Latest day of a label that a text head in use learned from.
+    """
 
     inputs: Inputs
     features: list[Feature]
+    trained_through: str | None = None
 
     @property
     def names(self) -> list[str]:
-        """Feature names in order."""
-        return [feature.name for feature in self.features]
+        """Names of the features that models learn from, in order."""
+        return [feature.name for feature in self.features if feature.numeric]
 
 
 def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
@@ -46,28 +57,68 @@ def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
         head_labels={n: h.labels for n, h in model.heads.items()} if scored and model else {},
     )
     features = declared_features(run.settings.features, run.settings.targets, inputs)
-    return Prepared(inputs, features)
+    heads = model.heads.values() if scored and model else ()
+    late = max((head.trained_through for head in heads if head.trained_through), default=None)
+    return Prepared(inputs, features, late)
 
 
-def build_features_stage(run: Run, model: ActiveTextModel | None) -> Prepared:
-    """Build and replace the night's rows of ``user_features``."""
+def inputs_at(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Inputs:
+    """The inputs with the stored tiles that features at these days read."""
+    return replace(prepared.inputs, activity=stored_activity(run, days))
+
+
+def days_between(first: dt.date | None, last: dt.date, *, every: int) -> list[dt.date]:
+    """As-of days to build, ascending: the last one, and others ``every`` days apart before it.
+
+    Raises:
+        ConfigError: The first lies after the last.
+
+    >>> days_between(dt.date(2024, 5, 1), dt.date(2024, 5, 31), every=14)
+    [datetime.date(2024, 5, 3), datetime.date(2024, 5, 17), datetime.date(2024, 5, 31)]
+    """
+    if first is not None and first > last:
+        raise ConfigError(
+            f"--from {first} is after --as-of {last}", fix="give an earlier day, or a later night"
+        )
+    span = 0 if first is None else (last - first).days
+    return sorted(last - dt.timedelta(days=back) for back in range(0, span + 1, every))
+
+
+def build_features_stage(
+    run: Run, model: ActiveTextModel | None, days: Sequence[dt.date] = ()
+) -> Prepared:
+    """Build and replace ``user_features`` of the night, or of several days in one job.
+
+    Args:
+        run: The run.
+        model: The text model; it must have learned from nothing later than the first day.
+        days: As-of days, none later than the night; by default the night alone.
+    """
+    days = list(days) or [run.as_of]
+    with run.stage("build activity"):
+        update_activity(run)
     prepared = prepare_inputs(run, model)
     settings = run.settings
     with run.stage("build features"):
         frame = build_features(
-            prepared.inputs,
-            [run.as_of],
+            inputs_at(run, prepared, days),
+            days,
             settings=settings.features,
             targets=settings.targets,
             population=settings.population,
         )
         contract = USER_FEATURES.with_columns([f.field for f in prepared.features])
+        listed = ", ".join(f"DATE'{day}'" for day in days)
+        where = f"as_of = {listed}" if len(days) == 1 else f"as_of IN ({listed})"
         with spark_errors("building features"):
-            run.warehouse.replace(frame, contract, where=f"as_of = DATE'{run.as_of}'")
-            users = (
-                run.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(run.as_of)).count()
-            )
-    run.figures["users"] = users
+            run.warehouse.replace(frame, contract, where=where)
+            users = run.warehouse.read(USER_FEATURES).where(where).groupBy("as_of").count()
+            counted = {row["as_of"]: row["count"] for row in users.collect()}
+    run.figures["users"] = counted.get(run.as_of, 0)
     run.figures["features"] = len(prepared.features)
-    run.say(f"{users:,} users, {len(prepared.features)} features")
+    if len(days) > 1:
+        run.figures["as_of_days"] = len(days)
+        run.figures["rows"] = sum(counted.values())
+    for day in days:
+        run.say(f"{day}: {counted.get(day, 0):,} users, {len(prepared.features)} features")
     return prepared

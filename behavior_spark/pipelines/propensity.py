@@ -16,7 +16,8 @@ from behavior_spark.features.assemble import training_set
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity import TrainingOptions, train_propensity_model
 from behavior_spark.model.propensity_model import PropensityModel
-from behavior_spark.pipelines.feature_building import Prepared
+from behavior_spark.pipelines.activity import plan_of
+from behavior_spark.pipelines.feature_building import Prepared, inputs_at
 from behavior_spark.pipelines.run import Run
 from behavior_spark.prediction.predict import (
     decile_cuts,
@@ -38,6 +39,7 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "target": settings.targets[target].model_dump(exclude={"description"}),
         "population": settings.population,
         "features": prepared.names,
+        "activity": plan_of(run).meaning,
         "gap": settings.features.session_gap_minutes,
         "backbone": run.models.get("backbone"),
         "heads": dict(prepared.inputs.heads),
@@ -166,13 +168,20 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
             f"horizon {horizon} days",
             fix="a horizon must have passed: choose a later as_of or a shorter horizon",
         )
+    late = prepared.trained_through
+    if late is not None and late >= days[0].isoformat():
+        run.note(
+            f"the text model learned from labels up to {late}, later than training days from "
+            f"{days[0]} on: what texts add on the held-out day may be flattered"
+        )
     frame = training_set(
-        prepared.inputs,
+        inputs_at(run, prepared, days),
         days,
         settings=settings.features,
         targets=settings.targets,
         population=settings.population,
         known_before=run.as_of,
+        labelled=targets,
     )
     with spark_errors("building the training set"):
         users = run.figures.get("users", 0)

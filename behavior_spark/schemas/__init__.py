@@ -2,6 +2,8 @@
 
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.tables import (
+    ACTIVITY_BUILDS,
+    ACTIVITY_DAYS,
     EVENTS,
     INPUTS,
     ITEMS,
@@ -15,10 +17,11 @@ from behavior_spark.schemas.tables import (
     USER_FEATURES,
     USER_PROFILE,
     USER_PROPENSITY,
+    USER_STATE,
 )
 
 __all__ = [
-    "EVENTS", "INPUTS", "ITEMS", "QUARANTINE", "REASON", "RUNS", "TABLES", "TEXTS",
-    "TEXT_EMBEDDINGS", "TEXT_SCORES", "USER_FEATURES", "USER_PROFILE", "USER_PROPENSITY",
-    "Contract", "column",
+    "ACTIVITY_BUILDS", "ACTIVITY_DAYS", "EVENTS", "INPUTS", "ITEMS", "QUARANTINE", "REASON",
+    "RUNS", "TABLES", "TEXTS", "TEXT_EMBEDDINGS", "TEXT_SCORES", "USER_FEATURES", "USER_PROFILE",
+    "USER_PROPENSITY", "USER_STATE", "Contract", "column",
 ]  # fmt: skip

@@ -26,8 +26,8 @@ def test_help_names_every_command_that_is_built(capsys: pytest.CaptureFixture[st
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
     for command in ("init", "check", "demo", "ingest", "finetune", "score-texts", "clean-scores",
-                    "build-features", "train-propensity", "predict", "profile", "nightly",
-                    "report", "sql", "doctor"):  # fmt: skip
+                    "build-features", "features", "train-propensity", "predict", "profile",
+                    "nightly", "report", "sql", "doctor"):  # fmt: skip
         assert command in shown
     for absent in ("pretrain", "promote", "forget"):
         assert absent not in shown

@@ -266,7 +266,7 @@ def reference_training_set(
     none = {f"label_{name}": 0 for name in settings.targets}
     labels = reference_labels(log, day, settings, known_before)
     return {
-        user: row | labels.get(user, none)
+        user: row | labels.get(user, none) | {"weight": 1.0}
         for user, row in reference_features(log, day, settings).items()
     }
 

@@ -18,8 +18,15 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
 from behavior_spark.config import FeatureSettings, Target
-from behavior_spark.features import assemble
-from behavior_spark.features.assemble import Inputs, build_features, target_directions, training_set
+from behavior_spark.errors import InputError
+from behavior_spark.features import directions as of_targets
+from behavior_spark.features.assemble import (
+    Inputs,
+    build_features,
+    training_set,
+    with_sampled_negatives,
+)
+from behavior_spark.features.directions import target_directions
 from behavior_spark.features.point_in_time import of_users
 from behavior_spark.features.targets import labels, mark_targets
 from behavior_spark.schemas import EVENTS, ITEMS
@@ -93,15 +100,16 @@ def test_training_sets_equal_the_plain_reference_with_ansi_mode_on_and_off(
     spark: SparkSession, ansi: str, seed: int
 ) -> None:
     log = random_log(seed, cases=120)
+    night = LAST + HORIZON
     expected = {
         (day, user): row
         for day in DAYS
-        for user, row in reference_training_set(log, day, SETTINGS, KNOWN_BEFORE).items()
+        for user, row in reference_training_set(log, day, SETTINGS, night).items()
     }
     before = spark.conf.get("spark.sql.ansi.enabled")
     spark.conf.set("spark.sql.ansi.enabled", ansi)
     try:
-        actual = training_set_of(make_inputs(spark, log), DAYS, KNOWN_BEFORE)
+        actual = training_set_of(make_inputs(spark, log), DAYS, night)
     finally:
         spark.conf.set("spark.sql.ansi.enabled", str(before))
     assert_same(actual, expected, log)
@@ -346,7 +354,7 @@ def test_a_purchase_taken_back_before_the_night_is_no_positive(spark: SparkSessi
     events = [
         purchase("old", march(1)),
         bought,
-        bought | {"user_id": None, "arrived_at": march(15)},
+        bought | {"user_id": None, "arrived_at": march(17)},
     ]
     inputs = Inputs(table(spark, EVENTS, events))
     labelled = [
@@ -358,9 +366,43 @@ def test_a_purchase_taken_back_before_the_night_is_no_positive(spark: SparkSessi
             population="true",
             known_before=march(night).date(),
         )
-        for night in (15, 16)
+        for night in (17, 18)
     ]
     assert [column_by_day(frame, "label_buys") for frame in labelled] == [{10: 1}, {10: 0}]
+
+
+def test_a_horizon_that_has_not_passed_is_refused(spark: SparkSession) -> None:
+    inputs = Inputs(table(spark, EVENTS, [purchase("e", march(1))]))
+    with pytest.raises(InputError, match="the horizon of buys at 2024-03-10 has not passed"):
+        training_set(
+            inputs,
+            days_of_march(3, 10),
+            settings=SMALL,
+            targets=BUYS,
+            population="true",
+            known_before=march(16).date(),
+        )
+
+
+def test_sampled_negatives_stand_for_those_left_out_and_no_positive_is(
+    spark: SparkSession,
+) -> None:
+    frame = spark.range(4000).selectExpr(
+        "concat('u', id) AS user_id", "DATE'2024-03-10' AS as_of",
+        "cast(id % 10 = 0 AS int) AS label_a", "cast(id % 15 = 0 AS int) AS label_b",
+    )  # fmt: skip
+    sampled = [
+        with_sampled_negatives(one, ["label_a", "label_b"], share=0.25, seed=3)
+        for one in (frame, frame.repartition(3).orderBy("user_id"))
+    ]
+    rows = [{(r["user_id"], r["label_a"] | r["label_b"], r["weight"]) for r in one.collect()}
+            for one in sampled]  # fmt: skip
+    assert rows[0] == rows[1]
+    positives = frame.where("label_a + label_b > 0").count()
+    assert sum(label for _, label, _ in rows[0]) == positives
+    assert {(label, weight) for _, label, weight in rows[0]} == {(1, 1.0), (0, 4.0)}
+    negatives = sum(weight for _, label, weight in rows[0] if not label)
+    assert negatives == pytest.approx(4000 - positives, rel=0.1)
 
 
 # ------------------------------------------------------------------ where a target's items lie
@@ -407,7 +449,7 @@ def test_a_direction_is_the_mean_of_the_matching_titles_known_by_the_day(
 def test_items_known_later_do_not_displace_the_items_of_an_earlier_direction(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assemble, "DIRECTION_ITEMS", 3)
+    monkeypatch.setattr(of_targets, "DIRECTION_ITEMS", 3)
     early = [bag(f"early{index}", march(1)) for index in range(6)]
     late = [bag(f"late{index}", march(5)) for index in range(60)]
     dice = np.random.default_rng(5)

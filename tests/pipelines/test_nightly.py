@@ -197,6 +197,26 @@ def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
     ).isEmpty()
 
 
+def test_earlier_days_are_built_in_one_job_and_the_night_stays_as_it_was(
+    spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    as_of = demo_night.layout.as_of
+    tonight = F.col("as_of") == F.lit(as_of)
+    before = _snapshot(warehouse.read(USER_FEATURES).where(tonight), tmp_path / "before")
+    first = as_of - dt.timedelta(days=20)
+    result = commands.build_features(
+        demo_night.settings, first=first, every=7, as_of=as_of, spark=spark, console=QUIET
+    )
+    days = [as_of - dt.timedelta(days=back) for back in (14, 7, 0)]
+    rows = warehouse.read(USER_FEATURES).where(F.col("as_of") <= F.lit(as_of))
+    counts = {r["as_of"]: r["count"] for r in rows.groupBy("as_of").count().collect()}
+    assert sorted(counts) == days
+    assert result.figures["rows"] == sum(counts.values())
+    numbers = [c for c in before.columns if "_share_" not in c]  # heads may be too late for then
+    now = warehouse.read(USER_FEATURES).where(tonight)
+    assert _same(before.select(numbers), now.select(numbers))
+
+
 def test_a_run_is_recorded_with_its_counts_models_and_no_secret(
     demo_night: DemoResult, warehouse: Warehouse
 ) -> None:

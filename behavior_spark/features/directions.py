@@ -1,0 +1,76 @@
+"""Where a target's items lie among the embeddings, as it was known day by day."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+import numpy as np
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from behavior_spark.config import Target
+from behavior_spark.features.inputs import Inputs
+
+# A target's direction at a day is the mean of at most so many of its items, chosen by hash.
+DIRECTION_ITEMS = 1000
+
+
+def target_directions(
+    inputs: Inputs,
+    similar: Sequence[str],
+    targets: Mapping[str, Target],
+    as_of_days: Sequence[dt.date],
+) -> np.ndarray:
+    """Unit vectors, [as_of days x targets, dimension]: where a target's items lie.
+
+    For each day the mean embedding of the titles with which items had begun to count for the
+    target before it, of at most 1,000 items; zeros where there is none. What becomes known
+    later changes no earlier day, not even which items are taken.
+    """
+    if inputs.items is None or inputs.embeddings is None:
+        raise ValueError("directions need items and embeddings")
+    titles = reduce(
+        DataFrame.unionByName,
+        [_matching_titles(inputs.items, name, targets[name].item or "false") for name in similar],
+    )
+    days = F.posexplode(F.array(*[F.lit(day) for day in as_of_days])).alias("day_index", "day")
+    order = Window.partitionBy("target", "day_index").orderBy(
+        F.xxhash64("text_hash"), "text_hash", "item_id"
+    )
+    rows = (
+        titles.select("*", days)
+        .where(F.col("since") < F.col("day").cast("timestamp"))
+        .withColumn("_place", F.row_number().over(order))
+        .where(F.col("_place") <= DIRECTION_ITEMS)
+        .groupBy("target", "item_id", "text_hash")
+        .agg(F.collect_list("day_index").alias("day_indices"))
+        .join(inputs.embeddings.where("embedding IS NOT NULL"), "text_hash")
+        .sort("text_hash", "item_id")
+        .collect()
+    )
+    dimension = len(rows[0]["embedding"]) if rows else 1
+    directions = np.zeros((len(as_of_days) * len(similar), dimension))
+    for index, name in enumerate(similar):
+        of_target = [row for row in rows if row["target"] == name]
+        for day_index in range(len(as_of_days)):
+            vectors = [r["embedding"] for r in of_target if day_index in r["day_indices"]]
+            if vectors:
+                mean = np.mean(np.asarray(vectors, dtype=np.float64), axis=0)
+                norm = np.linalg.norm(mean)
+                directions[day_index * len(similar) + index] = mean / norm if norm else 0.0
+    return directions
+
+
+def _matching_titles(items: DataFrame, target: str, condition: str) -> DataFrame:
+    """Per item its first title of a version that satisfies the condition, and since when."""
+    return (
+        items.where(F.expr(f"({condition})") & F.col("title_hash").isNotNull())
+        .groupBy("item_id")
+        .agg(
+            F.min("valid_from").alias("since"),
+            F.min_by("title_hash", "valid_from").alias("text_hash"),
+        )
+        .withColumn("target", F.lit(target))
+    )

@@ -1,0 +1,239 @@
+"""From tiles to features at as_of days: windows, lifelong facts, then one row a user and day.
+
+Many as_of days are built at once. A tile is repeated only for the days in whose windows it lies;
+lifelong totals are first added up over tiles that the same days see, and only these sums are
+repeated. Three small aggregations follow each other, item, behaviour and user, because one with
+hundreds of conditional columns over all events is what the JVM cannot compile.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from behavior_spark.features.activity import (
+    NO_ITEM,
+    Activity,
+    in_places,
+    lifelong_totals,
+    with_until,
+)
+from behavior_spark.features.definitions import Copy, Need, Plan, Ranked
+
+USER = ("_place", "user_id")
+BEHAVIOUR = (*USER, "behaviour")
+
+
+def build_activity(
+    activity: Activity,
+    as_of_days: Sequence[dt.date],
+    plan: Plan,
+    *,
+    items: DataFrame | None = None,
+) -> DataFrame:
+    """The plan's features of every user of the population at every as_of day.
+
+    Args:
+        activity: Tiles; where a state comes with them, it must have been known before the
+            first of the days, and the tiles begin where it ends.
+        as_of_days: Days, in any order.
+        plan: What is to be built.
+        items: Contract ``items``, for features of categories.
+
+    Returns:
+        ``user_id, as_of`` (date) and the features, null where nothing was seen.
+    """
+    days = sorted(set(as_of_days))
+    tiles = in_places(with_until(activity), days)
+    frames = [_lifelong(tiles, activity.state, len(days))]
+    per_item = None
+    if plan.windows:
+        per_item = _per_item(tiles, days, plan, items)
+        frames.append(_per_behaviour(per_item, plan))
+    rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
+    needs = plan.needs
+    people = needs[0]
+    wide = (
+        rows.groupBy(*USER)
+        .agg(*[_over_behaviours(need).alias(need.column) for need in needs])
+        .where(F.col(people.column) > 0)
+        .withColumn("as_of", _day_at(days))
+    )
+    for number, definition in enumerate(plan.definitions):
+        if definition.ranked and per_item is not None:
+            found = _ranked(per_item, definition.ranked, f"_ranked_{number}")
+            wide = wide.join(found, list(USER), "left")
+    columns = []
+    for number, definition in enumerate(plan.definitions):
+        value = F.col(f"_ranked_{number}")
+        if definition.value is not None:
+            value = definition.value(*[F.col(need.column) for need in definition.needs])
+        columns.append(value.alias(definition.feature.name))
+    return wide.select("user_id", "as_of", *columns)
+
+
+def _day_at(days: Sequence[dt.date]) -> Column:
+    if len(days) == 1:
+        return F.lit(days[0])
+    return F.element_at(F.array(*[F.lit(day) for day in days]), F.col("_place") + 1)
+
+
+def _lifelong(tiles: DataFrame, state: DataFrame | None, days: int) -> DataFrame:
+    """Totals over all history of each day, user and behaviour."""
+    ranges = ("user_id", "behaviour", "_from", "_to")
+    parts = tiles.groupBy(*ranges).agg(*lifelong_totals())
+    if state is not None:
+        every = state.withColumns({"_from": F.lit(0), "_to": F.lit(days)})
+        parts = parts.unionByName(every.select(*parts.columns))
+    if days == 1:
+        placed = parts.withColumn("_place", F.lit(0))
+    else:
+        placed = parts.withColumn("_place", F.explode(F.sequence(F.col("_from"), F.col("_to") - 1)))
+    return placed.groupBy(*BEHAVIOUR).agg(
+        F.sum("events").alias("n_all"),
+        F.sum("value").alias("v_all"),
+        F.sum("valued_events").alias("p_all"),
+        F.min("first_time").alias("first_all"),
+        F.max("last_time").alias("last_all"),
+    )
+
+
+def _per_item(
+    tiles: DataFrame, days: Sequence[dt.date], plan: Plan, items: DataFrame | None
+) -> DataFrame:
+    """Statistics of each day, user, behaviour and item over every window."""
+    longest = plan.windows[-1]
+    last = sum(
+        ((F.lit(day) <= F.date_add("event_day", longest)).cast("int") for day in days), F.lit(0)
+    )
+    frame = tiles.withColumn("_to", F.least("_to", last)).where("_from < _to")
+    wanted = {b for need in plan.needs if need.window for b in need.behaviours}
+    wanted |= {d.ranked.behaviour for d in plan.definitions if d.ranked}
+    wanted |= {source for copy in plan.copies for source in copy.sources}
+    frame = frame.where(F.col("behaviour").isin(*sorted(wanted)))
+    if len(days) == 1:
+        frame = frame.withColumn("_place", F.lit(0))
+    else:
+        frame = frame.withColumn("_place", F.explode(F.sequence(F.col("_from"), F.col("_to") - 1)))
+    frame = frame.withColumn("days_ago", F.datediff(_day_at(days), "event_day"))
+    frame = _with_copies(frame, days, plan.copies, items)
+    return frame.groupBy(*BEHAVIOUR, "item_id").agg(*_item_statistics(plan))
+
+
+def _item_statistics(plan: Plan) -> list[Column]:
+    asked = _asked(plan)
+    columns = [F.min("days_ago").alias("days_ago")]
+    for days in plan.windows:
+        inside = F.col("days_ago") <= days
+        sums = {
+            "n": ("n", "m", "e", "top_k"),
+            "v": ("v",),
+            "p": ("p",),
+        }
+        source = {"n": "events", "v": "value", "p": "valued_events"}
+        columns += [
+            F.sum(F.when(inside, F.col(source[stat]))).alias(f"{stat}_{days}")
+            for stat, uses in sums.items()
+            if any((use, days) in asked for use in uses)
+        ]
+        if ("days", days) in asked:
+            # Shifted no further than the window, or the bits would come round.
+            bit = F.when(inside, F.expr(f"shiftleft(1L, least(days_ago, {days}) - 1)"))
+            columns.append(F.bit_or(bit).alias(f"days_{days}"))
+        if ("first", days) in asked:
+            columns.append(F.min(F.when(inside, F.col("first_time"))).alias(f"first_{days}"))
+        if ("last", days) in asked:
+            columns.append(F.max(F.when(inside, F.col("last_time"))).alias(f"last_{days}"))
+    return columns
+
+
+def _asked(plan: Plan) -> set[tuple[str, int]]:
+    asked = {(need.stat, need.window) for need in plan.needs if need.window}
+    return asked | {(d.ranked.op, d.ranked.window) for d in plan.definitions if d.ranked}
+
+
+def _per_behaviour(per_item: DataFrame, plan: Plan) -> DataFrame:
+    """Statistics of each day, user and behaviour over every window."""
+    asked = sorted({(need.stat, need.window) for need in plan.needs if need.window})
+    return per_item.groupBy(*BEHAVIOUR).agg(
+        F.min("days_ago").alias("days_ago"),
+        *[_over_items(stat, days).alias(f"{stat}_{days}") for stat, days in asked],
+    )
+
+
+def _over_items(stat: str, days: int) -> Column:
+    """A statistic of a behaviour from those of its items."""
+    has_item, count = F.col("item_id") != NO_ITEM, F.col(f"n_{days}")
+    if stat == "i":
+        return F.count_if(has_item & (F.col("days_ago") <= days))
+    if stat == "m":
+        return F.sum(F.when(has_item, count))
+    if stat == "e":
+        return F.sum(F.when(has_item & (count > 0), count * F.ln(count)))
+    column = F.col(f"{stat}_{days}")
+    return F.bit_or(column) if stat == "days" else F.sum(column)
+
+
+def _over_behaviours(need: Need) -> Column:
+    """A need of a user: its statistic over the behaviours it names."""
+    column = F.col(f"{need.stat}_{need.window or 'all'}")
+    chosen = F.when(F.col("behaviour").isin(*need.behaviours), column)
+    if need.stat == "first":
+        return F.min(chosen)
+    if need.stat == "last":
+        return F.max(chosen)
+    return F.bit_or(chosen) if need.stat == "days" else F.sum(chosen)
+
+
+def _with_copies(
+    frame: DataFrame, days: Sequence[dt.date], copies: Sequence[Copy], items: DataFrame | None
+) -> DataFrame:
+    """Add the rows of copies beside those of the behaviours they are made of."""
+    if not copies:
+        return frame
+    names = [F.col("behaviour")]
+    names += [F.when(F.col("behaviour").isin(*c.sources), F.lit(c.behaviour)) for c in copies]
+    frame = frame.withColumn("behaviour", F.explode(F.array(*names))).where("behaviour IS NOT NULL")
+    by_category = [copy.behaviour for copy in copies if copy.category]
+    if not by_category:
+        return frame
+    replaced = F.col("behaviour").isin(*by_category)
+    if items is None:
+        return frame.withColumn("item_id", F.when(~replaced, F.col("item_id")).otherwise(NO_ITEM))
+    joined = frame.join(known_categories(items, days), ["_place", "item_id"], "left")
+    category = F.coalesce("_category", F.lit(NO_ITEM))
+    item = F.when(replaced, category).otherwise(F.col("item_id"))
+    return joined.withColumn("item_id", item).drop("_category")
+
+
+def known_categories(items: DataFrame, days: Sequence[dt.date]) -> DataFrame:
+    """``_place, item_id, _category``: each item's category as it was known at each day."""
+    places = F.posexplode(F.array(*[F.lit(day) for day in days])).alias("_place", "_day")
+    return (
+        items.select("item_id", "category", "valid_from", places)
+        .where(F.col("valid_from") < F.col("_day").cast("timestamp"))
+        .groupBy("_place", "item_id")
+        .agg(F.max_by("category", "valid_from").alias("_category"))
+    )
+
+
+def _ranked(per_item: DataFrame, ranked: Ranked, name: str) -> DataFrame:
+    """Items of a behaviour: the most frequent as an array, or the first or last one."""
+    days = ranked.window
+    rows = per_item.where(
+        (F.col("behaviour") == ranked.behaviour)
+        & (F.col("item_id") != NO_ITEM)
+        & (F.col("days_ago") <= days)
+    )
+    by = {"top_k": f"n_{days}", "first": f"first_{days}", "last": f"last_{days}"}[ranked.op]
+    best_first = F.asc(by) if ranked.op == "first" else F.desc(by)
+    order = Window.partitionBy(*USER).orderBy(best_first, "item_id")
+    best = rows.withColumn("_rank", F.row_number().over(order)).where(F.col("_rank") <= ranked.k)
+    if ranked.op != "top_k":
+        return best.where("_rank = 1").select(*USER, F.col("item_id").alias(name))
+    listed = F.array_sort(F.collect_list(F.struct("_rank", "item_id")))
+    return best.groupBy(*USER).agg(listed["item_id"].alias(name))

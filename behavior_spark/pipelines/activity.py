@@ -1,0 +1,262 @@
+"""Tiles kept from night to night: which days to build, and what a day's features read.
+
+A night builds the tiles that became known since the last build. It reads the events that arrived
+since then and, only for those that correct earlier events or whose item began to count for a
+target, what they touch. What changed is read from the history of table ``events``, so that a
+night that was repeated, killed or reached further back is noticed whoever wrote it.
+
+``user_state`` holds a snapshot of lifelong totals every four weeks: a night adds the tiles since
+the snapshot, which it mostly reads for its windows anyway. Each snapshot is made of the one
+before it and the tiles between; users of whom something earlier than that became known since
+are added up from their tiles anew.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.features.activity import Activity, build_state, build_tiles
+from behavior_spark.features.assemble import facts_of
+from behavior_spark.features.definitions import Plan
+from behavior_spark.features.planning import make_plan
+from behavior_spark.features.point_in_time import of_users, of_users_at_large
+from behavior_spark.features.targets import item_matches, match_column
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.pipelines.run import Run
+from behavior_spark.schemas import ACTIVITY_BUILDS, ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
+
+STATE_EVERY_DAYS = 28
+_FIRST_DAY = re.compile(r"arrived_day >= DATE'(\d{4}-\d{2}-\d{2})'")
+# Commits that change no row.
+_UPKEEP = ("OPTIMIZE", "VACUUM", "ADD COLUMNS", "CHANGE COLUMN", "SET TBLPROPERTIES", "CLUSTER BY")
+
+
+@dataclass(frozen=True)
+class Build:
+    """What the last build left."""
+
+    through: dt.date
+    definition: str
+    events_version: int
+    matches: str
+
+
+def plan_of(run: Run) -> Plan:
+    """What the run's activity features are made of."""
+    settings = run.settings
+    return make_plan(settings.features, settings.targets, settings.population)
+
+
+def update_activity(run: Run) -> None:
+    """Build the tiles that became known since the last build, and a snapshot where one is due.
+
+    Days are replaced whole, and the build is recorded last: a run that is killed is repeated by
+    the next one, and a repeated one changes nothing.
+    """
+    plan, last = plan_of(run), last_build(run)
+    version = run.warehouse.version(EVENTS) or 0
+    start, why = first_changed_day(run, plan, last)
+    end = max(run.as_of, last.through) if last and start else run.as_of
+    if start is not None and start >= end:
+        return
+    if last and start is None:
+        run.note(f"activity is built anew from all history: {why}")
+    where = "true" if start is None else f"known_day >= DATE'{start}'"
+    with spark_errors("building activity"):
+        tiles = new_tiles(run, plan, start, end)
+        run.warehouse.replace(tiles, ACTIVITY_DAYS, where=where)
+        _update_state(run, start, end)
+        _record(run, plan, start, end, version)
+    run.say(f"activity of {start or 'all days'} to {end} built")
+
+
+def last_build(run: Run) -> Build | None:
+    """The last build that was finished."""
+    rows = run.warehouse.read(ACTIVITY_BUILDS)
+    row = rows.orderBy(F.desc("built_at")).first()
+    if row is None or not run.warehouse.exists(ACTIVITY_DAYS):
+        return None
+    return Build(row["through"], row["definition"], row["events_version"], row["matches"])
+
+
+def first_changed_day(run: Run, plan: Plan, last: Build | None) -> tuple[dt.date | None, str]:
+    """First known_day to build, and where it is None (all of them) why."""
+    if last is None:
+        return None, "there is none yet"
+    if last.definition != plan.digest:
+        return None, "event types, conditions or targets have changed"
+    if last.matches != matches_digest(run, plan, last.through):
+        return None, (
+            "items that count for a target were listed later than their valid_from (items without "
+            "one count as known always: map it, if nights are to be quick)"
+        )
+    commits = run.warehouse.commits_since(EVENTS, last.events_version)
+    if commits is None:
+        return None, "the history of table events does not go back to the last build"
+    days = [last.through]
+    for commit in commits:
+        if str(commit["operation"]).startswith(_UPKEEP):
+            continue
+        found = _FIRST_DAY.search(commit["predicate"] or "")
+        if found is None:
+            return None, f"table events was changed by {commit['operation']}"
+        days.append(dt.date.fromisoformat(found.group(1)))
+    return min(days), ""
+
+
+def new_tiles(run: Run, plan: Plan, start: dt.date | None, end: dt.date) -> DataFrame:
+    """Tiles that became known in [start, end); from all history where start is None."""
+    events = run.warehouse.require(EVENTS, made_by="ingest").where(
+        F.col("arrived_day") < F.lit(end)
+    )
+    items = run.warehouse.read(ITEMS) if run.settings.sources.items else None
+    if start is None:
+        versions = of_users_at_large(events, key="event_id")
+    else:
+        versions = of_users(touched_events(run, plan, events, start), key="event_id")
+    facts = facts_of(versions, items, plan, run.settings.targets)
+    tiles = build_tiles(facts, start=start, end=end).tiles
+    return tiles.sortWithinPartitions("known_day", "event_day")
+
+
+def touched_events(run: Run, plan: Plan, events: DataFrame, start: dt.date) -> DataFrame:
+    """Events that arrived from a day on, and earlier ones whose tiles they change.
+
+    Earlier ones are found by their ids, a narrow read; only where there are any is more read:
+    all that the same users did on the same days, and every version of that.
+    """
+    day = F.to_date("event_time").alias("_event_day")
+    new = events.where(F.col("arrived_day") >= F.lit(start))
+    earlier = events.where(F.col("arrived_day") < F.lit(start))
+    searched, back = earlier, run.settings.features.correction_days
+    if back is not None:
+        searched = earlier.where(F.col("arrived_day") >= F.lit(start - dt.timedelta(days=back)))
+    ids = new.select("event_id").distinct()
+    touched = searched.join(ids, "event_id", "left_semi").select("user_id", day)
+    begun = _items_begun(run, plan, start)
+    if begun is not None:
+        hit = searched.join(begun, "item_id", "left_semi").select("user_id", day)
+        touched = touched.unionByName(hit)
+    span = touched.agg(F.min("_event_day").alias("low"), F.max("_event_day").alias("high")).first()
+    if span is None or span["low"] is None:
+        return new
+    # Nothing arrives before it happens.
+    since = earlier.where(F.col("arrived_day") >= F.lit(span["low"]))
+    after = F.lit(span["high"] + dt.timedelta(days=1)).cast("timestamp")
+    beside = (
+        since.where(F.col("event_time") < after)
+        .select("event_id", "user_id", day)
+        .join(touched.distinct(), ["user_id", "_event_day"], "left_semi")
+    )
+    chain = beside.select("event_id").unionByName(ids).distinct()
+    return since.join(chain, "event_id", "left_semi").unionByName(new)
+
+
+def matches_digest(run: Run, plan: Plan, before: dt.date) -> str:
+    """Digest of which items counted for which target since when, before a day.
+
+    Where it changes, items were listed late: what events on them counted for has changed.
+    """
+    matches = _matches(run, plan)
+    if matches is None:
+        return ""
+    known = matches.where(F.col("since") < F.lit(before))
+    # A sum does not depend on the order of rows.
+    row = known.agg(F.sum(F.xxhash64("item_id", "target", "since").cast("decimal(20,0)"))).first()
+    return str(row[0]) if row and row[0] is not None else ""
+
+
+def _matches(run: Run, plan: Plan) -> DataFrame | None:
+    """``item_id, target, since`` (date) of targets with items; None where there are none."""
+    targets = run.settings.targets
+    wanted = {m.target: targets[m.target] for m in plan.marks if m.target}
+    wanted = {name: target for name, target in wanted.items() if target.item}
+    if not wanted or not run.settings.sources.items:
+        return None
+    each = [
+        F.struct(F.lit(name).alias("target"), F.to_date(match_column(name)).alias("since"))
+        for name in wanted
+    ]
+    matches = item_matches(run.warehouse.read(ITEMS), wanted)
+    return matches.select("item_id", F.inline(F.array(*each))).where("since IS NOT NULL")
+
+
+def _items_begun(run: Run, plan: Plan, start: dt.date) -> DataFrame | None:
+    """Items that began to count for a target on or after a day; None where there are none."""
+    matches = _matches(run, plan)
+    if matches is None:
+        return None
+    begun = matches.where(F.col("since") >= F.lit(start)).select("item_id").distinct()
+    return None if begun.isEmpty() else begun
+
+
+def stored_activity(run: Run, days: Sequence[dt.date]) -> Activity | None:
+    """Tiles for features at as_of days; None where no build reaches them."""
+    last = last_build(run)
+    if last is None or last.definition != plan_of(run).digest or last.through < max(days):
+        return None
+    return _activity_before(run, min(days), max(days))
+
+
+def _activity_before(run: Run, first: dt.date, last: dt.date) -> Activity:
+    """Tiles known before a day, with the latest snapshot that the first day may use."""
+    tiles = run.warehouse.read(ACTIVITY_DAYS).where(F.col("known_day") < F.lit(last))
+    snapshot = _snapshot_for(run, first)
+    if snapshot is None:
+        return Activity.over(tiles)
+    known, before = snapshot["known_day"], snapshot["before_day"]
+    state = run.warehouse.read(USER_STATE).where(F.col("known_day") == F.lit(known))
+    recent = tiles.where(F.col("event_day") >= F.lit(before))
+    old = tiles.where(F.col("event_day") < F.lit(before))
+    # Of these the snapshot no longer tells everything: their past is added up again.
+    late = old.where(F.col("known_day") >= F.lit(known)).select("user_id").distinct()
+    if late.isEmpty():
+        return Activity.over(recent, state)
+    again = old.join(late, "user_id", "left_semi")
+    return Activity.over(recent.unionByName(again), state.join(late, "user_id", "left_anti"))
+
+
+def _snapshot_for(run: Run, day: dt.date) -> dict[str, Any] | None:
+    """The latest snapshot known by a day whose tiles hold all of the day's windows."""
+    windows_start = day - dt.timedelta(days=run.settings.features.longest_window)
+    row = (
+        run.warehouse.read(USER_STATE)
+        .where((F.col("known_day") <= F.lit(day)) & (F.col("before_day") <= F.lit(windows_start)))
+        .groupBy("known_day", "before_day")
+        .count()
+        .orderBy(F.desc("known_day"))
+        .first()
+    )
+    return row.asDict() if row else None
+
+
+def _update_state(run: Run, start: dt.date | None, end: dt.date) -> None:
+    """Drop snapshots that what was built makes stale, and add one where it is due.
+
+    One of this very day is always among the stale ones: it is never there twice.
+    """
+    stale = "true" if start is None else f"known_day > DATE'{start}'"
+    empty = run.spark.createDataFrame([], USER_STATE.schema)
+    run.warehouse.create(USER_STATE)
+    table = run.warehouse.read(USER_STATE)
+    if not table.where(F.expr(stale)).isEmpty():
+        run.warehouse.replace(empty, USER_STATE, where=stale)
+    latest = _snapshot_for(run, end)
+    if latest and (end - latest["known_day"]).days < STATE_EVERY_DAYS:
+        return
+    before = end - dt.timedelta(days=run.settings.features.longest_window)
+    state = build_state(_activity_before(run, end, end), known_before=end, event_before=before)
+    run.warehouse.append(state, USER_STATE)
+
+
+def _record(run: Run, plan: Plan, start: dt.date | None, end: dt.date, version: int) -> None:
+    matches = matches_digest(run, plan, end)
+    row = (dt.datetime.now(dt.UTC), end, start, plan.digest, version, matches)
+    run.warehouse.append(run.spark.createDataFrame([row], ACTIVITY_BUILDS.schema), ACTIVITY_BUILDS)

@@ -1,0 +1,202 @@
+"""Tiles kept from night to night: whatever the order of events, as if built all at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from behavior_spark.config import FeatureSettings, Settings
+from behavior_spark.features.activity import Activity
+from behavior_spark.features.assemble import Inputs, build_features
+from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.pipelines import activity as stored
+from behavior_spark.pipelines.run import Run
+from behavior_spark.schemas import ACTIVITY_BUILDS, ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
+from tests.features.frames import Table, as_table, assert_same, table
+from tests.features.random_logs import (
+    GAP_MINUTES,
+    POPULATION_SQL,
+    SETTINGS,
+    TARGETS_SQL,
+    WINDOWS,
+    random_log,
+)
+from tests.features.reference import Log, midnight, reference_features
+
+NIGHTS = [dt.date(2024, 2, 26), dt.date(2024, 3, 1), dt.date(2024, 3, 9)]
+MORE_NIGHTS = [*NIGHTS[:2], dt.date(2024, 3, 2), dt.date(2024, 3, 9), dt.date(2024, 3, 20)]
+OWN = {"groups": ["activity", "targets"]}
+
+
+def settings_at(folder: Path, **features: Any) -> Settings:
+    chosen = {
+        "event_types": list(SETTINGS.event_types),
+        "windows_days": list(WINDOWS),
+        "session_gap_minutes": GAP_MINUTES,
+        **OWN,
+        **features,
+    }
+    nowhere = {"path": "nowhere", "columns": {}}
+    targets = {
+        name: {"event": event, "item": item, "horizon_days": days}
+        for name, (event, item, days) in TARGETS_SQL.items()
+    }
+    return Settings.model_validate(
+        {
+            "warehouse": str(folder),
+            "sources": {"events": nowhere, "items": nowhere},
+            "features": chosen,
+            "targets": targets,
+            "population": POPULATION_SQL,
+        }
+    )
+
+
+def run_at(spark: SparkSession, settings: Settings, night: dt.date) -> Run:
+    warehouse = Warehouse(spark, settings.warehouse)
+    return Run("build-features", settings, night, spark, warehouse, Console(quiet=True))
+
+
+def ingest(run: Run, log: Log, since: dt.date | None) -> None:
+    """What arrived in [since, night) as ingestion writes it; items are read whole."""
+    start = midnight(since or dt.date(2000, 1, 1))
+    rows = [r for r in log.events if start <= r["arrived_at"] < midnight(run.as_of)]
+    where = f"arrived_day < DATE'{run.as_of}'"
+    where = where if since is None else f"arrived_day >= DATE'{since}' AND {where}"
+    run.warehouse.replace(table(run.spark, EVENTS, rows), EVENTS, where=where)
+    known = [item for item in log.items if item["valid_from"] < midnight(run.as_of)]
+    run.warehouse.replace(table(run.spark, ITEMS, known), ITEMS, where="true")
+
+
+def features_at(run: Run, days: Sequence[dt.date]) -> Table:
+    activity = stored.stored_activity(run, days)
+    assert activity is not None
+    settings = run.settings
+    inputs = Inputs(
+        run.warehouse.read(EVENTS), items=run.warehouse.read(ITEMS), activity=activity
+    )
+    frame = build_features(
+        inputs, days, settings=settings.features, targets=settings.targets,
+        population=settings.population,
+    )  # fmt: skip
+    return as_table(frame)
+
+
+def expected_at(log: Log, days: Sequence[dt.date], like: Table) -> Table:
+    columns = set(next(iter(like.values())))
+    return {
+        (day, user): {name: value for name, value in row.items() if name in columns}
+        for day in days
+        for user, row in reference_features(log, day, SETTINGS).items()
+    }
+
+
+def tiles_of(run: Run) -> DataFrame:
+    return run.warehouse.read(ACTIVITY_DAYS)
+
+
+def check_nights(
+    spark: SparkSession, folder: Path, seed: int, *, cases: int, nights: Sequence[dt.date]
+) -> None:
+    """Night after night against the reference; then all nights at once; then all built at once."""
+    log = random_log(seed, cases=cases)
+    settings = settings_at(folder / "nights")
+    before = None
+    for night in nights:
+        run = run_at(spark, settings, night)
+        ingest(run, log, before)
+        stored.update_activity(run)
+        found = features_at(run, [night])
+        assert_same(found, expected_at(log, [night], found), log)
+        before = night
+    assert run.notes == []
+    assert run.warehouse.read(USER_STATE).select("known_day").distinct().count() > 1
+    last = run_at(spark, settings, nights[-1])
+    found = features_at(last, nights)
+    assert_same(found, expected_at(log, nights, found), log)
+
+    whole = run_at(spark, settings_at(folder / "whole"), nights[-1])
+    ingest(whole, log, None)
+    stored.update_activity(whole)
+    key = [F.col(name) for name in ACTIVITY_DAYS.names]
+    night_by_night, at_once = tiles_of(last).select(key), tiles_of(whole).select(key)
+    assert night_by_night.exceptAll(at_once).isEmpty()
+    assert at_once.exceptAll(night_by_night).isEmpty()
+    assert not at_once.where("known_day > first_known_day").isEmpty()
+    assert not at_once.where("events = 0").isEmpty()
+
+
+def test_night_by_night_equals_all_at_once_and_the_plain_reference(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "STATE_EVERY_DAYS", 3)
+    check_nights(spark, tmp_path, 41, cases=100, nights=NIGHTS)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("seed", [7, 20240229, 999983])
+def test_many_logs_night_by_night_equal_the_plain_reference(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(stored, "STATE_EVERY_DAYS", 2)
+    check_nights(spark, tmp_path, seed, cases=400, nights=MORE_NIGHTS)
+
+
+@pytest.fixture(scope="module")
+def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Log]:
+    """Two nights of a small log."""
+    log = random_log(5, cases=30)
+    settings = settings_at(tmp_path_factory.mktemp("built"))
+    before = None
+    for night in NIGHTS[:2]:
+        run = run_at(spark, settings, night)
+        ingest(run, log, before)
+        stored.update_activity(run)
+        before = night
+    return run, log
+
+
+def test_a_repeated_night_without_new_events_builds_nothing(built: tuple[Run, Log]) -> None:
+    run, _ = built
+    version = run.warehouse.version(ACTIVITY_DAYS)
+    stored.update_activity(run_at(run.spark, run.settings, run.as_of))
+    assert run.warehouse.version(ACTIVITY_DAYS) == version
+
+
+def test_a_night_ingested_again_is_built_again_and_gives_the_same(built: tuple[Run, Log]) -> None:
+    run, log = built
+    rows = {tuple(row) for row in tiles_of(run).collect()}
+    ingest(run, log, NIGHTS[0])
+    stored.update_activity(run)
+    rebuilt = run.warehouse.read(ACTIVITY_BUILDS).orderBy(F.desc("built_at")).first()
+    assert rebuilt is not None and rebuilt["rebuilt_from"] == NIGHTS[0]
+    assert {tuple(row) for row in tiles_of(run).collect()} == rows
+
+
+def test_other_event_types_build_all_history_anew_and_say_so(built: tuple[Run, Log]) -> None:
+    run, _ = built
+    other = run.settings.model_copy(
+        update={"features": FeatureSettings(event_types=["view"], windows_days=[7], **OWN)}
+    )
+    assert stored.stored_activity(run_at(run.spark, other, run.as_of), [run.as_of]) is None
+    again = run_at(run.spark, other, run.as_of)
+    stored.update_activity(again)
+    assert any("anew" in note for note in again.notes)
+    kinds = {row["behaviour"] for row in tiles_of(run).select("behaviour").distinct().collect()}
+    assert "view" in kinds and "click" not in kinds
+    stored.update_activity(run_at(run.spark, run.settings, run.as_of))  # and back
+
+
+def test_tiles_read_are_those_since_the_snapshot(built: tuple[Run, Log]) -> None:
+    run, _ = built
+    activity = stored.stored_activity(run, [run.as_of])
+    assert isinstance(activity, Activity) and activity.state is not None
+    earlier = stored.stored_activity(run, [dt.date(2024, 1, 20)])
+    assert earlier is not None and earlier.state is None
