@@ -1,7 +1,9 @@
 """Settings from ``conf/*.yaml``: models, overlays, environment, clear errors."""
 
+from behavior_spark.config.behaviour import BotSettings, Funnel, LeakageSettings
 from behavior_spark.config.loading import find_config, load_settings, validate_settings
 from behavior_spark.config.settings import (
+    Attributes,
     FeatureSettings,
     GpuSettings,
     Labels,
@@ -17,9 +19,13 @@ from behavior_spark.config.settings import (
 )
 
 __all__ = [
+    "Attributes",
+    "BotSettings",
     "FeatureSettings",
+    "Funnel",
     "GpuSettings",
     "Labels",
+    "LeakageSettings",
     "LocalSpark",
     "Privacy",
     "Settings",

@@ -10,19 +10,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from behavior_spark.config.behaviour import BotSettings, Funnel, LeakageSettings
+from behavior_spark.config.section import Section
 
 Format = Literal["parquet", "delta", "csv", "json"]
 T = TypeVar("T")
 # First words of features that are about no single type, target or head.
-RESERVED = {"event", "session", "text", "value", "active", "recency", "tenure"}
+RESERVED = {"event", "session", "text", "value", "active", "recency", "tenure", "funnel", "attribute"}
 NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and a key that is not known is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Section):
@@ -52,6 +49,26 @@ class Source(Section):
         return self.path or self.table or ""
 
 
+class Attributes(Source):
+    """Attributes of users in a table of your own, each row valid from a moment on."""
+
+    columns: dict[str, str] = Field(
+        description="user_id, valid_from (from when the row is true), known_at (from when it was "
+        "known; valid_from where there is none); every other name is a feature: an SQL "
+        "expression that gives a number or a condition"
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _complete(cls, value: dict[str, str]) -> dict[str, str]:
+        missing = [name for name in ("user_id", "valid_from") if name not in value]
+        if missing:
+            raise ValueError(f"{missing[0]} is missing")
+        if not set(value) - {"user_id", "valid_from", "known_at"}:
+            raise ValueError("no attribute: map a name of your own too")
+        return _checked_names(value, "attribute")
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, dict) else value
 
@@ -62,8 +79,20 @@ class Sources(Section):
     events: list[Source] = Field(description="what users did")
     texts: list[Source] = Field(default_factory=list, description="what users wrote or read")
     items: list[Source] = Field(default_factory=list, description="what can be acted upon")
+    identities: list[Source] = Field(
+        default_factory=list, description="which anonymous visitor turned out to be which user"
+    )
+    attributes: dict[str, Attributes] = Field(
+        default_factory=dict,
+        description="tables of your own about users; read as they stood at each as_of",
+    )
 
-    @field_validator("events", "texts", "items", mode="before")
+    @field_validator("attributes")
+    @classmethod
+    def _attribute_names(cls, value: dict[str, Attributes]) -> dict[str, Attributes]:
+        return _checked_names(value, "attribute table")
+
+    @field_validator("events", "texts", "items", "identities", mode="before")
     @classmethod
     def _single_is_a_list(cls, value: object) -> object:
         return _as_list(value)
@@ -221,6 +250,18 @@ class FeatureSettings(Section):
     session_gap_minutes: int = Field(
         30, ge=1, description="inactivity that ends a session, where the log has no session id"
     )
+    funnels: dict[str, Funnel] = Field(
+        default_factory=dict,
+        description="by name: steps (event types in order) and within (session, or days)",
+    )
+    bots: BotSettings = Field(
+        default_factory=BotSettings, description="when a user is taken for a machine"
+    )
+
+    @field_validator("funnels")
+    @classmethod
+    def _funnel_names(cls, value: dict[str, Funnel]) -> dict[str, Funnel]:
+        return _checked_names(value, "funnel")
 
     @field_validator("windows_days")
     @classmethod
@@ -296,9 +337,10 @@ class Settings(Section):
     )
     targets: Annotated[dict[str, Target], Field(min_length=1)]
     training: TrainingSettings = TrainingSettings()
+    leakage: LeakageSettings = LeakageSettings()
     spark: LocalSpark = LocalSpark()
 
-    @field_validator("privacy", "text", "training", "spark", mode="before")
+    @field_validator("privacy", "text", "training", "leakage", "spark", mode="before")
     @classmethod
     def _empty_section(cls, value: object) -> object:
         return {} if value is None else value  # a section whose every line is a comment

@@ -1,8 +1,10 @@
 """Contracts of the project's tables."""
 
 from behavior_spark.schemas.contract import Contract, column
+from behavior_spark.schemas.sessions import SESSIONS
 from behavior_spark.schemas.tables import (
     EVENTS,
+    IDENTITIES,
     INPUTS,
     ITEMS,
     QUARANTINE,
@@ -18,7 +20,8 @@ from behavior_spark.schemas.tables import (
 )
 
 __all__ = [
-    "EVENTS", "INPUTS", "ITEMS", "QUARANTINE", "REASON", "RUNS", "TABLES", "TEXTS",
-    "TEXT_EMBEDDINGS", "TEXT_SCORES", "USER_FEATURES", "USER_PROFILE", "USER_PROPENSITY",
+    "EVENTS", "IDENTITIES", "INPUTS", "ITEMS", "QUARANTINE", "REASON", "RUNS", "SESSIONS",
+    "TABLES", "TEXTS", "TEXT_EMBEDDINGS", "TEXT_SCORES", "USER_FEATURES", "USER_PROFILE",
+    "USER_PROPENSITY",
     "Contract", "column",
 ]  # fmt: skip
