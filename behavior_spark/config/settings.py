@@ -18,7 +18,17 @@ from behavior_spark.config.section import Section
 Format = Literal["parquet", "delta", "csv", "json"]
 T = TypeVar("T")
 # First words of features that are about no single type, target or head.
-RESERVED = {"event", "session", "text", "value", "active", "recency", "tenure", "funnel", "attribute"}
+RESERVED = {
+    "event",
+    "session",
+    "text",
+    "value",
+    "active",
+    "recency",
+    "tenure",
+    "funnel",
+    "attribute",
+}
 NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
 

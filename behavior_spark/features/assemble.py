@@ -14,9 +14,17 @@ from pyspark.sql import functions as F
 from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.activity import activity_features, build_activity
+from behavior_spark.features.bots import flag_bots
 from behavior_spark.features.declared import Feature
+from behavior_spark.features.funnels import build_funnels, funnel_features
 from behavior_spark.features.point_in_time import as_seen, of_users
+from behavior_spark.features.session_features import (
+    build_stored_sessions,
+    stored_session_features,
+)
+from behavior_spark.features.session_versions import sessions_seen
 from behavior_spark.features.sessions import build_sessions, session_features
+from behavior_spark.features.slowly_changing import attribute_features, join_attributes
 from behavior_spark.features.targets import labels, mark_targets, with_own_history
 from behavior_spark.features.texts import (
     build_texts,
@@ -41,6 +49,9 @@ class Inputs:
         scores: Contract ``text_scores``.
         heads: Digest of each head in use.
         head_labels: Labels of each head in use.
+        sessions: Contract ``sessions``; None: sessions are found among the events, and there is
+            no feature of what they were like, no funnel and no ``is_bot``.
+        attributes: By name ``user_id, valid_from, known_at`` and doubles: the user's own tables.
     """
 
     events: DataFrame
@@ -50,6 +61,8 @@ class Inputs:
     scores: DataFrame | None = None
     heads: Mapping[str, str] = field(default_factory=dict)
     head_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sessions: DataFrame | None = None
+    attributes: Mapping[str, DataFrame] = field(default_factory=dict)
 
 
 def similar_targets(targets: Mapping[str, Target], inputs: Inputs) -> list[str]:
@@ -71,7 +84,12 @@ def declared_features(
     features = activity_features(
         settings.event_types, with_own_history(targets, settings.event_types), windows
     )
-    features += session_features(windows)
+    if inputs.sessions is None:
+        features += session_features(windows)
+    else:
+        features += stored_session_features(settings.event_types, windows)
+        features += funnel_features(settings.funnels, windows)
+    features += attribute_features(inputs.attributes)
     if inputs.texts is not None:
         features += text_features(inputs.head_labels, similar_targets(targets, inputs), windows)
     by_name: dict[str, Feature] = {}
@@ -105,7 +123,8 @@ def build_features(
 
     Returns:
         ``user_id, as_of`` and the declared features; counts and sums are 0 and other
-        features null where nothing was seen.
+        features null where nothing was seen. With ``inputs.sessions`` also ``is_bot`` and
+        ``bot_reason``.
     """
     windows = settings.windows_days
     features = declared_features(settings, targets, inputs)
@@ -118,8 +137,14 @@ def build_features(
         windows=windows,
         population=population,
     ).where("in_population")
-    sessions = build_sessions(seen, windows=windows, gap_minutes=settings.session_gap_minutes)
+    flags = []
+    if inputs.sessions is None:
+        sessions = build_sessions(seen, windows=windows, gap_minutes=settings.session_gap_minutes)
+    else:
+        sessions = _sessions(inputs.sessions, as_of_days, settings)
+        flags = [F.coalesce("is_bot", F.lit(False)).alias("is_bot"), F.col("bot_reason")]
     frame = frame.join(sessions, ["as_of", "user_id"], "left")
+    frame = join_attributes(frame, inputs.attributes)
     texts = _texts(inputs, as_of_days, windows, targets)
     if texts is not None:
         frame = frame.join(texts, ["as_of", "user_id"], "left")
@@ -129,7 +154,20 @@ def build_features(
         if feature.zero:
             value = F.coalesce(value, F.lit(0).cast(feature.data_type))
         chosen.append(value.alias(feature.name))
-    return frame.select("user_id", "as_of", *chosen)
+    return frame.select("user_id", "as_of", *chosen, *flags)
+
+
+def _sessions(
+    sessions: DataFrame, as_of_days: Sequence[dt.date], settings: FeatureSettings
+) -> DataFrame:
+    """What the stored sessions tell of each (as_of, user_id): features, funnels and flags."""
+    seen = sessions_seen(sessions, as_of_days)
+    windows = settings.windows_days
+    frame = build_stored_sessions(seen, event_types=settings.event_types, windows=windows)
+    if settings.funnels:
+        funnels = build_funnels(seen, funnels=settings.funnels, windows=windows)
+        frame = frame.join(funnels, ["as_of", "user_id"], "left")
+    return frame.join(flag_bots(seen, settings=settings.bots), ["as_of", "user_id"], "left")
 
 
 def training_set(
@@ -143,6 +181,8 @@ def training_set(
 ) -> DataFrame:
     """Features with ``label_<target>`` (int 0 or 1), by the same path as the nightly table.
 
+    Users that behave like machines at a day (``is_bot``) are left out of it.
+
     Args:
         known_before: The night; labels count what had arrived before it, and every
             as_of day's horizon must have passed by it.
@@ -150,6 +190,8 @@ def training_set(
     frame = build_features(
         inputs, as_of_days, settings=settings, targets=targets, population=population
     )
+    if inputs.sessions is not None:
+        frame = frame.where(~F.col("is_bot")).drop("is_bot", "bot_reason")
     marked = mark_targets(of_users(inputs.events, key="event_id"), inputs.items, targets)
     known = labels(marked, as_of_days, targets, known_before=known_before)
     names = [f"label_{name}" for name in targets]

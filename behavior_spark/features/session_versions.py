@@ -112,8 +112,9 @@ def sessions_seen(sessions: DataFrame, as_of_days: Sequence[dt.date]) -> DataFra
     held = sessions.where(F.col("known_day") < F.lit(days[-1])).withColumn("_until", superseded)
     seen = F.filter(
         F.array(*[F.lit(day) for day in days]),
-        lambda day: (F.col("known_day") < day)
-        & (F.col("_until").isNull() | (F.col("_until") >= day)),
+        lambda day: (
+            (F.col("known_day") < day) & (F.col("_until").isNull() | (F.col("_until") >= day))
+        ),
     )
     return (
         held.where(F.col("event_count") > 0)
@@ -289,12 +290,8 @@ def _changes(found: DataFrame) -> DataFrame:
         F.lag(content).over(order)
     )
     following = F.lead("known_day").over(order)
-    ended = F.col("_next_day").isNotNull() & (
-        following.isNull() | (following > F.col("_next_day"))
-    )
-    marked = found.withColumns(
-        {"_unchanged": F.coalesce(unchanged, F.lit(False)), "_ended": ended}
-    )
+    ended = F.col("_next_day").isNotNull() & (following.isNull() | (following > F.col("_next_day")))
+    marked = found.withColumns({"_unchanged": F.coalesce(unchanged, F.lit(False)), "_ended": ended})
     kinds = F.array_compact(
         F.array(F.when(~F.col("_unchanged"), F.lit(False)), F.when(F.col("_ended"), F.lit(True)))
     )
@@ -357,9 +354,7 @@ def _joined(turns: Column) -> Column:
     """
     path = SESSIONS.field("path").dataType
     kind = path.elementType.simpleString() if isinstance(path, ArrayType) else ""
-    empty = F.struct(
-        F.array().cast(f"array<{kind}>").alias("turns"), F.lit(True).alias("open")
-    )
+    empty = F.struct(F.array().cast(f"array<{kind}>").alias("turns"), F.lit(True).alias("open"))
 
     def add(path: Column, turn: Column) -> Column:
         last = F.try_element_at(path["turns"], F.lit(-1))

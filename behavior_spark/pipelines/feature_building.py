@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pyspark.sql import functions as F
 
 from behavior_spark.features.assemble import Inputs, build_features, declared_features
+from behavior_spark.features.bots import BOT_COLUMNS
 from behavior_spark.features.declared import Feature
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.pipelines.attributes import mapped_attributes
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import ActiveTextModel
 from behavior_spark.pipelines.text_scoring import stored_embeddings
-from behavior_spark.schemas import EVENTS, ITEMS, TEXT_SCORES, TEXTS, USER_FEATURES
+from behavior_spark.schemas import EVENTS, ITEMS, SESSIONS, TEXT_SCORES, TEXTS, USER_FEATURES
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
         scores=warehouse.read(TEXT_SCORES) if scored else None,
         heads={n: h.digest for n, h in model.heads.items()} if scored and model else {},
         head_labels={n: h.labels for n, h in model.heads.items()} if scored and model else {},
+        sessions=warehouse.require(SESSIONS, made_by="build-features"),
+        attributes=mapped_attributes(run),
     )
     features = declared_features(run.settings.features, run.settings.targets, inputs)
     return Prepared(inputs, features)
@@ -61,7 +65,9 @@ def build_features_stage(run: Run, model: ActiveTextModel | None) -> Prepared:
             targets=settings.targets,
             population=settings.population,
         )
-        contract = USER_FEATURES.with_columns([f.field for f in prepared.features])
+        contract = USER_FEATURES.with_columns(
+            [f.field for f in prepared.features] + list(BOT_COLUMNS)
+        )
         with spark_errors("building features"):
             run.warehouse.replace(frame, contract, where=f"as_of = DATE'{run.as_of}'")
             users = (

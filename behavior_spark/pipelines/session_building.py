@@ -61,21 +61,20 @@ def neighbourhood(events: DataFrame, since: dt.date, gap_minutes: int) -> DataFr
     touched = changed.select("event_time").unionByName(
         of_same_sessions(events, changed).select("event_time")
     )
-    row = touched.agg(F.min("event_time").alias("first")).first()
+    row = touched.agg(F.to_date(F.min("event_time")).alias("first")).first()
     if row is None or row["first"] is None:
         return _all(events.where(F.lit(False)))
-    first: dt.datetime = row["first"]
     users = changed.select("user_id").distinct()
     margin = 1
     while True:
-        start = first.date() - dt.timedelta(days=margin)
+        start = row["first"] - dt.timedelta(days=margin)
         # What happened since then also arrived since then, and so did what replaces it.
         read = _all(events.where(F.col("arrived_day") >= F.lit(start)))
         read = read.join(users, "user_id", "left_semi")
-        found = first_of_changed(read, gap_minutes=gap_minutes, since=since).first()
-        reached = found["first"] if found and found["first"] else first
-        edge = dt.datetime.combine(start, dt.time(), reached.tzinfo)
-        if reached > edge + dt.timedelta(minutes=gap_minutes) or margin > _LONGEST_MARGIN:
+        edge = F.lit(start).cast("timestamp") + F.make_dt_interval(mins=F.lit(gap_minutes))
+        found = first_of_changed(read, gap_minutes=gap_minutes, since=since)
+        cut = found.where(F.col("first") <= edge)
+        if margin > _LONGEST_MARGIN or cut.isEmpty():
             return read
         margin *= 4
 
@@ -112,4 +111,5 @@ def _built_through(run: Run) -> dt.date | None:
     days += [run.ingested_from] if run.sources else []
     if None in days:
         return None
-    return min([last["run"]["as_of"], *days])
+    first: dt.date = min([last["run"]["as_of"], *days])
+    return first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ def plain_session(events: list[Row]) -> dict[str, Any]:
             time = naive(event["event_time"])
             path.append({"event_type": event["event_type"], "event_count": 1,
                          "started_at": time, "ended_at": time})  # fmt: skip
-    pauses = [b["event_time"] - a["event_time"] for a, b in zip(events, events[1:], strict=False)]
+    pauses = [b["event_time"] - a["event_time"] for a, b in pairwise(events)]
     gaps = [pause // dt.timedelta(milliseconds=1) for pause in pauses if pause <= PAUSE]
     micros = (first["event_time"] - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(
         microseconds=1
@@ -125,16 +126,14 @@ def test_every_day_sees_the_sessions_of_the_events_known_before_it(
 
 @tries(1)
 @given(seed=SEEDS)
-def test_nights_one_by_one_write_the_rows_of_a_full_rebuild(
-    spark: SparkSession, seed: int
-) -> None:
+def test_nights_one_by_one_write_the_rows_of_a_full_rebuild(spark: SparkSession, seed: int) -> None:
     log = random_log(seed, cases=60)
     random.Random(seed).shuffle(log.events)
     events = table(spark, EVENTS, log.events)
     expected = rows_of(full(events), *SESSIONS.key)
     nights = [*DAYS, KNOWN_BEFORE, dt.date(2025, 1, 1)]
     built: Table = rows_of(full(known(events, nights[0])), *SESSIONS.key)
-    for since, night in zip(nights, nights[1:], strict=False):
+    for since, night in pairwise(nights):
         near = neighbourhood(known(events, night), since, GAP_MINUTES)
         rows = session_versions(near, gap_minutes=GAP_MINUTES, since=since)
         new = rows_of(rows, *SESSIONS.key)
@@ -152,8 +151,8 @@ def at(clock: str, day: int = 1) -> dt.datetime:
 
 
 def view(key: str, time: dt.datetime, **more: Any) -> Row:
-    return {"event_id": key, "user_id": "ann", "event_type": "view", "event_time": time,
-            "item_id": None, "value": None, "session_id": None, "arrived_at": time} | more  # fmt: skip
+    row = {"event_id": key, "user_id": "ann", "event_type": "view", "event_time": time}
+    return row | {"item_id": None, "value": None, "session_id": None, "arrived_at": time} | more
 
 
 def test_a_late_event_joins_two_sessions_and_its_retraction_splits_them_again(
@@ -180,7 +179,10 @@ def test_a_session_goes_over_midnight_and_is_read_from_the_day_before(
     events = [view("a", at("23:50:00")), view("b", at("00:10:00", 2)), view("c", at("00:45:00", 2))]
     frame = table(spark, EVENTS, events)
     [row] = neighbour_rows(frame, dt.date(2024, 3, 2))
-    assert (row["event_count"], row["event_days"]) == (2, [dt.date(2024, 3, 1), dt.date(2024, 3, 2)])
+    assert (row["event_count"], row["event_days"]) == (
+        2,
+        [dt.date(2024, 3, 1), dt.date(2024, 3, 2)],
+    )
     assert row["duration_seconds"] == 1200.0
 
 
@@ -196,7 +198,9 @@ def test_a_path_keeps_its_first_turns_however_late_events_cut_the_session(
 ) -> None:
     start = at("12:00:00")
     events = [
-        view(f"e{index:03}", start + dt.timedelta(minutes=index), event_type=kind, item_id=f"{index}")
+        view(
+            f"e{index:03}", start + dt.timedelta(minutes=index), event_type=kind, item_id=f"{index}"
+        )
         for index, kind in enumerate(types * 60)
     ]
     for index in (0, 7, 31, 49, 50, 99):
@@ -218,5 +222,7 @@ def test_a_user_who_never_rests_has_one_session_a_day_longer(spark: SparkSession
         72 * day for day in range(1, 13)
     ]
     near = neighbourhood(frame, dt.date(2024, 3, 12), GAP_MINUTES)
-    last = rows_of(session_versions(near, gap_minutes=GAP_MINUTES, since=dt.date(2024, 3, 12)), "known_day")
+    last = rows_of(
+        session_versions(near, gap_minutes=GAP_MINUTES, since=dt.date(2024, 3, 12)), "known_day"
+    )
     assert last == {key: row for key, row in versions.items() if key[0] == dt.date(2024, 3, 12)}
