@@ -4,7 +4,7 @@ All signals are sums over sessions, so that they cost no further look at events:
 
 - volume: events an active day, against a fixed cap and against all other users (Tukey's fences on
   a logarithmic scale; Tukey, Exploratory Data Analysis, 1977);
-- rate: events a minute over a long session;
+- rate: moments with an event a minute over a long session (lines of one basket are one moment);
 - regularity: the coefficient of variation of the pauses between events. A process without memory
   has 1, people have bursts and more, a timer is near 0 (Goh & Barabasi, Burstiness and memory in
   complex systems, 2008).
@@ -51,15 +51,16 @@ def bot_signals(seen: DataFrame, *, settings: BotSettings) -> DataFrame:
         ``events_per_day`` (long, rounded down), ``events_per_minute`` (double; null without a
         long session) and ``gap_variation`` (double; null with too few pauses).
     """
-    minutes = F.greatest(F.col("duration_seconds"), F.lit(1.0)) / 60
-    long = F.col("event_count") >= settings.min_session_events
+    moments = F.col("gap_count") + 1
+    rate = F.try_divide(moments, F.col("duration_seconds") / 60)
+    long = moments >= settings.min_session_events
     days = F.size(F.array_distinct(F.flatten(F.collect_list("event_days"))))
     sums = (
         seen.where(F.col("days_ago") <= settings.window_days)
         .groupBy("as_of", "user_id")
         .agg(
             F.floor(F.sum("event_count") / days).alias("events_per_day"),
-            F.max(F.when(long, F.col("event_count") / minutes)).alias("events_per_minute"),
+            F.max(F.when(long, rate)).alias("events_per_minute"),
             F.sum("gap_count").alias("_n"),
             F.sum("gap_sum").cast("double").alias("_sum"),
             F.sum(F.col("gap_squares").cast("decimal(38,0)")).cast("double").alias("_squares"),

@@ -323,8 +323,11 @@ def _ends(order: str, entry: str, leave: str) -> list[Column]:
 
 
 def _rhythm(pause: Column) -> list[Column]:
-    """Count, sum and sum of squares of pauses, in whole milliseconds; nulls are left out."""
-    milliseconds = (pause / 1000).cast("long")
+    """Count, sum and sum of squares of pauses, in whole milliseconds; nulls are left out.
+
+    What happens within a millisecond is one moment: the lines of one basket are no haste.
+    """
+    milliseconds = F.when(pause >= 1000, (pause / 1000).cast("long"))
     return [
         F.count(milliseconds).alias("gap_count"),
         F.coalesce(F.sum(milliseconds), F.lit(0)).alias("gap_sum"),

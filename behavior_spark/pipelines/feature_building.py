@@ -70,10 +70,13 @@ def build_features_stage(run: Run, model: ActiveTextModel | None) -> Prepared:
         )
         with spark_errors("building features"):
             run.warehouse.replace(frame, contract, where=f"as_of = DATE'{run.as_of}'")
-            users = (
-                run.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(run.as_of)).count()
-            )
+            written = run.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(run.as_of))
+            counted = written.agg(
+                F.count(F.lit(1)).alias("users"), F.count_if("is_bot").alias("bots")
+            ).first()
+    users, bots = (counted["users"], counted["bots"]) if counted else (0, 0)
     run.figures["users"] = users
+    run.figures["bots"] = bots
     run.figures["features"] = len(prepared.features)
-    run.say(f"{users:,} users, {len(prepared.features)} features")
+    run.say(f"{users:,} users, {bots:,} of them like machines, {len(prepared.features)} features")
     return prepared

@@ -60,7 +60,7 @@ SESSIONS = Contract(
         column("exit_type", _STRING, "type of its last event"),
         column("exit_item", _STRING, "item of its last event"),
         column("path", ArrayType(TURN, False), "types in order, repeats as one; the first 50"),
-        column("gap_count", _LONG, "pauses between its events of at most an hour"),
+        column("gap_count", _LONG, "pauses between its events, of a millisecond to an hour"),
         column("gap_sum", _LONG, "their sum, in milliseconds"),
         column("gap_squares", _LONG, "sum of their squares, in milliseconds squared"),
     ),

@@ -78,7 +78,8 @@ def plain_session(events: list[Row]) -> dict[str, Any]:
             path.append({"event_type": event["event_type"], "event_count": 1,
                          "started_at": time, "ended_at": time})  # fmt: skip
     pauses = [b["event_time"] - a["event_time"] for a, b in pairwise(events)]
-    gaps = [pause // dt.timedelta(milliseconds=1) for pause in pauses if pause <= PAUSE]
+    tick = dt.timedelta(milliseconds=1)
+    gaps = [pause // tick for pause in pauses if tick <= pause <= PAUSE]
     micros = (first["event_time"] - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(
         microseconds=1
     )
