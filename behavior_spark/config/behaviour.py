@@ -46,7 +46,10 @@ class BotSettings(Section):
         200, ge=1, description="with quartile_distances: fewer events a day are never too many"
     )
     events_per_minute: float | None = Field(
-        60.0, gt=0, description="rate: distinct moments, on average over a session of min_session_events or more"
+        60.0,
+        gt=0,
+        description="rate: moments with an event, on average over a session of "
+        "min_session_events or more",
     )
     min_session_events: int = Field(100, ge=2, description="shorter sessions have no rate")
     gap_variation: float | None = Field(
