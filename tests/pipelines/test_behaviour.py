@@ -110,24 +110,39 @@ def test_nights_one_by_one_and_at_once_give_the_same_and_each_day_sees_its_own(
     spark: SparkSession, shop: Path
 ) -> None:
     settings, at_once = settings_in(shop, "nightly"), settings_in(shop, "at_once")
-    for as_of in (FIRST, SECOND, LAST):
+    for as_of in (FIRST, LAST):
         night(settings, as_of, spark)
-    night(settings, LAST, spark)  # again: nothing changes
     night(at_once, LAST, spark)
     for table in (EVENTS, SESSIONS):
         assert content(spark, settings, table) == content(spark, at_once, table)
-    first, second, last = (features_at(spark, settings, day) for day in (FIRST, SECOND, LAST))
+    first, last = features_at(spark, settings, FIRST), features_at(spark, settings, LAST)
     assert last == features_at(spark, at_once, LAST)
-    assert set(first) == {"ann", "timer"} and set(second) == {"ann", "bob", "timer"}
-    assert (first["ann"]["session_count_all"], second["ann"]["session_count_all"]) == (2, 1)
-    assert (first["ann"]["funnel_buy_step_7d"], second["ann"]["funnel_buy_step_7d"]) == (1, 2)
-    assert (second["bob"]["event_count_all"], last["bob"]["event_count_all"]) == (2, 3)
-    plans = [row["ann"]["attribute_account_is_pro"] for row in (first, second, last)]
-    assert plans == [0.0, 0.0, 1.0]
+    assert set(first) == {"ann", "timer"} and set(last) == {"ann", "bob", "timer"}
+    assert (first["ann"]["session_count_all"], last["ann"]["session_count_all"]) == (2, 1)
+    assert (first["ann"]["funnel_buy_step_7d"], last["ann"]["funnel_buy_step_7d"]) == (1, 2)
+    assert last["bob"]["event_count_all"] == 3
+    assert [row["ann"]["attribute_account_is_pro"] for row in (first, last)] == [0.0, 1.0]
     assert last["bob"]["attribute_account_seats"] is None
-    flags = [(row["timer"]["is_bot"], row["timer"]["bot_reason"]) for row in (first, second)]
+    flags = [(row["timer"]["is_bot"], row["timer"]["bot_reason"]) for row in (first, last)]
     assert flags == [(True, "regularity"), (True, "regularity")]
     assert not last["ann"]["is_bot"] and last["ann"]["bot_reason"] is None
+
+
+def test_a_rerun_writes_the_same_sessions_and_another_gap_builds_them_anew(
+    spark: SparkSession, shop: Path
+) -> None:
+    settings = settings_in(shop, "nightly")
+    before = content(spark, settings, SESSIONS)
+    commands.build_features(settings, as_of=LAST, spark=spark, console=QUIET)
+    assert content(spark, settings, SESSIONS) == before
+    short = settings.features.model_copy(update={"session_gap_minutes": 5})
+    other = settings.model_copy(update={"features": short})
+    result = commands.build_features(other, as_of=LAST, spark=spark, console=QUIET)
+    assert any("built anew" in note for note in result.notes)
+    counts = features_at(spark, settings, LAST)
+    assert (counts["ann"]["session_count_all"], counts["timer"]["session_count_all"]) == (3, 300)
+    commands.build_features(settings, as_of=LAST, spark=spark, console=QUIET)
+    assert content(spark, settings, SESSIONS) == before
 
 
 def test_funnel_counts_users_and_sessions_as_known_at_the_day(
