@@ -55,3 +55,7 @@ class SetupError(BehaviorError):
     """The machine lacks something the job needs (a JDK, a jar, a package)."""
 
     exit_code = 2
+
+
+class LeakageError(BehaviorError):
+    """A feature sees what its as_of cannot know."""

@@ -12,10 +12,10 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
-from behavior_spark.schemas import EVENTS, ITEMS, TEXTS, Contract
+from behavior_spark.schemas import EVENTS, IDENTITIES, ITEMS, TEXTS, Contract
 
 REASON, COPY, SOURCE = "_reason", "_copy", "_source"
-TIME = {EVENTS.name: "event_time", TEXTS.name: "text_time"}
+TIME = {EVENTS.name: "event_time", TEXTS.name: "text_time", IDENTITIES.name: "linked_at"}
 TEXT = {TEXTS.name: ("text", "text_hash"), ITEMS.name: ("title", "title_hash")}
 EARLIEST, LATEST = "1990-01-01", "2200-01-01"
 ALWAYS = "1970-01-01 00:00:00"

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from behavior_spark import __version__
+from behavior_spark.cli import behaviour
 from behavior_spark.cli.features import features_app
 from behavior_spark.cli.options import AsOf, Config, Json, Set, day_from, settings_from
 from behavior_spark.errors import BehaviorError
@@ -375,3 +376,6 @@ def doctor() -> None:
     from behavior_spark.cli.diagnosis import diagnose
 
     raise typer.Exit(diagnose(Console()))
+
+
+behaviour.register(app, _do)

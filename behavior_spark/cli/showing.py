@@ -32,6 +32,8 @@ def show(
         console.print(outcome_table(outcome))
     for name, rows in result.details.get("rows", {}).items() if result.command == "check" else ():
         console.print(records(rows, title=name))
+    if result.command in ("funnel", "check-leakage"):
+        console.print(result.details["markdown"], markup=False, highlight=False, soft_wrap=True)
     console.print(
         summary(
             command=result.command,

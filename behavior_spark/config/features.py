@@ -17,6 +17,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from behavior_spark.config.behaviour import BotSettings, Funnel
 from behavior_spark.config.section import NAME, Section, checked_names
 
 Kind = Literal[
@@ -28,7 +29,7 @@ Op = Literal[
     "last", "top_k", "text_share", "text_mean", "text_similarity",
 ]  # fmt: skip
 Dimension = Literal["value", "item_id", "category", "hour", "day"]
-GROUPS = ("activity", "targets", "sessions", "texts")
+GROUPS = ("activity", "targets", "sessions", "funnels", "attributes", "texts")
 
 # What each operation may be done of; the first is meant where nothing is said.
 OF: dict[str, tuple[str, ...]] = {
@@ -173,6 +174,13 @@ class FeatureSettings(Section):
     session_gap_minutes: int = Field(
         30, ge=1, description="inactivity that ends a session, where the log has no session id"
     )
+    funnels: dict[str, Funnel] = Field(
+        default_factory=dict,
+        description="by name: steps (event types in order) and within (session, or days)",
+    )
+    bots: BotSettings = Field(
+        default_factory=BotSettings, description="when a user is taken for a machine"
+    )
     taxonomy: dict[str, Behaviour] = Field(
         default_factory=dict,
         description="what an event type means, such as {refund: {kind: cancel, sentiment: "
@@ -204,6 +212,11 @@ class FeatureSettings(Section):
         if len(set(value)) != len(value):
             raise ValueError("an event type stands twice")
         return value
+
+    @field_validator("funnels")
+    @classmethod
+    def _funnel_names(cls, value: dict[str, Funnel]) -> dict[str, Funnel]:
+        return checked_names(value, "funnel")
 
     @field_validator("taxonomy")
     @classmethod

@@ -11,12 +11,15 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from behavior_spark.config.behaviour import LeakageSettings
 from behavior_spark.config.features import FeatureSettings
 from behavior_spark.config.section import Section, checked_names
 
 Format = Literal["parquet", "delta", "csv", "json"]
 # First words of features that are about no single type, target or head.
-RESERVED = {"event", "session", "text", "value", "active", "recency", "tenure"}
+RESERVED = {
+    "event", "session", "text", "value", "active", "recency", "tenure", "funnel", "attribute",
+}  # fmt: skip
 
 
 class Source(Section):
@@ -46,6 +49,26 @@ class Source(Section):
         return self.path or self.table or ""
 
 
+class Attributes(Source):
+    """Attributes of users in a table of your own, each row valid from a moment on."""
+
+    columns: dict[str, str] = Field(
+        description="user_id, valid_from (from when the row is true), known_at (from when it was "
+        "known; valid_from where there is none); every other name is a feature: an SQL "
+        "expression that gives a number or a condition"
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _complete(cls, value: dict[str, str]) -> dict[str, str]:
+        missing = [name for name in ("user_id", "valid_from") if name not in value]
+        if missing:
+            raise ValueError(f"{missing[0]} is missing")
+        if not set(value) - {"user_id", "valid_from", "known_at"}:
+            raise ValueError("no attribute: map a name of your own too")
+        return checked_names(value, "attribute")
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, dict) else value
 
@@ -56,8 +79,20 @@ class Sources(Section):
     events: list[Source] = Field(description="what users did")
     texts: list[Source] = Field(default_factory=list, description="what users wrote or read")
     items: list[Source] = Field(default_factory=list, description="what can be acted upon")
+    identities: list[Source] = Field(
+        default_factory=list, description="which anonymous visitor turned out to be which user"
+    )
+    attributes: dict[str, Attributes] = Field(
+        default_factory=dict,
+        description="tables of your own about users; read as they stood at each as_of",
+    )
 
-    @field_validator("events", "texts", "items", mode="before")
+    @field_validator("attributes")
+    @classmethod
+    def _attribute_names(cls, value: dict[str, Attributes]) -> dict[str, Attributes]:
+        return checked_names(value, "attribute table")
+
+    @field_validator("events", "texts", "items", "identities", mode="before")
     @classmethod
     def _single_is_a_list(cls, value: object) -> object:
         return _as_list(value)
@@ -261,9 +296,10 @@ class Settings(Section):
     )
     targets: Annotated[dict[str, Target], Field(min_length=1)]
     training: TrainingSettings = TrainingSettings()
+    leakage: LeakageSettings = LeakageSettings()
     spark: LocalSpark = LocalSpark()
 
-    @field_validator("privacy", "text", "training", "spark", mode="before")
+    @field_validator("privacy", "text", "training", "leakage", "spark", mode="before")
     @classmethod
     def _empty_section(cls, value: object) -> object:
         return {} if value is None else value  # a section whose every line is a comment

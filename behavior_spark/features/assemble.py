@@ -13,13 +13,25 @@ from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.config.features import TEXT_OPS
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.features.activity import Activity, build_facts, build_tiles
+from behavior_spark.features.bots import flag_bots
 from behavior_spark.features.declared import Feature
 from behavior_spark.features.definitions import Plan
 from behavior_spark.features.directions import target_directions
+from behavior_spark.features.funnels import build_funnels, funnel_features
 from behavior_spark.features.inputs import Inputs, similar_targets
 from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import as_seen, of_users
+from behavior_spark.features.session_features import (
+    build_stored_sessions,
+    stored_session_features,
+)
+from behavior_spark.features.session_versions import sessions_seen
 from behavior_spark.features.sessions import build_sessions, session_features
+from behavior_spark.features.slowly_changing import (
+    attribute_columns,
+    attribute_features,
+    join_attributes,
+)
 from behavior_spark.features.targets import labels, mark_targets
 from behavior_spark.features.texts import (
     TextFeature,
@@ -41,6 +53,8 @@ def declared_features(
         head_labels=inputs.head_labels,
         similar_to=similar_targets(targets, inputs),
         texts=inputs.texts is not None,
+        sessions=inputs.sessions is not None,
+        attributes={name: attribute_columns(table) for name, table in inputs.attributes.items()},
     )
 
 
@@ -51,6 +65,8 @@ def list_features(
     head_labels: Mapping[str, Sequence[str]],
     similar_to: Sequence[str],
     texts: bool,
+    sessions: bool,
+    attributes: Mapping[str, Sequence[str]],
 ) -> list[Feature]:
     """Every feature of the table, in order.
 
@@ -60,16 +76,15 @@ def list_features(
         head_labels: Labels of each head in use.
         similar_to: Targets that texts can be close to.
         texts: Whether there are texts.
+        sessions: Whether table ``sessions`` is read, which tells more than the events.
+        attributes: Columns of each of the user's own tables.
 
     Raises:
         ConfigError: Two of them would have the same name, or one cannot be built.
     """
     features = [definition.feature for definition in make_plan(settings, targets).definitions]
-    if settings.built("sessions"):
-        features += [
-            replace(each, group=each.group or "sessions", source=each.source or "events")
-            for each in session_features(settings.windows_days)
-        ]
+    features += _session_features(settings, stored=sessions)
+    features += _in_group("attributes", attribute_features(attributes), "attributes", settings)
     of_texts = _text_features(settings, head_labels, similar_to, texts=texts)
     features += [made.feature for made in of_texts]
     by_name: dict[str, Feature] = {}
@@ -105,7 +120,8 @@ def build_features(
 
     Returns:
         ``user_id, as_of`` and the declared features; counts and sums are 0 and other
-        features null where nothing was seen.
+        features null where nothing was seen. With ``inputs.sessions`` also ``is_bot`` and
+        ``bot_reason``.
     """
     features = declared_features(settings, targets, inputs)
     plan = make_plan(settings, targets, population)
@@ -113,12 +129,19 @@ def build_features(
     if activity is None:
         activity = activity_of(inputs, plan, targets, before=max(as_of_days))
     frame = build_activity(activity, as_of_days, plan, items=inputs.items)
-    if settings.built("sessions"):
+    flags = []
+    if inputs.sessions is not None:
+        sessions = _sessions(inputs.sessions, as_of_days, settings)
+        flags = [F.coalesce("is_bot", F.lit(False)).alias("is_bot"), F.col("bot_reason")]
+        frame = frame.join(sessions, ["as_of", "user_id"], "left")
+    elif settings.built("sessions"):
         seen = as_seen(of_users(inputs.events, key="event_id"), as_of_days, time="event_time")
         sessions = build_sessions(
             seen, windows=settings.windows_days, gap_minutes=settings.session_gap_minutes
         )
         frame = frame.join(sessions, ["as_of", "user_id"], "left")
+    if settings.built("attributes"):
+        frame = join_attributes(frame, inputs.attributes)
     texts = _texts(inputs, as_of_days, settings, targets)
     if texts is not None:
         frame = frame.join(texts, ["as_of", "user_id"], "left")
@@ -128,7 +151,41 @@ def build_features(
         if feature.zero:
             value = F.coalesce(value, F.lit(0).cast(feature.data_type))
         chosen.append(value.alias(feature.name))
-    return frame.select("user_id", "as_of", *chosen)
+    return frame.select("user_id", "as_of", *chosen, *flags)
+
+
+def _session_features(settings: FeatureSettings, *, stored: bool) -> list[Feature]:
+    windows = settings.windows_days
+    if not stored:
+        return _in_group("sessions", session_features(windows), "events", settings)
+    found = stored_session_features(settings.event_types, windows)
+    funnels = funnel_features(settings.funnels, windows)
+    return [
+        *_in_group("sessions", found, "sessions", settings),
+        *_in_group("funnels", funnels, "sessions", settings),
+    ]
+
+
+def _in_group(
+    group: str, features: Sequence[Feature], source: str, settings: FeatureSettings
+) -> list[Feature]:
+    """The features with their group and source; none where the group is not built."""
+    if not settings.built(group):
+        return []
+    return [replace(each, group=group, source=each.source or source) for each in features]
+
+
+def _sessions(
+    sessions: DataFrame, as_of_days: Sequence[dt.date], settings: FeatureSettings
+) -> DataFrame:
+    """What the stored sessions tell of each (as_of, user_id): features, funnels and flags."""
+    seen = sessions_seen(sessions, as_of_days)
+    windows = settings.windows_days
+    frame = build_stored_sessions(seen, event_types=settings.event_types, windows=windows)
+    if settings.funnels:
+        funnels = build_funnels(seen, funnels=settings.funnels, windows=windows)
+        frame = frame.join(funnels, ["as_of", "user_id"], "left")
+    return frame.join(flag_bots(seen, settings=settings.bots), ["as_of", "user_id"], "left")
 
 
 def activity_of(
@@ -162,6 +219,8 @@ def training_set(
 ) -> DataFrame:
     """Features with ``label_<target>`` (int 0 or 1), by the same path as the nightly table.
 
+    Users that behave like machines at a day (``is_bot``) are left out of it.
+
     Args:
         inputs: The clean tables; see ``build_features``.
         as_of_days: Days, all of whose horizons have passed.
@@ -188,6 +247,8 @@ def training_set(
     frame = build_features(
         inputs, as_of_days, settings=settings, targets=targets, population=population
     )
+    if inputs.sessions is not None:
+        frame = frame.where(~F.col("is_bot")).drop("is_bot", "bot_reason")
     # What happened from the first day on arrived from then on, and so did what replaced it.
     first = F.lit(min(as_of_days)).cast("timestamp")
     events = of_users(inputs.events.where(F.col("arrived_at") >= first), key="event_id")

@@ -23,6 +23,9 @@ class Inputs:
         scores: Contract ``text_scores``.
         heads: Digest of each head in use.
         head_labels: Labels of each head in use.
+        sessions: Contract ``sessions``; None: sessions are found among the events, and there is
+            no feature of what they were like, no funnel and no ``is_bot``.
+        attributes: By name ``user_id, valid_from, known_at`` and doubles: the user's own tables.
         activity: Tiles of the events, where they are stored; made of the events where not.
     """
 
@@ -33,6 +36,8 @@ class Inputs:
     scores: DataFrame | None = None
     heads: Mapping[str, str] = field(default_factory=dict)
     head_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sessions: DataFrame | None = None
+    attributes: Mapping[str, DataFrame] = field(default_factory=dict)
     activity: Activity | None = None
 
 

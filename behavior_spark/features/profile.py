@@ -70,14 +70,19 @@ def segment(windows: Sequence[int]) -> Column:
     )
 
 
-def next_action(predictions: DataFrame) -> DataFrame:
+def next_action(predictions: DataFrame, *, bots: DataFrame | None = None) -> DataFrame:
     """``user_id, next_action, next_action_probability, next_action_lift`` of one as_of.
 
     The target whose probability stands highest against the average user's: the most probable
     target is mostly the most common one, and says little about the user. A user for whom
     nothing is more probable than for the average user gets no row.
+
+    Args:
+        predictions: ``user_id, target, probability`` of one as_of.
+        bots: ``user_id`` of users who do not count in the average.
     """
-    average = predictions.groupBy("target").agg(F.avg("probability").alias("_average"))
+    people = predictions if bots is None else predictions.join(bots, "user_id", "left_anti")
+    average = people.groupBy("target").agg(F.avg("probability").alias("_average"))
     lift = F.try_divide("probability", "_average")
     order = Window.partitionBy("user_id").orderBy(F.desc_nulls_last(F.round("_lift", 6)), "target")
     return (

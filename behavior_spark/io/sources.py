@@ -15,6 +15,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
+    BooleanType,
     DataType,
     DateType,
     DecimalType,
@@ -25,12 +26,13 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from behavior_spark.config import Labels, Source
+from behavior_spark.config import Attributes, Labels, Source
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import condition_of, explain, spark_errors
-from behavior_spark.schemas import EVENTS, ITEMS, TEXTS, Contract
+from behavior_spark.schemas import EVENTS, IDENTITIES, ITEMS, TEXTS, Contract
 
 MUST_MAP = {
+    IDENTITIES.name: ("anonymous_id", "user_id", "linked_at"),
     EVENTS.name: ("event_id", "user_id", "event_time", "event_type"),
     TEXTS.name: ("text_id", "user_id", "text_time", "text"),
     ITEMS.name: ("item_id",),
@@ -113,6 +115,37 @@ def map_labels(frame: DataFrame, labels: Labels, *, label: str) -> DataFrame:
         F.expr(labels.label).alias("label"),
         F.expr(expressions["day"]).try_cast("date").alias("day"),
     )
+
+
+def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataFrame:
+    """Columns ``user_id, valid_from, known_at`` and the attributes as doubles; conditions 0 or 1.
+
+    Raises:
+        ConfigError: An expression is not SQL over the table's columns, or of the wrong type.
+    """
+    columns = {"known_at": source.columns["valid_from"], **source.columns}
+    selected = []
+    for name, expression in columns.items():
+        place = f"{label}.columns.{name}"
+        found = _checked(frame, expression, place, frame.columns)
+        value = F.expr(expression)
+        if name == "user_id":
+            _check_type(found, StringType(), place)
+            selected.append(F.nullif(F.trim(value.cast("string")), F.lit("")).alias(name))
+        elif name in ("valid_from", "known_at"):
+            _check_type(found, TimestampType(), place)
+            selected.append(value.try_cast("timestamp").alias(name))
+        elif isinstance(found, NumericType | BooleanType | NullType):
+            # There is no cast from boolean to double in every mode; by way of an int there is.
+            number = value.cast("int") if isinstance(found, BooleanType) else value
+            selected.append(number.cast("double").alias(name))
+        else:
+            raise ConfigError(
+                f"{place} must be a number or a condition",
+                found=f"type {found.simpleString()}",
+                fix="for a category write a condition, such as plan = 'pro'",
+            )
+    return frame.select(*selected)
 
 
 def check_condition(frame: DataFrame, condition: str, *, label: str) -> None:

@@ -10,8 +10,10 @@ from behavior_spark.pipelines.commands import (
     Result,
     build_features,
     check,
+    check_leakage,
     clean_scores,
     finetune,
+    funnel,
     ingest,
     nightly,
     predict,
@@ -23,9 +25,11 @@ from behavior_spark.pipelines.commands import (
 )
 from behavior_spark.pipelines.describing import Described, describe_features
 from behavior_spark.pipelines.functions import similar_to, text_functions
+from behavior_spark.pipelines.leakage import assert_no_leakage, find_leaks
 
 __all__ = [
-    "Described", "Result", "build_features", "check", "clean_scores", "describe_features",
-    "finetune", "ingest", "nightly", "predict", "profile", "report", "score_texts", "similar_to",
-    "sql", "text_functions", "train_propensity",
+    "Described", "Result", "assert_no_leakage", "build_features", "check", "check_leakage",
+    "clean_scores", "describe_features", "find_leaks", "finetune", "funnel", "ingest", "nightly",
+    "predict", "profile", "report", "score_texts", "similar_to", "sql", "text_functions",
+    "train_propensity",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from behavior_spark.cleaning import rows
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import check_condition, map_labels, read_raw
 from behavior_spark.model.model_folder import resolve_model_folder
+from behavior_spark.pipelines.attributes import mapped_attributes
 from behavior_spark.pipelines.ingestion import map_all, with_clean_texts, with_reasons
 from behavior_spark.pipelines.run import Run
 from behavior_spark.schemas import EVENTS, INPUTS, ITEMS
@@ -29,6 +30,7 @@ def check_settings(run: Run) -> dict[str, dict[str, DataFrame]]:
     """
     settings = run.settings
     mapped = map_all(run)
+    mapped_attributes(run)
     events = run.spark.createDataFrame([], EVENTS.schema)
     items = run.spark.createDataFrame([], ITEMS.schema)
     check_condition(events, settings.population, label="population")

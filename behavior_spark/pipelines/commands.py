@@ -21,10 +21,13 @@ from behavior_spark.pipelines.feature_building import (
     prepare_inputs,
 )
 from behavior_spark.pipelines.functions import text_functions
+from behavior_spark.pipelines.funnel_counts import funnel_stage, funnels_markdown
 from behavior_spark.pipelines.ingestion import ingest_stage
+from behavior_spark.pipelines.leakage import check_leakage_stage, raise_on_leak
 from behavior_spark.pipelines.profiles import profile_stage
 from behavior_spark.pipelines.propensity import predict_stage, train_stage, valid_models
 from behavior_spark.pipelines.run import Run, running
+from behavior_spark.pipelines.session_building import build_sessions_stage
 from behavior_spark.pipelines.store_cleaning import clean_scores_stage
 from behavior_spark.pipelines.text_model import active_text_model, finetune_stage
 from behavior_spark.pipelines.text_scoring import Rescore, score_texts_stage
@@ -133,7 +136,7 @@ def clean_scores(
 def build_features(
     settings: Settings, *, first: dt.date | None = None, every: int = 1, **place: Any
 ) -> Result:
-    """Clean tables -> user_features of the night; with ``first`` of earlier days too.
+    """Clean tables -> sessions, and user_features of the night; with ``first`` of earlier days too.
 
     Args:
         settings: The job's settings.
@@ -143,6 +146,7 @@ def build_features(
     """
     with running("build-features", settings, **place) as run:
         days = days_between(first, run.as_of, every=every)
+        build_sessions_stage(run)
         build_features_stage(run, _text_model(run, days[0]), days)
         return _result(run)
 
@@ -178,6 +182,7 @@ def nightly(settings: Settings, *, retrain: bool = False, **place: Any) -> Resul
     with running("nightly", settings, **place) as run:
         with run.stage("check"):
             ingest_stage(run, check_settings(run))
+        build_sessions_stage(run)
         model = score_texts_stage(run)
         prepared = build_features_stage(run, model)
         models = train_stage(run, prepared, retrain=retrain)
@@ -193,6 +198,31 @@ def report(settings: Settings, **place: Any) -> Result:
         outcomes: list[Outcome] = report_stage(run)
         page = outcomes_markdown(outcomes, name=settings.name)
         return _result(run, details={"outcomes": outcomes, "markdown": page})
+
+
+def funnel(settings: Settings, *, days: int | None = None, **place: Any) -> Result:
+    """Users and sessions at each step of ``features.funnels`` over the days before as_of."""
+    with running("funnel", settings, record=False, **place) as run:
+        steps = funnel_stage(run, days=days)
+        return _result(run, details={"funnels": steps, "markdown": funnels_markdown(steps)})
+
+
+def check_leakage(settings: Settings, *, strict: bool = True, **place: Any) -> Result:
+    """Whether features, training rows and models are blind to the future of as_of.
+
+    Args:
+        settings: The job's settings.
+        strict: Raise where something leaks; else only report it.
+        place: ``as_of``, ``spark`` and ``console``.
+
+    Raises:
+        LeakageError: Something leaks, and ``strict``.
+    """
+    with running("check-leakage", settings, **place) as run:
+        found = check_leakage_stage(run, _prepared(run))
+        if strict:
+            raise_on_leak(found)
+        return _result(run, details={"leakage": found, "markdown": found.markdown()})
 
 
 def sql(settings: Settings, query: str, *, limit: int = 1000, **place: Any) -> Result:
@@ -246,6 +276,6 @@ def _result(run: Run, *, details: dict[str, Any] | None = None) -> Result:
 
 
 __all__ = [
-    "Result", "build_features", "check", "clean_scores", "finetune", "ingest", "nightly",
-    "predict", "profile", "report", "score_texts", "sql", "train_propensity",
+    "Result", "build_features", "check", "check_leakage", "clean_scores", "finetune", "funnel",
+    "ingest", "nightly", "predict", "profile", "report", "score_texts", "sql", "train_propensity",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from behavior_spark.config import Settings
 from behavior_spark.features.assemble import list_features
 from behavior_spark.features.declared import Feature
+from behavior_spark.features.slowly_changing import ATTRIBUTE_KEYS
 from behavior_spark.pipelines.run import utc_today
 from behavior_spark.pipelines.text_model import active_text_model
 
@@ -40,5 +41,10 @@ def describe_features(settings: Settings, *, as_of: dt.date | None = None) -> De
         head_labels=labels,
         similar_to=similar,
         texts=bool(settings.sources.texts),
+        sessions=True,
+        attributes={
+            name: [column for column in source.columns if column not in ATTRIBUTE_KEYS]
+            for name, source in settings.sources.attributes.items()
+        },
     )
     return Described(features, list(model.notes) if model else [])

@@ -10,13 +10,15 @@ from pyspark.sql import functions as F
 
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.assemble import Inputs, build_features, declared_features
+from behavior_spark.features.bots import BOT_COLUMNS
 from behavior_spark.features.declared import Feature
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.activity import stored_activity, update_activity
+from behavior_spark.pipelines.attributes import mapped_attributes
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import ActiveTextModel
 from behavior_spark.pipelines.text_scoring import stored_embeddings
-from behavior_spark.schemas import EVENTS, ITEMS, TEXT_SCORES, TEXTS, USER_FEATURES
+from behavior_spark.schemas import EVENTS, ITEMS, SESSIONS, TEXT_SCORES, TEXTS, USER_FEATURES
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
         scores=warehouse.read(TEXT_SCORES) if scored else None,
         heads={n: h.digest for n, h in model.heads.items()} if scored and model else {},
         head_labels={n: h.labels for n, h in model.heads.items()} if scored and model else {},
+        sessions=warehouse.require(SESSIONS, made_by="build-features"),
+        attributes=mapped_attributes(run),
     )
     features = declared_features(run.settings.features, run.settings.targets, inputs)
     heads = model.heads.values() if scored and model else ()
@@ -107,18 +111,27 @@ def build_features_stage(
             targets=settings.targets,
             population=settings.population,
         )
-        contract = USER_FEATURES.with_columns([f.field for f in prepared.features])
+        contract = USER_FEATURES.with_columns(
+            [f.field for f in prepared.features] + list(BOT_COLUMNS)
+        )
         listed = ", ".join(f"DATE'{day}'" for day in days)
         where = f"as_of = {listed}" if len(days) == 1 else f"as_of IN ({listed})"
         with spark_errors("building features"):
             run.warehouse.replace(frame, contract, where=where)
-            users = run.warehouse.read(USER_FEATURES).where(where).groupBy("as_of").count()
-            counted = {row["as_of"]: row["count"] for row in users.collect()}
-    run.figures["users"] = counted.get(run.as_of, 0)
+            written = run.warehouse.read(USER_FEATURES).where(where).groupBy("as_of")
+            rows = written.agg(
+                F.count(F.lit(1)).alias("users"), F.count_if("is_bot").alias("bots")
+            ).collect()
+    counted = {row["as_of"]: (row["users"], row["bots"]) for row in rows}
+    run.figures["users"], run.figures["bots"] = counted.get(run.as_of, (0, 0))
     run.figures["features"] = len(prepared.features)
     if len(days) > 1:
         run.figures["as_of_days"] = len(days)
-        run.figures["rows"] = sum(counted.values())
+        run.figures["rows"] = sum(users for users, _ in counted.values())
     for day in days:
-        run.say(f"{day}: {counted.get(day, 0):,} users, {len(prepared.features)} features")
+        users, bots = counted.get(day, (0, 0))
+        run.say(
+            f"{day}: {users:,} users, {bots:,} of them like machines, "
+            f"{len(prepared.features)} features"
+        )
     return prepared

@@ -12,12 +12,13 @@ from pyspark.sql import functions as F
 
 from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
+from behavior_spark.cleaning.identities import linked_versions, with_known_users
 from behavior_spark.config import Source
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_source, read_raw
 from behavior_spark.pipelines.run import Run, SourceCounts, last_night_before
-from behavior_spark.schemas import EVENTS, INPUTS, ITEMS, QUARANTINE, Contract
+from behavior_spark.schemas import EVENTS, IDENTITIES, INPUTS, ITEMS, QUARANTINE, Contract
 
 _ROW_JSON_CAP = 2000
 
@@ -43,9 +44,32 @@ def ingest_stage(run: Run, mapped: dict[str, dict[str, DataFrame]]) -> None:
                 frames = mapped[contract.name].values()
                 union = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
                 refused += _ingest_one(run, union, contract, start)
+    if IDENTITIES.name in mapped:
+        _link_history(run, start)
     _write_quarantine(run, refused)
-    if run.sources[0].rows_in == 0:
+    if not any(c.rows_in for c in run.sources if c.table_name == EVENTS.name):
         _check_history(run)
+
+
+def _links(run: Run) -> DataFrame:
+    midnight = F.lit(run.as_of).cast("timestamp")
+    return run.warehouse.read(IDENTITIES).where(F.col("arrived_at") < midnight)
+
+
+def _link_history(run: Run, start: dt.date | None) -> None:
+    """Add the versions by which this night's links give earlier events their user.
+
+    They arrive on this night's days, which a rerun replaces.
+    """
+    with run.stage("link identities"), spark_errors("linking identities"):
+        midnight = F.lit(run.as_of).cast("timestamp")
+        events = run.warehouse.snapshot(EVENTS).where(F.col("arrived_at") < midnight)
+        added = _Counted.over(
+            linked_versions(events, _links(run), since=start), rows=F.count(F.lit(1))
+        )
+        run.warehouse.append(added.frame, EVENTS)
+        run.figures["events_linked"] = added.counts()["rows"]
+    run.say(f"events that a link gave a user: {run.figures['events_linked']:,}")
 
 
 def _check_history(run: Run) -> None:
@@ -124,7 +148,10 @@ def _ingest_one(
         rows.number_copies(valid, contract.key) if dated else rows.number_item_copies(valid),
         duplicates=F.count_if(F.col(rows.COPY) > 1),
     )
-    written = _clean(run, kept.frame.where(F.col(rows.COPY) == 1), contract)
+    fresh = kept.frame.where(F.col(rows.COPY) == 1)
+    if contract is EVENTS and run.settings.sources.identities:
+        fresh = with_known_users(fresh, _links(run))
+    written = _clean(run, fresh, contract)
     out = written.frame.where(F.col(rows.REASON).isNull())
     with spark_errors(f"ingest {contract.name}"):
         run.warehouse.replace(out, contract, where=_own_days(contract, start, run.as_of))
@@ -153,8 +180,9 @@ def with_reasons(run: Run, mapped: DataFrame, contract: Contract) -> DataFrame:
     """Mapped rows made ready, users as pseudonyms where configured, with reasons to be refused."""
     prepared = rows.prepare(mapped, contract)
     key = run.settings.privacy.pseudonymise_key
-    if key and "user_id" in prepared.columns:
-        prepared = prepared.withColumn("user_id", pseudonym_column(key=key)(F.col("user_id")))
+    for name in ("user_id", "anonymous_id"):
+        if key and name in prepared.columns:
+            prepared = prepared.withColumn(name, pseudonym_column(key=key)(F.col(name)))
     return rows.with_reason(prepared, contract)
 
 

@@ -37,7 +37,8 @@ def profile_stage(run: Run, prepared: Prepared) -> None:
         said["emotion"].alias("emotion"),
         segment(windows).alias("segment"),
     )
-    frame = frame.join(next_action(predictions.where(tonight)), "user_id", "left")
+    bots = features.where(tonight & F.col("is_bot")).select("user_id")
+    frame = frame.join(next_action(predictions.where(tonight), bots=bots), "user_id", "left")
     if prepared.inputs.items is not None:
         preferred = preferred_category(
             prepared.inputs.events, prepared.inputs.items, run.as_of, window_days=longest

@@ -106,10 +106,12 @@ def predict_stage(run: Run, prepared: Prepared, models: dict[str, PropensityMode
         F.col("as_of") == F.lit(run.as_of)
     )
     needed = sorted({name for model in models.values() for name in model.features})
+    # Deciles are of people: machines get a place among them, and none in the cuts.
+    people = features.where(~F.coalesce("is_bot", F.lit(False))).select("user_id", *needed)
     features = features.select("user_id", *needed)
     settings = run.settings
     with run.stage("predict"), spark_errors("predicting"):
-        histogram = score_histogram(score_margins(features, models)).collect()
+        histogram = score_histogram(score_margins(people, models)).collect()
         by_target: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for row in histogram:
             by_target[row["target"]].append((row["step"], row["users"]))
@@ -125,7 +127,8 @@ def predict_stage(run: Run, prepared: Prepared, models: dict[str, PropensityMode
         run.warehouse.replace(
             with_decile(predictions, cuts), USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'"
         )
-    run.figures["predictions"] = sum(users for c in by_target.values() for _, users in c)
+        written = run.warehouse.read(USER_PROPENSITY).where(F.col("as_of") == F.lit(run.as_of))
+        run.figures["predictions"] = written.count()
 
 
 def _train(run: Run, prepared: Prepared, targets: list[str]) -> dict[str, PropensityModel]:

@@ -35,6 +35,7 @@ _GUESSES = {
     "item_id": ("item_id", "itemid", "product_id", "sku", "stockcode", "article_id"),
     "value": ("value", "amount", "revenue", "price", "total"),
     "session_id": ("session_id", "session", "sessionid", "visit_id"),
+    "anonymous_id": ("anonymous_id", "visitor_id", "cookie_id", "client_id", "device_id"),
     "text_id": ("text_id", "message_id", "id"),
     "arrived_at": ("arrived_at", "received", "received_at", "ingested_at", "_ingested"),
     "text_time": ("text_time", "timestamp", "ts", "time", "created_at", "date"),
@@ -225,7 +226,8 @@ def _commented(section: type[Privacy | TextSettings | FeatureSettings | Training
             continue
         default = field.get_default(call_default_factory=True)
         meaning = f"  # {field.description}" if field.description else ""
-        lines.append(f"  # {key}: {json.dumps(default, default=str)}{meaning}")
+        shown = json.dumps(default, default=lambda each: each.model_dump())
+        lines.append(f"  # {key}: {shown}{meaning}")
     return lines
 
 

@@ -1,10 +1,12 @@
 """Contracts of the project's tables."""
 
 from behavior_spark.schemas.contract import Contract, column
+from behavior_spark.schemas.sessions import SESSIONS
 from behavior_spark.schemas.tables import (
     ACTIVITY_BUILDS,
     ACTIVITY_DAYS,
     EVENTS,
+    IDENTITIES,
     INPUTS,
     ITEMS,
     QUARANTINE,
@@ -21,7 +23,8 @@ from behavior_spark.schemas.tables import (
 )
 
 __all__ = [
-    "ACTIVITY_BUILDS", "ACTIVITY_DAYS", "EVENTS", "INPUTS", "ITEMS", "QUARANTINE", "REASON",
-    "RUNS", "TABLES", "TEXTS", "TEXT_EMBEDDINGS", "TEXT_SCORES", "USER_FEATURES", "USER_PROFILE",
-    "USER_PROPENSITY", "USER_STATE", "Contract", "column",
+    "ACTIVITY_BUILDS", "ACTIVITY_DAYS", "EVENTS", "IDENTITIES", "INPUTS", "ITEMS", "QUARANTINE",
+    "REASON", "RUNS", "SESSIONS", "TABLES", "TEXTS", "TEXT_EMBEDDINGS", "TEXT_SCORES",
+    "USER_FEATURES", "USER_PROFILE", "USER_PROPENSITY", "USER_STATE",
+    "Contract", "column",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.schemas.contract import Contract, column
+from behavior_spark.schemas.sessions import SESSIONS
 
 _STRING, _LONG, _INT, _DOUBLE = StringType(), LongType(), IntegerType(), DoubleType()
 _TIME, _DAY, _MONEY = TimestampType(), DateType(), DecimalType(18, 4)
@@ -49,6 +50,7 @@ EVENTS = Contract(
         column("value", _MONEY, "worth of the event, in the log's currency"),
         column("session_id", _STRING, "the log's own session id, where it has one"),
         column("text_id", _STRING, "text written or read with the event"),
+        column("anonymous_id", _STRING, "the log's own id of a visitor, known or not (a cookie)"),
         *_ARRIVED,
     ),
     key=("event_id", "arrived_at"),
@@ -89,6 +91,19 @@ ITEMS = Contract(
     ),
     key=("item_id", "valid_from"),
     cluster_by=("item_id",),
+)
+
+IDENTITIES = Contract(
+    name="identities",
+    comment="One row per link of a visitor to a user, from when it was known",
+    columns=(
+        column("anonymous_id", _STRING, "the visitor, as in events", required=True),
+        column("user_id", _STRING, "the user it turned out to be", required=True),
+        column("linked_at", _TIME, "when both were seen to be one, UTC", required=True),
+        *_ARRIVED,
+    ),
+    key=("anonymous_id", "arrived_at"),
+    cluster_by=("arrived_day",),
 )
 
 TEXT_EMBEDDINGS = Contract(
@@ -304,11 +319,12 @@ RUNS = Contract(
     key=("run_id",),
 )
 
-INPUTS = {contract.name: contract for contract in (EVENTS, TEXTS, ITEMS)}
+# Links first: events of one night are read with the links known by then.
+INPUTS = {contract.name: contract for contract in (IDENTITIES, EVENTS, TEXTS, ITEMS)}
 TABLES = {
     contract.name: contract
     for contract in (
-        EVENTS, TEXTS, ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, ACTIVITY_DAYS, USER_STATE,
-        ACTIVITY_BUILDS, USER_FEATURES, USER_PROPENSITY, USER_PROFILE, QUARANTINE, RUNS,
+        EVENTS, TEXTS, ITEMS, IDENTITIES, SESSIONS, TEXT_EMBEDDINGS, TEXT_SCORES, ACTIVITY_DAYS,
+        USER_STATE, ACTIVITY_BUILDS, USER_FEATURES, USER_PROPENSITY, USER_PROFILE, QUARANTINE, RUNS,
     )
 }  # fmt: skip

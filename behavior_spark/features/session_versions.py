@@ -1,0 +1,384 @@
+"""Sessions as versions: what each session was, as known by the end of each day that changed it.
+
+A session is the log's own session id or, where an event has none, a run of the user's events
+without a pause longer than the gap. A late event may join two runs, a correction may split one:
+then the key of a run, its first microsecond, may go. A row says what a key holds from the day it
+was known on, and ``event_count`` 0 that it holds nothing any more. Rows stand only where
+something changed, so that nights one by one and all history at once give the same rows.
+
+How, without a row for every event and day: events that lie next to each other, became known and
+were superseded on the same days and have the same session id are one atom, which no day can
+split. An island is a stretch of events, of whatever version, without a pause longer than the gap;
+a day's runs never leave one. So only atoms are repeated for the days that changed their island
+(or their session id), and a user who never rests costs his days squared, not his events squared.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType
+
+from behavior_spark.schemas import SESSIONS
+
+PATH_TURNS = 50
+DEPTH_CAP = 1000
+# Pauses longer than this are no rhythm: they are left out of gap_count, gap_sum, gap_squares.
+RHYTHM_MICROS = 3_600_000_000
+_CONTENT = [name for name in SESSIONS.names if name not in SESSIONS.key]
+_ATOM = ["user_id", "_island", "_atom", "_from", "_until", "session_id"]
+
+
+def session_versions(
+    versions: DataFrame, *, gap_minutes: int, since: dt.date | None = None
+) -> DataFrame:
+    """Rows of ``sessions`` for every day that changed a session.
+
+    Args:
+        versions: Events of users with ``superseded_at`` (``of_users``). With ``since`` those of
+            whole neighbourhoods are enough: each changed event, what it replaces, all events
+            around it up to a pause longer than the gap, and all of their session ids.
+        gap_minutes: Inactivity that ends a session.
+        since: Only changes known on this day or later; the state before it is the one compared
+            with. None: all of history.
+    """
+    gap = gap_minutes * 60_000_000
+    atoms = _atoms(_known_days(versions, since), gap)
+    ids = F.col("session_id").isNotNull()
+    runs = _runs(_at_each_change(atoms, ["user_id", "_island"]), gap)
+    named = _named(_at_each_change(atoms.where(ids), ["user_id", "session_id"]), gap)
+    changes = _changes(_merged(runs)).unionByName(_changes(_merged(named)))
+    return changes if since is None else changes.where(F.col("known_day") >= F.lit(since))
+
+
+def first_of_changed(versions: DataFrame, *, gap_minutes: int, since: dt.date) -> DataFrame:
+    """One row, ``first``: the earliest event of a stretch that a change since then touches.
+
+    Where it lies within a gap of the earliest event that was read, more must be read.
+    """
+    gap = gap_minutes * 60_000_000
+    order = Window.partitionBy("user_id").orderBy("event_time", "event_id", "arrived_at")
+    known = _known_days(versions, since)
+    pause = _micros("event_time") - _micros(F.lag("event_time").over(order))
+    starts = F.coalesce(pause > gap, F.lit(True)).cast("int")
+    changed = (F.col("_from") >= F.lit(since)) | F.coalesce(
+        F.col("_until") >= F.lit(since), F.lit(False)
+    )
+    return (
+        known.withColumn("_starts", starts)
+        .withColumn("_island", F.sum("_starts").over(order))
+        .groupBy("user_id", "_island")
+        .agg(F.min("event_time").alias("first"), F.max(changed).alias("_changed"))
+        .where("_changed")
+        .agg(F.min("first").alias("first"))
+    )
+
+
+def changed_events(events: DataFrame, *, since: dt.date) -> DataFrame:
+    """``event_id, user_id, event_time, session_id`` of versions known since, and of what they
+    replace: an earlier version of the same event, wherever in history (found by its id)."""
+    named = events.select("event_id", "user_id", "event_time", "session_id", "arrived_at")
+    start = F.lit(since).cast("timestamp")
+    new = named.where(F.col("arrived_at") >= start)
+    replaced = named.where(F.col("arrived_at") < start).join(
+        new.select("event_id").distinct(), "event_id", "left_semi"
+    )
+    return new.unionByName(replaced).where(F.col("user_id").isNotNull()).drop("arrived_at")
+
+
+def of_same_sessions(events: DataFrame, changed: DataFrame) -> DataFrame:
+    """Events of users that have a session id of a changed event."""
+    ids = changed.where(F.col("session_id").isNotNull()).select("user_id", "session_id")
+    return events.join(ids.distinct(), ["user_id", "session_id"], "left_semi")
+
+
+def sessions_seen(sessions: DataFrame, as_of_days: Sequence[dt.date]) -> DataFrame:
+    """Sessions as every as_of day sees them, with ``as_of`` and ``days_ago``.
+
+    Args:
+        sessions: Rows of ``sessions``.
+        as_of_days: Days, at most a few dozen; each counts once.
+
+    Returns:
+        The rows with ``as_of`` (date) and ``days_ago`` (int) of the session's last event, 1 for
+        the day before as_of.
+    """
+    days = sorted(set(as_of_days))
+    order = Window.partitionBy("user_id", "session_key").orderBy("known_day")
+    superseded = F.lead("known_day").over(order)
+    held = sessions.where(F.col("known_day") < F.lit(days[-1])).withColumn("_until", superseded)
+    seen = F.filter(
+        F.array(*[F.lit(day) for day in days]),
+        lambda day: (
+            (F.col("known_day") < day) & (F.col("_until").isNull() | (F.col("_until") >= day))
+        ),
+    )
+    return (
+        held.where(F.col("event_count") > 0)
+        .select("*", F.explode(seen).alias("as_of"))
+        .withColumn("days_ago", F.datediff("as_of", F.to_date("session_end")))
+        .drop("_until")
+    )
+
+
+def _known_days(versions: DataFrame, since: dt.date | None) -> DataFrame:
+    """Event versions with ``[_from, _until)``: the days by whose end each is the latest known."""
+    first = F.to_date("arrived_at")
+    if since is not None:
+        first = F.greatest(first, F.lit(since - dt.timedelta(days=1)))
+    return versions.select(
+        "user_id", "event_id", "event_time", "event_type", "item_id", "value", "session_id",
+        "arrived_at", first.alias("_from"), F.to_date("superseded_at").alias("_until"),
+    ).where(F.col("_until").isNull() | (F.col("_until") > F.col("_from")))  # fmt: skip
+
+
+def _atoms(versions: DataFrame, gap: int) -> DataFrame:
+    """One row for each atom, in order of ``_atom``, with what sessions are added up from."""
+    turns = _numbered(versions, gap).groupBy(*_ATOM, "_turn", "event_type").agg(
+        F.count(F.lit(1)).alias("event_count"),
+        F.sum(F.coalesce("value", F.lit(0))).alias("value"),
+        F.min("event_time").alias("session_start"),
+        F.max("event_time").alias("session_end"),
+        F.collect_set(F.to_date("event_time")).alias("event_days"),
+        F.collect_set(F.when(F.col("item_id").isNotNull(), F.xxhash64("item_id"))).alias("_items"),
+        F.min_by("item_id", F.struct("event_time", "event_id")).alias("entry_item"),
+        F.max_by("item_id", F.struct("event_time", "event_id")).alias("exit_item"),
+        *_rhythm(F.col("_gap")),
+    )  # fmt: skip
+    turn = F.struct("_turn", "event_type", "event_count", "session_start", "session_end")
+    first_turns = F.sort_array(F.collect_list(F.when(F.col("_turn") <= PATH_TURNS, turn)))
+    return turns.groupBy(*_ATOM).agg(
+        *_sums(),
+        _union("event_days"),
+        F.slice(F.sort_array(_union("_items")), 1, DEPTH_CAP).alias("_items"),
+        F.transform(first_turns, _as_turn).alias("path"),
+        *_ends("_turn", "event_type", "event_type"),
+    )
+
+
+def _numbered(versions: DataFrame, gap: int) -> DataFrame:
+    """Events with the numbers of their island and atom, and of their turn within the atom.
+
+    A turn is a stretch of one type. ``_gap`` is the pause before, in milliseconds, within an atom.
+    """
+    order = Window.partitionBy("user_id").orderBy("event_time", "event_id", "arrived_at")
+    so_far = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    pause = _micros("event_time") - _micros(F.lag("event_time").over(order))
+
+    def differs(*names: str) -> Column:
+        row = F.struct(*names)
+        return ~row.eqNullSafe(F.lag(row).over(order))
+
+    marked = versions.withColumns(
+        {
+            "_pause": pause,
+            "_new_island": F.coalesce(pause > gap, F.lit(True)),
+            "_new_atom": differs("_from", "_until", "session_id"),
+            "_new_turn": differs("event_type"),
+        }
+    ).withColumn("_new_atom", F.col("_new_island") | F.col("_new_atom"))
+    marked = marked.withColumns(
+        {
+            "_new_turn": F.col("_new_atom") | F.col("_new_turn"),
+            "_gap": F.when(
+                ~F.col("_new_atom") & (F.col("_pause") <= min(gap, RHYTHM_MICROS)), F.col("_pause")
+            ),
+        }
+    )
+    numbers = {
+        name: F.sum(F.col(f"_new{name}").cast("int")).over(so_far)
+        for name in ("_island", "_atom", "_turn")
+    }
+    numbered = marked.withColumns(numbers)
+    first = F.max(F.when(F.col("_new_atom"), F.col("_turn"))).over(so_far)
+    return numbered.withColumn("_turn", F.col("_turn") - first)
+
+
+def _at_each_change(atoms: DataFrame, unit: list[str]) -> DataFrame:
+    """Atoms once for each day that changed their unit and by whose end they were known.
+
+    Adds ``known_day`` and ``_next_day``, the unit's next change; null after the last.
+    """
+    both = F.array_compact(F.array("_from", "_until"))
+    days = F.flatten(F.collect_set(both).over(Window.partitionBy(*unit)))
+    known = F.filter(
+        "_days",
+        lambda day: (day >= F.col("_from")) & (F.col("_until").isNull() | (day < F.col("_until"))),
+    )
+    place = F.array_position("_days", F.col("known_day")).cast("int")
+    return (
+        atoms.withColumn("_days", F.array_sort(F.array_distinct(days)))
+        .select("*", F.explode(known).alias("known_day"))
+        .withColumn("_next_day", F.try_element_at("_days", place + 1))
+        .drop("_days")
+    )
+
+
+def _runs(atoms: DataFrame, gap: int) -> DataFrame:
+    """Atoms without a session id, with the number of their run; those with one only connect."""
+    order = Window.partitionBy("user_id", "_island", "known_day").orderBy("_atom")
+    so_far = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    before = order.rowsBetween(Window.unboundedPreceding, -1)
+    own = F.when(F.col("session_id").isNull(), F.col("session_end"))
+    pause = _micros("session_start") - _micros(F.lag("session_end").over(order))
+    return (
+        atoms.withColumns(
+            {
+                "_starts": F.coalesce((pause > gap).cast("int"), F.lit(0)),
+                "_link": _link(F.last(own, ignorenulls=True).over(before), gap),
+            }
+        )
+        .withColumn("_run", F.sum("_starts").over(so_far))
+        .where(F.col("session_id").isNull())
+    )
+
+
+def _named(atoms: DataFrame, gap: int) -> DataFrame:
+    """Atoms with a session id, in the form of ``_runs``."""
+    order = Window.partitionBy("user_id", "session_id", "known_day").orderBy("_atom")
+    return atoms.withColumns(
+        {
+            "_link": _link(F.lag("session_end").over(order), gap),
+            "_run": F.lit(0).cast("long"),
+            "_island": F.lit(0).cast("long"),
+        }
+    )
+
+
+def _link(before: Column, gap: int) -> Column:
+    """The pause between two atoms of one session, where it counts for the rhythm."""
+    pause = _micros("session_start") - _micros(before)
+    return F.when(pause <= min(gap, RHYTHM_MICROS), pause)
+
+
+def _merged(atoms: DataFrame) -> DataFrame:
+    """Sessions of each ``known_day``: columns of the contract and ``_next_day``."""
+    keys = ["user_id", "session_id", "_island", "_run", "known_day", "_next_day"]
+    paths = F.sort_array(F.collect_list(F.struct("_atom", "path")))
+    link = _rhythm(F.col("_link"))
+    merged = atoms.groupBy(*keys).agg(
+        *_sums(without_gaps=True),
+        *[(F.sum(name) + F.coalesce(more, F.lit(0))).alias(name)
+          for name, more in zip(("gap_count", "gap_sum", "gap_squares"), link, strict=True)],
+        F.array_sort(_union("event_days")).alias("event_days"),
+        F.size(_union("_items")).alias("_items"),
+        _joined(F.flatten(F.transform(paths, lambda each: each["path"]))).alias("path"),
+        *_ends("_atom", "entry_type", "exit_type"),
+    )  # fmt: skip
+    duration = (_micros("session_end") - _micros("session_start")) / 1_000_000
+    run_key = F.concat(F.lit("r"), _micros("session_start").cast("string"))
+    finished = merged.withColumns(
+        {
+            "session_key": F.coalesce(F.concat(F.lit("i"), "session_id"), run_key),
+            "duration_seconds": duration,
+            "depth": F.least("_items", F.lit(DEPTH_CAP)).cast("long"),
+            "is_bounce": F.col("event_count") == 1,
+            "value": F.col("value").cast(SESSIONS.field("value").dataType),
+        }
+    )
+    return finished.select(*SESSIONS.names, "_next_day")
+
+
+def _changes(found: DataFrame) -> DataFrame:
+    """Rows that differ from what their key held before, and a row of 0 where it ended."""
+    order = Window.partitionBy("user_id", "session_key").orderBy("known_day")
+    content = F.struct(*_CONTENT)
+    unchanged = (F.lag("_next_day").over(order) == F.col("known_day")) & content.eqNullSafe(
+        F.lag(content).over(order)
+    )
+    following = F.lead("known_day").over(order)
+    ended = F.col("_next_day").isNotNull() & (following.isNull() | (following > F.col("_next_day")))
+    marked = found.withColumns({"_unchanged": F.coalesce(unchanged, F.lit(False)), "_ended": ended})
+    kinds = F.array_compact(
+        F.array(F.when(~F.col("_unchanged"), F.lit(False)), F.when(F.col("_ended"), F.lit(True)))
+    )
+    rows = marked.select("*", F.explode(kinds).alias("_end"))
+    last = {name: F.when(~F.col("_end"), F.col(name)) for name in _CONTENT}
+    last["event_count"] = F.when(F.col("_end"), F.lit(0)).otherwise(F.col("event_count"))
+    last["known_day"] = F.when(F.col("_end"), F.col("_next_day")).otherwise(F.col("known_day"))
+    return rows.withColumns(last).select(*SESSIONS.names)
+
+
+def _sums(*, without_gaps: bool = False) -> list[Column]:
+    names = ["event_count", "value"]
+    names += [] if without_gaps else ["gap_count", "gap_sum", "gap_squares"]
+    return [
+        *[F.sum(name).alias(name) for name in names],
+        F.min("session_start").alias("session_start"),
+        F.max("session_end").alias("session_end"),
+    ]
+
+
+def _ends(order: str, entry: str, leave: str) -> list[Column]:
+    """Type and item of the first and of the last row of a group."""
+    return [
+        F.min_by(entry, order).alias("entry_type"),
+        F.min_by("entry_item", order).alias("entry_item"),
+        F.max_by(leave, order).alias("exit_type"),
+        F.max_by("exit_item", order).alias("exit_item"),
+    ]
+
+
+def _rhythm(pause: Column) -> list[Column]:
+    """Count, sum and sum of squares of pauses, in whole milliseconds; nulls are left out.
+
+    What happens within a millisecond is one moment: the lines of one basket are no haste.
+    """
+    milliseconds = F.when(pause >= 1000, (pause / 1000).cast("long"))
+    return [
+        F.count(milliseconds).alias("gap_count"),
+        F.coalesce(F.sum(milliseconds), F.lit(0)).alias("gap_sum"),
+        F.coalesce(F.sum(milliseconds * milliseconds), F.lit(0)).alias("gap_squares"),
+    ]
+
+
+def _union(name: str) -> Column:
+    """The distinct members of a group's arrays."""
+    return F.array_distinct(F.flatten(F.collect_list(name))).alias(name)
+
+
+def _as_turn(row: Column) -> Column:
+    return F.struct(
+        row["event_type"].alias("event_type"),
+        row["event_count"].alias("event_count"),
+        row["session_start"].alias("started_at"),
+        row["session_end"].alias("ended_at"),
+    )
+
+
+def _joined(turns: Column) -> Column:
+    """Turns of one atom after the other as one path: equal neighbours are one, the first 50 stay.
+
+    An atom brings one turn more than a path holds, so that what follows a cut is never taken
+    for what stood at it.
+    """
+    path = SESSIONS.field("path").dataType
+    kind = path.elementType.simpleString() if isinstance(path, ArrayType) else ""
+    empty = F.struct(F.array().cast(f"array<{kind}>").alias("turns"), F.lit(True).alias("open"))
+
+    def add(path: Column, turn: Column) -> Column:
+        last = F.try_element_at(path["turns"], F.lit(-1))
+        longer = F.struct(
+            last["event_type"].alias("event_type"),
+            (last["event_count"] + turn["event_count"]).alias("event_count"),
+            last["started_at"].alias("started_at"),
+            turn["ended_at"].alias("ended_at"),
+        )
+        head = F.slice(path["turns"], F.lit(1), F.greatest(F.size(path["turns"]) - 1, F.lit(0)))
+        grown = F.concat(path["turns"], F.array(turn))
+        same = F.coalesce(last["event_type"] == turn["event_type"], F.lit(False))
+        full = F.size(path["turns"]) >= PATH_TURNS
+        kept = F.when(same, F.concat(head, F.array(longer))).when(full, path["turns"])
+        return F.when(
+            path["open"],
+            F.struct(kept.otherwise(grown).alias("turns"), (same | ~full).alias("open")),
+        ).otherwise(path)
+
+    return F.aggregate(turns, empty, add, lambda path: path["turns"])
+
+
+def _micros(time: str | Column) -> Column:
+    return F.unix_micros(F.col(time) if isinstance(time, str) else time)

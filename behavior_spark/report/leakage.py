@@ -1,0 +1,75 @@
+"""What the leakage check found, as Markdown."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+from behavior_spark.model.leakage import ShuffledLabels
+
+_ROWS = "_rows"
+
+
+@dataclass(frozen=True)
+class Suspicious:
+    """A feature that ranks a target nearly perfectly alone.
+
+    Attributes:
+        target: Whose labels.
+        feature: Its name.
+        auc: Its AUC; near 0 ranks as well as near 1.
+    """
+
+    target: str
+    feature: str
+    auc: float
+
+
+@dataclass
+class LeakageReport:
+    """Findings of the three checks.
+
+    Attributes:
+        as_of: The day looked at.
+        leaks: Features that changed with the future, with at how many users.
+        features: How many were compared.
+        suspicious: Features that rank too well.
+        shuffled: Models on shuffled labels.
+    """
+
+    as_of: dt.date
+    leaks: dict[str, int]
+    features: int
+    suspicious: list[Suspicious] = field(default_factory=list)
+    shuffled: list[ShuffledLabels] = field(default_factory=list)
+
+    def markdown(self) -> str:
+        """The findings as a page."""
+        lines = [f"# Leakage check at {self.as_of}", "", "## Another future", ""]
+        if self.leaks:
+            lines += ["These change with what became known after as_of:", ""]
+            lines += ["| feature | users |", "| --- | ---: |"]
+            lines += [
+                f"| {'users that have a row' if name == _ROWS else name} | {users:,} |"
+                for name, users in sorted(self.leaks.items())
+            ]
+        else:
+            lines.append(
+                f"{self.features} features and the users that have a row are exactly the same "
+                "after rows known from as_of on were deleted, changed and added."
+            )
+        lines += ["", "## Shuffled labels", "", "| target | AUC | by chance | |"]
+        lines += ["| --- | ---: | --- | --- |"]
+        lines += [
+            f"| {each.target} | {each.auc:.3f} | {each.low:.3f} to {each.high:.3f} | "
+            f"{'as it should be' if each.by_chance else 'LEAKS'} |"
+            for each in self.shuffled
+        ]
+        lines += ["", "## Features that rank a target alone", ""]
+        if self.suspicious:
+            lines += ["Look at these; a good feature may be among them.", ""]
+            lines += ["| target | feature | AUC |", "| --- | --- | ---: |"]
+            lines += [f"| {e.target} | {e.feature} | {e.auc:.3f} |" for e in self.suspicious]
+        else:
+            lines.append("None ranks suspiciously well.")
+        return "\n".join(lines) + "\n"
