@@ -1,10 +1,11 @@
 """Settings from ``conf/*.yaml``: models, overlays, environment, clear errors."""
 
+from behavior_spark.config.adaptation import Adaptation
+from behavior_spark.config.labels import Labels, LabelsPart
 from behavior_spark.config.loading import find_config, load_settings, validate_settings
 from behavior_spark.config.settings import (
     FeatureSettings,
     GpuSettings,
-    Labels,
     LocalSpark,
     Privacy,
     Settings,
@@ -15,11 +16,14 @@ from behavior_spark.config.settings import (
     TrainingSettings,
     WarehouseSettings,
 )
+from behavior_spark.config.tuning import Tuning
 
 __all__ = [
+    "Adaptation",
     "FeatureSettings",
     "GpuSettings",
     "Labels",
+    "LabelsPart",
     "LocalSpark",
     "Privacy",
     "Settings",
@@ -28,6 +32,7 @@ __all__ = [
     "Target",
     "TextSettings",
     "TrainingSettings",
+    "Tuning",
     "WarehouseSettings",
     "find_config",
     "load_settings",

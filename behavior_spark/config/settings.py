@@ -10,19 +10,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-Format = Literal["parquet", "delta", "csv", "json"]
+from behavior_spark.config.adaptation import Adaptation
+from behavior_spark.config.labels import Format, Labels
+from behavior_spark.config.section import Section
+from behavior_spark.config.tuning import Tuning
+
 T = TypeVar("T")
 # First words of features that are about no single type, target or head.
 RESERVED = {"event", "session", "text", "value", "active", "recency", "tenure"}
 NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and a key that is not known is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Section):
@@ -108,29 +106,6 @@ class Privacy(Section):
         return value or None
 
 
-class Labels(Section):
-    """A labelled table for one head."""
-
-    path: str | None = Field(None, description="folder or file")
-    table: str | None = Field(None, description="catalog.schema.table, instead of a path")
-    format: Format = "parquet"
-    options: dict[str, str | bool | int] = Field(default_factory=dict, repr=False)
-    where: str | None = Field(None, description="SQL condition on the table's rows")
-    text: str = Field(description="SQL expression: the text")
-    label: str = Field(description="SQL expression: a string, or an array of strings (multi-label)")
-    day: str | None = Field(
-        None,
-        description="SQL expression: the day the label was given, so that a night in the "
-        "past uses no later label",
-    )
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Labels:
-        if (self.path is None) == (self.table is None):
-            raise ValueError("give either path or table")
-        return self
-
-
 class GpuSettings(Section):
     """GPUs for the scoring stage, by a resource profile of Spark's (not in local mode)."""
 
@@ -197,10 +172,12 @@ class TextSettings(Section):
     heads: dict[str, Labels] = Field(
         default_factory=dict, description="one classification head for each labelled table"
     )
-    finetune: Literal["head", "full"] = Field(
-        "head", description="head: the encoder stays frozen; full: all its weights are trained"
+    finetune: Literal["heads", "few", "full", "auto"] = Field(
+        "heads",
+        description="heads: the encoder stays frozen; few: it learns by contrast, for 8 to 64 "
+        "labels a class; full: all weights are trained; auto: few or heads, by the labels",
     )
-    epochs: int = Field(3, ge=1, le=100, description="passes over the labels in full mode")
+    tuning: Tuning = Field(default=Tuning(), description="how the encoder learns; see Tuning")
     max_examples: int | None = Field(None, ge=10, description="labels used for each head at most")
 
     @field_validator("heads")
@@ -296,9 +273,12 @@ class Settings(Section):
     )
     targets: Annotated[dict[str, Target], Field(min_length=1)]
     training: TrainingSettings = TrainingSettings()
+    pretrain: Adaptation = Field(
+        default=Adaptation(), description="how `pretrain` adapts the encoder; see Adaptation"
+    )
     spark: LocalSpark = LocalSpark()
 
-    @field_validator("privacy", "text", "training", "spark", mode="before")
+    @field_validator("privacy", "text", "training", "pretrain", "spark", mode="before")
     @classmethod
     def _empty_section(cls, value: object) -> object:
         return {} if value is None else value  # a section whose every line is a comment
