@@ -135,13 +135,20 @@ def attend(
     rows = [part[0].transpose(0, 1) for part in (query, key, value)]  # tokens, heads, dimension
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
         return _variable_length(rows, layout, scale)[None], None
-    out = torch.empty_like(rows[0], memory_format=torch.contiguous_format)
-    heads, dimension = out.shape[1:]
+    heads, dimension = rows[0].shape[1:]
+    out = None
+    if not torch.is_grad_enabled():
+        out = torch.empty_like(rows[0], memory_format=torch.contiguous_format)
+    found = []
     for start, count, length in layout.groups:
         shape, own = (count, length, heads, dimension), slice(start, start + count * length)
         parts = [row[own].view(shape).transpose(1, 2) for row in rows]
-        out[own].view(shape).copy_(_equal_length(*parts, scale=scale).transpose(1, 2))
-    return out[None], None
+        attended = _equal_length(*parts, scale=scale).transpose(1, 2)
+        if out is None:  # for the way back a whole of parts is cheaper than parts of a whole
+            found.append(attended.reshape(count * length, heads, dimension))
+        else:
+            out[own].view(shape).copy_(attended)
+    return (torch.cat(found) if out is None else out)[None], None
 
 
 def _variable_length(rows: list[torch.Tensor], layout: Layout, scale: float) -> torch.Tensor:
