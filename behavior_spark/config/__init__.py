@@ -1,10 +1,11 @@
 """Settings from ``conf/*.yaml``: models, overlays, environment, clear errors."""
 
+from behavior_spark.config.labels import Labels, LabelsPart
+from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.loading import find_config, load_settings, validate_settings
 from behavior_spark.config.settings import (
     FeatureSettings,
     GpuSettings,
-    Labels,
     LocalSpark,
     Privacy,
     Settings,
@@ -17,12 +18,17 @@ from behavior_spark.config.settings import (
 )
 
 __all__ = [
+    "Annotation",
+    "Evaluation",
     "FeatureSettings",
+    "Gate",
     "GpuSettings",
     "Labels",
+    "LabelsPart",
     "LocalSpark",
     "Privacy",
     "Settings",
+    "Shadow",
     "Source",
     "Sources",
     "Target",

@@ -10,19 +10,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from behavior_spark.config.labels import Labels
+from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
+from behavior_spark.config.section import Section
 
 Format = Literal["parquet", "delta", "csv", "json"]
 T = TypeVar("T")
 # First words of features that are about no single type, target or head.
 RESERVED = {"event", "session", "text", "value", "active", "recency", "tenure"}
 NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and a key that is not known is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Section):
@@ -108,29 +106,6 @@ class Privacy(Section):
         return value or None
 
 
-class Labels(Section):
-    """A labelled table for one head."""
-
-    path: str | None = Field(None, description="folder or file")
-    table: str | None = Field(None, description="catalog.schema.table, instead of a path")
-    format: Format = "parquet"
-    options: dict[str, str | bool | int] = Field(default_factory=dict, repr=False)
-    where: str | None = Field(None, description="SQL condition on the table's rows")
-    text: str = Field(description="SQL expression: the text")
-    label: str = Field(description="SQL expression: a string, or an array of strings (multi-label)")
-    day: str | None = Field(
-        None,
-        description="SQL expression: the day the label was given, so that a night in the "
-        "past uses no later label",
-    )
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Labels:
-        if (self.path is None) == (self.table is None):
-            raise ValueError("give either path or table")
-        return self
-
-
 class GpuSettings(Section):
     """GPUs for the scoring stage, by a resource profile of Spark's (not in local mode)."""
 
@@ -202,6 +177,21 @@ class TextSettings(Section):
     )
     epochs: int = Field(3, ge=1, le=100, description="passes over the labels in full mode")
     max_examples: int | None = Field(None, ge=10, description="labels used for each head at most")
+    promote: Literal["auto", "manual"] = Field(
+        "auto",
+        description="auto: finetune ends at the gate, and a model that passes is the champion; "
+        "manual: it stays the challenger until `promote`",
+    )
+    gate: Gate = Field(default=Gate(), description="what a challenger must satisfy; see Gate")
+    evaluation: Evaluation = Field(
+        default=Evaluation(), description="how a model is measured; see Evaluation"
+    )
+    shadow: Shadow = Field(
+        default=Shadow(), description="what the challenger reads on a night; see Shadow"
+    )
+    licence: str | None = Field(
+        None, description="of the encoder and the labels, for the model card"
+    )
 
     @field_validator("heads")
     @classmethod
@@ -296,6 +286,10 @@ class Settings(Section):
     )
     targets: Annotated[dict[str, Target], Field(min_length=1)]
     training: TrainingSettings = TrainingSettings()
+    annotate: dict[str, Annotation] = Field(
+        default_factory=dict,
+        description="tasks for which a language model labels texts, by name; see Annotation",
+    )
     spark: LocalSpark = LocalSpark()
 
     @field_validator("privacy", "text", "training", "spark", mode="before")
@@ -307,6 +301,11 @@ class Settings(Section):
     @classmethod
     def _plain_path(cls, value: object) -> object:
         return {"path": value} if isinstance(value, str) else value
+
+    @field_validator("annotate")
+    @classmethod
+    def _annotation_names(cls, value: dict[str, Annotation]) -> dict[str, Annotation]:
+        return _checked_names(value, "annotation")
 
     @field_validator("targets")
     @classmethod

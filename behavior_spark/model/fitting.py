@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from behavior_spark.model.heads import Floats, Head
 from behavior_spark.model.labelled import TaskSplit
+from behavior_spark.model.scope import fit_scope
 
 # Inverse L2 strengths tried, in the unit of logistic regression's C (sum of losses + |W|^2 / 2C).
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -64,6 +65,11 @@ def fit_head(split: TaskSplit, embeddings: Floats, *, backbone_digest: str) -> H
         trained_through=split.trained_through,
     )
     head = calibrate(head, embeddings[held], split.targets[held])
+    if split.abstain is not None:
+        numbers = split.targets[~held].astype(np.int64)
+        head = fit_scope(
+            head, embeddings[~held], numbers, embeddings[held], false_alarms=split.abstain
+        )
     return replace(head, metrics=_report(head, split, embeddings, strength))
 
 

@@ -24,6 +24,8 @@ class LabelledTexts:
         labels: Per text one label, or a list of labels (perhaps empty) where ``multi_label``.
         multi_label: A text may have several labels.
         days: Per text the ISO day its label was known, or None.
+        abstain: Share of texts inside the labels that may get no answer, so that texts outside
+            all of them get none; None: every text gets one.
     """
 
     name: str
@@ -31,6 +33,7 @@ class LabelledTexts:
     labels: list[str] | list[list[str]]
     multi_label: bool = False
     days: list[str | None] | None = None
+    abstain: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,7 @@ class TaskSplit:
         dropped_labels: Labels with fewer than two different texts.
         trained_through: ISO day of the last label, None without days.
         undated: Rows without a day in a task that has days.
+        abstain: As in the task.
     """
 
     name: str
@@ -60,6 +64,7 @@ class TaskSplit:
     dropped_labels: list[str]
     trained_through: str | None
     undated: int
+    abstain: float | None = None
 
 
 def normalise_text(text: str) -> str:
@@ -115,6 +120,7 @@ def split_task(
         dropped_labels=dropped_labels,
         trained_through=max(known, default=None),
         undated=len(days) - len(known),
+        abstain=task.abstain,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import functions as F
@@ -14,8 +15,8 @@ from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings, TextSettings
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.io.sources import map_labels, read_raw
-from behavior_spark.model.bundle import ModelStore, load_text_model
+from behavior_spark.io.sources import map_labels
+from behavior_spark.model.bundle import load_text_model
 from behavior_spark.model.finetune import finetune
 from behavior_spark.model.heads import Head
 from behavior_spark.model.labelled import LabelledTexts
@@ -26,10 +27,12 @@ from behavior_spark.model.model_folder import (
     effective_options,
     resolve_model_folder,
 )
+from behavior_spark.model.registry import CHAMPION, ModelStore
+from behavior_spark.pipelines.held_out import read_labels
+from behavior_spark.pipelines.promotion import gate_stage, learned_from, register_stage
 from behavior_spark.pipelines.run import Run
 from behavior_spark.scoring.workers import EncoderRecipe
 
-CHAMPION = "champion"
 MOST_LABELS = 200_000
 
 
@@ -117,11 +120,13 @@ def _configured_encoder(text: TextSettings, store: ModelStore) -> ActiveTextMode
     return ActiveTextModel(source, options, backbone_digest(source, options))
 
 
-def finetune_stage(run: Run) -> dict[str, dict[str, object]]:
-    """Train one head for each entry of ``text.heads``; the result becomes the champion.
+def finetune_stage(run: Run) -> dict[str, Any]:
+    """Train one head for each entry of ``text.heads``; the result becomes the challenger.
+
+    With ``text.promote: auto`` the gate then decides whether it becomes the champion.
 
     Returns:
-        Metrics of each head on held-out texts.
+        ``heads``: metrics of each on held-out texts; ``promotion``: what the gate said, or None.
 
     Raises:
         ConfigError: No heads are configured.
@@ -151,20 +156,29 @@ def finetune_stage(run: Run) -> dict[str, dict[str, object]]:
             device=None if text.device == "auto" else text.device,
             progress=_progress(run),
         )
-    store.set_alias(CHAMPION, result.digest)
     run.models["text"] = result.digest
     for name, metrics in result.metrics.items():
         for key in ("accuracy", "precision", "recall", "f1"):
             value = metrics.get(key)
             if isinstance(value, int | float):
                 run.figures[f"{name}_{key}"] = float(value)
-    return result.metrics
+    base = backbone_digest(text.encoder, encoder_options(text))
+    learned = learned_from(tasks, settings)
+    register_stage(run, result.digest, tasks, learned, encoder=base)
+    promotion = None
+    if store.alias(CHAMPION) == result.digest:
+        run.note(f"{result.digest} is the champion already: the same model came out")
+    elif text.promote == "auto":
+        promotion = gate_stage(run, result.digest)
+    else:
+        run.note(f"{result.digest} is the challenger: `behavior-spark promote` makes it champion")
+    return {"heads": result.metrics, "promotion": promotion}
 
 
 def _read_task(run: Run, name: str) -> LabelledTexts:
     labels = run.settings.text.heads[name]
     label = f"text.heads.{name}"
-    frame = map_labels(read_raw(run.spark, labels, label=label), labels, label=label)
+    frame = map_labels(read_labels(run, labels, label=label), labels, label=label)
     kind = frame.schema["label"].dataType
     multi = isinstance(kind, ArrayType)
     if not isinstance(kind, StringType) and not multi:
@@ -189,6 +203,7 @@ def _read_task(run: Run, name: str) -> LabelledTexts:
         texts=[clean_text(str(t), max_chars=cap, mask=mask).text for t in table["text"]],
         labels=[list(v) for v in table["label"]] if multi else [str(v) for v in table["label"]],
         multi_label=multi,
+        abstain=labels.abstain,
         days=[None if pd.isna(d) else str(d) for d in table["day"]] if labels.day else None,
     )
 
