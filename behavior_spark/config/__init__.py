@@ -1,5 +1,6 @@
 """Settings from ``conf/*.yaml``: models, overlays, environment, clear errors."""
 
+from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.config.labels import Labels, LabelsPart
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.loading import find_config, load_settings, validate_settings
@@ -16,8 +17,10 @@ from behavior_spark.config.settings import (
     TrainingSettings,
     WarehouseSettings,
 )
+from behavior_spark.config.tuning import Tuning
 
 __all__ = [
+    "Adaptation",
     "Annotation",
     "Evaluation",
     "FeatureSettings",
@@ -34,6 +37,7 @@ __all__ = [
     "Target",
     "TextSettings",
     "TrainingSettings",
+    "Tuning",
     "WarehouseSettings",
     "find_config",
     "load_settings",

@@ -12,11 +12,12 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from behavior_spark.config.labels import Labels
+from behavior_spark.config.adaptation import Adaptation
+from behavior_spark.config.labels import Format, Labels
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.section import Section
+from behavior_spark.config.tuning import Tuning
 
-Format = Literal["parquet", "delta", "csv", "json"]
 T = TypeVar("T")
 # First words of features that are about no single type, target or head.
 RESERVED = {"event", "session", "text", "value", "active", "recency", "tenure"}
@@ -172,10 +173,12 @@ class TextSettings(Section):
     heads: dict[str, Labels] = Field(
         default_factory=dict, description="one classification head for each labelled table"
     )
-    finetune: Literal["head", "full"] = Field(
-        "head", description="head: the encoder stays frozen; full: all its weights are trained"
+    finetune: Literal["heads", "few", "full", "auto"] = Field(
+        "heads",
+        description="heads: the encoder stays frozen; few: it learns by contrast, for 8 to 64 "
+        "labels a class; full: all weights are trained; auto: few or heads, by the labels",
     )
-    epochs: int = Field(3, ge=1, le=100, description="passes over the labels in full mode")
+    tuning: Tuning = Field(default=Tuning(), description="how the encoder learns; see Tuning")
     max_examples: int | None = Field(None, ge=10, description="labels used for each head at most")
     promote: Literal["auto", "manual"] = Field(
         "auto",
@@ -286,13 +289,16 @@ class Settings(Section):
     )
     targets: Annotated[dict[str, Target], Field(min_length=1)]
     training: TrainingSettings = TrainingSettings()
+    pretrain: Adaptation = Field(
+        default=Adaptation(), description="how `pretrain` adapts the encoder; see Adaptation"
+    )
     annotate: dict[str, Annotation] = Field(
         default_factory=dict,
         description="tasks for which a language model labels texts, by name; see Annotation",
     )
     spark: LocalSpark = LocalSpark()
 
-    @field_validator("privacy", "text", "training", "spark", mode="before")
+    @field_validator("privacy", "text", "training", "pretrain", "spark", mode="before")
     @classmethod
     def _empty_section(cls, value: object) -> object:
         return {} if value is None else value  # a section whose every line is a comment
@@ -318,6 +324,9 @@ class Settings(Section):
             raise ValueError("models: a folder is needed where the warehouse is a schema")
         if self.text.heads and not self.text.encoder:
             raise ValueError("text.heads need text.encoder")
+        for name, labels in self.text.heads.items():
+            if labels.annotated is not None and labels.annotated not in self.annotate:
+                raise ValueError(f"text.heads.{name}: annotate has no task {labels.annotated!r}")
         named = [*self.targets, *self.features.event_types, *self.text.heads]
         reserved = sorted(RESERVED.intersection(named))
         if reserved:

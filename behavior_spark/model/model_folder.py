@@ -32,7 +32,8 @@ TOKENIZER_FILES = (
 )
 # Families whose position ids start after the padding id, so that fewer positions are usable.
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl")
-
+# Written beside the weights of an encoder that `pretrain` made.
+ADAPTATION_RECORD = "adaptation.json"
 
 Precision = Literal["fp32", "bf16"]
 
@@ -172,6 +173,19 @@ def file_digests(folder: Path) -> dict[str, str]:
         if path.name in names or path.name.endswith((".safetensors", ".safetensors.index.json"))
     )
     return {path.name: _file_digest(path) for path in files}
+
+
+def trained_through(source: str) -> str | None:
+    """ISO day of the last text that an encoder was adapted to by ``pretrain``; else None.
+
+    Raises:
+        ModelError: As :func:`resolve_model_folder`, or the record cannot be read.
+    """
+    record = resolve_model_folder(source) / ADAPTATION_RECORD
+    if not record.exists():
+        return None
+    day = read_json(record).get("trained_through")
+    return None if day is None else str(day)
 
 
 def short_digest(content: bytes) -> str:

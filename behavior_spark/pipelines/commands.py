@@ -19,6 +19,7 @@ from behavior_spark.pipelines.feature_building import (
     build_features_stage,
     prepare_inputs,
 )
+from behavior_spark.pipelines.finetuning import finetune_stage
 from behavior_spark.pipelines.functions import text_functions
 from behavior_spark.pipelines.ingestion import ingest_stage
 from behavior_spark.pipelines.profiles import profile_stage
@@ -26,7 +27,7 @@ from behavior_spark.pipelines.propensity import predict_stage, train_stage, vali
 from behavior_spark.pipelines.run import Run, running
 from behavior_spark.pipelines.shadow import shadow_stage
 from behavior_spark.pipelines.store_cleaning import clean_scores_stage
-from behavior_spark.pipelines.text_model import active_text_model, finetune_stage
+from behavior_spark.pipelines.text_model import active_text_model
 from behavior_spark.pipelines.text_scoring import Rescore, score_texts_stage
 from behavior_spark.report.outcomes import Outcome, outcomes_markdown
 from behavior_spark.schemas import RUNS

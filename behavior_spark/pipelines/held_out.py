@@ -9,18 +9,18 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
 from behavior_spark.cleaning.text import clean_text
-from behavior_spark.config import Labels, Settings
+from behavior_spark.config import Settings
+from behavior_spark.config.labels import Part
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.io.sources import check_condition, map_labels, read_raw
+from behavior_spark.io.sources import map_labels, read_raw
 from behavior_spark.model.leakage import LearnedFrom, text_keys
 from behavior_spark.model.records import data_fingerprint
-from behavior_spark.pipelines.annotation import annotated_labels
+from behavior_spark.pipelines.labelled_tables import labelled_rows
 from behavior_spark.pipelines.run import Run
 
 Bools = npt.NDArray[np.bool_]
@@ -81,28 +81,23 @@ def read_held_out(run: Run, name: str) -> HeldOut:
     Raises:
         InputError: No labelled text is held out.
     """
-    task = run.settings.text.heads[name]
-    part, origin, label = task.part("test"), "test", f"text.heads.{name}.test"
-    if part is None:
-        part, origin, label = task.part("dev"), "dev", f"text.heads.{name}.dev"
-    if part is None:
-        part, origin, label = task.part("train"), "held out by hash", f"text.heads.{name}"
-    assert part is not None
-    frame = map_labels(read_labels(run, part, label=label), part, label=label)
+    task, label = run.settings.text.heads[name], f"text.heads.{name}"
+    part: Part = "test"
+    origin: Origin = "test"
+    if not task.has_test:
+        part, origin = ("dev", "dev") if task.dev else ("train", "held out by hash")
+    frame = labelled_rows(run, name, parts=(part,))
     multi = isinstance(frame.schema["label"].dataType, ArrayType)
-    if part.day:
-        frame = frame.where(F.col("day") < F.lit(run.as_of))
-    frame = frame.where(F.col("text").isNotNull() & F.col("label").isNotNull())
     with spark_errors(label):
         table: pd.DataFrame = (
             frame.orderBy(F.xxhash64("text"), "text").limit(MOST_TEXTS).toPandas()
         )
     texts = [_clean(text, run.settings) for text in table["text"]]
     labels = [tuple(map(str, v)) if multi else (str(v),) for v in table["label"]]
-    held = HeldOut(name, origin, texts, labels, {}, {})  # type: ignore[arg-type]
+    held = HeldOut(name, origin, texts, labels, {}, {})
     if origin == "held out by hash":
         place = text_keys(texts).astype(np.float64) / 2.0**64
-        kept = place < part.validation_share
+        kept = place < task.validation_share
         table = table[kept]
         held = replace(held.where(kept, "learned_from"), dropped={})
     held = replace(held, slices=_slices(held.texts, table, run.settings))
@@ -110,27 +105,11 @@ def read_held_out(run: Run, name: str) -> HeldOut:
     if not len(held):
         raise InputError(
             f"{label}: no labelled text to measure on",
-            found=f"before {run.as_of}" if part.day else None,
+            found=f"before {run.as_of}" if task.day else None,
             fix="name a table of labels that training does not see: text.heads."
             f"{name}.test with path",
         )
     return held
-
-
-def read_labels(run: Run, labels: Labels, *, label: str) -> DataFrame:
-    """A labelled table as it is, or what a language model has annotated.
-
-    Raises:
-        ConfigError: The table's condition is not valid SQL, or the task is not known.
-        InputError: There is no such table, or no text was ingested.
-    """
-    if labels.annotated is None:
-        return read_raw(run.spark, labels, label=label)
-    frame = annotated_labels(run, labels.annotated, min_confidence=labels.min_confidence)
-    if labels.where:
-        check_condition(frame, labels.where, label=f"{label}.where")
-        frame = frame.where(labels.where)
-    return frame
 
 
 def without_learned(

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.tracking import tracked_alias, tracked_version
@@ -81,8 +83,11 @@ def learned_from(tasks: Sequence[LabelledTexts], settings: Settings) -> LearnedF
     train: list[str] = []
     dev: list[str] = []
     for task in tasks:
-        share = settings.text.heads[task.name].validation_share
-        held = text_keys(task.texts) < share * 2.0**64
+        if task.held_out is None:
+            share = settings.text.heads[task.name].validation_share
+            held = text_keys(task.texts) < share * 2.0**64
+        else:
+            held = np.array(task.held_out, dtype=np.bool_)
         for part, chosen in ((train, ~held), (dev, held)):
             part += [text for text, ok in zip(task.texts, chosen, strict=True) if ok]
     return LearnedFrom(text_keys(train, key=key), text_keys(dev, key=key), key is not None)

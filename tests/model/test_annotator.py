@@ -22,7 +22,10 @@ from behavior_spark.model.annotator import (
     settle,
 )
 
-WORDS = ["message", "the", "customer", "wants", "a", "refund", "money", "back", "late", "parcel", "where", "is", "my", ":", ".", "/", "n"]
+WORDS = [
+    "message", "the", "customer", "wants", "a", "refund", "money", "back", "late", "parcel",
+    "where", "is", "my", ":", ".", "/", "n",
+]  # fmt: skip
 OPTIONS = AnnotatorOptions(
     labels=("refund", "parcel", "other"),
     words=("money back", "late parcel", "where"),
