@@ -75,7 +75,7 @@ def main() -> None:
             )
             table = warehouse.read(TEXT_EMBEDDINGS)
             plain, rows = timed(not_scored(night, table))
-            ours, same = timed(not_scored(night, table, rows=options.new))
+            ours, same = timed(not_scored(night, table, among=night))
             if rows != same:
                 raise SystemExit(f"{rows} rows by one way, {same} by the other")
             print(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from behavior_spark.cli.main import NO_OVERRIDES, app, do
+import typer
+
 from behavior_spark.cli.options import AsOf, Config, Json, Set
+from behavior_spark.cli.running import run_command
+
+NONE: list[str] = []
 
 
-@app.command()
-def pretrain(
-    config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
-) -> None:
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(pretrain)
+
+
+def pretrain(config: Config, set_: Set = NONE, as_of: AsOf = None, as_json: Json = False) -> None:
     """Adapt the encoder to your own texts, without labels; needs ingested tables.
 
     --set pretrain.method=mlm guesses masked words, simcse holds a text near itself, behaviour
@@ -18,4 +24,4 @@ def pretrain(
     has seen the texts before --as-of, so no earlier night may use it. A killed run goes on
     where it was when it is started again.
     """
-    do("pretrain", config, set_, as_of, as_json)
+    run_command("pretrain", config, set_, as_of, as_json)

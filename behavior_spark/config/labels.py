@@ -75,10 +75,41 @@ class Labels(Section):
         description="share of the training texts held out by hash, where there is no dev part",
     )
 
+    annotated: str | None = Field(
+        None,
+        description="instead of a table: a task under `annotate`, whose labels are learned from "
+        "(distilled); text, label and day come by themselves",
+    )
+    min_confidence: float = Field(
+        1.0, ge=0, le=1, description="share of prompts that must agree, with annotated"
+    )
+    slices: dict[str, str] = Field(
+        default_factory=dict,
+        description="name -> SQL expression over the table: `evaluate` measures each value apart "
+        "(length and day of the label come by themselves)",
+    )
+    abstain: float | None = Field(
+        None,
+        gt=0,
+        lt=0.5,
+        description="share of texts inside the labels that may go without an answer, so that "
+        "texts outside all of them get none; none: every text gets a label",
+    )
+    out_of_scope: LabelsPart | None = Field(
+        None, description="texts outside every label, on which `evaluate` measures abstention"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _annotated_columns(cls, value: object) -> object:
+        if isinstance(value, dict) and value.get("annotated"):
+            return {"text": "text", "label": "label", "day": "day"} | value
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Labels:
-        if (self.path is None) == (self.table is None):
-            raise ValueError("give either path or table")
+        if sum(each is not None for each in (self.path, self.table, self.annotated)) != 1:
+            raise ValueError("give either path, table or annotated")
         if self.split is not None and (self.dev or self.test):
             raise ValueError("give either split or the tables dev and test")
         return self
@@ -104,5 +135,5 @@ class Labels(Section):
             return None
         changes = other.model_dump(exclude_none=True)
         # A condition that chooses rows of the task's own table says nothing of another table.
-        place = {"path": None, "table": None, "where": None, "dev": None, "test": None}
+        place = dict.fromkeys(("path", "table", "annotated", "where", "dev", "test"))
         return self.model_copy(update=place | changes)

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.config.labels import Format, Labels
+from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.section import Section
 from behavior_spark.config.tuning import Tuning
 
@@ -179,6 +180,21 @@ class TextSettings(Section):
     )
     tuning: Tuning = Field(default=Tuning(), description="how the encoder learns; see Tuning")
     max_examples: int | None = Field(None, ge=10, description="labels used for each head at most")
+    promote: Literal["auto", "manual"] = Field(
+        "auto",
+        description="auto: finetune ends at the gate, and a model that passes is the champion; "
+        "manual: it stays the challenger until `promote`",
+    )
+    gate: Gate = Field(default=Gate(), description="what a challenger must satisfy; see Gate")
+    evaluation: Evaluation = Field(
+        default=Evaluation(), description="how a model is measured; see Evaluation"
+    )
+    shadow: Shadow = Field(
+        default=Shadow(), description="what the challenger reads on a night; see Shadow"
+    )
+    licence: str | None = Field(
+        None, description="of the encoder and the labels, for the model card"
+    )
 
     @field_validator("heads")
     @classmethod
@@ -276,6 +292,10 @@ class Settings(Section):
     pretrain: Adaptation = Field(
         default=Adaptation(), description="how `pretrain` adapts the encoder; see Adaptation"
     )
+    annotate: dict[str, Annotation] = Field(
+        default_factory=dict,
+        description="tasks for which a language model labels texts, by name; see Annotation",
+    )
     spark: LocalSpark = LocalSpark()
 
     @field_validator("privacy", "text", "training", "pretrain", "spark", mode="before")
@@ -288,6 +308,11 @@ class Settings(Section):
     def _plain_path(cls, value: object) -> object:
         return {"path": value} if isinstance(value, str) else value
 
+    @field_validator("annotate")
+    @classmethod
+    def _annotation_names(cls, value: dict[str, Annotation]) -> dict[str, Annotation]:
+        return _checked_names(value, "annotation")
+
     @field_validator("targets")
     @classmethod
     def _target_names(cls, value: dict[str, Target]) -> dict[str, Target]:
@@ -299,6 +324,9 @@ class Settings(Section):
             raise ValueError("models: a folder is needed where the warehouse is a schema")
         if self.text.heads and not self.text.encoder:
             raise ValueError("text.heads need text.encoder")
+        for name, labels in self.text.heads.items():
+            if labels.annotated is not None and labels.annotated not in self.annotate:
+                raise ValueError(f"text.heads.{name}: annotate has no task {labels.annotated!r}")
         named = [*self.targets, *self.features.event_types, *self.text.heads]
         reserved = sorted(RESERVED.intersection(named))
         if reserved:

@@ -58,9 +58,7 @@ def text_pairs(
         both.distinct()
         .withColumn("next", F.lead("text").over(order))
         .where(F.col("next").isNotNull())
-        .select(
-            F.least("text", "next").alias("left"), F.greatest("text", "next").alias("right")
-        )
+        .select(F.least("text", "next").alias("left"), F.greatest("text", "next").alias("right"))
         .distinct()
     )
 

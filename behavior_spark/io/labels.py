@@ -16,7 +16,12 @@ from behavior_spark.io.sources import check_condition, map_labels, read_raw
 
 
 def read_labels(
-    spark: SparkSession, labels: Labels, *, label: str, parts: Sequence[Part] = PARTS
+    spark: SparkSession,
+    labels: Labels,
+    *,
+    label: str,
+    parts: Sequence[Part] = PARTS,
+    annotated: DataFrame | None = None,
 ) -> DataFrame:
     """Columns ``text, label, day, part`` of the parts asked for that the task has.
 
@@ -28,6 +33,7 @@ def read_labels(
         labels: The labelled table.
         label: Its place in the config, for messages.
         parts: Those wanted.
+        annotated: What a language model has labelled, where ``labels`` says so.
 
     Raises:
         InputError: A table is not there or cannot be read.
@@ -36,14 +42,14 @@ def read_labels(
     if labels.split is not None:
         whole = labels.model_copy(update={"split": None})
         check_condition(
-            read_raw(spark, whole, label=label), f"({labels.split}) = ''", label=f"{label}.split"
+            _raw(spark, whole, annotated, label), f"({labels.split}) = ''", label=f"{label}.split"
         )
     frames = []
     for part in parts:
         table = labels.part(part)
         if table is not None:
             where = label if part == "train" or labels.split else f"{label}.{part}"
-            frame = map_labels(read_raw(spark, table, label=where), table, label=where)
+            frame = map_labels(_raw(spark, table, annotated, where), table, label=where)
             _check_label(frame, where)
             frames.append(frame.withColumn("part", F.lit(part)))
     kinds = {frame.schema["label"].dataType.simpleString() for frame in frames}
@@ -52,6 +58,15 @@ def read_labels(
             f"{label}: its parts have labels of different types", found=", ".join(sorted(kinds))
         )
     return reduce(DataFrame.unionByName, frames)
+
+
+def _raw(spark: SparkSession, labels: Labels, annotated: DataFrame | None, label: str) -> DataFrame:
+    if labels.annotated is None or annotated is None:
+        return read_raw(spark, labels, label=label)
+    if labels.where:
+        check_condition(annotated, labels.where, label=f"{label}.where")
+        return annotated.where(labels.where)
+    return annotated
 
 
 def _check_label(frame: DataFrame, label: str) -> None:

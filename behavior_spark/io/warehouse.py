@@ -206,6 +206,10 @@ class Warehouse:
             row = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(contract)} LIMIT 1").first()
         return int(row["version"]) if row else None
 
+    def used(self) -> list[Contract]:
+        """The tables that have been read or written here, or found to exist; asks nothing."""
+        return [contract for contract in TABLES.values() if contract.name in self._known]
+
     def existing(self) -> list[Contract]:
         """The contracts whose tables are there."""
         return [contract for contract in TABLES.values() if self.exists(contract)]

@@ -215,7 +215,7 @@ def _teach(job: _Job, mode: Mode) -> FinetuneResult:
 def _keep_better(
     job: _Job, encoder: Encoder, layers: dict[str, Any], facts: dict[str, Any]
 ) -> FinetuneResult:
-    """Save the taught encoder and its heads; after ``few`` the frozen ones where better."""
+    """Save the taught encoder with its heads; after ``few`` the frozen one if it is better."""
     job.root.mkdir(parents=True, exist_ok=True)
     place = replace(job.place, stored=None)
     with tempfile.TemporaryDirectory(prefix=".finetune-", dir=job.root) as scratch:

@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from behavior_spark.model.heads import Floats, Head, sigmoid
 from behavior_spark.model.labelled import TaskSplit
+from behavior_spark.model.scope import fit_scope
 
 # Inverse L2 strengths tried, in the unit of logistic regression's C (sum of losses + |W|^2 / 2C).
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -65,6 +66,7 @@ def fit_head(
     loss, strength, weights = best or (0.0, 1.0, weights)
     head = _head(split, weights, scale, backbone_digest)
     head = calibrate(head, embeddings[held], split.targets[held])
+    head = with_scope(split, head, embeddings)
     metrics = head_metrics(head, split, embeddings[held]) | {"inverse_l2": strength}
     if split.refit:
         weights = _minimise(weights, scaled, targets, strength, weighting)
@@ -91,6 +93,22 @@ def head_of(
     read: Bools = np.isfinite(held).all(axis=1)
     head = calibrate(head, held[read], split.targets[split.validation][read])
     return replace(head, metrics=head_metrics(head, split, held))
+
+
+def with_scope(split: TaskSplit, head: Head, embeddings: Floats) -> Head:
+    """``head`` as it is, or one that abstains where the task asks for it.
+
+    Args:
+        split: The task; its ``abstain`` is the share of held-out texts without an answer.
+        head: Calibrated.
+        embeddings: float32 [n, dimension] of all its texts; a row may be NaN.
+    """
+    if split.abstain is None:
+        return head
+    read: Bools = np.isfinite(embeddings).all(axis=1)
+    train, held = read & ~split.validation, read & split.validation
+    numbers = split.targets[train].astype(np.int64)
+    return fit_scope(head, embeddings[train], numbers, embeddings[held], false_alarms=split.abstain)
 
 
 def label_weights(split: TaskSplit, how: Weighting) -> torch.Tensor | None:

@@ -12,7 +12,7 @@ import torch
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder import Encoder
-from behavior_spark.model.fitting import Weighting, fit_head, head_of
+from behavior_spark.model.fitting import Weighting, fit_head, head_of, with_scope
 from behavior_spark.model.heads import Floats, Head
 from behavior_spark.model.labelled import TaskSplit
 from behavior_spark.model.model_folder import (
@@ -129,18 +129,23 @@ def trained_heads(
     Args:
         source: The trained encoder.
         place: As for :func:`fit_heads`.
-        splits: The tasks; only held-out texts are read.
+        splits: The tasks; only held-out texts are read, and all where a head is to abstain.
         layers: For each task the weight [labels, dimension] and the bias [labels].
     """
 
     def make(embed: _Embedder) -> dict[str, Head]:
         held = [[s.texts[row] for row in np.flatnonzero(s.validation)] for s in splits]
         vectors = _by_split(embed, splits, held)
-        return {
+        heads = {
             split.name: head_of(
                 split, *layers[split.name], vectors[split.name], backbone_digest=embed.digest
             )
             for split in splits
+        }
+        return heads | {
+            split.name: with_scope(split, heads[split.name], embed(split.texts))
+            for split in splits
+            if split.abstain is not None
         }
 
     return _in_precision(source, place, splits, make)

@@ -28,6 +28,8 @@ class LabelledTexts:
         validation_share: Of the texts held out by hash; None: the caller's.
         tested_elsewhere: Other texts are kept for measuring: once all choices are made, heads
             may learn from the held-out texts too.
+        abstain: Share of texts inside the labels that may get no answer, so that texts outside
+            all of them get none; None: every text gets one.
     """
 
     name: str
@@ -35,6 +37,7 @@ class LabelledTexts:
     labels: list[str] | list[list[str]]
     multi_label: bool = False
     days: list[str | None] | None = None
+    abstain: float | None = None
     held_out: list[bool] | None = None
     validation_share: float | None = None
     tested_elsewhere: bool = False
@@ -55,6 +58,7 @@ class TaskSplit:
         dropped_labels: Labels with fewer than two different texts.
         trained_through: ISO day of the last label, None without days.
         undated: Rows without a day in a task that has days.
+        abstain: As in the task.
         refit: Whether a head may learn from the held-out texts after all choices are made.
     """
 
@@ -68,6 +72,7 @@ class TaskSplit:
     dropped_labels: list[str]
     trained_through: str | None
     undated: int
+    abstain: float | None = None
     refit: bool = False
 
     @property
@@ -140,6 +145,7 @@ def split_task(
         dropped_labels=dropped_labels,
         trained_through=max(known, default=None),
         undated=len(days) - len(known),
+        abstain=task.abstain,
         refit=task.tested_elsewhere,
     )
 

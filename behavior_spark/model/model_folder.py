@@ -153,21 +153,26 @@ def backbone_digest(source: str, options: EncoderOptions) -> str:
         ModelError: As :func:`resolve_model_folder`.
     """
     folder = resolve_model_folder(source)
+    chosen = asdict(effective_options(folder, options))
+    if chosen["long_texts"] == "truncate":
+        del chosen["long_texts"]  # came later: what was scored before it keeps its digest
+    content = {
+        "files": file_digests(folder),
+        "options": chosen,
+        "preprocessing": [PREPROCESSING, CHARACTERS_PER_TOKEN],
+    }
+    return short_digest(json.dumps(content, sort_keys=True).encode())
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file that decides what a model computes: weights, config, tokenizer."""
     names = {"config.json", *TOKENIZER_FILES}
     files = sorted(
         path
         for path in folder.iterdir()
         if path.name in names or path.name.endswith((".safetensors", ".safetensors.index.json"))
     )
-    chosen = asdict(effective_options(folder, options))
-    if chosen["long_texts"] == "truncate":
-        del chosen["long_texts"]  # came later: what was scored before it keeps its digest
-    content = {
-        "files": {path.name: _file_digest(path) for path in files},
-        "options": chosen,
-        "preprocessing": [PREPROCESSING, CHARACTERS_PER_TOKEN],
-    }
-    return short_digest(json.dumps(content, sort_keys=True).encode())
+    return {path.name: _file_digest(path) for path in files}
 
 
 def trained_through(source: str) -> str | None:

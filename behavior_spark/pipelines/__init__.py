@@ -15,6 +15,7 @@ from behavior_spark.pipelines.commands import (
     ingest,
     nightly,
     predict,
+    pretrain,
     profile,
     report,
     score_texts,
@@ -22,9 +23,10 @@ from behavior_spark.pipelines.commands import (
     train_propensity,
 )
 from behavior_spark.pipelines.functions import similar_to, text_functions
+from behavior_spark.pipelines.lifecycle import annotate, evaluate, models, promote, rollback
 
 __all__ = [
-    "Result", "build_features", "check", "clean_scores", "finetune", "ingest", "nightly",
-    "predict", "profile", "report", "score_texts", "similar_to", "sql", "text_functions",
-    "train_propensity",
+    "Result", "annotate", "build_features", "check", "clean_scores", "evaluate", "finetune",
+    "ingest", "models", "nightly", "predict", "pretrain", "profile", "promote", "report",
+    "rollback", "score_texts", "similar_to", "sql", "text_functions", "train_propensity",
 ]  # fmt: skip

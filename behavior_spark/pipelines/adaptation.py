@@ -13,8 +13,8 @@ from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.features.text_pairs import text_pairs
 from behavior_spark.io.corpus import remove_corpus, write_corpus
 from behavior_spark.io.sources import check_condition
-from behavior_spark.model.bundle import ModelStore
 from behavior_spark.model.pretrain import Adapted, pretrain
+from behavior_spark.model.registry import ModelStore
 from behavior_spark.pipelines.finetuning import progress_of
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import configured_encoder
@@ -102,7 +102,9 @@ def _told(run: Run, adapted: Adapted) -> dict[str, Any]:
     for name in outcome.after:
         run.figures[f"{name}_before"] = outcome.before[name]
         run.figures[f"{name}_after"] = outcome.after[name]
-        run.say(f"{name} of held-out texts: {outcome.before[name]:.4g} -> {outcome.after[name]:.4g}")
+        run.say(
+            f"{name} of held-out texts: {outcome.before[name]:.4g} -> {outcome.after[name]:.4g}"
+        )
     if adapted.new_word_head:
         run.note("the encoder came without a head for words: `before` is after that head learned")
     run.note(f"set text.encoder to {adapted.folder}, fine-tune, and compare before you use it")

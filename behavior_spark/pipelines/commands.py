@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from behavior_spark.config import Settings
+from behavior_spark.pipelines.adaptation import pretrain_stage
 from behavior_spark.pipelines.checks import check_settings, sample_rows
 from behavior_spark.pipelines.evaluation import report_stage
 from behavior_spark.pipelines.feature_building import (
@@ -25,6 +26,7 @@ from behavior_spark.pipelines.ingestion import ingest_stage
 from behavior_spark.pipelines.profiles import profile_stage
 from behavior_spark.pipelines.propensity import predict_stage, train_stage, valid_models
 from behavior_spark.pipelines.run import Run, running
+from behavior_spark.pipelines.shadow import shadow_stage
 from behavior_spark.pipelines.store_cleaning import clean_scores_stage
 from behavior_spark.pipelines.text_model import active_text_model
 from behavior_spark.pipelines.text_scoring import Rescore, score_texts_stage
@@ -47,7 +49,7 @@ class Result:
         sources: Rows of each contract: in = out + duplicates + refused.
         figures: Counts and model quality by name.
         models: Digest of each model used.
-        tables: Where each table is.
+        tables: Where each table is that it read or wrote.
         notes: What the reader should know.
         details: What only this command gives.
     """
@@ -73,28 +75,33 @@ def check(settings: Settings, **place: Any) -> Result:
     """Validate a config against its tables and show five mapped rows of each source."""
     with running("check", settings, record=False, **place) as run:
         shown = sample_rows(run, check_settings(run))
-        return _result(run, details={"rows": shown})
+        return result_of(run, details={"rows": shown})
 
 
 def ingest(settings: Settings, **place: Any) -> Result:
     """Raw tables -> clean events, texts and items; refused rows -> quarantine."""
     with running("ingest", settings, **place) as run:
         ingest_stage(run, check_settings(run))
-        return _result(run)
+        return result_of(run)
 
 
 def finetune(settings: Settings, **place: Any) -> Result:
-    """Train the classification heads of ``text.heads``; they become the champion."""
+    """Train the classification heads of ``text.heads``; the champion, if they pass the gate."""
     with running("finetune", settings, **place) as run:
-        metrics = finetune_stage(run)
-        return _result(run, details={"heads": metrics})
+        return result_of(run, details=finetune_stage(run))
+
+
+def pretrain(settings: Settings, **place: Any) -> Result:
+    """Adapt the encoder to the warehouse's texts, without labels; makes an encoder folder."""
+    with running("pretrain", settings, **place) as run:
+        return result_of(run, details=pretrain_stage(run))
 
 
 def score_texts(settings: Settings, *, rescore: Rescore = "nothing", **place: Any) -> Result:
     """Embed and classify every text that is new; with ``rescore`` the failed ones, or all, too."""
     with running("score-texts", settings, **place) as run:
         score_texts_stage(run, rescore=rescore)
-        return _result(run)
+        return result_of(run)
 
 
 def clean_scores(
@@ -127,21 +134,21 @@ def clean_scores(
             vacuum=vacuum,
             dry_run=dry_run,
         )
-        return _result(run, details={"removed_models": removed})
+        return result_of(run, details={"removed_models": removed})
 
 
 def build_features(settings: Settings, **place: Any) -> Result:
     """Clean tables -> user_features of the night."""
     with running("build-features", settings, **place) as run:
         build_features_stage(run, _text_model(run))
-        return _result(run)
+        return result_of(run)
 
 
 def train_propensity(settings: Settings, *, retrain: bool = True, **place: Any) -> Result:
     """Train the targets' models on earlier as-of days, check them on later ones."""
     with running("train-propensity", settings, **place) as run:
         train_stage(run, _prepared(run), retrain=retrain)
-        return _result(run)
+        return result_of(run)
 
 
 def predict(settings: Settings, **place: Any) -> Result:
@@ -153,14 +160,14 @@ def predict(settings: Settings, **place: Any) -> Result:
             run.note(f"{name} has no valid model: run `behavior-spark train-propensity`")
         if models:
             predict_stage(run, prepared, models)
-        return _result(run)
+        return result_of(run)
 
 
 def profile(settings: Settings, **place: Any) -> Result:
     """Features and predictions -> user_profile of the night."""
     with running("profile", settings, **place) as run:
         profile_stage(run, _prepared(run))
-        return _result(run)
+        return result_of(run)
 
 
 def nightly(settings: Settings, *, retrain: bool = False, **place: Any) -> Result:
@@ -169,12 +176,13 @@ def nightly(settings: Settings, *, retrain: bool = False, **place: Any) -> Resul
         with run.stage("check"):
             ingest_stage(run, check_settings(run))
         model = score_texts_stage(run)
+        shadow_stage(run, model)
         prepared = build_features_stage(run, model)
         models = train_stage(run, prepared, retrain=retrain)
         predict_stage(run, prepared, models)
         profile_stage(run, prepared)
         names = run.warehouse.register_in_catalog()
-        return _result(run, details={"registered": names} if names else {})
+        return result_of(run, details={"registered": names} if names else {})
 
 
 def report(settings: Settings, **place: Any) -> Result:
@@ -182,7 +190,7 @@ def report(settings: Settings, **place: Any) -> Result:
     with running("report", settings, **place) as run:
         outcomes: list[Outcome] = report_stage(run)
         page = outcomes_markdown(outcomes, name=settings.name)
-        return _result(run, details={"outcomes": outcomes, "markdown": page})
+        return result_of(run, details={"outcomes": outcomes, "markdown": page})
 
 
 def sql(settings: Settings, query: str, *, limit: int = 1000, **place: Any) -> Result:
@@ -201,7 +209,7 @@ def sql(settings: Settings, query: str, *, limit: int = 1000, **place: Any) -> R
             rows = frame.limit(limit + 1).collect() if frame.columns else []
         if len(rows) > limit:
             run.note(f"only the first {limit:,} rows are shown (--limit)")
-        return _result(run, details={"columns": frame.columns, "rows": rows[:limit]})
+        return result_of(run, details={"columns": frame.columns, "rows": rows[:limit]})
 
 
 def _text_model(run: Run) -> Any:
@@ -215,7 +223,8 @@ def _prepared(run: Run) -> Prepared:
     return prepare_inputs(run, _text_model(run))
 
 
-def _result(run: Run, *, details: dict[str, Any] | None = None) -> Result:
+def result_of(run: Run, *, details: dict[str, Any] | None = None) -> Result:
+    """What a run did, for whoever called it."""
     now = dt.datetime.now(dt.UTC)
     return Result(
         command=run.command,
@@ -226,7 +235,7 @@ def _result(run: Run, *, details: dict[str, Any] | None = None) -> Result:
         sources=[vars(counts) | {"balanced": counts.balanced} for counts in run.sources],
         figures=dict(run.figures),
         models=dict(run.models),
-        tables={c.name: run.warehouse.location(c) for c in [*run.warehouse.existing(), RUNS]},
+        tables={c.name: run.warehouse.location(c) for c in [*run.warehouse.used(), RUNS]},
         notes=list(run.notes),
         details=details or {},
     )
@@ -234,5 +243,5 @@ def _result(run: Run, *, details: dict[str, Any] | None = None) -> Result:
 
 __all__ = [
     "Result", "build_features", "check", "clean_scores", "finetune", "ingest", "nightly",
-    "predict", "profile", "report", "score_texts", "sql", "train_propensity",
+    "predict", "pretrain", "profile", "report", "score_texts", "sql", "train_propensity",
 ]  # fmt: skip

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from behavior_spark.cleaning.text import text_hash
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.bundle import ModelStore
 from behavior_spark.model.finetune import FinetuneResult, Stored, finetune
 from behavior_spark.model.labelled import LabelledTexts
 from behavior_spark.model.model_folder import resolve_model_folder
+from behavior_spark.model.registry import CHAMPION, ModelStore
 from behavior_spark.pipelines.labelled_tables import labelled_task
+from behavior_spark.pipelines.promotion import gate_stage, learned_from, register_stage
 from behavior_spark.pipelines.run import Run
-from behavior_spark.pipelines.text_model import CHAMPION, configured_encoder
+from behavior_spark.pipelines.text_model import configured_encoder
 from behavior_spark.pipelines.text_scoring import stored_embeddings
 from behavior_spark.schemas import TEXT_EMBEDDINGS
 
 
-def finetune_stage(run: Run) -> dict[str, dict[str, object]]:
-    """Train one head for each entry of ``text.heads``; the result becomes the champion.
+def finetune_stage(run: Run) -> dict[str, Any]:
+    """Train one head for each entry of ``text.heads``; the result becomes the challenger.
+
+    With ``text.promote: auto`` the gate then decides whether it becomes the champion.
 
     Returns:
-        Metrics of each head on held-out texts.
+        ``heads``: metrics of each on held-out texts; ``promotion``: what the gate said, or None.
 
     Raises:
         ConfigError: No heads are configured.
         InputError: A labelled table gives nothing to learn from.
     """
-    settings, text = run.settings, run.settings.text
+    text = run.settings.text
     if not text.encoder or not text.heads:
         raise ConfigError(
             "nothing to fine-tune: text.heads is empty",
@@ -42,14 +46,30 @@ def finetune_stage(run: Run) -> dict[str, dict[str, object]]:
         tasks = [labelled_task(run, name) for name in text.heads]
     with run.stage(f"fine-tune ({text.finetune})"):
         result = train_text_model(run, tasks)
-    ModelStore(Path(settings.models_path)).set_alias(CHAMPION, result.digest)
     run.models["text"] = result.digest
     for name, metrics in result.metrics.items():
         for key in ("accuracy", "precision", "recall", "f1"):
             value = metrics.get(key)
             if isinstance(value, int | float):
                 run.figures[f"{name}_{key}"] = float(value)
-    return result.metrics
+    return {"heads": result.metrics, "promotion": _enter(run, result, tasks)}
+
+
+def _enter(
+    run: Run, result: FinetuneResult, tasks: Sequence[LabelledTexts]
+) -> dict[str, Any] | None:
+    """Register what was trained, and take it to the gate where the config says so."""
+    store, text = ModelStore(Path(run.settings.models_path)), run.settings.text
+    base = configured_encoder(text, store, run.as_of)
+    learned = learned_from(tasks, run.settings)
+    register_stage(run, result.digest, tasks, learned, encoder=base.digest)
+    if store.alias(CHAMPION) == result.digest:
+        run.note(f"{result.digest} is the champion already: the same model came out")
+    elif text.promote == "auto":
+        return gate_stage(run, result.digest)
+    else:
+        run.note(f"{result.digest} is the challenger: `behavior-spark promote` makes it champion")
+    return None
 
 
 def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult:
@@ -72,7 +92,7 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
         choose_precision=base.unchecked,
         device=None if text.device == "auto" else text.device,
         stored=_from_store(run, base.digest),
-        progress=_progress(run),
+        progress=progress_of(run),
     )
     run.say(f"mode {result.mode}; {result.texts_stored:,} embeddings were in the store")
     run.figures["texts_stored"] = result.texts_stored
@@ -101,7 +121,8 @@ def _from_store(run: Run, digest: str) -> Stored:
     return look_up
 
 
-def _progress(run: Run) -> Callable[[str, int, int], None]:
+def progress_of(run: Run) -> Callable[[str, int, int], None]:
+    """Says how far a stage is, at each tenth of it."""
     shown: dict[str, int] = {}
 
     def tell(stage: str, done: int, total: int) -> None:

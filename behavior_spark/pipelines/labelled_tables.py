@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
@@ -14,6 +15,7 @@ from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
 from behavior_spark.model.labelled import LabelledTexts
+from behavior_spark.pipelines.annotation import annotated_labels
 from behavior_spark.pipelines.run import Run
 
 MOST_LABELS = 200_000
@@ -35,12 +37,8 @@ def labelled_task(
     """
     labels = run.settings.text.heads[name]
     label = f"text.heads.{name}"
-    frame = read_labels(run.spark, labels, label=label, parts=parts)
+    frame = labelled_rows(run, name, parts=parts)
     multi = isinstance(frame.schema["label"].dataType, ArrayType)
-    if labels.day or (labels.dev and labels.dev.day) or (labels.test and labels.test.day):
-        # A label without a day cannot be shown to be early enough.
-        frame = frame.where(F.col("day") < F.lit(run.as_of))
-    frame = frame.where(F.col("text").isNotNull() & F.col("label").isNotNull())
     with spark_errors(label):
         # Labels are what people wrote by hand; a cap keeps a wrong table off the driver.
         table: pd.DataFrame = (
@@ -64,4 +62,25 @@ def labelled_task(
         held_out=in_dev if any(in_dev) else None,
         validation_share=labels.validation_share,
         tested_elsewhere=labels.has_test,
+        abstain=labels.abstain,
     )
+
+
+def labelled_rows(run: Run, name: str, *, parts: Sequence[Part]) -> DataFrame:
+    """``text, label, day, part`` of the head ``name``: with a label, given before the night.
+
+    ``slices`` too, a map of strings, where the config names any.
+
+    Raises:
+        ConfigError: An expression of the task does not fit its table.
+        InputError: A table cannot be read.
+    """
+    labels, label = run.settings.text.heads[name], f"text.heads.{name}"
+    annotated = None
+    if labels.annotated is not None:
+        annotated = annotated_labels(run, labels.annotated, min_confidence=labels.min_confidence)
+    frame = read_labels(run.spark, labels, label=label, parts=parts, annotated=annotated)
+    if labels.day or (labels.dev and labels.dev.day) or (labels.test and labels.test.day):
+        # A label without a day cannot be shown to be early enough.
+        frame = frame.where(F.col("day") < F.lit(run.as_of))
+    return frame.where(F.col("text").isNotNull() & F.col("label").isNotNull())

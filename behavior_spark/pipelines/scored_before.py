@@ -11,6 +11,7 @@ from behavior_spark.pipelines.run import Run
 from behavior_spark.schemas import RUNS
 
 _SCORING, _INGESTING = ("nightly", "score-texts"), ("nightly", "ingest")
+_LOOK_BACK = 1_000  # runs; where none of them has scored, every day is read
 
 
 def first_day_to_read(run: Run, digest: str) -> dt.date | None:
@@ -25,29 +26,33 @@ def first_day_to_read(run: Run, digest: str) -> dt.date | None:
         run: The run; what it has ingested itself counts.
         digest: The backbone's.
     """
-    runs, mine = run.warehouse.read(RUNS), run.settings.text.score_days or 0
     if run.command in _INGESTING and run.ingested_from is None:
         return None
-    complete = (
-        (F.col("status") == "done")
-        & F.col("command").isin(*_SCORING)
-        & (F.col("models")["backbone"] == digest)
-        & (F.col("figures")["score_days"] == mine)
-    )
     with spark_errors("reading earlier runs"):
-        last = runs.where(complete).orderBy(F.col("started_at").desc()).first()
-        if last is None:
-            return None
-        ended = F.col("started_at").cast("double") + F.coalesce("seconds", F.lit(0.0))
-        began = F.lit(last["started_at"]).cast("double")
-        wrote = F.col("command").isin(*_INGESTING)
-        since = runs.where((F.col("run_id") != last["run_id"]) & (ended > began)).agg(
-            F.count_if(F.col("command") == "clean-scores").alias("cleaned"),
-            F.count_if(wrote & F.col("ingested_from").isNull()).alias("whole"),
-            F.min(F.when(wrote, F.col("ingested_from"))).alias("first"),
-        )
-        found = since.first()
-    if found is None or found["cleaned"] or found["whole"]:
+        runs = (
+            run.warehouse.read(RUNS)
+            .where(F.col("command").isin(*_SCORING, *_INGESTING, "clean-scores"))
+            .select(
+                "command", "status", "as_of", "started_at", "ingested_from",
+                F.expr("started_at + make_dt_interval(0, 0, 0, coalesce(seconds, 0))").alias("end"),
+                F.col("models")["backbone"].alias("backbone"),
+                F.col("figures")["score_days"].alias("score_days"),
+            )
+            .orderBy(F.desc("started_at"))
+            .limit(_LOOK_BACK)
+            .collect()
+        )  # fmt: skip
+    wanted = ("done", digest, run.settings.text.score_days or 0)
+    complete = [
+        row for row in runs
+        if row["command"] in _SCORING
+        and (row["status"], row["backbone"], row["score_days"]) == wanted
+    ]  # fmt: skip
+    if not complete:
         return None
-    days: list[dt.date | None] = [last["as_of"], found["first"], run.ingested_from]
-    return min(day for day in days if day is not None)
+    last = complete[0]
+    others = [row for row in runs if row is not last and row["end"] > last["started_at"]]
+    wrote = [row["ingested_from"] for row in others if row["command"] in _INGESTING]
+    if None in wrote or any(row["command"] == "clean-scores" for row in others):
+        return None
+    return min(day for day in (last["as_of"], run.ingested_from, *wrote) if day is not None)

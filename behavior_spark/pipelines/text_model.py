@@ -8,7 +8,7 @@ from pathlib import Path
 
 from behavior_spark.config import Settings, TextSettings
 from behavior_spark.errors import ModelError
-from behavior_spark.model.bundle import ModelStore, load_text_model
+from behavior_spark.model.bundle import load_text_model
 from behavior_spark.model.heads import Head
 from behavior_spark.model.model_folder import (
     EncoderOptions,
@@ -18,9 +18,8 @@ from behavior_spark.model.model_folder import (
     resolve_model_folder,
     trained_through,
 )
+from behavior_spark.model.registry import CHAMPION, ModelStore
 from behavior_spark.scoring.workers import EncoderRecipe
-
-CHAMPION = "champion"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,12 @@ from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 from behavior_spark.scoring.classification import classify
 from behavior_spark.scoring.embedding import embed, observed
 from behavior_spark.scoring.resources import resource_profile
-from behavior_spark.scoring.texts import distinct_texts, not_scored, one_per_text
+from behavior_spark.scoring.texts import (
+    MOST_BROADCAST_KEYS,
+    distinct_texts,
+    not_scored,
+    one_per_text,
+)
 
 Rescore = Literal["nothing", "failed", "all"]
 
@@ -64,14 +69,19 @@ def stored_embeddings(run: Run, digest: str) -> DataFrame:
     return one_per_text(_stored(run, digest)).select("text_hash", "embedding")
 
 
-def known_texts(
+def known_texts(warehouse: Warehouse, as_of: dt.date) -> DataFrame:
+    """``text_hash, text`` of the distinct texts and item titles known before a night."""
+    return distinct_texts(_text_rows(warehouse, as_of))
+
+
+def _text_rows(
     warehouse: Warehouse,
     as_of: dt.date,
     *,
     days: int | None = None,
     since: dt.date | None = None,
 ) -> DataFrame:
-    """``text_hash, text`` of the distinct texts and item titles known before a night.
+    """``text_hash, text`` of texts and item titles known before a night, repetitions included.
 
     Args:
         warehouse: Where they are.
@@ -87,10 +97,9 @@ def known_texts(
     if since is not None:
         texts = texts.where(F.col("arrived_day") >= F.lit(since))
     items = warehouse.read(ITEMS).where(F.col("valid_from") < midnight)
-    both = texts.select("text_hash", "text").unionByName(
+    return texts.select("text_hash", "text").unionByName(
         items.select(F.col("title_hash").alias("text_hash"), F.col("title").alias("text"))
     )
-    return distinct_texts(both, hash_column="text_hash", text_column="text")
 
 
 def _stored(run: Run, digest: str) -> DataFrame:
@@ -98,41 +107,56 @@ def _stored(run: Run, digest: str) -> DataFrame:
 
 
 def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> None:
-    """Embed what is pending, chunk by chunk: each is committed, a killed run resumes."""
+    """Embed what is pending: few texts in one job, many chunk by chunk.
+
+    Each chunk is committed, so that a killed run resumes.
+    """
     warehouse, days = run.warehouse, run.settings.text.score_days
     warehouse.create(TEXT_EMBEDDINGS)
-    known = known_texts(warehouse, run.as_of, days=days)
     stored = warehouse.snapshot(TEXT_EMBEDDINGS).where(F.col("backbone_digest") == model.digest)
     if rescore == "failed":
         stored = stored.where("error IS NULL OR error = 'empty_text'")
     elif rescore == "all":
         stored = stored.where(F.col("scored_at") >= F.lit(began))
-    work, chunk = Work(), Chunk(run, model)
+    few = FIRST_CHUNK_PER_TASK * run.parallelism
+    rows, large = _text_rows(warehouse, run.as_of, days=days), False
     with spark_errors("counting texts"):
         # From the tables' own statistics: no row is read.
         most = warehouse.read(TEXTS).count() + warehouse.read(ITEMS).count()
-    if most <= FIRST_CHUNK_PER_TASK * run.parallelism:
+        if most > few:
+            large = True
+            if rescore == "nothing" and (since := first_day_to_read(run, model.digest)):
+                rows = _text_rows(warehouse, run.as_of, days=days, since=since)
+                run.say(f"texts that arrived before {since} were scored by an earlier run")
+            most = _estimated_texts(rows)
+    known, work, chunk = distinct_texts(rows), Work(), Chunk(run, model)
+    if most <= few:
         # One job does it all; to count first would take longer.
         counting = Observation()
         seen = known.observe(counting, F.count("text_hash").alias("known"))
-        chunk.embed(not_scored(seen, stored), work, most=most)
+        pending = not_scored(seen, stored, among=known if large else None)
+        chunk.embed(pending, work, most=most)
         with spark_errors("counting texts"):
             work.count(known, counting)
     else:
-        if rescore == "nothing" and (since := first_day_to_read(run, model.digest)):
-            known = known_texts(warehouse, run.as_of, days=days, since=since)
-            run.say(f"texts that arrived before {since} were scored by an earlier run")
         with spark_errors("counting texts"):
             work.known = known.select("text_hash").count()
-            total = not_scored(known, stored, rows=work.known).count()
+            among = known if work.known <= MOST_BROADCAST_KEYS else None
+            total = not_scored(known, stored, among=among).count()
         run.say(f"{total:,} texts to embed, in {model.options.precision}")
         for first, last in _chunks(run, total, work) if total else ():
             part = known.where(_part().between(first, last - 1)) if last - first < PARTS else known
-            pending = not_scored(part, stored, rows=work.known)
+            pending = not_scored(part, stored, among=None if among is None else part)
             chunk.embed(pending, work, most=total * (last - first) // PARTS + 1, number=last)
             chunk.tell(work, total)
     run.figures["score_days"] = days or 0
     work.tell(run)
+
+
+def _estimated_texts(rows: DataFrame) -> int:
+    """About how many distinct texts, rather too many: a twentieth of the time of a count."""
+    row = rows.agg(F.approx_count_distinct("text_hash").alias("texts")).first()
+    return int(1.1 * row["texts"]) + 1 if row else 0
 
 
 def _part() -> Column:
@@ -171,7 +195,9 @@ class Chunk:
             number: Of the transaction, ascending within the run.
         """
         run, text = self.run, self.run.settings.text
-        tasks = max(1, min(run.parallelism, math.ceil(most / TEXTS_PER_TASK)))
+        # A power of two: three tasks on two cores would take as long as four.
+        wanted = 2 ** max(0, round(math.log2(max(1, most) / TEXTS_PER_TASK)))
+        tasks = min(run.parallelism, wanted)
         # Sorted, so that a rerun elsewhere reads the same texts in the same order.
         spread = pending.repartition(tasks, "text_hash").sortWithinPartitions("text_hash")
         scored = embed(

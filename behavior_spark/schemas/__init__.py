@@ -2,12 +2,14 @@
 
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.tables import (
+    ANNOTATIONS,
     EVENTS,
     INPUTS,
     ITEMS,
     QUARANTINE,
     REASON,
     RUNS,
+    SHADOW_DISAGREEMENT,
     TABLES,
     TEXT_EMBEDDINGS,
     TEXT_SCORES,
@@ -18,7 +20,7 @@ from behavior_spark.schemas.tables import (
 )
 
 __all__ = [
-    "EVENTS", "INPUTS", "ITEMS", "QUARANTINE", "REASON", "RUNS", "TABLES", "TEXTS",
-    "TEXT_EMBEDDINGS", "TEXT_SCORES", "USER_FEATURES", "USER_PROFILE", "USER_PROPENSITY",
-    "Contract", "column",
+    "ANNOTATIONS", "EVENTS", "INPUTS", "ITEMS", "QUARANTINE", "REASON", "RUNS",
+    "SHADOW_DISAGREEMENT", "TABLES", "TEXTS", "TEXT_EMBEDDINGS", "TEXT_SCORES", "USER_FEATURES",
+    "USER_PROFILE", "USER_PROPENSITY", "Contract", "column",
 ]  # fmt: skip

@@ -119,14 +119,58 @@ TEXT_SCORES = Contract(
         column("text_hash", _STRING, "SHA-256 of the clean text", required=True),
         column("head_digest", _STRING, "weights, labels and backbone of the head", required=True),
         column("head", _STRING, "intent, emotion, spam, ...", required=True),
-        column("label", _STRING, "most probable label"),
-        column("probability", FloatType(), "its probability"),
+        column(
+            "label",
+            _STRING,
+            "most probable label; null where the head abstains: the text is unlike all it learned",
+        ),
+        column("probability", FloatType(), "of the most probable label"),
         column("probabilities", MapType(_STRING, FloatType(), False), "of every label"),
         column("scored_at", _TIME, "when the head ran, UTC"),
     ),
     key=("text_hash", "head_digest"),
     cluster_by=("head_digest", "text_hash"),
 )
+
+ANNOTATIONS = Contract(
+    name="annotations",
+    comment="One row per text, task and annotator, ever: a language model's label",
+    columns=(
+        column("text_hash", _STRING, "SHA-256 of the clean text", required=True),
+        column("task", _STRING, "what the labels are about (config: annotate)", required=True),
+        column("label", _STRING, "the label most prompts vote for"),
+        column("confidence", FloatType(), "share of the prompts that vote for it"),
+        column("probability", FloatType(), "its mean probability over the prompts"),
+        column("votes", ArrayType(_STRING, False), "label of each prompt, in the config's order"),
+        column("probabilities", MapType(_STRING, FloatType(), False), "mean of every label"),
+        column(
+            "annotator_digest",
+            _STRING,
+            "language model, prompts, labels and their words",
+            required=True,
+        ),
+        column("annotated_at", _TIME, "when the model ran, UTC"),
+    ),
+    key=("text_hash", "task", "annotator_digest"),
+    cluster_by=("task", "annotator_digest"),
+)
+
+SHADOW_DISAGREEMENT = Contract(
+    name="shadow_disagreement",
+    comment="One row per night, head and pair of labels: the challenger beside the champion",
+    columns=(
+        column("as_of", _DAY, "night", required=True),
+        column("head", _STRING, "intent, emotion, spam, ...", required=True),
+        column("champion_digest", _STRING, "the champion's head", required=True),
+        column("challenger_digest", _STRING, "the challenger's head", required=True),
+        column("champion_label", _STRING, "its label; null where it abstains"),
+        column("challenger_label", _STRING, "its label; null where it abstains"),
+        column("texts", _LONG, "distinct texts of the sample with this pair of labels"),
+    ),
+    key=("as_of", "head", "champion_digest", "challenger_digest", "champion_label",
+         "challenger_label"),
+    cluster_by=("as_of",),
+)  # fmt: skip
 
 USER_FEATURES = Contract(
     name="user_features",
@@ -247,6 +291,6 @@ TABLES = {
     contract.name: contract
     for contract in (
         EVENTS, TEXTS, ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, USER_FEATURES, USER_PROPENSITY,
-        USER_PROFILE, QUARANTINE, RUNS,
+        USER_PROFILE, ANNOTATIONS, SHADOW_DISAGREEMENT, QUARANTINE, RUNS,
     )
 }  # fmt: skip

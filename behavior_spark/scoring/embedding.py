@@ -84,14 +84,11 @@ def embed(
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from behavior_spark.model.precision import runs_natively
-
         work, windows = _Work(), gather(batches, rows=WINDOW_ROWS, size=WINDOW_BYTES)
         first = work.timed("read", lambda: next(windows, None))
         if first is None:
             return
-        encoder = work.timed("load", recipe.load)
-        work.native = runs_natively(encoder)
+        encoder, work.native = work.timed("load", partial(_loaded, recipe))
         tokenized = work_ahead(_tokenized(chain([first], windows), encoder, work))
         for batch, done in _embedded(tokenized, encoder, recipe.token_budget, work):
             work.tokens += int(done.token_counts.sum())
@@ -138,6 +135,14 @@ def check_on_worker(frame: DataFrame, recipe: EncoderRecipe) -> DataFrame:
         yield pa.RecordBatch.from_pydict({"found": [json.dumps(found.as_dict())]})
 
     return frame.select("text").coalesce(1).mapInArrow(run, "found string")
+
+
+def _loaded(recipe: EncoderRecipe) -> tuple[Encoder, bool]:
+    """The encoder, and whether it runs natively; a new worker imports torch first."""
+    from behavior_spark.model.precision import runs_natively
+
+    encoder = recipe.load()
+    return encoder, runs_natively(encoder)
 
 
 def _tokenized(

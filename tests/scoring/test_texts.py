@@ -12,16 +12,17 @@ from behavior_spark.scoring.texts import distinct_texts, not_scored, one_per_tex
 NOW = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
 
-@pytest.mark.parametrize("rows", [None, 3, 10**9])
+@pytest.mark.parametrize("few", [False, True])
 def test_only_texts_that_are_not_stored_are_pending_and_each_once(
-    spark: SparkSession, rows: int | None
+    spark: SparkSession, few: bool
 ) -> None:
     texts = spark.createDataFrame(
-        [("1", "a"), ("1", "a"), ("2", "b"), (None, "c"), ("3", None)], "h string, t string"
+        [("1", "a"), ("1", "a"), ("2", "b"), (None, "c"), ("3", None)],
+        "text_hash string, text string",
     )
     stored = spark.createDataFrame([("2",), ("9",)], "text_hash string")
-    distinct = distinct_texts(texts, hash_column="h", text_column="t")
-    pending = not_scored(distinct, stored, rows=rows)
+    distinct = distinct_texts(texts)
+    pending = not_scored(distinct, stored, among=distinct if few else None)
     assert [tuple(row) for row in pending.collect()] == [("1", "a")]
 
 
@@ -30,7 +31,7 @@ def test_the_store_is_not_shuffled_to_find_what_is_new(
 ) -> None:
     texts = spark.range(5).selectExpr("string(id) text_hash", "string(id) text")
     stored = spark.range(100_000).selectExpr("string(id) text_hash", "array(1.0f) embedding")
-    not_scored(texts, stored, rows=5).explain()
+    not_scored(texts, stored, among=texts).explain()
     plan = capsys.readouterr().out
     assert "BroadcastHashJoin" in plan and "SortMergeJoin" not in plan
     assert "Exchange hashpartitioning" not in plan and "embedding" not in plan
