@@ -90,7 +90,7 @@ def head_of(
     """
     weights = torch.from_numpy(np.concatenate([weight, bias[:, None]], axis=1))
     head = _head(split, weights, 1.0, backbone_digest)
-    read: Bools = np.isfinite(held).all(axis=1)
+    read: Bools = np.asarray(np.isfinite(held).all(axis=1))
     head = calibrate(head, held[read], split.targets[split.validation][read])
     return replace(head, metrics=head_metrics(head, split, held))
 
@@ -105,7 +105,7 @@ def with_scope(split: TaskSplit, head: Head, embeddings: Floats) -> Head:
     """
     if split.abstain is None:
         return head
-    read: Bools = np.isfinite(embeddings).all(axis=1)
+    read: Bools = np.asarray(np.isfinite(embeddings).all(axis=1))
     train, held = read & ~split.validation, read & split.validation
     numbers = split.targets[train].astype(np.int64)
     return fit_scope(head, embeddings[train], numbers, embeddings[held], false_alarms=split.abstain)

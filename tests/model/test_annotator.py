@@ -5,14 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.annotator import (
@@ -21,11 +13,8 @@ from behavior_spark.model.annotator import (
     annotator_digest,
     settle,
 )
+from tests.model.language_model import tiny_language_model
 
-WORDS = [
-    "message", "the", "customer", "wants", "a", "refund", "money", "back", "late", "parcel",
-    "where", "is", "my", ":", ".", "/", "n",
-]  # fmt: skip
 OPTIONS = AnnotatorOptions(
     labels=("refund", "parcel", "other"),
     words=("money back", "late parcel", "where"),
@@ -38,30 +27,7 @@ TEXTS = ["where is my parcel", "refund", "the late late parcel is a message my",
 
 @pytest.fixture(scope="module", params=["gpt2", "llama"])
 def folder(request, tmp_path_factory) -> Path:
-    """A language model of 32 dimensions over words."""
-    path = tmp_path_factory.mktemp("lm")
-    vocabulary = {word: i for i, word in enumerate(["<unk>", "<s>", *WORDS])}
-    words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(
-        tokenizer_object=words, unk_token="<unk>", bos_token="<s>"
-    ).save_pretrained(path)
-    size = {"vocab_size": len(vocabulary), "bos_token_id": 1, "eos_token_id": 1}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        if request.param == "gpt2":
-            model = GPT2LMHeadModel(
-                GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=64, **size)
-            )
-        else:
-            model = LlamaForCausalLM(
-                LlamaConfig(hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-                            num_attention_heads=2, max_position_embeddings=64, **size)
-            )  # fmt: skip
-        for parameter in model.parameters():  # far from uniform answers
-            torch.nn.init.normal_(parameter, std=0.4)
-    model.save_pretrained(path)
-    return path
+    return tiny_language_model(tmp_path_factory.mktemp("lm"), kind=request.param)
 
 
 def load(folder: Path, **changes) -> Annotator:
