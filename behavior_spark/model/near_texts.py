@@ -41,6 +41,7 @@ class NearTexts(Progressing[Pairs]):
     def __init__(self, encoder: Encoder, settings: Adaptation) -> None:
         self._encoder, self._settings = encoder, settings
         self._held: list[Row] = []
+        encoder.inference.pack_for_training()
 
     def prepare(self, corpus: Corpus) -> int:
         """The number of steps; reads the held-out rows."""

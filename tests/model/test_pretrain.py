@@ -97,6 +97,7 @@ def test_words_of_the_domain_are_guessed_better_and_the_result_is_an_encoder(
     record = json.loads((found.folder / "adaptation.json").read_text())
     assert record["outcome"]["after"]["perplexity"] == after
     assert not any("please" in str(value) for value in record.values())
+    assert "behavior_spark" not in (found.folder / "config.json").read_text()
     assert [p.name for p in (tmp_path / "out").iterdir()] == [found.digest]
 
 
