@@ -6,15 +6,16 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from behavior_spark import __version__
-from behavior_spark.cli import behaviour
+from behavior_spark.cli import adaptation, behaviour, lifecycle
 from behavior_spark.cli.features import features_app
 from behavior_spark.cli.options import AsOf, Config, Json, Set, day_from, settings_from
+from behavior_spark.cli.running import run_command
 from behavior_spark.errors import BehaviorError
 
 NO_OVERRIDES: list[str] = []
@@ -94,27 +95,6 @@ def _options(
 ) -> None: ...
 
 
-def _do(
-    name: str,
-    config: list[str],
-    overrides: list[str],
-    as_of: str | None,
-    as_json: bool,
-    **options: Any,
-) -> Any:
-    """Run a command's function and show its result."""
-    day, settings = day_from(as_of), settings_from(config, overrides)
-    from behavior_spark.cli.showing import next_queries, show
-    from behavior_spark.pipelines import commands
-
-    result = getattr(commands, name)(settings, as_of=day, **options)
-    asks = name in ("nightly", "predict", "profile")
-    night = result.as_of.isoformat()
-    queries = next_queries(settings, config, night, overrides) if asks else []
-    show(result, settings, as_json=as_json, queries=queries)
-    return result
-
-
 @app.command()
 def init(
     events: Annotated[str, typer.Option(help="Path or catalog.schema.table of your event log.")],
@@ -135,7 +115,7 @@ def init(
 @app.command()
 def check(config: Config, set_: Set = NO_OVERRIDES, as_json: Json = False) -> None:
     """Validate a config against its tables; show five mapped rows of each. Starts no model."""
-    _do("check", config, set_, None, as_json)
+    run_command("check", config, set_, None, as_json)
 
 
 @app.command()
@@ -165,15 +145,24 @@ def ingest(
     config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
 ) -> None:
     """Raw tables to clean events, texts and items; refused rows go to quarantine."""
-    _do("ingest", config, set_, as_of, as_json)
+    run_command("ingest", config, set_, as_of, as_json)
 
 
 @app.command()
 def finetune(
     config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
 ) -> None:
-    """Train the heads of text.heads on labelled tables (with the encoder: text.finetune=full)."""
-    _do("finetune", config, set_, as_of, as_json)
+    """Train the heads of text.heads on labelled tables, and the encoder too where asked.
+
+    text.finetune=heads reads stored embeddings and takes seconds; few teaches the encoder by
+    contrast from 8 to 64 labels a class; full trains all weights; auto chooses heads or few.
+    Rates and epochs are under text.tuning. A killed run goes on where it was when it is
+    started again. Ready-made tasks: --config mine.yaml --config tasks/intent.yaml.
+
+    What comes out is the challenger. With text.promote=auto it is then judged at the gate, on
+    held-out texts, and becomes the champion if it is not worse; with manual, `promote` does that.
+    """
+    run_command("finetune", config, set_, as_of, as_json)
 
 
 @app.command("score-texts")
@@ -197,7 +186,7 @@ def score_texts(
     start it again.
     """
     again = "all" if rescore else "failed" if retry_failed else "nothing"
-    _do("score_texts", config, set_, as_of, as_json, rescore=again)
+    run_command("score_texts", config, set_, as_of, as_json, rescore=again)
 
 
 @app.command("clean-scores")
@@ -252,7 +241,7 @@ def clean_scores(
     Whatever else goes must be computed again if it is ever wanted, so try --dry-run first.
     Not beside a score-texts that runs: one of the two would stop and have to be started again.
     """
-    _do(
+    run_command(
         "clean_scores", config, set_, as_of, as_json, unused_days=unused_days,
         other_models=other_models, models=models, vacuum=vacuum, dry_run=dry_run,
     )  # fmt: skip
@@ -283,7 +272,7 @@ def build_features(
     Reads what arrived since the last build and the stored tiles (activity_days) of the windows;
     all history only the first time, or after event types, conditions or targets were changed.
     """
-    _do(
+    run_command(
         "build_features", config, set_, as_of, as_json,
         first=day_from(first, option="--from"), every=every,
     )  # fmt: skip
@@ -297,7 +286,7 @@ def train_propensity(
     as_json: Json = False,
 ) -> None:
     """Train each target's model on earlier as-of days and check it on later ones."""
-    _do("train_propensity", config, set_, as_of, as_json)
+    run_command("train_propensity", config, set_, as_of, as_json)
 
 
 @app.command()
@@ -305,7 +294,7 @@ def predict(
     config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
 ) -> None:
     """Calibrated probability, decile and reasons for every user and target."""
-    _do("predict", config, set_, as_of, as_json)
+    run_command("predict", config, set_, as_of, as_json)
 
 
 @app.command()
@@ -313,7 +302,7 @@ def profile(
     config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
 ) -> None:
     """One row per user for people: intent, emotion, preference, segment, next action."""
-    _do("profile", config, set_, as_of, as_json)
+    run_command("profile", config, set_, as_of, as_json)
 
 
 @app.command()
@@ -327,7 +316,7 @@ def nightly(
     as_json: Json = False,
 ) -> None:
     """The whole night: ingest, score-texts, build-features, train-propensity, predict, profile."""
-    _do("nightly", config, set_, as_of, as_json, retrain=retrain)
+    run_command("nightly", config, set_, as_of, as_json, retrain=retrain)
 
 
 @app.command()
@@ -341,7 +330,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Predictions of a day against what happened since, with intervals and baselines."""
-    result = _do("report", config, set_, as_of, as_json)
+    result = run_command("report", config, set_, as_of, as_json)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(result.details["markdown"], encoding="utf-8")
@@ -378,4 +367,6 @@ def doctor() -> None:
     raise typer.Exit(diagnose(Console()))
 
 
-behaviour.register(app, _do)
+adaptation.register(app)
+behaviour.register(app)
+lifecycle.register(app)

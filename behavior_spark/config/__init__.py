@@ -1,12 +1,14 @@
 """Settings from ``conf/*.yaml``: models, overlays, environment, clear errors."""
 
+from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.config.behaviour import BotSettings, Funnel, LeakageSettings
 from behavior_spark.config.features import Behaviour, DeclaredFeature, FeatureSettings, On
+from behavior_spark.config.labels import Labels, LabelsPart
+from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.loading import find_config, load_settings, validate_settings
 from behavior_spark.config.settings import (
     Attributes,
     GpuSettings,
-    Labels,
     LocalSpark,
     Privacy,
     Settings,
@@ -17,26 +19,34 @@ from behavior_spark.config.settings import (
     TrainingSettings,
     WarehouseSettings,
 )
+from behavior_spark.config.tuning import Tuning
 
 __all__ = [
+    "Adaptation",
+    "Annotation",
     "Attributes",
     "Behaviour",
     "BotSettings",
     "DeclaredFeature",
+    "Evaluation",
     "FeatureSettings",
     "Funnel",
+    "Gate",
     "GpuSettings",
     "Labels",
+    "LabelsPart",
     "LeakageSettings",
     "LocalSpark",
     "On",
     "Privacy",
     "Settings",
+    "Shadow",
     "Source",
     "Sources",
     "Target",
     "TextSettings",
     "TrainingSettings",
+    "Tuning",
     "WarehouseSettings",
     "find_config",
     "load_settings",

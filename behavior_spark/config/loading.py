@@ -63,6 +63,9 @@ def find_config(name: str | Path) -> Path:
         for candidate in (folder / path.name, folder / f"{path.name}.yaml"):
             if candidate.is_file() and path.parent in (Path(), Path("conf")):
                 return candidate
+        task = folder / "tasks" / path.with_suffix(".yaml").name
+        if task.is_file() and path.parent in (Path("tasks"), Path("conf/tasks")):
+            return task
     shipped = sorted(p.name for p in (here.parent / "conf").glob("*.yaml")) or sorted(
         p.name for p in (here / "conf").glob("*.yaml")
     )

@@ -11,11 +11,14 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.config.behaviour import LeakageSettings
 from behavior_spark.config.features import FeatureSettings
+from behavior_spark.config.labels import Format, Labels
+from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.section import Section, checked_names
+from behavior_spark.config.tuning import Tuning
 
-Format = Literal["parquet", "delta", "csv", "json"]
 # First words of features that are about no single type, target or head.
 RESERVED = {
     "event", "session", "text", "value", "active", "recency", "tenure", "funnel", "attribute",
@@ -137,29 +140,6 @@ class Privacy(Section):
         return value or None
 
 
-class Labels(Section):
-    """A labelled table for one head."""
-
-    path: str | None = Field(None, description="folder or file")
-    table: str | None = Field(None, description="catalog.schema.table, instead of a path")
-    format: Format = "parquet"
-    options: dict[str, str | bool | int] = Field(default_factory=dict, repr=False)
-    where: str | None = Field(None, description="SQL condition on the table's rows")
-    text: str = Field(description="SQL expression: the text")
-    label: str = Field(description="SQL expression: a string, or an array of strings (multi-label)")
-    day: str | None = Field(
-        None,
-        description="SQL expression: the day the label was given, so that a night in the "
-        "past uses no later label",
-    )
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Labels:
-        if (self.path is None) == (self.table is None):
-            raise ValueError("give either path or table")
-        return self
-
-
 class GpuSettings(Section):
     """GPUs for the scoring stage, by a resource profile of Spark's (not in local mode)."""
 
@@ -192,8 +172,8 @@ class TextSettings(Section):
 
     encoder: str | None = Field(
         None,
-        description="encoder folder in Hugging Face format, or package:NAME/folder; "
-        "none: texts are stored, not scored",
+        description="encoder folder in Hugging Face format, package:NAME/folder, or "
+        "hub:org/name@<40-digit commit>; none: texts are stored, not scored",
     )
     max_chars: int = Field(4000, ge=16, le=1_000_000, description="longer texts are cut")
     max_length: int = Field(128, ge=8, le=8192, description="tokens the encoder reads")
@@ -226,11 +206,28 @@ class TextSettings(Section):
     heads: dict[str, Labels] = Field(
         default_factory=dict, description="one classification head for each labelled table"
     )
-    finetune: Literal["head", "full"] = Field(
-        "head", description="head: the encoder stays frozen; full: all its weights are trained"
+    finetune: Literal["heads", "few", "full", "auto"] = Field(
+        "heads",
+        description="heads: the encoder stays frozen; few: it learns by contrast, for 8 to 64 "
+        "labels a class; full: all weights are trained; auto: few or heads, by the labels",
     )
-    epochs: int = Field(3, ge=1, le=100, description="passes over the labels in full mode")
+    tuning: Tuning = Field(default=Tuning(), description="how the encoder learns; see Tuning")
     max_examples: int | None = Field(None, ge=10, description="labels used for each head at most")
+    promote: Literal["auto", "manual"] = Field(
+        "auto",
+        description="auto: finetune ends at the gate, and a model that passes is the champion; "
+        "manual: it stays the challenger until `promote`",
+    )
+    gate: Gate = Field(default=Gate(), description="what a challenger must satisfy; see Gate")
+    evaluation: Evaluation = Field(
+        default=Evaluation(), description="how a model is measured; see Evaluation"
+    )
+    shadow: Shadow = Field(
+        default=Shadow(), description="what the challenger reads on a night; see Shadow"
+    )
+    licence: str | None = Field(
+        None, description="of the encoder and the labels, for the model card"
+    )
 
     @field_validator("heads")
     @classmethod
@@ -296,10 +293,17 @@ class Settings(Section):
     )
     targets: Annotated[dict[str, Target], Field(min_length=1)]
     training: TrainingSettings = TrainingSettings()
+    pretrain: Adaptation = Field(
+        default=Adaptation(), description="how `pretrain` adapts the encoder; see Adaptation"
+    )
+    annotate: dict[str, Annotation] = Field(
+        default_factory=dict,
+        description="tasks for which a language model labels texts, by name; see Annotation",
+    )
     leakage: LeakageSettings = LeakageSettings()
     spark: LocalSpark = LocalSpark()
 
-    @field_validator("privacy", "text", "training", "leakage", "spark", mode="before")
+    @field_validator("privacy", "text", "training", "pretrain", "leakage", "spark", mode="before")
     @classmethod
     def _empty_section(cls, value: object) -> object:
         return {} if value is None else value  # a section whose every line is a comment
@@ -308,6 +312,11 @@ class Settings(Section):
     @classmethod
     def _plain_path(cls, value: object) -> object:
         return {"path": value} if isinstance(value, str) else value
+
+    @field_validator("annotate")
+    @classmethod
+    def _annotation_names(cls, value: dict[str, Annotation]) -> dict[str, Annotation]:
+        return checked_names(value, "annotation")
 
     @field_validator("targets")
     @classmethod
@@ -320,6 +329,9 @@ class Settings(Section):
             raise ValueError("models: a folder is needed where the warehouse is a schema")
         if self.text.heads and not self.text.encoder:
             raise ValueError("text.heads need text.encoder")
+        for name, labels in self.text.heads.items():
+            if labels.annotated is not None and labels.annotated not in self.annotate:
+                raise ValueError(f"text.heads.{name}: annotate has no task {labels.annotated!r}")
         named = [*self.targets, *self.features.event_types, *self.text.heads]
         reserved = sorted(RESERVED.intersection(named))
         if reserved:

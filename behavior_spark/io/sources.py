@@ -106,14 +106,24 @@ def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: s
 
 
 def map_labels(frame: DataFrame, labels: Labels, *, label: str) -> DataFrame:
-    """Columns ``text, label, day`` of a labelled table; label is a string or array of strings."""
+    """Columns ``text, label, day`` of a labelled table; label is a string or array of strings.
+
+    Where the config names slices, also ``slices``: a map of their values as strings.
+    """
     expressions = {"text": labels.text, "label": labels.label, "day": labels.day or "null"}
-    for name, expression in expressions.items():
+    named = {f"slices.{name}": expression for name, expression in labels.slices.items()}
+    for name, expression in (expressions | named).items():
         _checked(frame, expression, f"{label}.{name}", frame.columns)
+    slices = [
+        column
+        for name, expression in labels.slices.items()
+        for column in (F.lit(name), F.expr(expression).cast("string"))
+    ]
     return frame.select(
         F.expr(labels.text).cast("string").alias("text"),
         F.expr(labels.label).alias("label"),
         F.expr(expressions["day"]).try_cast("date").alias("day"),
+        *([F.create_map(*slices).alias("slices")] if slices else []),
     )
 
 

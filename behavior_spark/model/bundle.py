@@ -1,4 +1,4 @@
-"""A text model as one immutable folder, and the store that finds it by digest or alias.
+"""A text model as one immutable folder, safetensors and JSON alone.
 
 Layout: ``manifest.json``, ``heads/<name>/``, and ``encoder/`` where the encoder was itself
 fine-tuned; else the manifest names where the encoder comes from.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,7 +28,6 @@ from behavior_spark.model.model_folder import (
 )
 
 FORMAT = 1
-_ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _RESTORE = "restore the folder, or publish the model again"
 
 
@@ -91,7 +89,7 @@ def save_text_model(
     _check_heads(heads, encoder_digest)
     if copy_encoder:
         entry = "encoder"
-    elif encoder_source.startswith("package:"):
+    elif encoder_source.startswith(("package:", "hub:")):
         entry = encoder_source
     else:
         entry = str(source_folder)
@@ -109,7 +107,7 @@ def save_text_model(
             shutil.copytree(source_folder, staging / "encoder")
         for name, head in heads.items():
             head.save(staging / "heads" / name)
-        _write_json(staging / "manifest.json", manifest)
+        write_json(staging / "manifest.json", manifest)
     return load_text_model(folder)
 
 
@@ -153,115 +151,6 @@ def load_text_model(folder: Path) -> TextModel:
     return TextModel(source, options, heads, recorded, metadata)
 
 
-class ModelStore:
-    """Published text models under ``root/text/<digest>/``, and aliases that point at them.
-
-    Publishing is safe beside other writers. ``set_alias`` replaces the alias file in one step;
-    of two writers at the same moment the last one's file stands.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._folder = Path(root) / "text"
-
-    def publish_text_model(self, model: Path | Callable[[Path], object]) -> Path:
-        """Verify a model and place it at ``<root>/text/<digest>/``; done before is done.
-
-        Args:
-            model: A saved model's folder, or a function that writes one at the path it is given.
-
-        Raises:
-            ModelError: The model does not pass :func:`load_text_model`.
-        """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        staging = self._folder / f".staging-{uuid.uuid4().hex}"
-        try:
-            if callable(model):
-                model(staging)
-            else:
-                load_text_model(model)
-                shutil.copytree(model, staging)
-            digest = load_text_model(staging).digest
-            target = self._folder / digest
-            try:
-                staging.rename(target)
-            except OSError:
-                if not target.is_dir():
-                    raise
-            load_text_model(target)
-            return target
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-
-    def folder(self, digest: str) -> Path:
-        """Folder of a published model.
-
-        Raises:
-            ModelError: No model with this digest is published.
-        """
-        found = self._folder / digest
-        if not re.fullmatch("[0-9a-f]{16}", digest) or not (found / "manifest.json").is_file():
-            raise ModelError(
-                f"no text model {digest!r} in {self._folder}",
-                found=", ".join(self.digests()) or "no models",
-                fix="publish the model first",
-            )
-        return found
-
-    def digests(self) -> list[str]:
-        """Digests of all published models, sorted."""
-        found = self._folder.glob("*/manifest.json")
-        return sorted(path.parent.name for path in found if not path.parent.name.startswith("."))
-
-    def set_alias(self, name: str, digest: str) -> None:
-        """Let ``name`` (such as ``champion``) stand for a published model.
-
-        Raises:
-            ModelError: The model is not published, or the name is not a plain lower-case word.
-        """
-        if not _ALIAS.fullmatch(name):
-            raise ModelError("an alias is a lower-case word", found=name, fix="such as champion")
-        self.folder(digest)
-        self._replace_json("aliases.json", self.aliases() | {name: digest})
-
-    def alias(self, name: str) -> str | None:
-        """Digest that ``name`` stands for, None where it was never set."""
-        return self.aliases().get(name)
-
-    def precision(self, encoder_digest: str) -> str | None:
-        """The precision recorded for an encoder used as it is; None where none was chosen."""
-        found = self._precisions().get(encoder_digest)
-        return None if found is None else str(found["precision"])
-
-    def record_precision(self, encoder_digest: str, check: Mapping[str, Any]) -> None:
-        """Keep a self-check's outcome; one that is there stays, since scores rest on it.
-
-        Args:
-            encoder_digest: Digest of the encoder in fp32.
-            check: JSON values, ``precision`` among them.
-        """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._replace_json("precision.json", {encoder_digest: dict(check)} | self._precisions())
-
-    def _precisions(self) -> dict[str, Any]:
-        path = self._folder / "precision.json"
-        return read_json(path) if path.exists() else {}
-
-    def _replace_json(self, name: str, content: dict[str, Any]) -> None:
-        temporary = self._folder / f".{name}-{uuid.uuid4().hex}"
-        try:
-            _write_json(temporary, dict(sorted(content.items())))
-            temporary.replace(self._folder / name)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def aliases(self) -> dict[str, str]:
-        """All aliases and the digests they stand for."""
-        path = self._folder / "aliases.json"
-        if not path.exists():
-            return {}
-        return {name: str(digest) for name, digest in read_json(path).items()}
-
-
 @contextmanager
 def staged_folder(folder: Path) -> Iterator[Path]:
     """A new sibling folder that becomes ``folder`` on success and vanishes on failure."""
@@ -281,7 +170,7 @@ def staged_folder(folder: Path) -> Iterator[Path]:
 
 
 def _encoder_source(folder: Path, entry: str) -> str:
-    if entry.startswith("package:") or Path(entry).is_absolute():
+    if entry.startswith(("package:", "hub:")) or Path(entry).is_absolute():
         return entry
     inside = (folder / entry).resolve()
     if not inside.is_relative_to(folder.resolve()):
@@ -312,7 +201,8 @@ def _check_digest(what: str, *, found: str, recorded: str) -> None:
         )
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object for people to read too, and wait until the disk has it."""
     with path.open("w", encoding="utf-8") as file:
         file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         file.flush()

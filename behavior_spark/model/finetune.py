@@ -1,38 +1,56 @@
-"""Train heads on a frozen encoder, or the encoder and all heads together."""
+"""Train heads on a frozen encoder, or the encoder too: by contrast, or with all its heads."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-import numpy as np
-import numpy.typing as npt
-
+from behavior_spark.config.tuning import Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.bundle import load_text_model, save_text_model, text_model_digest
+from behavior_spark.model.checkpoint import Checkpoint, fingerprint
+from behavior_spark.model.contrastive import contrast_classes
+from behavior_spark.model.distributed import (
+    from_first,
+    own_device,
+    process_group,
+    rank,
+    run_processes,
+    world_size,
+)
 from behavior_spark.model.encoder import Encoder
-from behavior_spark.model.fitting import fit_head
-from behavior_spark.model.heads import Floats, Head
+from behavior_spark.model.frozen_heads import (
+    Fitted,
+    Place,
+    Stored,
+    device_of,
+    fit_heads,
+    trained_heads,
+)
+from behavior_spark.model.heads import Head
 from behavior_spark.model.labelled import LabelledTexts, TaskSplit, split_task
 from behavior_spark.model.loading import quiet_transformers
 from behavior_spark.model.model_folder import (
     TOKENIZER_FILES,
     EncoderOptions,
-    Precision,
+    backbone_digest,
     resolve_model_folder,
+    trained_through,
 )
-from behavior_spark.model.precision import SAMPLE, check_precision, is_native
-from behavior_spark.model.training import Tuning, train_together
+from behavior_spark.model.training import train_together
 
-__all__ = ["FinetuneResult", "LabelledTexts", "Progress", "finetune"]
+__all__ = ["FinetuneResult", "LabelledTexts", "Mode", "Progress", "Stored", "finetune"]
 
 Progress = Callable[[str, int, int], None]
+Mode = Literal["heads", "few", "full", "auto"]
 
-CHUNK = 2048  # texts embedded between two calls of progress
+# Median texts of a label between which `auto` teaches the encoder by contrast.
+FEW = (8, 64)
+DEFAULT = Tuning()
 
 
 @dataclass(frozen=True)
@@ -43,11 +61,15 @@ class FinetuneResult:
         folder: The text model, ready for ``load_text_model``.
         digest: Its digest, also the folder's name.
         metrics: Per task what its head records.
+        mode: The mode that was used.
+        texts_stored: Texts whose embedding was stored.
     """
 
     folder: Path
     digest: str
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    mode: Mode = "heads"
+    texts_stored: int = 0
 
 
 def finetune(
@@ -56,169 +78,182 @@ def finetune(
     tasks: list[LabelledTexts],
     output_root: Path,
     *,
-    mode: Literal["head", "full"] = "head",
-    epochs: int = 3,
-    learning_rate: float = 2e-5,
-    batch_size: int = 32,
+    mode: Mode = "heads",
+    tuning: Tuning = DEFAULT,
     validation_share: float = 0.15,
     seed: int = 0,
     max_examples: int | None = None,
     choose_precision: bool = False,
     device: str | None = None,
+    stored: Stored | None = None,
     progress: Progress | None = None,
 ) -> FinetuneResult:
     """Learn one head per task and write ``<output_root>/<digest>/``; the same seed, the same model.
 
-    ``head`` keeps the encoder and embeds each text once. ``full`` starts from those heads and
-    then trains everything (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features",
-    arXiv 2202.10054), keeps the epoch with the best mean validation macro-F1, the frozen start
-    included, and fits the heads again on the tuned encoder's embeddings. Where no epoch beats the
-    frozen start, the encoder stays as it was, so that stored embeddings remain good.
+    ``heads`` keeps the encoder and embeds each text once, or not at all where ``stored`` has it.
+    ``full`` starts from those heads and then trains everything (Kumar et al. 2022, "Fine-Tuning
+    can Distort Pretrained Features", arXiv 2202.10054) and keeps the epoch with the best mean
+    validation macro-F1, the frozen start included. ``few`` teaches the encoder by contrast (see
+    :mod:`behavior_spark.model.contrastive`), then fits heads. Where a taught encoder is no
+    better on held-out texts, the encoder stays as it was, so that stored embeddings remain good.
+
+    A run that was killed goes on where it was when it is called again with the same arguments.
+    Started in several processes (``torchrun``, ``TorchDistributor``) they share the work.
 
     Args:
         encoder_source: Folder or ``package:`` name of the encoder to start from.
         options: How texts become vectors.
         tasks: One per head, with different names.
         output_root: Folder for model folders.
-        mode: ``head`` or ``full``.
-        epochs: Passes over the texts in ``full``.
-        learning_rate: Peak rate of the encoder in ``full``.
-        batch_size: Texts per step in ``full``.
-        validation_share: Share of different texts held out.
+        mode: One of those, or ``auto``: ``few`` where every task has one label a text and a
+            median of 8 to 64 texts a label, else ``heads``.
+        tuning: How the encoder learns.
+        validation_share: Share of different texts held out, where a task does not say.
         seed: Order of texts, dropout, and the choice of ``max_examples``.
         max_examples: At most so many texts per task.
         choose_precision: Let a self-check choose between bf16 and fp32, and record it.
         device: As for :meth:`Encoder.load`.
-        progress: Called with a stage (``embed`` in texts, ``train`` in steps, ``heads``), how
-            much is done, and how much there is.
+        stored: Looks up embeddings that were computed before.
+        progress: Called with a stage (``embed`` in texts, ``train`` and ``contrast`` in steps,
+            ``heads``), how much is done, and how much there is.
 
     Raises:
         ModelError: The encoder cannot be used, or a task has too little to learn from.
     """
-    _check_arguments(tasks, mode=mode, epochs=epochs, batch_size=batch_size)
+    _check_arguments(tasks, mode=mode)
     splits = [
         split_task(task, validation_share=validation_share, seed=seed, max_examples=max_examples)
         for task in tasks
     ]
-    tell: Progress = progress or (lambda _stage, _done, _total: None)
-    place = _Place(options, choose_precision, device)
-    encoder, frozen, check = _fit_heads(encoder_source, place, splits, tell)
-    settings: dict[str, Any] = {"mode": mode, "seed": seed, "validation_share": validation_share}
-    if mode == "head":
-        return _save(output_root, encoder_source, encoder, frozen, metadata=settings | check)
-    settings |= {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
-    plain = replace(options, precision="fp32")
-    trainer = Encoder.load(encoder_source, plain, device=device, trainable=True)
-    tuning = Tuning(epochs, learning_rate, batch_size, seed)
-    best_epoch, scores = train_together(trainer, splits, frozen, tuning, tell)
-    settings |= {"best_epoch": best_epoch, "macro_f1_by_epoch": scores}
-    if best_epoch == 0:
-        return _save(output_root, encoder_source, encoder, frozen, metadata=settings | check)
-    output_root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".finetune-", dir=output_root) as scratch:
-        tuned_folder = _save_encoder(trainer, encoder_source, Path(scratch) / "encoder")
-        tuned, heads, check = _fit_heads(str(tuned_folder), place, splits, tell)
-        heads = _share_last_day(heads)
-        for name, head in heads.items():
-            head.metrics["f1_frozen_encoder"] = frozen[name].metrics["f1"]
-        return _save(
-            output_root,
-            str(tuned_folder),
-            tuned,
-            heads,
-            metadata=settings | check,
-            copy_encoder=True,
+    mode = _chosen(mode, splits)
+    device = own_device(device)
+    place = Place(options, choose_precision, device, stored, progress or _silent)
+    settings = {"mode": mode, "seed": seed, "validation_share": validation_share}
+    with process_group(device_of(device)):
+        # A start that has learned from the held-out texts would look better than it is.
+        first = [replace(s, refit=False) for s in splits] if mode == "full" else splits
+        frozen = from_first(
+            lambda: fit_heads(encoder_source, place, first, class_weights=tuning.class_weights)
         )
-
-
-def _check_arguments(
-    tasks: list[LabelledTexts], *, mode: str, epochs: int, batch_size: int
-) -> None:
-    names = [task.name for task in tasks]
-    if not tasks or len(set(names)) != len(names):
-        raise ModelError("finetune needs one or more tasks with different names", found=str(names))
-    if mode not in ("head", "full"):
-        raise ModelError("unknown mode of finetune", found=mode, fix="head or full")
-    if epochs < 1 or batch_size < 1:
-        raise ModelError("epochs and batch_size must be 1 or more", found=f"{epochs}, {batch_size}")
+        job = _Job(encoder_source, place, splits, output_root, tuning, seed, frozen, settings)
+        if mode == "heads":
+            return from_first(job.keep_frozen)
+        if tuning.processes > 1 and world_size() == 1:
+            alone = replace(job, place=replace(place, stored=None, tell=_silent))
+            return run_processes(_teach, tuning.processes, alone, mode)
+        return _teach(job, mode)
 
 
 @dataclass(frozen=True)
-class _Place:
-    """How an encoder is loaded, and whether its precision is still to be chosen."""
+class _Job:
+    """All that teaching an encoder needs; picklable where ``place`` is."""
 
-    options: EncoderOptions
-    choose_precision: bool
-    device: str | None
+    source: str
+    place: Place
+    splits: list[TaskSplit]
+    root: Path
+    tuning: Tuning
+    seed: int
+    frozen: Fitted
+    settings: dict[str, Any]
 
-    def load(self, source: str, precision: Precision | None = None) -> Encoder:
-        options = replace(self.options, precision=precision or self.options.precision)
-        return Encoder.load(source, options, device=self.device)
+    def keep_frozen(self, **more: Any) -> FinetuneResult:
+        """The model of the heads on the encoder as it was."""
+        return self._save(self.source, self.frozen, self.settings | more, copy_encoder=False)
 
+    def refitted(self) -> _Job:
+        """The same with heads that may learn from held-out texts in the end."""
+        if not any(split.refit for split in self.splits):
+            return self
+        weighting = self.tuning.class_weights
+        fitted = fit_heads(self.source, self.place, self.splits, class_weights=weighting)
+        return replace(self, frozen=fitted)
 
-def _fit_heads(
-    source: str, place: _Place, splits: list[TaskSplit], tell: Progress
-) -> tuple[Encoder, dict[str, Head], dict[str, Any]]:
-    """The encoder in its precision, a head per task, and the record of the self-check."""
-    if not place.choose_precision:
-        encoder = place.load(source)
-        return encoder, _heads_on(encoder, splits, tell), {}
-    encoder = place.load(source, "fp32")
-    if is_native("bf16", encoder.device):
-        encoder = place.load(source, "bf16")
-    heads = _heads_on(encoder, splits, tell)
-    held = [t for s in splits for t, out in zip(s.texts, s.validation, strict=True) if out]
-    if len(held) < SAMPLE:  # one flip among a few texts would say too much
-        held = [text for split in splits for text in split.texts]
-    check = check_precision(source, place.options, held, heads=heads, device=place.device)
-    if check.precision != encoder.options.precision:
-        encoder = place.load(source, check.precision)
-        heads = _heads_on(encoder, splits, tell)
-    return encoder, heads, {"precision": check.as_dict()}
-
-
-def _heads_on(encoder: Encoder, splits: list[TaskSplit], tell: Progress) -> dict[str, Head]:
-    """A head per task on the encoder's embeddings; each different text is embedded once."""
-    number = {text: i for i, text in enumerate(dict.fromkeys(t for s in splits for t in s.texts))}
-    embedded = _embed(encoder, list(number), tell)
-    heads = {}
-    for done, split in enumerate(splits, start=1):
-        vectors = embedded[[number[text] for text in split.texts]]
-        good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(axis=1))
-        usable = _keep_rows(split, good)
-        heads[split.name] = fit_head(usable, vectors[good], backbone_digest=encoder.digest)
-        tell("heads", done, len(splits))
-    return heads
-
-
-def _embed(encoder: Encoder, texts: list[str], tell: Progress) -> Floats:
-    """float32 [n, dimension], NaN where a text could not be embedded."""
-    found = []
-    for start in range(0, len(texts), CHUNK):
-        found.append(encoder.embed(texts[start : start + CHUNK]).embeddings)
-        tell("embed", min(start + CHUNK, len(texts)), len(texts))
-    return np.concatenate(found)
-
-
-def _keep_rows(split: TaskSplit, good: npt.NDArray[np.bool_]) -> TaskSplit:
-    if good.all():
-        return split
-    if not (good & ~split.validation).any():
-        raise ModelError(
-            f"no text of the task {split.name!r} could be embedded",
-            fix="see the warnings in the log; a smaller max_length needs less memory",
+    def keep_taught(self, folder: Path, taught: Fitted, **more: Any) -> FinetuneResult:
+        """The model of the encoder in ``folder`` and its heads."""
+        for name, head in taught.heads.items():
+            head.metrics["f1_frozen_encoder"] = self.frozen.heads[name].metrics["f1"]
+        shared = _share_last_day(taught.heads)
+        return self._save(
+            str(folder), replace(taught, heads=shared), self.settings | more, copy_encoder=True
         )
-    return replace(
-        split,
-        texts=[text for text, ok in zip(split.texts, good, strict=True) if ok],
-        targets=split.targets[good],
-        validation=split.validation[good],
-        dropped={**split.dropped, "not_embedded": int((~good).sum())},
-    )
+
+    def _save(
+        self, source: str, fitted: Fitted, metadata: dict[str, Any], *, copy_encoder: bool
+    ) -> FinetuneResult:
+        heads = _not_before(trained_through(self.source), fitted.heads)
+        digest = text_model_digest(backbone_digest(source, fitted.options), heads)
+        folder = self.root / digest
+        if folder.exists():
+            load_text_model(folder)  # made before by the same call; refuse it if it was changed
+        else:
+            save_text_model(
+                folder,
+                encoder_source=source,
+                options=fitted.options,
+                heads=heads,
+                copy_encoder=copy_encoder,
+                metadata=metadata | fitted.check,
+            )
+        metrics = {name: head.metrics for name, head in heads.items()}
+        return FinetuneResult(folder, digest, metrics, metadata["mode"], self.frozen.stored)
 
 
-def _save_encoder(encoder: Encoder, source: str, folder: Path) -> Path:
-    """The tuned weights with the tokenizer files as they were, byte for byte."""
+def _teach(job: _Job, mode: Mode) -> FinetuneResult:
+    """Train the encoder, in this process's share of the work; the first process saves."""
+    place, tuning = job.place, job.tuning
+    plain = replace(place.options, precision="fp32")
+    encoder = Encoder.load(job.source, plain, device=own_device(place.device), trainable=True)
+    with process_group(encoder.device):
+        run = fingerprint(mode, job.seed, tuning.model_dump(), encoder.digest, world_size(),
+                          [_identity(split) for split in job.splits])  # fmt: skip
+        checkpoint = Checkpoint(
+            job.root, run, every_seconds=tuning.checkpoint_seconds, writes=rank() == 0
+        )
+        arguments: dict[str, Any] = {"seed": job.seed, "tell": place.tell, "checkpoint": checkpoint}
+        facts: dict[str, Any] = {"tuning": tuning.model_dump(), "processes": world_size()}
+        layers = {}
+        if mode == "few":
+            contrast_classes(encoder, job.splits, tuning, **arguments)
+        else:
+            start = job.frozen.heads
+            trained = train_together(encoder, job.splits, start, tuning, **arguments)
+            layers = trained.layers
+            facts |= {"best_epoch": trained.best_epoch, "macro_f1_by_epoch": trained.scores}
+
+        def finish() -> FinetuneResult:
+            if facts.get("best_epoch") == 0:
+                result = job.refitted().keep_frozen(**facts)
+            else:
+                result = _keep_better(job, encoder, layers, facts)
+            checkpoint.remove()
+            return result
+
+        return from_first(finish)
+
+
+def _keep_better(
+    job: _Job, encoder: Encoder, layers: dict[str, Any], facts: dict[str, Any]
+) -> FinetuneResult:
+    """Save the taught encoder with its heads; after ``few`` the frozen one if it is better."""
+    job.root.mkdir(parents=True, exist_ok=True)
+    place = replace(job.place, stored=None)
+    with tempfile.TemporaryDirectory(prefix=".finetune-", dir=job.root) as scratch:
+        folder = save_encoder(encoder, job.source, Path(scratch) / "encoder")
+        if layers:
+            taught = trained_heads(str(folder), place, job.splits, layers)
+        else:
+            weighting = job.tuning.class_weights
+            taught = fit_heads(str(folder), place, job.splits, class_weights=weighting)
+            before, after = _mean_f1(job.frozen.heads), _mean_f1(taught.heads)
+            facts |= {"macro_f1_frozen": before, "macro_f1_taught": after}
+            if after < before:
+                return job.keep_frozen(**facts)
+        return job.keep_taught(folder, taught, **facts)
+
+
+def save_encoder(encoder: Encoder, source: str, folder: Path) -> Path:
+    """The weights of ``encoder`` with the tokenizer files of ``source``, byte for byte."""
     model: Any = encoder.model
     with quiet_transformers():
         model.save_pretrained(folder)
@@ -229,32 +264,51 @@ def _save_encoder(encoder: Encoder, source: str, folder: Path) -> Path:
     return folder
 
 
+def _check_arguments(tasks: list[LabelledTexts], *, mode: str) -> None:
+    names = [task.name for task in tasks]
+    if not tasks or len(set(names)) != len(names):
+        raise ModelError("finetune needs one or more tasks with different names", found=str(names))
+    if mode not in get_args(Mode):
+        raise ModelError("unknown mode of finetune", found=mode, fix="heads, few, full or auto")
+    several = [task.name for task in tasks if task.multi_label]
+    if mode == "few" and several:
+        raise ModelError(
+            f"the mode few needs one label a text, and {several[0]!r} has several",
+            fix="text.finetune=heads or full",
+        )
+
+
+def _chosen(mode: Mode, splits: Sequence[TaskSplit]) -> Mode:
+    if mode != "auto":
+        return mode
+    few = all(not s.multi_label and FEW[0] <= s.labels_a_class <= FEW[1] for s in splits)
+    return "few" if few else "heads"
+
+
+def _identity(split: TaskSplit) -> Any:
+    return [split.name, split.labels, split.texts, split.targets.tolist(),
+            split.validation.tolist()]  # fmt: skip
+
+
+def _mean_f1(heads: dict[str, Head]) -> float:
+    return float(sum(head.metrics["f1"] for head in heads.values()) / len(heads))
+
+
+def _silent(*_: Any) -> None:
+    """No progress is shown."""
+
+
 def _share_last_day(heads: dict[str, Head]) -> dict[str, Head]:
     """One backbone learned from every task, so each head has seen the last day of them all."""
     last = max((h.trained_through for h in heads.values() if h.trained_through), default=None)
-    return {name: replace(head, trained_through=last) for name, head in heads.items()}
+    return _not_before(last, heads)
 
 
-def _save(
-    root: Path,
-    source: str,
-    encoder: Encoder,
-    heads: dict[str, Head],
-    *,
-    metadata: dict[str, Any],
-    copy_encoder: bool = False,
-) -> FinetuneResult:
-    digest = text_model_digest(encoder.digest, heads)
-    folder = root / digest
-    if folder.exists():
-        load_text_model(folder)  # made before by the same call; refuse it if it was changed
-    else:
-        save_text_model(
-            folder,
-            encoder_source=source,
-            options=encoder.options,
-            heads=heads,
-            copy_encoder=copy_encoder,
-            metadata=metadata,
-        )
-    return FinetuneResult(folder, digest, {name: head.metrics for name, head in heads.items()})
+def _not_before(day: str | None, heads: dict[str, Head]) -> dict[str, Head]:
+    """Heads whose last day is ``day`` at the earliest; as they are without a day."""
+    if day is None:
+        return heads
+    return {
+        name: replace(head, trained_through=max(day, head.trained_through or day))
+        for name, head in heads.items()
+    }

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from behavior_spark.model.heads import Floats, Head
+from behavior_spark.model.heads import Floats, Head, sigmoid
 from behavior_spark.model.labelled import TaskSplit
+from behavior_spark.model.scope import fit_scope
 
 # Inverse L2 strengths tried, in the unit of logistic regression's C (sum of losses + |W|^2 / 2C).
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -24,22 +25,33 @@ _THRESHOLDS = np.linspace(0.05, 0.95, 91, dtype=np.float32)
 _TEMPERATURES = (0.1, 10.0)
 
 Bools = npt.NDArray[np.bool_]
+Weighting = Literal["none", "balanced", "sqrt"]
 
 
-def fit_head(split: TaskSplit, embeddings: Floats, *, backbone_digest: str) -> Head:
+def fit_head(
+    split: TaskSplit,
+    embeddings: Floats,
+    *,
+    backbone_digest: str,
+    class_weights: Weighting = "none",
+) -> Head:
     """Multinomial (or per-label) logistic regression with L2, calibrated, with its metrics.
 
-    The strength of L2 is the one with the lowest validation loss; then the temperature
-    (Guo et al. 2017, arXiv 1706.04599) of a single-label head, or the thresholds of a
-    multi-label head with the best F1 per label, are fitted on the same held-out texts. Metrics
-    come from those texts too: none was learned from, yet a little optimism remains.
+    The strength of L2 is the one with the lowest validation loss, or, for several labels a
+    text, the best validation F1; then the temperature (Guo et al. 2017, arXiv 1706.04599) of a
+    single-label head, or the thresholds of a multi-label head with the best F1 per label, are
+    fitted on the same held-out texts. Metrics come from those texts too: none was learned from,
+    yet a little optimism remains. Where ``split.refit``, the weights are fitted once more at the
+    end, on all texts, with what was chosen; the metrics stay those of before.
 
     Args:
         split: n texts with targets.
         embeddings: float32 [n, dimension], without NaN.
         backbone_digest: Digest of the encoder that made the embeddings.
+        class_weights: As for :func:`label_weights`.
     """
     held = split.validation
+    weighting = label_weights(split, class_weights)
     scale = float(1.0 / max(1e-12, np.linalg.norm(embeddings[~held], axis=1).mean()))
     scaled = torch.from_numpy(embeddings * np.float32(scale))
     targets = torch.from_numpy(split.targets)
@@ -47,12 +59,82 @@ def fit_head(split: TaskSplit, embeddings: Floats, *, backbone_digest: str) -> H
     best: tuple[float, float, torch.Tensor] | None = None
     weights = torch.zeros(len(split.labels), embeddings.shape[1] + 1)
     for strength in STRENGTHS:
-        weights = _minimise(weights, scaled[train], targets[train], strength=strength)
-        loss = float(_loss(weights, scaled[check], targets[check])) if held.any() else 0.0
+        weights = _minimise(weights, scaled[train], targets[train], strength, weighting)
+        loss = _held_out_loss(weights, scaled[check], targets[check], weighting)
         if best is None or loss < best[0]:
             best = (loss, strength, weights)
     loss, strength, weights = best or (0.0, 1.0, weights)
-    head = Head(
+    head = _head(split, weights, scale, backbone_digest)
+    head = calibrate(head, embeddings[held], split.targets[held])
+    head = with_scope(split, head, embeddings)
+    metrics = head_metrics(head, split, embeddings[held]) | {"inverse_l2": strength}
+    if split.refit:
+        weights = _minimise(weights, scaled, targets, strength, weighting)
+        whole = _head(split, weights, scale, backbone_digest)
+        head = replace(head, weight=whole.weight, bias=whole.bias)
+        metrics["fitted_on"] = "all labelled texts, after the choices"
+    return replace(head, metrics=metrics)
+
+
+def head_of(
+    split: TaskSplit, weight: Floats, bias: Floats, held: Floats, *, backbone_digest: str
+) -> Head:
+    """A head whose weights were trained with its encoder, calibrated, with its metrics.
+
+    Args:
+        split: The task.
+        weight: float32 [labels, dimension].
+        bias: float32 [labels].
+        held: float32 [held-out texts, dimension] of the trained encoder; a row may be NaN.
+        backbone_digest: Digest of that encoder.
+    """
+    weights = torch.from_numpy(np.concatenate([weight, bias[:, None]], axis=1))
+    head = _head(split, weights, 1.0, backbone_digest)
+    read: Bools = np.asarray(np.isfinite(held).all(axis=1))
+    head = calibrate(head, held[read], split.targets[split.validation][read])
+    return replace(head, metrics=head_metrics(head, split, held))
+
+
+def with_scope(split: TaskSplit, head: Head, embeddings: Floats) -> Head:
+    """``head`` as it is, or one that abstains where the task asks for it.
+
+    Args:
+        split: The task; its ``abstain`` is the share of held-out texts without an answer.
+        head: Calibrated.
+        embeddings: float32 [n, dimension] of all its texts; a row may be NaN.
+    """
+    if split.abstain is None:
+        return head
+    read: Bools = np.asarray(np.isfinite(embeddings).all(axis=1))
+    train, held = read & ~split.validation, read & split.validation
+    numbers = split.targets[train].astype(np.int64)
+    return fit_scope(head, embeddings[train], numbers, embeddings[held], false_alarms=split.abstain)
+
+
+def label_weights(split: TaskSplit, how: Weighting) -> torch.Tensor | None:
+    """float32 [labels]: what a label counts in the loss; None: all count the same.
+
+    ``balanced`` is one over a label's frequency among the texts to learn from, ``sqrt`` its
+    root; for several labels a text they weigh the positives, by negatives over positives.
+    """
+    if how == "none":
+        return None
+    learned = split.targets[~split.validation]
+    count = len(split.labels)
+    if split.multi_label:
+        positives = np.maximum(learned.sum(axis=0), 1.0)
+        weights = np.maximum(len(learned) - positives, 1.0) / positives
+    else:
+        found = np.bincount(learned.astype(np.int64), minlength=count)
+        weights = len(learned) / (count * np.maximum(found, 1.0))
+    if how == "sqrt":
+        weights = np.sqrt(weights)
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def _head(split: TaskSplit, weights: torch.Tensor, scale: float, backbone_digest: str) -> Head:
+    """A head that is not calibrated yet, of weights [labels, dimension + 1] for scaled vectors."""
+    return Head(
         name=split.name,
         labels=split.labels,
         multi_label=split.multi_label,
@@ -63,8 +145,24 @@ def fit_head(split: TaskSplit, embeddings: Floats, *, backbone_digest: str) -> H
         backbone_digest=backbone_digest,
         trained_through=split.trained_through,
     )
-    head = calibrate(head, embeddings[held], split.targets[held])
-    return replace(head, metrics=_report(head, split, embeddings, strength))
+
+
+def _held_out_loss(
+    weights: torch.Tensor,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    weighting: torch.Tensor | None,
+) -> float:
+    """What the strength of L2 is chosen by: the loss, or one less F1 at the best thresholds."""
+    if not len(inputs):
+        return 0.0
+    if targets.ndim == 1:
+        return float(_loss(weights, inputs, targets, weighting))
+    probabilities = sigmoid((inputs @ weights[:, :-1].T + weights[:, -1]).numpy())
+    truth = targets.numpy().astype(bool)
+    said = probabilities >= best_thresholds(probabilities, truth)
+    names = tuple(str(i) for i in range(truth.shape[1]))
+    return 1.0 - float(classification_report(names, truth, said)["f1"])
 
 
 def calibrate(head: Head, embeddings: Floats, targets: npt.NDArray[Any]) -> Head:
@@ -143,13 +241,13 @@ def classification_report(labels: tuple[str, ...], truth: Bools, said: Bools) ->
     }
 
 
-def _report(head: Head, split: TaskSplit, embeddings: Floats, strength: float) -> dict[str, Any]:
-    held = split.validation
+def head_metrics(head: Head, split: TaskSplit, held: Floats) -> dict[str, Any]:
+    """What a head records of itself, from embeddings of its held-out texts, in their order."""
+    out = split.validation
     metrics = {
-        "rows": {"train": int((~held).sum()), "validation": int(held.sum())},
+        "rows": {"train": int((~out).sum()), "validation": int(out.sum())},
         "measured_on": "validation",
-        **measure(head, embeddings[held], split.targets[held]),
-        "inverse_l2": strength,
+        **measure(head, np.nan_to_num(held), split.targets[out]),
         "dropped_rows": split.dropped,
         "dropped_labels": split.dropped_labels,
     }
@@ -159,7 +257,11 @@ def _report(head: Head, split: TaskSplit, embeddings: Floats, strength: float) -
 
 
 def _minimise(
-    start: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor, *, strength: float
+    start: torch.Tensor,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    strength: float,
+    weighting: torch.Tensor | None,
 ) -> torch.Tensor:
     """Weights [labels, dimension + 1] (bias last, not penalised) by L-BFGS from ``start``."""
     weights = start.clone().requires_grad_(True)
@@ -174,7 +276,8 @@ def _minimise(
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        loss = _loss(weights, inputs, targets) + penalty * weights[:, :-1].square().sum()
+        loss = _loss(weights, inputs, targets, weighting)
+        loss = loss + penalty * weights[:, :-1].square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
@@ -182,15 +285,34 @@ def _minimise(
     return weights.detach()
 
 
-def _loss(weights: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return task_loss(inputs @ weights[:, :-1].T + weights[:, -1], targets)
+def _loss(
+    weights: torch.Tensor,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    weighting: torch.Tensor | None,
+) -> torch.Tensor:
+    return task_loss(inputs @ weights[:, :-1].T + weights[:, -1], targets, weighting)
 
 
-def task_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean over rows: cross-entropy for label numbers, summed binary loss for 0/1 tables."""
+def task_loss(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    weighting: torch.Tensor | None = None,
+    *,
+    smoothing: float = 0.0,
+) -> torch.Tensor:
+    """Mean over rows: cross-entropy for label numbers, summed binary loss for 0/1 tables.
+
+    Args:
+        logits: [n, labels].
+        targets: int64 [n], or float32 [n, labels].
+        weighting: float32 [labels], as :func:`label_weights` gives.
+        smoothing: Of the labels of cross-entropy.
+    """
     if targets.ndim == 1:
-        return cross_entropy(logits, targets)
-    return binary_cross_entropy_with_logits(logits, targets) * targets.shape[1]
+        return cross_entropy(logits, targets, weight=weighting, label_smoothing=smoothing)
+    loss = binary_cross_entropy_with_logits(logits, targets, pos_weight=weighting)
+    return loss * targets.shape[1]
 
 
 def _golden_section(loss: Callable[[float], float], low: float, high: float) -> float:

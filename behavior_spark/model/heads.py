@@ -19,7 +19,29 @@ from behavior_spark.model.model_folder import read_json, short_digest
 
 Floats = npt.NDArray[np.float32]
 
+PROBABILITY_SHARE = 0.3
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+@dataclass(frozen=True, eq=False)
+class Scope:
+    """What lies within a head's classes; see ``behavior_spark.model.scope``.
+
+    Attributes:
+        examples: float32 [m, dimension], unit vectors of texts it learned from.
+        threshold: A text less close than this gets no answer.
+    """
+
+    examples: Floats
+    threshold: float
+
+    def closeness(self, embeddings: Floats, probabilities: Floats) -> Floats:
+        """float32 [n]: largest cosine to an example, plus a share of the top probability."""
+        norms = np.maximum(np.linalg.norm(embeddings, axis=1), 1e-12)
+        cosine = (embeddings @ self.examples.T).max(axis=1) / norms
+        found: Floats = cosine + np.float32(PROBABILITY_SHARE) * probabilities.max(axis=1)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +61,7 @@ class Head:
         backbone_digest: Digest of the encoder whose embeddings this head reads.
         metrics: What was measured on held-out texts; JSON values.
         trained_through: ISO day of the last label seen, None where labels carry no day.
+        scope: Which texts get an answer at all; None: every text.
 
     Raises:
         ModelError: Shapes, labels, name or numbers do not fit each other.
@@ -54,6 +77,7 @@ class Head:
     backbone_digest: str
     metrics: dict[str, Any] = field(default_factory=dict)
     trained_through: str | None = None
+    scope: Scope | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
@@ -83,6 +107,12 @@ class Head:
             return "a threshold is not between 0 and 1"
         if not 0 < self.temperature < float("inf"):
             return f"its temperature is {self.temperature}"
+        if self.scope is not None:
+            examples = self.scope.examples
+            if examples.ndim != 2 or not len(examples) or examples.shape[1] != self.dimension:
+                return f"the examples of its scope have shape {examples.shape}"
+            if not np.isfinite(self.scope.threshold) or not np.isfinite(examples).all():
+                return "its scope is not finite"
         return None
 
     @property
@@ -101,6 +131,8 @@ class Head:
             "backbone_digest": self.backbone_digest,
             "shape": self.weight.shape,
         }
+        if self.scope is not None:
+            header["scope"] = [self.scope.examples.shape, float(self.scope.threshold)]
         arrays = b"".join(a.astype("<f4").tobytes() for a in self._tensors().values())
         return short_digest(json.dumps(header, sort_keys=True).encode() + b"\0" + arrays)
 
@@ -122,6 +154,22 @@ class Head:
         with np.errstate(invalid="ignore"):  # NaN rows, which some BLAS libraries report
             logits = (vectors @ self.weight.T + self.bias) / np.float32(self.temperature)
         return sigmoid(logits) if self.multi_label else softmax(logits)
+
+    def answer(self, embeddings: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """Probabilities, as :meth:`probabilities` gives them, and the number of each label.
+
+        Returns:
+            float32 [n, labels] and int64 [n]: the most probable label, or -1 where the row is
+            NaN or the head abstains.
+        """
+        probabilities = self.probabilities(embeddings)
+        known = ~np.isnan(probabilities).any(axis=1)
+        codes = np.full(len(probabilities), -1, dtype=np.int64)
+        codes[known] = probabilities[known].argmax(axis=1)
+        if self.scope is not None and known.any():
+            closeness = self.scope.closeness(embeddings[known], probabilities[known])
+            codes[np.flatnonzero(known)[closeness < np.float32(self.scope.threshold)]] = -1
+        return probabilities, codes
 
     def decide(self, probabilities: Floats) -> list[str | None]:
         """The most probable label per row of [n, labels]; None where the row is NaN."""
@@ -149,6 +197,7 @@ class Head:
             "backbone_digest": self.backbone_digest,
             "metrics": self.metrics,
             "trained_through": self.trained_through,
+            "scope_threshold": None if self.scope is None else float(self.scope.threshold),
             "digest": self.digest,
         }
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -175,6 +224,7 @@ class Head:
                 backbone_digest=content["backbone_digest"],
                 metrics=content["metrics"],
                 trained_through=content["trained_through"],
+                scope=_scope(content.get("scope_threshold"), tensors.get("examples")),
             )
             recorded = content["digest"]
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -192,7 +242,14 @@ class Head:
         return head
 
     def _tensors(self) -> dict[str, Floats]:
-        return {"weight": self.weight, "bias": self.bias, "thresholds": self.thresholds}
+        found = {"weight": self.weight, "bias": self.bias, "thresholds": self.thresholds}
+        return found if self.scope is None else found | {"examples": self.scope.examples}
+
+
+def _scope(threshold: float | None, examples: Floats | None) -> Scope | None:
+    if (threshold is None) != (examples is None):
+        raise ValueError("a scope has a threshold and examples")
+    return None if threshold is None or examples is None else Scope(examples, float(threshold))
 
 
 def softmax(logits: Floats) -> Floats:

@@ -24,6 +24,12 @@ class LabelledTexts:
         labels: Per text one label, or a list of labels (perhaps empty) where ``multi_label``.
         multi_label: A text may have several labels.
         days: Per text the ISO day its label was known, or None.
+        held_out: Per text whether it only measures (an official dev set); None: by hash.
+        validation_share: Of the texts held out by hash; None: the caller's.
+        tested_elsewhere: Other texts are kept for measuring: once all choices are made, heads
+            may learn from the held-out texts too.
+        abstain: Share of texts inside the labels that may get no answer, so that texts outside
+            all of them get none; None: every text gets one.
     """
 
     name: str
@@ -31,6 +37,10 @@ class LabelledTexts:
     labels: list[str] | list[list[str]]
     multi_label: bool = False
     days: list[str | None] | None = None
+    abstain: float | None = None
+    held_out: list[bool] | None = None
+    validation_share: float | None = None
+    tested_elsewhere: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +58,8 @@ class TaskSplit:
         dropped_labels: Labels with fewer than two different texts.
         trained_through: ISO day of the last label, None without days.
         undated: Rows without a day in a task that has days.
+        abstain: As in the task.
+        refit: Whether a head may learn from the held-out texts after all choices are made.
     """
 
     name: str
@@ -60,6 +72,17 @@ class TaskSplit:
     dropped_labels: list[str]
     trained_through: str | None
     undated: int
+    abstain: float | None = None
+    refit: bool = False
+
+    @property
+    def labels_a_class(self) -> float:
+        """Median over labels of the texts there are to learn from, held out or not."""
+        if self.multi_label:
+            counts = self.targets.sum(axis=0)
+        else:
+            counts = np.bincount(self.targets.astype(np.int64), minlength=len(self.labels))
+        return float(np.median(counts))
 
 
 def normalise_text(text: str) -> str:
@@ -75,18 +98,22 @@ def split_task(
     The side of a text depends on the hash of its normalised form alone, not on the seed, so
     equal texts stand on one side, and a text held out once is held out of every later model.
     Only where a label would be left with nothing to learn from do texts change sides.
+    Where the task names its held-out texts they are those; a text to learn from that equals
+    one of them is dropped.
 
     Raises:
         ModelError: Lengths differ, a day is no ISO day, or fewer than 2 labels remain.
     """
-    _check_task(task, validation_share)
+    share = task.validation_share or validation_share
+    _check_task(task, share)
     rows, dropped = _usable_rows(task)
     if max_examples is not None and len(rows) > max_examples:
         chosen = np.random.default_rng(seed).permutation(len(rows))[:max_examples]
         dropped["over_max_examples"] = len(rows) - max_examples
         rows = [rows[index] for index in sorted(chosen.tolist())]
-    label_sets = {row: _label_set(task, row) for row in rows}
     keys = {row: normalise_text(task.texts[row]) for row in rows}
+    rows = _without_held_out(task, rows, keys, dropped)
+    label_sets = {row: _label_set(task, row) for row in rows}
     labels, dropped_labels = _frequent_labels(label_sets, keys)
     if len(labels) < (1 if task.multi_label else 2):
         raise ModelError(
@@ -101,7 +128,10 @@ def split_task(
         rows = kept
     position = {label: index for index, label in enumerate(labels)}
     numbers = [sorted(position[x] for x in label_sets[row] if x in position) for row in rows]
-    validation = _hold_out([keys[row] for row in rows], numbers, len(labels), validation_share)
+    if task.held_out is None:
+        validation = _hold_out([keys[row] for row in rows], numbers, len(labels), share)
+    else:
+        validation = _held_out_rows(task, rows, numbers, len(labels))
     days = [] if task.days is None else [task.days[row] for row in rows]
     known = [date.fromisoformat(day).isoformat() for day in days if day]
     return TaskSplit(
@@ -115,6 +145,8 @@ def split_task(
         dropped_labels=dropped_labels,
         trained_through=max(known, default=None),
         undated=len(days) - len(known),
+        abstain=task.abstain,
+        refit=task.tested_elsewhere,
     )
 
 
@@ -122,8 +154,9 @@ def _check_task(task: LabelledTexts, validation_share: float) -> None:
     if not 0 < validation_share < 1:
         raise ModelError("validation_share is not between 0 and 1", found=str(validation_share))
     counts = {len(task.texts), len(task.labels)}
-    if task.days is not None:
-        counts.add(len(task.days))
+    for column in (task.days, task.held_out):
+        if column is not None:
+            counts.add(len(column))
     if len(counts) != 1:
         raise ModelError(
             f"the task {task.name!r} has columns of different lengths", found=f"{sorted(counts)}"
@@ -173,7 +206,7 @@ def _hold_out(
     keys: Sequence[str], numbers: Sequence[Sequence[int]], label_count: int, share: float
 ) -> npt.NDArray[np.bool_]:
     """bool [n]: held out, by hash; then no label without a text to learn from, and not nobody."""
-    place = {key: _place(key) for key in set(keys)}
+    place = {key: hash_place(key) for key in set(keys)}
     held = {key for key, value in place.items() if value < share}
     by_label: list[set[str]] = [set() for _ in range(label_count)]
     for key, labels in zip(keys, numbers, strict=True):
@@ -187,7 +220,41 @@ def _hold_out(
     return np.array([key in held for key in keys], dtype=np.bool_)
 
 
-def _place(key: str) -> float:
+def _without_held_out(
+    task: LabelledTexts, rows: list[int], keys: dict[int, str], dropped: Counter[str]
+) -> list[int]:
+    """``rows`` less those to learn from whose text is held out too."""
+    if task.held_out is None:
+        return rows
+    held = {keys[row] for row in rows if task.held_out[row]}
+    kept = [row for row in rows if task.held_out[row] or keys[row] not in held]
+    if len(kept) < len(rows):
+        dropped["also_held_out"] = len(rows) - len(kept)
+    return kept
+
+
+def _held_out_rows(
+    task: LabelledTexts, rows: list[int], numbers: Sequence[Sequence[int]], label_count: int
+) -> npt.NDArray[np.bool_]:
+    """bool [n]: held out, as the task says.
+
+    Raises:
+        ModelError: A label has nothing to learn from, or nothing is held out.
+    """
+    held = np.array([(task.held_out or [])[row] for row in rows], dtype=np.bool_)
+    learned = {label for out, labels in zip(held, numbers, strict=True) if not out
+               for label in labels}  # fmt: skip
+    if held.all() or not held.any() or len(learned) < label_count:
+        raise ModelError(
+            f"the parts of the task {task.name!r} do not fit each other",
+            found=f"{int((~held).sum())} texts to learn from with {len(learned)} of {label_count} "
+            f"labels, {int(held.sum())} in dev",
+            fix="each label needs texts in the training part; or leave dev out",
+        )
+    return held
+
+
+def hash_place(key: str) -> float:
     """Where a normalised text falls in [0, 1), the same in every process and run."""
     content = key.encode("utf-8", errors="replace")
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64

@@ -1,112 +1,93 @@
-"""Signs of leakage in a training set: features that rank too well, labels that mean nothing."""
+"""Which texts a model has learned from, kept as hashes, so that none of them is measured on.
+
+Two texts count as one where they are equal case-folded and with white space collapsed. A model
+keeps 64 bits of a hash of each, keyed where the project has a key: enough to find a text again
+(two of a million differ with odds of one in forty million), and not to read it.
+"""
 
 from __future__ import annotations
 
-import math
+import hashlib
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
-from behavior_spark.model.feature_matrix import feature_matrix
-from behavior_spark.model.propensity import TrainingOptions, train_propensity_model
+from behavior_spark.errors import ModelError
+from behavior_spark.model.labelled import normalise_text
 
-if TYPE_CHECKING:
-    import pandas as pd
+Keys = npt.NDArray[np.uint64]
+FILE = "learned_from.safetensors"
 
 
-@dataclass(frozen=True)
-class ShuffledLabels:
-    """A model trained on labels that were shuffled.
+def text_keys(texts: Sequence[str], *, key: str | None = None) -> Keys:
+    """uint64 [n]: SHA-256 of the normalised texts (HMAC with a key), the first 64 bits.
+
+    >>> bool((text_keys(["Red  MUG"]) == text_keys(["red mug"])).all())
+    True
+    """
+    secret = None if key is None else key.encode()
+
+    def digest(text: str) -> bytes:
+        content = normalise_text(text).encode("utf-8", errors="replace")
+        if secret is None:
+            return hashlib.sha256(content).digest()[:8]
+        return hmac.digest(secret, content, "sha256")[:8]
+
+    joined = b"".join(digest(text) for text in texts)
+    return np.frombuffer(joined, dtype=">u8").astype(np.uint64)
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedFrom:
+    """The texts behind a model, as :func:`text_keys`, sorted, each once.
 
     Attributes:
-        target: Whose labels.
-        auc: Its AUC on held-out rows with shuffled labels.
-        low: Least AUC that chance explains.
-        high: Largest AUC that chance explains.
+        train: Texts whose labels its weights were fitted to.
+        dev: Texts that chose among weights, a temperature, a threshold.
+        keyed: Whether the hashes are keyed.
     """
 
-    target: str
-    auc: float
-    low: float
-    high: float
+    train: Keys
+    dev: Keys
+    keyed: bool = False
 
-    @property
-    def by_chance(self) -> bool:
-        """Whether the AUC is what labels without meaning give."""
-        return self.low <= self.auc <= self.high
+    def save(self, folder: Path) -> None:
+        """Write ``learned_from.safetensors`` into a model's folder."""
+        tensors = {"train": np.unique(self.train), "dev": np.unique(self.dev)}
+        tensors = {name: keys.view(np.int64) for name, keys in tensors.items()}
+        save_file(tensors, str(folder / FILE), metadata={"keyed": str(self.keyed).lower()})
 
+    @classmethod
+    def load(cls, folder: Path) -> LearnedFrom | None:
+        """What :meth:`save` wrote; None where a model keeps no such record.
 
-def feature_aucs(
-    frame: pd.DataFrame, features: Sequence[str], label: str
-) -> npt.NDArray[np.float64]:
-    """AUC of each feature alone, shape (features,): the rank-sum statistic of all at once.
+        Raises:
+            ModelError: The file is damaged.
+        """
+        from safetensors import safe_open
 
-    Ties count half, a missing value ranks lowest (Mann and Whitney 1947). NaN where the label
-    has one class.
-    """
-    import pandas as pd
+        path = folder / FILE
+        if not path.exists():
+            return None
+        try:
+            found = {name: keys.view(np.uint64) for name, keys in load_file(str(path)).items()}
+            with safe_open(str(path), framework="np") as file:
+                keyed = (file.metadata() or {}).get("keyed") == "true"
+            return cls(found["train"], found["dev"], keyed)
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise ModelError(
+                f"cannot read which texts the model in {folder} learned from",
+                found=type(error).__name__,
+                fix="restore the folder, or train the model again",
+            ) from error
 
-    values = pd.DataFrame(feature_matrix(frame, features, label))
-    ranks = values.rank(method="average", na_option="top").to_numpy()
-    truth = frame[label].to_numpy(dtype=np.float64)
-    positives, negatives = truth.sum(), (1 - truth).sum()
-    won = truth @ ranks - positives * (positives + 1) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        aucs: npt.NDArray[np.float64] = won / (positives * negatives)
-    return aucs
-
-
-def train_on_shuffled_labels(
-    frame: pd.DataFrame,
-    *,
-    target: str,
-    features: Sequence[str],
-    horizon_days: int,
-    deviations: float,
-    seed: int,
-) -> ShuffledLabels:
-    """Train as ever, on labels shuffled within each as-of day, and measure as ever.
-
-    Chance allows ``deviations`` standard deviations of the AUC of two equal classes,
-    sqrt((p + n + 1) / 12 p n) with p positives and n negatives held out.
-
-    Args:
-        frame: ``user_id, as_of``, features and ``label_<target>``.
-        target: Its name.
-        features: Columns to learn from.
-        horizon_days: Of the target.
-        deviations: How far chance may go.
-        seed: Of the shuffling and of the training.
-
-    Raises:
-        ModelError: The rows cannot be learnt from, shuffled or not.
-    """
-    label = f"label_{target}"
-    dice = np.random.default_rng(seed)
-    shuffled = frame.sort_values(["as_of", "user_id"]).copy()
-    shuffled[label] = shuffled.groupby("as_of")[label].transform(
-        lambda labels: dice.permutation(labels.to_numpy())
-    )
-    model = train_propensity_model(
-        shuffled,
-        target=target,
-        features=features,
-        label=label,
-        as_of="as_of",
-        horizon_days=horizon_days,
-        options=TrainingOptions(seed=seed),
-        resamples=50,
-    )
-    held = model.metrics["holdout"]
-    positives = held["positives"]
-    negatives = held["rows"] - positives
-    spread = math.sqrt((positives + negatives + 1) / (12 * positives * negatives))
-    return ShuffledLabels(
-        target=target,
-        auc=held["roc_auc"]["value"],
-        low=0.5 - deviations * spread,
-        high=0.5 + deviations * spread,
-    )
+    def shared_with(self, keys: Keys, *, dev: bool = True) -> npt.NDArray[np.bool_]:
+        """bool [n]: which of ``keys`` it has seen; without ``dev``, which its weights have."""
+        found = np.isin(keys, self.train)
+        return found | np.isin(keys, self.dev) if dev else found

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model import hub
 
 # Raise when the way from a text to token ids, or from hidden states to a vector, changes.
 PREPROCESSING = 1
@@ -32,7 +33,8 @@ TOKENIZER_FILES = (
 )
 # Families whose position ids start after the padding id, so that fewer positions are usable.
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl")
-
+# Written beside the weights of an encoder that `pretrain` made.
+ADAPTATION_RECORD = "adaptation.json"
 
 Precision = Literal["fp32", "bf16"]
 
@@ -78,15 +80,19 @@ class EncoderOptions:
 
 
 def resolve_model_folder(source: str) -> Path:
-    """The folder of a model named by a path or by ``package:NAME[/sub/folder]``.
+    """The folder of a model named by a path, ``package:NAME[/folder]`` or ``hub:NAME@COMMIT``.
 
     The package is located and not imported.
 
     Raises:
         ModelError: No such package or folder, no config.json, or no safetensors weights.
     """
-    is_package = source.startswith("package:")
-    folder = _package_folder(source) if is_package else Path(source).expanduser()
+    if source.startswith("package:"):
+        folder = _package_folder(source)
+    elif source.startswith(hub.PREFIX):
+        folder = hub.hub_folder(source)
+    else:
+        folder = Path(source).expanduser()
     if not folder.is_dir():
         raise ModelError(
             f"no model folder at {source}",
@@ -152,21 +158,39 @@ def backbone_digest(source: str, options: EncoderOptions) -> str:
         ModelError: As :func:`resolve_model_folder`.
     """
     folder = resolve_model_folder(source)
+    chosen = asdict(effective_options(folder, options))
+    if chosen["long_texts"] == "truncate":
+        del chosen["long_texts"]  # came later: what was scored before it keeps its digest
+    content = {
+        "files": file_digests(folder),
+        "options": chosen,
+        "preprocessing": [PREPROCESSING, CHARACTERS_PER_TOKEN],
+    }
+    return short_digest(json.dumps(content, sort_keys=True).encode())
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file that decides what a model computes: weights, config, tokenizer."""
     names = {"config.json", *TOKENIZER_FILES}
     files = sorted(
         path
         for path in folder.iterdir()
         if path.name in names or path.name.endswith((".safetensors", ".safetensors.index.json"))
     )
-    chosen = asdict(effective_options(folder, options))
-    if chosen["long_texts"] == "truncate":
-        del chosen["long_texts"]  # came later: what was scored before it keeps its digest
-    content = {
-        "files": {path.name: _file_digest(path) for path in files},
-        "options": chosen,
-        "preprocessing": [PREPROCESSING, CHARACTERS_PER_TOKEN],
-    }
-    return short_digest(json.dumps(content, sort_keys=True).encode())
+    return {path.name: _file_digest(path) for path in files}
+
+
+def trained_through(source: str) -> str | None:
+    """ISO day of the last text that an encoder was adapted to by ``pretrain``; else None.
+
+    Raises:
+        ModelError: As :func:`resolve_model_folder`, or the record cannot be read.
+    """
+    record = resolve_model_folder(source) / ADAPTATION_RECORD
+    if not record.exists():
+        return None
+    day = read_json(record).get("trained_through")
+    return None if day is None else str(day)
 
 
 def short_digest(content: bytes) -> str:

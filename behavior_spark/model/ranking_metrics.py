@@ -34,7 +34,7 @@ def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     >>> roc_auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.9])
     0.875
     """
-    return _single(_batched_roc_auc, labels, scores)
+    return _single(weighted_roc_auc, labels, scores)
 
 
 def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
@@ -165,7 +165,14 @@ def _divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     return ratio
 
 
-def _batched_roc_auc(truth: FloatArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
+def weighted_roc_auc(truth: FloatArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
+    """:func:`roc_auc` of each resample.
+
+    Args:
+        truth: 0 or 1, shape (n,).
+        scores: Shape (n,).
+        weights: Multiplicities of the rows, shape (resamples, n).
+    """
     positives, everyone = _tie_groups(truth, scores, weights)
     negatives = everyone - positives
     total_negatives = negatives.sum(axis=1)
@@ -214,7 +221,7 @@ def _batched_calibration_error(
 
 
 _BATCHED: dict[Any, Callable[..., FloatArray]] = {
-    roc_auc: _batched_roc_auc,
+    roc_auc: weighted_roc_auc,
     average_precision: _batched_average_precision,
     lift_at: _batched_lift_at,
     expected_calibration_error: _batched_calibration_error,
@@ -228,7 +235,7 @@ def _batched_form(metric: Metric) -> _Batched | None:
     return _BATCHED.get(metric)
 
 
-def _draws(size: int, resamples: int, seed: int) -> Iterator[FloatArray]:
+def resample_counts(size: int, resamples: int, seed: int) -> Iterator[FloatArray]:
     """Multiplicities of each row, shape (<= resamples, size), a bounded block at a time."""
     generator = np.random.default_rng(seed)
     block = max(1, _CELLS_AT_ONCE // max(size, 1))
@@ -255,7 +262,7 @@ def _resampled(
         return [np.full(resamples, np.nan) for _ in pairs]
     batched = _batched_form(metric)
     blocks: list[list[FloatArray]] = [[] for _ in pairs]
-    for weights in _draws(size, resamples, seed):
+    for weights in resample_counts(size, resamples, seed):
         for values, (truth, scores) in zip(blocks, pairs, strict=True):
             if batched is not None:
                 values.append(batched(truth, scores, weights))

@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from behavior_spark.config.tuning import Tuning
+from behavior_spark.model.checkpoint import Checkpoint, Tensors
+from behavior_spark.model.distributed import from_first, world_size
 from behavior_spark.model.encoder import Encoder
-from behavior_spark.model.fitting import best_thresholds, classification_report, task_loss
-from behavior_spark.model.heads import Head, sigmoid
+from behavior_spark.model.fitting import (
+    best_thresholds,
+    classification_report,
+    label_weights,
+    task_loss,
+)
+from behavior_spark.model.heads import Floats, Head, sigmoid
 from behavior_spark.model.labelled import TaskSplit
+from behavior_spark.model.optimisation import (
+    Optimisation,
+    Rates,
+    cut,
+    epoch_batches,
+    layer_groups,
+)
 
-HEAD_LEARNING_RATE = 1e-3
-WEIGHT_DECAY = 0.01
-WARM_UP_SHARE = 0.1
-MAX_GRADIENT_NORM = 1.0
-SORTED_BATCHES = 8
+Tell = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """Settings of :func:`train_together`: passes, peak rate, texts per step, seed of the order."""
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What :func:`train_together` found; the encoder it was given is at its best epoch.
 
-    epochs: int
-    learning_rate: float
-    batch_size: int
-    seed: int
+    Attributes:
+        best_epoch: 0 is the start, where no epoch was better.
+        scores: Mean over tasks of the macro-F1 on held-out texts after each epoch, the start
+            first.
+        layers: For each task the weight, float32 [labels, dimension], and the bias, float32
+            [labels], of its head at that epoch.
+    """
+
+    best_epoch: int
+    scores: list[float]
+    layers: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
 
 
 def train_together(
@@ -37,40 +54,26 @@ def train_together(
     splits: Sequence[TaskSplit],
     start: Mapping[str, Head],
     tuning: Tuning,
-    tell: Callable[[str, int, int], None],
-) -> tuple[int, list[float]]:
+    *,
+    seed: int,
+    tell: Tell,
+    checkpoint: Checkpoint | None = None,
+) -> Trained:
     """Train ``encoder`` (fp32) in place on all tasks at once, and leave it at its best epoch.
 
     A text goes through the encoder once a step, whatever number of tasks label it; the loss is
-    the sum of the tasks' mean losses. AdamW with linear warm-up and decay, gradients clipped.
-    The heads start at ``start`` and are thrown away afterwards. ``encoder.digest`` is no longer
-    that of its weights.
+    the sum of the tasks' mean losses. The heads start at ``start``. Epochs without a better
+    score than the best end the run after ``tuning.patience`` of them. ``encoder.digest`` is no
+    longer that of its weights.
 
-    Returns:
-        The best epoch (0 is the start, where no epoch was better), and the mean over tasks of
-        the macro-F1 on held-out texts after each epoch, the start first.
+    With a checkpoint, a run that was killed goes on where it was and ends as an unbroken one.
+    Called in several processes (:mod:`behavior_spark.model.distributed`) each takes its share of
+    every batch, and all end with the same weights.
     """
-    layers = [_linear(start[split.name], encoder.device) for split in splits]
-    texts, rows = _learned_texts(splits)
-    total = tuning.epochs * -(-len(texts) // tuning.batch_size)
-    token_ids = encoder.tokenize(texts)
-    optimiser = _optimiser(encoder, layers, tuning)
-    run = _Run(encoder, splits, layers, token_ids, rows, optimiser, total, tell)
-    rng = np.random.default_rng(tuning.seed)
-    scores, best_epoch, best_weights = [run.score()], 0, run.weights()
+    run = _Run(encoder, splits, start, tuning, seed, tell, checkpoint)
     devices = [encoder.device] if encoder.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(tuning.seed)
-        for epoch in range(1, tuning.epochs + 1):
-            encoder.model.train()
-            for batch in _shuffled_batches(token_ids, tuning.batch_size, rng):
-                run.step(batch)
-            encoder.model.eval()
-            scores.append(run.score())
-            if scores[-1] > max(scores[:-1]):
-                best_epoch, best_weights = epoch, run.weights()
-    encoder.model.load_state_dict(best_weights)
-    return best_epoch, scores
+        return run.all_epochs()
 
 
 class _Run:
@@ -80,93 +83,135 @@ class _Run:
         self,
         encoder: Encoder,
         splits: Sequence[TaskSplit],
-        layers: list[torch.nn.Linear],
-        token_ids: list[list[int]],
-        rows: list[list[list[int]]],
-        optimiser: torch.optim.AdamW,
-        total: int,
-        tell: Callable[[str, int, int], None],
+        start: Mapping[str, Head],
+        tuning: Tuning,
+        seed: int,
+        tell: Tell,
+        checkpoint: Checkpoint | None,
     ) -> None:
-        self._encoder, self._splits, self._layers, self._tell = encoder, splits, layers, tell
-        self._token_ids, self._rows = token_ids, rows
-        self._optimiser, self._done, self._total = optimiser, 0, total
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
-        self._parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        self._encoder, self._splits, self._tuning = encoder, splits, tuning
+        self._seed, self._tell, self._checkpoint = seed, tell, checkpoint
+        device = encoder.device
+        encoder.inference.pack_for_training()
+        self._layers = torch.nn.ModuleList(
+            [linear_layer(start[split.name].weight, start[split.name].bias, device)
+             for split in splits]
+        )  # fmt: skip
+        self._all = torch.nn.ModuleList([encoder.model, self._layers])
+        texts, self._rows = _learned_texts(splits)
+        self._token_ids = encoder.tokenize(texts)
+        self._lengths = np.array([len(ids) for ids in self._token_ids], dtype=np.int64)
+        self._weighting = [
+            None if weights is None else weights.to(device)
+            for weights in (label_weights(split, tuning.class_weights) for split in splits)
+        ]
+        self._batch = tuning.batch_size * tuning.accumulate * world_size()
+        groups = layer_groups(
+            encoder.model,
+            rate=tuning.learning_rate,
+            layer_decay=tuning.layer_decay,
+            weight_decay=tuning.weight_decay,
+        )
+        groups.append(
+            {"params": list(self._layers.parameters()), "peak": tuning.head_learning_rate,
+             "weight_decay": 0.0}
+        )  # fmt: skip
+        steps = tuning.epochs * -(-len(texts) // self._batch)
+        self._optimisation = Optimisation(
+            groups,
+            Rates(steps, tuning.warm_up, tuning.schedule),
+            device=device,
+            seed=seed,
+            precision=tuning.precision,
+        )
+        self._scores: list[float] = []
+        self._best_epoch, self._best = 0, Tensors()
 
-    def step(self, batch: npt.NDArray[np.int64]) -> None:
-        """One batch of texts, forward once and back for every task that labels some of them."""
-        vectors = self._encoder.forward([self._token_ids[text] for text in batch])
+    def all_epochs(self) -> Trained:
+        """From the start, or from the checkpoint, to the end."""
+        epoch, first = self._resume()
+        while epoch <= self._tuning.epochs and not self._out_of_patience(epoch):
+            self._epoch(epoch, first)
+            self._scores.append(from_first(self._score))
+            if self._scores[-1] > max(self._scores[:-1]):
+                self._best_epoch, self._best = epoch, self._weights()
+            epoch, first = epoch + 1, 0
+            self._save(epoch, first)
+        self._all.load_state_dict(self._best)
+        layers = {
+            split.name: (layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())
+            for split, layer in zip(self._splits, self._layers, strict=True)
+        }
+        return Trained(self._best_epoch, self._scores, layers)
+
+    def _epoch(self, epoch: int, first: int) -> None:
+        """The batches of an epoch, from ``first`` on."""
+        batches = epoch_batches(self._lengths, self._batch, seed=self._seed, epoch=epoch)
+        self._encoder.model.train()
+        for number, batch in enumerate(batches[first:], start=first + 1):
+            parts = cut(batch, self._tuning.batch_size)
+            self._optimisation.step(parts, [len(part) for part in parts], self._loss)
+            self._tell("train", self._optimisation.done, self._optimisation.rates.total)
+            if self._checkpoint and self._checkpoint.due():
+                self._save(epoch, number)
+        self._encoder.model.eval()
+
+    def _loss(self, part: npt.NDArray[np.int64]) -> torch.Tensor | None:
+        """Loss of some texts, over every task that labels some of them."""
+        vectors = self._encoder.forward([self._token_ids[text] for text in part])
         losses = []
         for task, split in enumerate(self._splits):
-            pairs = [(i, row) for i, text in enumerate(batch) for row in self._rows[task][text]]
+            pairs = [(i, row) for i, text in enumerate(part) for row in self._rows[task][text]]
             if not pairs:
                 continue
             places, rows = map(list, zip(*pairs, strict=True))
             targets = torch.from_numpy(split.targets[rows]).to(self._encoder.device)
-            losses.append(task_loss(self._layers[task](vectors[places]), targets))
-        self._optimiser.zero_grad()
-        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
-        self._optimiser.step()
-        self._schedule.step()
-        self._done += 1
-        self._tell("train", self._done, self._total)
+            logits = self._layers[task](vectors[places])
+            smoothing = self._tuning.label_smoothing
+            losses.append(task_loss(logits, targets, self._weighting[task], smoothing=smoothing))
+        return torch.stack(losses).sum() if losses else None
 
-    def score(self) -> float:
+    def _score(self) -> float:
         """Mean over tasks of the macro-F1 on held-out texts."""
         pairs = zip(self._splits, self._layers, strict=True)
         return float(np.mean([_macro_f1(self._encoder, split, layer) for split, layer in pairs]))
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """A copy of the encoder's weights, on the CPU."""
-        state = self._encoder.model.state_dict()
-        return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+    def _weights(self) -> Tensors:
+        """A copy of all weights, on the CPU."""
+        return {n: tensor.detach().cpu().clone() for n, tensor in self._all.state_dict().items()}
 
-    def _rate(self, step: int) -> float:
-        warm_up = max(1, round(WARM_UP_SHARE * self._total))
-        if step < warm_up:
-            return (step + 1) / (warm_up + 1)
-        return max(0.0, (self._total - step) / max(1, self._total - warm_up))
+    def _out_of_patience(self, epoch: int) -> bool:
+        return epoch - 1 - self._best_epoch >= self._tuning.patience
+
+    def _save(self, epoch: int, batch: int) -> None:
+        if self._checkpoint:
+            progress = {"epoch": epoch, "batch": batch, "done": self._optimisation.done,
+                        "scores": self._scores, "best_epoch": self._best_epoch}  # fmt: skip
+            parameters, optimiser = self._optimisation.parameters, self._optimisation.optimiser
+            self._checkpoint.save(parameters, optimiser, progress, best=self._best)
+
+    def _resume(self) -> tuple[int, int]:
+        """The epoch and the batch to go on with."""
+        found = None
+        if self._checkpoint:
+            optimisation = self._optimisation
+            found = self._checkpoint.load(optimisation.parameters, optimisation.optimiser)
+        if found is None:
+            self._scores, self._best = [from_first(self._score)], self._weights()
+            return 1, 0
+        progress, self._best = found
+        self._scores, self._best_epoch = progress["scores"], progress["best_epoch"]
+        self._optimisation.done = progress["done"]
+        return progress["epoch"], progress["batch"]
 
 
-def _linear(head: Head, device: torch.device) -> torch.nn.Linear:
-    layer = torch.nn.Linear(head.dimension, len(head.labels), device="meta").to_empty(device=device)
+def linear_layer(weight: Floats, bias: Floats, device: torch.device) -> torch.nn.Linear:
+    """A layer with these weights [out, in] and bias [out]; draws no random number."""
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device=device)
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(head.weight.copy()))
-        layer.bias.copy_(torch.from_numpy(head.bias.copy()))
+        layer.weight.copy_(torch.from_numpy(weight.copy()))
+        layer.bias.copy_(torch.from_numpy(bias.copy()))
     return layer
-
-
-def _optimiser(
-    encoder: Encoder, layers: list[torch.nn.Linear], tuning: Tuning
-) -> torch.optim.AdamW:
-    """AdamW that decays no bias and no norm."""
-    backbone = list(encoder.model.parameters())
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in backbone if p.ndim > 1]},
-        {"params": [p for p in backbone if p.ndim <= 1], "weight_decay": 0.0},
-        {"params": [p for layer in layers for p in layer.parameters()], "lr": HEAD_LEARNING_RATE},
-    ]
-    return torch.optim.AdamW(groups, lr=tuning.learning_rate, weight_decay=WEIGHT_DECAY)
-
-
-def _shuffled_batches(
-    token_ids: Sequence[Sequence[int]], batch_size: int, rng: np.random.Generator
-) -> list[npt.NDArray[np.int64]]:
-    """Batches of one epoch in random order: texts of like length together, so little is padding.
-
-    Texts are shuffled, sorted by length within runs of eight batches, cut, and the batches
-    shuffled again.
-    """
-    lengths = np.array([len(ids) for ids in token_ids])
-    order = rng.permutation(len(lengths))
-    run = batch_size * SORTED_BATCHES
-    batches = []
-    for first in range(0, len(order), run):
-        part = order[first : first + run]
-        part = part[np.argsort(lengths[part], kind="stable")]
-        batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
-    return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def _learned_texts(splits: Sequence[TaskSplit]) -> tuple[list[str], list[list[list[int]]]]:
@@ -184,7 +229,7 @@ def _learned_texts(splits: Sequence[TaskSplit]) -> tuple[list[str], list[list[li
     return list(number), rows
 
 
-def _macro_f1(encoder: Encoder, split: TaskSplit, layer: torch.nn.Linear) -> float:
+def _macro_f1(encoder: Encoder, split: TaskSplit, layer: torch.nn.Module) -> float:
     """Macro-F1 on the held-out texts; a multi-label task with its best thresholds."""
     held = np.flatnonzero(split.validation)
     vectors = encoder.embed([split.texts[row] for row in held]).embeddings

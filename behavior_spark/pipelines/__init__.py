@@ -17,6 +17,7 @@ from behavior_spark.pipelines.commands import (
     ingest,
     nightly,
     predict,
+    pretrain,
     profile,
     report,
     score_texts,
@@ -26,10 +27,11 @@ from behavior_spark.pipelines.commands import (
 from behavior_spark.pipelines.describing import Described, describe_features
 from behavior_spark.pipelines.functions import similar_to, text_functions
 from behavior_spark.pipelines.leakage import assert_no_leakage, find_leaks
+from behavior_spark.pipelines.lifecycle import annotate, evaluate, models, promote, rollback
 
 __all__ = [
-    "Described", "Result", "assert_no_leakage", "build_features", "check", "check_leakage",
-    "clean_scores", "describe_features", "find_leaks", "finetune", "funnel", "ingest", "nightly",
-    "predict", "profile", "report", "score_texts", "similar_to", "sql", "text_functions",
-    "train_propensity",
+    "Described", "Result", "annotate", "assert_no_leakage", "build_features", "check",
+    "check_leakage", "clean_scores", "describe_features", "evaluate", "find_leaks", "finetune",
+    "funnel", "ingest", "models", "nightly", "predict", "pretrain", "profile", "promote", "report",
+    "rollback", "score_texts", "similar_to", "sql", "text_functions", "train_propensity",
 ]  # fmt: skip

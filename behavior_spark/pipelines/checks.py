@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from behavior_spark.cleaning import rows
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.io.sources import check_condition, map_labels, read_raw
+from behavior_spark.io.labels import read_labels
+from behavior_spark.io.sources import check_condition
 from behavior_spark.model.model_folder import resolve_model_folder
 from behavior_spark.pipelines.attributes import mapped_attributes
 from behavior_spark.pipelines.ingestion import map_all, with_clean_texts, with_reasons
@@ -40,7 +41,7 @@ def check_settings(run: Run) -> dict[str, dict[str, DataFrame]]:
             check_condition(items, target.item, label=f"targets.{name}.item")
     for name, labels in settings.text.heads.items():
         label = f"text.heads.{name}"
-        map_labels(read_raw(run.spark, labels, label=label), labels, label=label)
+        read_labels(run.spark, labels, label=label)
     if settings.text.encoder:
         resolve_model_folder(settings.text.encoder)
     return mapped

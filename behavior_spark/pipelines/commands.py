@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from behavior_spark.config import Settings
+from behavior_spark.pipelines.adaptation import pretrain_stage
 from behavior_spark.pipelines.checks import check_settings, sample_rows
 from behavior_spark.pipelines.evaluation import report_stage
 from behavior_spark.pipelines.feature_building import (
@@ -20,6 +21,7 @@ from behavior_spark.pipelines.feature_building import (
     days_between,
     prepare_inputs,
 )
+from behavior_spark.pipelines.finetuning import finetune_stage
 from behavior_spark.pipelines.functions import text_functions
 from behavior_spark.pipelines.funnel_counts import funnel_stage, funnels_markdown
 from behavior_spark.pipelines.ingestion import ingest_stage
@@ -28,8 +30,9 @@ from behavior_spark.pipelines.profiles import profile_stage
 from behavior_spark.pipelines.propensity import predict_stage, train_stage, valid_models
 from behavior_spark.pipelines.run import Run, running
 from behavior_spark.pipelines.session_building import build_sessions_stage
+from behavior_spark.pipelines.shadow import shadow_stage
 from behavior_spark.pipelines.store_cleaning import clean_scores_stage
-from behavior_spark.pipelines.text_model import active_text_model, finetune_stage
+from behavior_spark.pipelines.text_model import active_text_model
 from behavior_spark.pipelines.text_scoring import Rescore, score_texts_stage
 from behavior_spark.report.outcomes import Outcome, outcomes_markdown
 from behavior_spark.schemas import RUNS
@@ -76,28 +79,33 @@ def check(settings: Settings, **place: Any) -> Result:
     """Validate a config against its tables and show five mapped rows of each source."""
     with running("check", settings, record=False, **place) as run:
         shown = sample_rows(run, check_settings(run))
-        return _result(run, details={"rows": shown})
+        return result_of(run, details={"rows": shown})
 
 
 def ingest(settings: Settings, **place: Any) -> Result:
     """Raw tables -> clean events, texts and items; refused rows -> quarantine."""
     with running("ingest", settings, **place) as run:
         ingest_stage(run, check_settings(run))
-        return _result(run)
+        return result_of(run)
 
 
 def finetune(settings: Settings, **place: Any) -> Result:
-    """Train the classification heads of ``text.heads``; they become the champion."""
+    """Train the classification heads of ``text.heads``; the champion, if they pass the gate."""
     with running("finetune", settings, **place) as run:
-        metrics = finetune_stage(run)
-        return _result(run, details={"heads": metrics})
+        return result_of(run, details=finetune_stage(run))
+
+
+def pretrain(settings: Settings, **place: Any) -> Result:
+    """Adapt the encoder to the warehouse's texts, without labels; makes an encoder folder."""
+    with running("pretrain", settings, **place) as run:
+        return result_of(run, details=pretrain_stage(run))
 
 
 def score_texts(settings: Settings, *, rescore: Rescore = "nothing", **place: Any) -> Result:
     """Embed and classify every text that is new; with ``rescore`` the failed ones, or all, too."""
     with running("score-texts", settings, **place) as run:
         score_texts_stage(run, rescore=rescore)
-        return _result(run)
+        return result_of(run)
 
 
 def clean_scores(
@@ -130,7 +138,7 @@ def clean_scores(
             vacuum=vacuum,
             dry_run=dry_run,
         )
-        return _result(run, details={"removed_models": removed})
+        return result_of(run, details={"removed_models": removed})
 
 
 def build_features(
@@ -148,14 +156,14 @@ def build_features(
         days = days_between(first, run.as_of, every=every)
         build_sessions_stage(run)
         build_features_stage(run, _text_model(run, days[0]), days)
-        return _result(run)
+        return result_of(run)
 
 
 def train_propensity(settings: Settings, *, retrain: bool = True, **place: Any) -> Result:
     """Train the targets' models on earlier as-of days, check them on later ones."""
     with running("train-propensity", settings, **place) as run:
         train_stage(run, _prepared(run), retrain=retrain)
-        return _result(run)
+        return result_of(run)
 
 
 def predict(settings: Settings, **place: Any) -> Result:
@@ -167,14 +175,14 @@ def predict(settings: Settings, **place: Any) -> Result:
             run.note(f"{name} has no valid model: run `behavior-spark train-propensity`")
         if models:
             predict_stage(run, prepared, models)
-        return _result(run)
+        return result_of(run)
 
 
 def profile(settings: Settings, **place: Any) -> Result:
     """Features and predictions -> user_profile of the night."""
     with running("profile", settings, **place) as run:
         profile_stage(run, _prepared(run))
-        return _result(run)
+        return result_of(run)
 
 
 def nightly(settings: Settings, *, retrain: bool = False, **place: Any) -> Result:
@@ -184,12 +192,13 @@ def nightly(settings: Settings, *, retrain: bool = False, **place: Any) -> Resul
             ingest_stage(run, check_settings(run))
         build_sessions_stage(run)
         model = score_texts_stage(run)
+        shadow_stage(run, model)
         prepared = build_features_stage(run, model)
         models = train_stage(run, prepared, retrain=retrain)
         predict_stage(run, prepared, models)
         profile_stage(run, prepared)
         names = run.warehouse.register_in_catalog()
-        return _result(run, details={"registered": names} if names else {})
+        return result_of(run, details={"registered": names} if names else {})
 
 
 def report(settings: Settings, **place: Any) -> Result:
@@ -197,14 +206,14 @@ def report(settings: Settings, **place: Any) -> Result:
     with running("report", settings, **place) as run:
         outcomes: list[Outcome] = report_stage(run)
         page = outcomes_markdown(outcomes, name=settings.name)
-        return _result(run, details={"outcomes": outcomes, "markdown": page})
+        return result_of(run, details={"outcomes": outcomes, "markdown": page})
 
 
 def funnel(settings: Settings, *, days: int | None = None, **place: Any) -> Result:
     """Users and sessions at each step of ``features.funnels`` over the days before as_of."""
     with running("funnel", settings, record=False, **place) as run:
         steps = funnel_stage(run, days=days)
-        return _result(run, details={"funnels": steps, "markdown": funnels_markdown(steps)})
+        return result_of(run, details={"funnels": steps, "markdown": funnels_markdown(steps)})
 
 
 def check_leakage(settings: Settings, *, strict: bool = True, **place: Any) -> Result:
@@ -222,7 +231,7 @@ def check_leakage(settings: Settings, *, strict: bool = True, **place: Any) -> R
         found = check_leakage_stage(run, _prepared(run))
         if strict:
             raise_on_leak(found)
-        return _result(run, details={"leakage": found, "markdown": found.markdown()})
+        return result_of(run, details={"leakage": found, "markdown": found.markdown()})
 
 
 def sql(settings: Settings, query: str, *, limit: int = 1000, **place: Any) -> Result:
@@ -241,7 +250,7 @@ def sql(settings: Settings, query: str, *, limit: int = 1000, **place: Any) -> R
             rows = frame.limit(limit + 1).collect() if frame.columns else []
         if len(rows) > limit:
             run.note(f"only the first {limit:,} rows are shown (--limit)")
-        return _result(run, details={"columns": frame.columns, "rows": rows[:limit]})
+        return result_of(run, details={"columns": frame.columns, "rows": rows[:limit]})
 
 
 def _text_model(run: Run, day: dt.date | None = None) -> Any:
@@ -258,7 +267,8 @@ def _prepared(run: Run) -> Prepared:
     return prepare_inputs(run, _text_model(run))
 
 
-def _result(run: Run, *, details: dict[str, Any] | None = None) -> Result:
+def result_of(run: Run, *, details: dict[str, Any] | None = None) -> Result:
+    """What a run did, for whoever called it."""
     now = dt.datetime.now(dt.UTC)
     return Result(
         command=run.command,
@@ -277,5 +287,6 @@ def _result(run: Run, *, details: dict[str, Any] | None = None) -> Result:
 
 __all__ = [
     "Result", "build_features", "check", "check_leakage", "clean_scores", "finetune", "funnel",
-    "ingest", "nightly", "predict", "profile", "report", "score_texts", "sql", "train_propensity",
+    "ingest", "nightly", "predict", "pretrain", "profile", "report", "score_texts", "sql",
+    "train_propensity",
 ]  # fmt: skip

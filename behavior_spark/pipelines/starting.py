@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from pydantic import BaseModel
 from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 
@@ -225,6 +226,8 @@ def _commented(section: type[Privacy | TextSettings | FeatureSettings | Training
         if key in skip:
             continue
         default = field.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            default = default.model_dump(mode="json")
         meaning = f"  # {field.description}" if field.description else ""
         shown = json.dumps(default, default=lambda each: each.model_dump())
         lines.append(f"  # {key}: {shown}{meaning}")

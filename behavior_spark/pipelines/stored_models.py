@@ -12,8 +12,9 @@ from typing import get_args
 from behavior_spark.config import Settings, TextSettings
 from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.bundle import ModelStore, load_text_model
+from behavior_spark.model.bundle import load_text_model
 from behavior_spark.model.model_folder import Precision, backbone_digest, checked_precision
+from behavior_spark.model.registry import ModelStore
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import active_text_model, encoder_options
 from behavior_spark.schemas import TEXT_EMBEDDINGS, TEXT_SCORES, Contract

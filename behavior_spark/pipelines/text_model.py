@@ -1,4 +1,4 @@
-"""The text model in use, and its making: fine-tune heads (and the encoder) on labelled tables."""
+"""The text model in use: the champion, else the configured encoder."""
 
 from __future__ import annotations
 
@@ -6,31 +6,20 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pandas as pd
-from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, StringType
-
-from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings, TextSettings
-from behavior_spark.errors import ConfigError, InputError
-from behavior_spark.io.failures import spark_errors
-from behavior_spark.io.sources import map_labels, read_raw
-from behavior_spark.model.bundle import ModelStore, load_text_model
-from behavior_spark.model.finetune import finetune
+from behavior_spark.errors import ModelError
+from behavior_spark.model.bundle import load_text_model
 from behavior_spark.model.heads import Head
-from behavior_spark.model.labelled import LabelledTexts
 from behavior_spark.model.model_folder import (
     EncoderOptions,
     backbone_digest,
     checked_precision,
     effective_options,
     resolve_model_folder,
+    trained_through,
 )
-from behavior_spark.pipelines.run import Run
+from behavior_spark.model.registry import CHAMPION, ModelStore
 from behavior_spark.scoring.workers import EncoderRecipe
-
-CHAMPION = "champion"
-MOST_LABELS = 200_000
 
 
 @dataclass(frozen=True)
@@ -83,7 +72,7 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
     if not text.encoder:
         return None
     store = ModelStore(Path(settings.models_path))
-    base = _configured_encoder(text, store)
+    base = configured_encoder(text, store, as_of)
     champion = store.alias(CHAMPION)
     if champion is None:
         notes = ["text.heads are configured but not trained: run `behavior-spark finetune`"]
@@ -103,9 +92,20 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
     return ActiveTextModel(model.encoder_source, model.options, model.backbone_digest, heads, notes)
 
 
-def _configured_encoder(text: TextSettings, store: ModelStore) -> ActiveTextModel:
-    """The encoder that config names, in the precision it names or that was recorded for it."""
+def configured_encoder(text: TextSettings, store: ModelStore, as_of: dt.date) -> ActiveTextModel:
+    """The encoder that config names, in the precision it names or that was recorded for it.
+
+    Raises:
+        ModelError: It cannot be used, or was adapted to texts of ``as_of`` or later.
+    """
     source = str(text.encoder)
+    last = trained_through(source)
+    if last is not None and last >= as_of.isoformat():
+        raise ModelError(
+            f"the encoder {source} must not look back to {as_of}",
+            found=f"it was adapted to texts through {last}",
+            fix="use an encoder adapted earlier (pretrain --as-of), or a later --as-of",
+        )
     options = effective_options(resolve_model_folder(source), encoder_options(text))
     digest = backbone_digest(source, options)
     if text.precision != "auto":
@@ -115,91 +115,3 @@ def _configured_encoder(text: TextSettings, store: ModelStore) -> ActiveTextMode
         return ActiveTextModel(source, options, digest, unchecked=True)
     options = replace(options, precision=checked_precision(recorded))
     return ActiveTextModel(source, options, backbone_digest(source, options))
-
-
-def finetune_stage(run: Run) -> dict[str, dict[str, object]]:
-    """Train one head for each entry of ``text.heads``; the result becomes the champion.
-
-    Returns:
-        Metrics of each head on held-out texts.
-
-    Raises:
-        ConfigError: No heads are configured.
-        InputError: A labelled table gives nothing to learn from.
-    """
-    settings, text = run.settings, run.settings.text
-    if not text.encoder or not text.heads:
-        raise ConfigError(
-            "nothing to fine-tune: text.heads is empty",
-            fix="add text.heads.<name> with path, text and label (see conf/demo.yaml)",
-        )
-    resolve_model_folder(text.encoder)
-    with run.stage("read labels"):
-        tasks = [_read_task(run, name) for name in text.heads]
-    store = ModelStore(Path(settings.models_path))
-    with run.stage(f"fine-tune ({text.finetune})"):
-        result = finetune(
-            text.encoder,
-            encoder_options(text),
-            tasks,
-            Path(settings.models_path) / "text",
-            mode=text.finetune,
-            epochs=text.epochs,
-            seed=settings.training.seed,
-            max_examples=text.max_examples,
-            choose_precision=text.precision == "auto",
-            device=None if text.device == "auto" else text.device,
-            progress=_progress(run),
-        )
-    store.set_alias(CHAMPION, result.digest)
-    run.models["text"] = result.digest
-    for name, metrics in result.metrics.items():
-        for key in ("accuracy", "precision", "recall", "f1"):
-            value = metrics.get(key)
-            if isinstance(value, int | float):
-                run.figures[f"{name}_{key}"] = float(value)
-    return result.metrics
-
-
-def _read_task(run: Run, name: str) -> LabelledTexts:
-    labels = run.settings.text.heads[name]
-    label = f"text.heads.{name}"
-    frame = map_labels(read_raw(run.spark, labels, label=label), labels, label=label)
-    kind = frame.schema["label"].dataType
-    multi = isinstance(kind, ArrayType)
-    if not isinstance(kind, StringType) and not multi:
-        raise ConfigError(f"{label}.label must be a string or an array", found=kind.simpleString())
-    if labels.day:
-        # A label without a day cannot be shown to be early enough.
-        frame = frame.where(F.col("day") < F.lit(run.as_of))
-    frame = frame.where(F.col("text").isNotNull() & F.col("label").isNotNull())
-    with spark_errors(label):
-        # Labels are what people wrote by hand; a cap keeps a wrong table off the driver.
-        table: pd.DataFrame = (
-            frame.orderBy(F.xxhash64("text"), "text").limit(MOST_LABELS).toPandas()
-        )
-    if table.empty:
-        raise InputError(
-            f"{label}: no labelled row", found=f"before {run.as_of}" if labels.day else None
-        )
-    run.say(f"{name}: {len(table):,} labelled texts")
-    cap, mask = run.settings.text.max_chars, run.settings.privacy.mask_personal_data
-    return LabelledTexts(
-        name=name,
-        texts=[clean_text(str(t), max_chars=cap, mask=mask).text for t in table["text"]],
-        labels=[list(v) for v in table["label"]] if multi else [str(v) for v in table["label"]],
-        multi_label=multi,
-        days=[None if pd.isna(d) else str(d) for d in table["day"]] if labels.day else None,
-    )
-
-
-def _progress(run: Run):  # type: ignore[no-untyped-def]
-    shown: dict[str, int] = {}
-
-    def tell(stage: str, done: int, total: int) -> None:
-        tenth = 10 * done // max(total, 1)
-        if shown.get(stage) != tenth:
-            shown[stage] = tenth
-            run.say(f"{stage}: {done:,} of {total:,}")
-
-    return tell

@@ -5,6 +5,7 @@ from behavior_spark.schemas.sessions import SESSIONS
 from behavior_spark.schemas.tables import (
     ACTIVITY_BUILDS,
     ACTIVITY_DAYS,
+    ANNOTATIONS,
     EVENTS,
     IDENTITIES,
     INPUTS,
@@ -12,6 +13,7 @@ from behavior_spark.schemas.tables import (
     QUARANTINE,
     REASON,
     RUNS,
+    SHADOW_DISAGREEMENT,
     TABLES,
     TEXT_EMBEDDINGS,
     TEXT_SCORES,
@@ -23,8 +25,8 @@ from behavior_spark.schemas.tables import (
 )
 
 __all__ = [
-    "ACTIVITY_BUILDS", "ACTIVITY_DAYS", "EVENTS", "IDENTITIES", "INPUTS", "ITEMS", "QUARANTINE",
-    "REASON", "RUNS", "SESSIONS", "TABLES", "TEXTS", "TEXT_EMBEDDINGS", "TEXT_SCORES",
-    "USER_FEATURES", "USER_PROFILE", "USER_PROPENSITY", "USER_STATE",
-    "Contract", "column",
+    "ACTIVITY_BUILDS", "ACTIVITY_DAYS", "ANNOTATIONS", "EVENTS", "IDENTITIES", "INPUTS", "ITEMS",
+    "QUARANTINE", "REASON", "RUNS", "SESSIONS", "SHADOW_DISAGREEMENT", "TABLES", "TEXTS",
+    "TEXT_EMBEDDINGS", "TEXT_SCORES", "USER_FEATURES", "USER_PROFILE", "USER_PROPENSITY",
+    "USER_STATE", "Contract", "column",
 ]  # fmt: skip

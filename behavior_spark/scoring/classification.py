@@ -17,6 +17,8 @@ from behavior_spark.scoring.arrow import map_array, matrix_of
 def classify(embeddings: DataFrame, heads: Sequence[Head], *, at: dt.datetime) -> DataFrame:
     """Apply every head to every embedding in one pass: columns of ``text_scores``.
 
+    Where a head abstains, the label is null; the probabilities are there all the same.
+
     Args:
         embeddings: ``text_hash, embedding``; rows without an embedding are left out.
         heads: Their weights travel with the function.
@@ -38,14 +40,15 @@ def classify(embeddings: DataFrame, heads: Sequence[Head], *, at: dt.datetime) -
 def _record_batch(
     keys: pa.Array, matrix: np.ndarray, head: Head, at: dt.datetime
 ) -> pa.RecordBatch:
-    probabilities, rows = head.probabilities(matrix), len(keys)
-    top = probabilities.argmax(axis=1)
+    probabilities, codes = head.answer(matrix)
+    rows, top = len(keys), probabilities.argmax(axis=1)
+    labels = pa.array(head.labels, type=pa.string())
     return pa.RecordBatch.from_arrays(
         [
             keys,
             pa.repeat(head.digest, rows),
             pa.repeat(head.name, rows),
-            pa.array(head.decide(probabilities), type=pa.string()),
+            labels.take(pa.array(codes, mask=codes < 0)),
             pa.array(probabilities[np.arange(rows), top], type=pa.float32()),
             map_array(probabilities, head.labels),
             pa.repeat(pa.scalar(at, pa.timestamp("us", tz="UTC")), rows),

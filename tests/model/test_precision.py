@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from behavior_spark.model import precision
-from behavior_spark.model.bundle import ModelStore, load_text_model
+from behavior_spark.model.bundle import load_text_model
 from behavior_spark.model.encoder import Encoder, EncoderOptions, backbone_digest
 from behavior_spark.model.finetune import LabelledTexts, finetune
 from behavior_spark.model.heads import Head
@@ -25,6 +25,8 @@ from behavior_spark.model.precision import (
     runs_natively,
     spread_sample,
 )
+from behavior_spark.model.registry import ModelStore
+from behavior_spark.model.training import Trained
 
 CPU = torch.device("cpu")
 OPTIONS = EncoderOptions(max_length=20)
@@ -42,14 +44,14 @@ SHORT = ["red mug", "hello", "please order a warm lamp", "box of tea", "card?", 
 @pytest.fixture
 def native(monkeypatch):
     """As on a processor with bf16 of its own; one without computes the same by emulation."""
-    for module in ("precision", "finetune"):
+    for module in ("precision", "frozen_heads", "optimisation"):
         monkeypatch.setattr(f"behavior_spark.model.{module}.is_native", lambda *_: True)
 
 
 @pytest.fixture
 def foreign(monkeypatch):
     """As on a processor without bf16."""
-    for module in ("precision", "finetune"):
+    for module in ("precision", "frozen_heads", "optimisation"):
         monkeypatch.setattr(
             f"behavior_spark.model.{module}.is_native", lambda wanted, _: wanted == "fp32"
         )
@@ -254,7 +256,7 @@ def tuned(tiny_folder, tmp_path):
     """Fine-tune the tiny encoder, and read what was saved."""
 
     def run(**arguments):
-        arguments = {"mode": "head", "validation_share": 0.3, "device": "cpu"} | arguments
+        arguments = {"mode": "heads", "validation_share": 0.3, "device": "cpu"} | arguments
         result = finetune(str(tiny_folder), OPTIONS, [task()], tmp_path / "out", **arguments)
         return load_text_model(result.folder)
 
@@ -316,12 +318,13 @@ def test_a_tuned_encoder_is_checked_itself_and_one_that_is_kept_has_its_first_ch
         checked.append((Path(source), check(source, *arguments, **named)))
         return checked[-1][1]
 
-    def trained(encoder, *_):
+    def trained(encoder, splits, start, *_, **__):
         with torch.no_grad():
             encoder.model.embeddings.word_embeddings.weight.mul_(1.5)
-        return best_epoch, [0.5, 0.6]
+        layers = {name: (head.weight, head.bias) for name, head in start.items()}
+        return Trained(best_epoch, [0.5, 0.6], layers)
 
-    monkeypatch.setattr("behavior_spark.model.finetune.check_precision", watched)
+    monkeypatch.setattr("behavior_spark.model.frozen_heads.check_precision", watched)
     monkeypatch.setattr("behavior_spark.model.finetune.train_together", trained)
     model = tuned(choose_precision=True, mode="full")
     assert checked[0][0] == tiny_folder and len(checked) == 1 + best_epoch

@@ -124,9 +124,7 @@ def test_faulty_rows_are_quarantined_with_their_reason_and_the_rest_goes_through
     assert SECRET not in everything
 
 
-def test_a_later_arrival_is_a_new_version_of_its_event(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_a_later_arrival_is_a_new_version_of_its_event(spark: SparkSession, tmp_path: Path) -> None:
     first = _event(received="2024-02-01T11:00:00")
     corrected = {**first, "amount": "2", "received": "2024-02-03T09:00:00"}
     _write(tmp_path / "events", [first, corrected])

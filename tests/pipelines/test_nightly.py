@@ -192,9 +192,7 @@ def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
     assert result.models == demo_night.steps["nightly"].models  # still valid: not retrained
     after = warehouse.read(USER_PROPENSITY).groupBy("as_of").count().collect()
     assert {r["as_of"]: r["count"] for r in after}[as_of] == last_night
-    assert warehouse.read(TEXT_EMBEDDINGS).groupBy("text_hash").count().where(
-        "count > 1"
-    ).isEmpty()
+    assert warehouse.read(TEXT_EMBEDDINGS).groupBy("text_hash").count().where("count > 1").isEmpty()
 
 
 def test_earlier_days_are_built_in_one_job_and_the_night_stays_as_it_was(
@@ -228,9 +226,7 @@ def test_a_run_is_recorded_with_its_counts_models_and_no_secret(
     assert row["stages"]["embed texts"] > 0
 
 
-def test_sql_reads_the_tables_by_their_names(
-    spark: SparkSession, demo_night: DemoResult
-) -> None:
+def test_sql_reads_the_tables_by_their_names(spark: SparkSession, demo_night: DemoResult) -> None:
     result = commands.sql(
         demo_night.settings,
         "SELECT target, count(*) AS users FROM user_propensity GROUP BY target ORDER BY target",

@@ -27,7 +27,7 @@ from transformers import BertConfig, BertModel
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
-from behavior_spark.model.bundle import ModelStore, save_text_model
+from behavior_spark.model.bundle import save_text_model
 from behavior_spark.model.encoder import Encoder
 from behavior_spark.model.heads import Head
 from behavior_spark.model.model_folder import (
@@ -35,6 +35,7 @@ from behavior_spark.model.model_folder import (
     backbone_digest,
     resolve_model_folder,
 )
+from behavior_spark.model.registry import ModelStore
 from behavior_spark.pipelines.functions import text_functions
 from behavior_spark.scoring import functions
 from behavior_spark.scoring.functions import EmbeddingCache, TextFunctions

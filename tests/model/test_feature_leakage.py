@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from behavior_spark.model.leakage import feature_aucs, train_on_shuffled_labels
+from behavior_spark.model.feature_leakage import feature_aucs, train_on_shuffled_labels
 from behavior_spark.model.ranking_metrics import roc_auc
 
 

@@ -1,0 +1,108 @@
+"""Settings of a text model's life: measured, promoted, watched in the shadow; and annotation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from behavior_spark.config.section import Section
+
+
+class Evaluation(Section):
+    """How a text model is measured on held-out texts."""
+
+    leakage: Literal["remove", "refuse"] = Field(
+        "remove",
+        description="held-out texts that the model has learned from (equal but for case and "
+        "white space): leave them out and count them, or refuse to measure",
+    )
+    resamples: int = Field(1000, ge=100, le=10_000, description="of the bootstrap intervals")
+    length_buckets: list[int] = Field(
+        default=[5, 15, 40], description="words that end each slice by length, ascending"
+    )
+
+    @field_validator("length_buckets")
+    @classmethod
+    def _ascending(cls, value: list[int]) -> list[int]:
+        if any(words < 1 for words in value) or sorted(set(value)) != value:
+            raise ValueError("length_buckets must be positive, ascending, each once")
+        return value
+
+
+class Gate(Section):
+    """When a new model may replace the champion, on the same held-out texts."""
+
+    figure: Literal["f1_macro", "f1_micro", "accuracy", "roc_auc_macro"] = Field(
+        "f1_macro", description="compared over all held-out texts, by a paired bootstrap"
+    )
+    most_lost: float = Field(
+        0.02, ge=0, le=1, description="a larger loss is refused, however wide its interval is"
+    )
+    slice_margin: float = Field(
+        0.05, ge=0, le=1, description="accuracy that may be lost in any one slice"
+    )
+    slice_rows: int = Field(50, ge=1, description="slices of fewer texts are not judged")
+
+
+class Shadow(Section):
+    """What the challenger reads on a night, beside the champion; 0 texts: nothing."""
+
+    share: float = Field(
+        0.05, ge=0, le=1, description="share of the night's texts, chosen by their hash"
+    )
+    most_texts: int = Field(2000, ge=0, description="so many at most")
+    days: int = Field(7, ge=1, description="of the texts that arrived in so many days before it")
+
+
+class Annotation(Section):
+    """A language model that labels texts of the table ``texts``."""
+
+    model: str = Field(
+        description="folder of a causal language model in Hugging Face format with safetensors, "
+        "readable by every worker, or package:NAME/folder"
+    )
+    labels: dict[str, str] = Field(
+        description="label -> the words that stand for it in a prompt; a list: the labels "
+        "themselves"
+    )
+    prompts: Annotated[list[str], Field(min_length=1)] = Field(
+        description="each holds {text} once and ends in {label}; {labels} lists all labels. "
+        "Several prompts vote"
+    )
+    where: str | None = Field(None, description="SQL condition on a row of the table texts")
+    most_texts: int = Field(2000, ge=1, description="texts annotated in one run, by hash")
+    calibrate: bool = Field(
+        True,
+        description="divide out what the model says of a prompt without content (Zhao et al. 2021)",
+    )
+    max_length: int = Field(512, ge=16, description="tokens of a text that are read")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _list_of_labels(cls, value: object) -> object:
+        if isinstance(value, list):
+            if len(set(map(str, value))) != len(value):
+                raise ValueError("a label stands twice")
+            return {str(label): str(label).replace("_", " ") for label in value}
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _two_labels(cls, value: dict[str, str]) -> dict[str, str]:
+        words = [" ".join(each.split()) for each in value.values()]
+        if len(words) < 2 or len(set(words)) != len(words) or not all(words):
+            raise ValueError("give two labels or more, each with words of its own")
+        return value
+
+    @model_validator(mode="after")
+    def _prompts(self) -> Annotation:
+        for prompt in self.prompts:
+            if prompt.count("{text}") != 1 or prompt.count("{label}") != 1:
+                raise ValueError("a prompt holds {text} once and {label} once")
+            if not prompt.rstrip().endswith("{label}"):
+                raise ValueError("a prompt ends in {label}: what comes after is not read")
+            if prompt.index("{text}") > prompt.index("{label}"):
+                raise ValueError("a prompt holds {text} before {label}")
+        return self

