@@ -48,7 +48,7 @@ def demo_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) ->
         days=120,
         seed=11,
         # Heads on the frozen encoder: seconds instead of a minute; tests/model trains the rest.
-        overrides=["text.finetune=head", "text.max_examples=400", "training.min_positives=5"],
+        overrides=["text.finetune=heads", "text.max_examples=400", "training.min_positives=5"],
         spark=spark,
         console=Console(quiet=True),
     )

@@ -71,9 +71,7 @@ def promote(
     challenger passes where it is better, or not worse within the interval of a paired
     bootstrap, and loses no more than slice_margin in any slice. Exit code 2 if it is refused.
     """
-    run_command(
-        "promote", config, set_, as_of, as_json, model=model, force=force, reason=reason
-    )
+    run_command("promote", config, set_, as_of, as_json, model=model, force=force, reason=reason)
 
 
 def rollback(

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from behavior_spark import __version__
-from behavior_spark.cli.lifecycle import register
+from behavior_spark.cli import adaptation, lifecycle
 from behavior_spark.cli.options import AsOf, Config, Json, Set, settings_from
 from behavior_spark.cli.running import run_command
 from behavior_spark.errors import BehaviorError
@@ -150,7 +150,12 @@ def ingest(
 def finetune(
     config: Config, set_: Set = NO_OVERRIDES, as_of: AsOf = None, as_json: Json = False
 ) -> None:
-    """Train the heads of text.heads on labelled tables (with the encoder: text.finetune=full).
+    """Train the heads of text.heads on labelled tables, and the encoder too where asked.
+
+    text.finetune=heads reads stored embeddings and takes seconds; few teaches the encoder by
+    contrast from 8 to 64 labels a class; full trains all weights; auto chooses heads or few.
+    Rates and epochs are under text.tuning. A killed run goes on where it was when it is
+    started again. Ready-made tasks: --config mine.yaml --config tasks/intent.yaml.
 
     What comes out is the challenger. With text.promote=auto it is then judged at the gate, on
     held-out texts, and becomes the champion if it is not worse; with manual, `promote` does that.
@@ -340,4 +345,5 @@ def doctor() -> None:
     raise typer.Exit(diagnose(Console()))
 
 
-register(app)
+adaptation.register(app)
+lifecycle.register(app)

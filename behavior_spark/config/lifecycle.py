@@ -74,8 +74,7 @@ class Annotation(Section):
     most_texts: int = Field(2000, ge=1, description="texts annotated in one run, by hash")
     calibrate: bool = Field(
         True,
-        description="divide out what the model says of a prompt without content (Zhao et al. "
-        "2021)",
+        description="divide out what the model says of a prompt without content (Zhao et al. 2021)",
     )
     max_length: int = Field(512, ge=16, description="tokens of a text that are read")
     device: Literal["auto", "cpu", "cuda"] = "auto"

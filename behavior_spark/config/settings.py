@@ -139,8 +139,8 @@ class TextSettings(Section):
 
     encoder: str | None = Field(
         None,
-        description="encoder folder in Hugging Face format, or package:NAME/folder; "
-        "none: texts are stored, not scored",
+        description="encoder folder in Hugging Face format, package:NAME/folder, or "
+        "hub:org/name@<40-digit commit>; none: texts are stored, not scored",
     )
     max_chars: int = Field(4000, ge=16, le=1_000_000, description="longer texts are cut")
     max_length: int = Field(128, ge=8, le=8192, description="tokens the encoder reads")

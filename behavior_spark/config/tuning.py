@@ -40,7 +40,7 @@ class Tuning(Section):
         True, description="few: a label's name is one more text of it, as `card_arrival` says"
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "fp32", description="of the products in training; auto: bf16 where the processor has it"
+        "auto", description="of the products in training; auto: bf16 where the processor has it"
     )
     processes: int = Field(
         1, ge=1, description="processes on the driver that share each batch (one a GPU)"

@@ -60,9 +60,7 @@ def read_labels(
     return reduce(DataFrame.unionByName, frames)
 
 
-def _raw(
-    spark: SparkSession, labels: Labels, annotated: DataFrame | None, label: str
-) -> DataFrame:
+def _raw(spark: SparkSession, labels: Labels, annotated: DataFrame | None, label: str) -> DataFrame:
     if labels.annotated is None or annotated is None:
         return read_raw(spark, labels, label=label)
     if labels.where:

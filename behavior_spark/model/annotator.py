@@ -185,9 +185,7 @@ class Annotator:
         total = first[:, torch.tensor([each[0] for each in labels], device=device)]
         long = [place for place, each in enumerate(labels) if len(each) > 1]
         if long:
-            rest = self._rest(
-                [labels[place] for place in long], out.past_key_values, mask, lengths
-            )
+            rest = self._rest([labels[place] for place in long], out.past_key_values, mask, lengths)
             total[:, long] += rest.view(rows, len(long))
         counts = torch.tensor([len(each) for each in labels], device=device)
         found: Floats = (total / counts).cpu().numpy()

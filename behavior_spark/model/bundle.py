@@ -89,7 +89,7 @@ def save_text_model(
     _check_heads(heads, encoder_digest)
     if copy_encoder:
         entry = "encoder"
-    elif encoder_source.startswith("package:"):
+    elif encoder_source.startswith(("package:", "hub:")):
         entry = encoder_source
     else:
         entry = str(source_folder)
@@ -170,7 +170,7 @@ def staged_folder(folder: Path) -> Iterator[Path]:
 
 
 def _encoder_source(folder: Path, entry: str) -> str:
-    if entry.startswith("package:") or Path(entry).is_absolute():
+    if entry.startswith(("package:", "hub:")) or Path(entry).is_absolute():
         return entry
     inside = (folder / entry).resolve()
     if not inside.is_relative_to(folder.resolve()):

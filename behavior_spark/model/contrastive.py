@@ -110,6 +110,7 @@ def contrast_classes(
     Only texts to learn from are read, and with ``tuning.label_names`` each label's name.
     ``encoder.digest`` is no longer that of its weights.
     """
+    encoder.inference.pack_for_training()
     tasks = [_taught(encoder, split, names=tuning.label_names) for split in splits]
     size = tuning.batch_size * BATCHES_AT_ONCE
     plan = [

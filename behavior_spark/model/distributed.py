@@ -15,13 +15,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model.devices import use_threads
 
+LONGEST_WAIT = timedelta(hours=6)
 T = TypeVar("T")
 
 
@@ -37,11 +40,20 @@ def world_size() -> int:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the processes that the environment names; alone, or joined before: nothing to do."""
+    """Join the processes that the environment names; alone, or joined before: nothing to do.
+
+    Processes of one machine share its cores.
+    """
     if _joined() or int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    else:
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        use_threads(max(1, (os.cpu_count() or 1) // here))
+    # The others wait while the first embeds, measures or saves.
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
     try:
         yield
     finally:

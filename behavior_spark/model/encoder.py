@@ -79,6 +79,8 @@ class Encoder:
         model: The torch module, in evaluation mode unless a trainer changes it.
         inference: How the forward pass is run.
         load_seconds: What loading took.
+        special_ids: Ids of tokens that stand for no part of a text.
+        mask_id: Id of the token that stands for a masked word, None without one.
     """
 
     def __init__(
@@ -98,6 +100,8 @@ class Encoder:
         self.load_seconds = 0.0
         self._tokenizer = Tokenizer(tokenizer, options)
         pad_id = int(tokenizer.pad_token_id or 0)
+        self.special_ids = frozenset(int(each) for each in tokenizer.all_special_ids)
+        self.mask_id: int | None = tokenizer.mask_token_id
         self.inference = Inference(model, options, pad_id=pad_id, fast=not trainable)
 
     @classmethod
@@ -139,8 +143,8 @@ class Encoder:
         return [pieces[0] for pieces, _ in self._tokenizer.pieces(texts)]
 
     def forward(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Pooled float32 vectors [rows, dimension] of one padded batch; keeps gradients if on."""
-        vectors = self.inference.padded(token_ids)
+        """Pooled float32 vectors [rows, dimension] of one batch; keeps gradients if on."""
+        vectors = self.inference.batch(token_ids)
         if self.options.normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=1)
         return vectors

@@ -23,7 +23,14 @@ from behavior_spark.model.distributed import (
     world_size,
 )
 from behavior_spark.model.encoder import Encoder
-from behavior_spark.model.frozen_heads import Fitted, Place, Stored, fit_heads, trained_heads
+from behavior_spark.model.frozen_heads import (
+    Fitted,
+    Place,
+    Stored,
+    device_of,
+    fit_heads,
+    trained_heads,
+)
 from behavior_spark.model.heads import Head
 from behavior_spark.model.labelled import LabelledTexts, TaskSplit, split_task
 from behavior_spark.model.loading import quiet_transformers
@@ -120,16 +127,21 @@ def finetune(
     ]
     mode = _chosen(mode, splits)
     device = own_device(device)
-    place = Place(options, choose_precision, device, stored, progress or (lambda *_: None))
-    frozen = fit_heads(encoder_source, place, splits, class_weights=tuning.class_weights)
+    place = Place(options, choose_precision, device, stored, progress or _silent)
     settings = {"mode": mode, "seed": seed, "validation_share": validation_share}
-    job = _Job(encoder_source, place, splits, output_root, tuning, seed, frozen, settings)
-    if mode == "heads":
-        return job.keep_frozen()
-    if tuning.processes > 1 and world_size() == 1:
-        alone = replace(job, place=replace(place, stored=None, tell=_silent))
-        return run_processes(_teach, tuning.processes, alone, mode)
-    return _teach(job, mode)
+    with process_group(device_of(device)):
+        # A start that has learned from the held-out texts would look better than it is.
+        first = [replace(s, refit=False) for s in splits] if mode == "full" else splits
+        frozen = from_first(
+            lambda: fit_heads(encoder_source, place, first, class_weights=tuning.class_weights)
+        )
+        job = _Job(encoder_source, place, splits, output_root, tuning, seed, frozen, settings)
+        if mode == "heads":
+            return from_first(job.keep_frozen)
+        if tuning.processes > 1 and world_size() == 1:
+            alone = replace(job, place=replace(place, stored=None, tell=_silent))
+            return run_processes(_teach, tuning.processes, alone, mode)
+        return _teach(job, mode)
 
 
 @dataclass(frozen=True)
@@ -148,6 +160,14 @@ class _Job:
     def keep_frozen(self, **more: Any) -> FinetuneResult:
         """The model of the heads on the encoder as it was."""
         return self._save(self.source, self.frozen, self.settings | more, copy_encoder=False)
+
+    def refitted(self) -> _Job:
+        """The same with heads that may learn from held-out texts in the end."""
+        if not any(split.refit for split in self.splits):
+            return self
+        weighting = self.tuning.class_weights
+        fitted = fit_heads(self.source, self.place, self.splits, class_weights=weighting)
+        return replace(self, frozen=fitted)
 
     def keep_taught(self, folder: Path, taught: Fitted, **more: Any) -> FinetuneResult:
         """The model of the encoder in ``folder`` and its heads."""
@@ -203,7 +223,7 @@ def _teach(job: _Job, mode: Mode) -> FinetuneResult:
 
         def finish() -> FinetuneResult:
             if facts.get("best_epoch") == 0:
-                result = job.keep_frozen(**facts)
+                result = job.refitted().keep_frozen(**facts)
             else:
                 result = _keep_better(job, encoder, layers, facts)
             checkpoint.remove()
@@ -275,7 +295,7 @@ def _mean_f1(heads: dict[str, Head]) -> float:
 
 
 def _silent(*_: Any) -> None:
-    """No progress, where processes have no console of their own."""
+    """No progress is shown."""
 
 
 def _share_last_day(heads: dict[str, Head]) -> dict[str, Head]:

@@ -108,9 +108,7 @@ def with_scope(split: TaskSplit, head: Head, embeddings: Floats) -> Head:
     read: Bools = np.asarray(np.isfinite(embeddings).all(axis=1))
     train, held = read & ~split.validation, read & split.validation
     numbers = split.targets[train].astype(np.int64)
-    return fit_scope(
-        head, embeddings[train], numbers, embeddings[held], false_alarms=split.abstain
-    )
+    return fit_scope(head, embeddings[train], numbers, embeddings[held], false_alarms=split.abstain)
 
 
 def label_weights(split: TaskSplit, how: Weighting) -> torch.Tensor | None:

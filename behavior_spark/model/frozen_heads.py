@@ -160,7 +160,7 @@ def _in_precision(
     """What ``make`` makes, in the precision that the options name or that a self-check chooses."""
     first: Precision = place.options.precision
     if place.choose_precision:
-        first = "bf16" if is_native("bf16", _device(place.device)) else "fp32"
+        first = "bf16" if is_native("bf16", device_of(place.device)) else "fp32"
     embed = _Embedder(source, place, first)
     heads = make(embed)
     if not place.choose_precision:
@@ -187,7 +187,8 @@ def _by_split(
     }
 
 
-def _device(device: str | None) -> torch.device:
+def device_of(device: str | None) -> torch.device:
+    """The device that a name, or none, stands for."""
     return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 

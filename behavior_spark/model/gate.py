@@ -81,9 +81,7 @@ class Verdict:
         return {"passed": self.passed, "reason": self.reason, "heads": heads}
 
 
-def compare(
-    challenger: Answers, champion: Answers, slices: Slices, rules: GateRules
-) -> Comparison:
+def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateRules) -> Comparison:
     """Compare two models' answers to the same texts.
 
     Args:

@@ -80,13 +80,45 @@ class Inference:
             return self._padded(ids, lengths)
         return self._packed(ids, lengths)
 
-    def padded(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """As :meth:`pooled`, of one padded batch; keeps gradients where they are on."""
-        lengths = np.array([len(ids) for ids in token_ids])
-        flat = np.concatenate([np.asarray(ids, dtype=np.int64) for ids in token_ids])
-        return self._padded(flat, lengths)
+    def batch(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """As :meth:`pooled`, of texts in any order; keeps gradients where they are on."""
+        lengths = np.array([len(ids) for ids in token_ids], dtype=np.int64)
+        order = np.argsort(-lengths, kind="stable")
+        flat = np.concatenate([np.asarray(token_ids[i], dtype=np.int64) for i in order])
+        vectors = self.pooled(flat, lengths[order])
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return vectors[packed.on_device(back, self._device)]
+
+    def hidden(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Last hidden states [tokens, dimension] of packed pieces; keeps gradients where on."""
+        if self.packs:
+            return self._packed_states(ids, lengths)[0]
+        states, read = self._padded_states(ids, lengths)
+        return states[read.bool()]
+
+    def pack_for_training(self) -> None:
+        """Pack texts without padding where a trial finds the plain way's result; keep gradients.
+
+        No text sees another. It halves the time of a step on a CPU, and more where lengths are
+        mixed; on CUDA attention weights are then not dropped out.
+        """
+        with torch.inference_mode():
+            ids, lengths = self._trial()
+            self._try_packing(ids, lengths, self.pooled(ids, lengths))
 
     def _padded(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
+        states, on_device = self._padded_states(ids, lengths)
+        hidden = states.float()
+        if self._options.pooling == "cls":
+            return hidden[:, 0]
+        weights = on_device.unsqueeze(-1).float()
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+
+    def _padded_states(
+        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states [pieces, longest, dimension], and 1 where a token was read, else 0."""
         read = np.arange(lengths.max()) < lengths[:, None]
         rows = np.full(read.shape, self._pad_id, dtype=np.int64)
         rows[read] = ids
@@ -94,20 +126,22 @@ class Inference:
         states = self.model(
             input_ids=packed.on_device(rows, self._device), attention_mask=on_device
         )
-        hidden: torch.Tensor = states.last_hidden_state.float()
-        if self._options.pooling == "cls":
-            return hidden[:, 0]
-        weights = on_device.unsqueeze(-1).float()
-        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+        hidden: torch.Tensor = states.last_hidden_state
+        return hidden, on_device
 
     def _packed(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
-        layout = packed.Layout.of(lengths, self._device)
-        on_device = packed.on_device(ids, self._device)
-        positions = packed.on_device(self._positions(ids, lengths), self._device)
-        hidden = packed.packed_hidden(self.model, on_device, positions, layout)
+        hidden, layout = self._packed_states(ids, lengths)
         if self._options.pooling == "cls":
             return hidden[layout.edges[:-1].long()].float()
         return layout.means(hidden.float())
+
+    def _packed_states(
+        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    ) -> tuple[torch.Tensor, packed.Layout]:
+        layout = packed.Layout.of(lengths, self._device)
+        on_device = packed.on_device(ids, self._device)
+        positions = packed.on_device(self._positions(ids, lengths), self._device)
+        return packed.packed_hidden(self.model, on_device, positions, layout), layout
 
     def _positions(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]

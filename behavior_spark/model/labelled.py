@@ -206,7 +206,7 @@ def _hold_out(
     keys: Sequence[str], numbers: Sequence[Sequence[int]], label_count: int, share: float
 ) -> npt.NDArray[np.bool_]:
     """bool [n]: held out, by hash; then no label without a text to learn from, and not nobody."""
-    place = {key: _place(key) for key in set(keys)}
+    place = {key: hash_place(key) for key in set(keys)}
     held = {key for key, value in place.items() if value < share}
     by_label: list[set[str]] = [set() for _ in range(label_count)]
     for key, labels in zip(keys, numbers, strict=True):
@@ -254,7 +254,7 @@ def _held_out_rows(
     return held
 
 
-def _place(key: str) -> float:
+def hash_place(key: str) -> float:
     """Where a normalised text falls in [0, 1), the same in every process and run."""
     content = key.encode("utf-8", errors="replace")
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model import hub
 
 # Raise when the way from a text to token ids, or from hidden states to a vector, changes.
 PREPROCESSING = 1
@@ -79,15 +80,19 @@ class EncoderOptions:
 
 
 def resolve_model_folder(source: str) -> Path:
-    """The folder of a model named by a path or by ``package:NAME[/sub/folder]``.
+    """The folder of a model named by a path, ``package:NAME[/folder]`` or ``hub:NAME@COMMIT``.
 
     The package is located and not imported.
 
     Raises:
         ModelError: No such package or folder, no config.json, or no safetensors weights.
     """
-    is_package = source.startswith("package:")
-    folder = _package_folder(source) if is_package else Path(source).expanduser()
+    if source.startswith("package:"):
+        folder = _package_folder(source)
+    elif source.startswith(hub.PREFIX):
+        folder = hub.hub_folder(source)
+    else:
+        folder = Path(source).expanduser()
     if not folder.is_dir():
         raise ModelError(
             f"no model folder at {source}",

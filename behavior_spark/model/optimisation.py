@@ -42,12 +42,15 @@ class Rates:
     warm_up: float
     schedule: Literal["cosine", "linear"] = "cosine"
 
-    def at(self, step: int) -> float:
-        """The share at a step, counted from 0."""
-        rising = max(1, round(self.warm_up * self.total))
+    def at(self, step: int, *, after: int = 0) -> float:
+        """The share at a step, counted from 0; none in the first ``after`` steps."""
+        total, step = self.total - after, step - after
+        if step < 0:
+            return 0.0
+        rising = max(1, round(self.warm_up * total))
         if step < rising:
             return (step + 1) / (rising + 1)
-        left = max(0.0, (self.total - step) / max(1, self.total - rising))
+        left = max(0.0, (total - step) / max(1, total - rising))
         return left if self.schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left))
 
 
@@ -121,7 +124,7 @@ class Optimisation:
             The batch's mean loss over the parts of this process.
         """
         for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * self.rates.at(self.done)
+            group["lr"] = group["peak"] * self.rates.at(self.done, after=group.get("after", 0))
         self.optimiser.zero_grad(set_to_none=True)
         whole, own, seen = sum(sizes), 0.0, 0
         for number, (part, size) in enumerate(zip(parts, sizes, strict=True)):

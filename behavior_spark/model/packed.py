@@ -108,6 +108,7 @@ def attend(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     sliding_window: int | None = None,
+    dropout: float = 0.0,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention within each text of the current layout, as transformers calls it.
@@ -120,6 +121,7 @@ def attend(
         attention_mask: None: nothing is padded.
         scaling: Factor of the scores; by default 1 / sqrt(head dimension).
         sliding_window: Refused.
+        dropout: Share of the weights dropped out; not where FlashAttention does the work.
 
     Returns:
         [1, tokens, heads, head dimension], and None for the weights.
@@ -135,13 +137,20 @@ def attend(
     rows = [part[0].transpose(0, 1) for part in (query, key, value)]  # tokens, heads, dimension
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
         return _variable_length(rows, layout, scale)[None], None
-    out = torch.empty_like(rows[0], memory_format=torch.contiguous_format)
-    heads, dimension = out.shape[1:]
+    heads, dimension = rows[0].shape[1:]
+    out = None
+    if not torch.is_grad_enabled():
+        out = torch.empty_like(rows[0], memory_format=torch.contiguous_format)
+    found = []
     for start, count, length in layout.groups:
         shape, own = (count, length, heads, dimension), slice(start, start + count * length)
         parts = [row[own].view(shape).transpose(1, 2) for row in rows]
-        out[own].view(shape).copy_(_equal_length(*parts, scale=scale).transpose(1, 2))
-    return out[None], None
+        attended = _equal_length(*parts, scale=scale, dropout=dropout).transpose(1, 2)
+        if out is None:  # for the way back a whole of parts is cheaper than parts of a whole
+            found.append(attended.reshape(count * length, heads, dimension))
+        else:
+            out[own].view(shape).copy_(attended)
+    return (torch.cat(found) if out is None else out)[None], None
 
 
 def _variable_length(rows: list[torch.Tensor], layout: Layout, scale: float) -> torch.Tensor:
@@ -159,16 +168,19 @@ def _variable_length(rows: list[torch.Tensor], layout: Layout, scale: float) -> 
 
 
 def _equal_length(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float, dropout: float
 ) -> torch.Tensor:
     """[texts, heads, tokens, dimension] of three such tensors."""
     texts, heads, length, dimension = query.shape
     if query.dtype != torch.bfloat16 or query.is_cuda or length > LONGEST_PRODUCT:
-        return torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=scale)
+        return torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, dropout_p=dropout, scale=scale
+        )
     flat = [part.reshape(texts * heads, length, dimension) for part in (query, key, value)]
     unused = query.new_empty(1, 1, 1)
     scores = torch.baddbmm(unused, flat[0], flat[1].transpose(1, 2), beta=0, alpha=scale)
-    found = torch.bmm(torch.softmax(scores, dim=-1), flat[2])
+    weights = torch.nn.functional.dropout(torch.softmax(scores, dim=-1), dropout)
+    found = torch.bmm(weights, flat[2])
     return found.view(texts, heads, length, dimension)
 
 

@@ -92,6 +92,7 @@ class _Run:
         self._encoder, self._splits, self._tuning = encoder, splits, tuning
         self._seed, self._tell, self._checkpoint = seed, tell, checkpoint
         device = encoder.device
+        encoder.inference.pack_for_training()
         self._layers = torch.nn.ModuleList(
             [linear_layer(start[split.name].weight, start[split.name].bias, device)
              for split in splits]

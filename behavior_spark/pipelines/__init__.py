@@ -15,6 +15,7 @@ from behavior_spark.pipelines.commands import (
     ingest,
     nightly,
     predict,
+    pretrain,
     profile,
     report,
     score_texts,
@@ -26,6 +27,6 @@ from behavior_spark.pipelines.lifecycle import annotate, evaluate, models, promo
 
 __all__ = [
     "Result", "annotate", "build_features", "check", "clean_scores", "evaluate", "finetune",
-    "ingest", "models", "nightly", "predict", "profile", "promote", "report", "rollback",
-    "score_texts", "similar_to", "sql", "text_functions", "train_propensity",
+    "ingest", "models", "nightly", "predict", "pretrain", "profile", "promote", "report",
+    "rollback", "score_texts", "similar_to", "sql", "text_functions", "train_propensity",
 ]  # fmt: skip

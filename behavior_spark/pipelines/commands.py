@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from behavior_spark.config import Settings
+from behavior_spark.pipelines.adaptation import pretrain_stage
 from behavior_spark.pipelines.checks import check_settings, sample_rows
 from behavior_spark.pipelines.evaluation import report_stage
 from behavior_spark.pipelines.feature_building import (
@@ -88,6 +89,12 @@ def finetune(settings: Settings, **place: Any) -> Result:
     """Train the classification heads of ``text.heads``; the champion, if they pass the gate."""
     with running("finetune", settings, **place) as run:
         return result_of(run, details=finetune_stage(run))
+
+
+def pretrain(settings: Settings, **place: Any) -> Result:
+    """Adapt the encoder to the warehouse's texts, without labels; makes an encoder folder."""
+    with running("pretrain", settings, **place) as run:
+        return result_of(run, details=pretrain_stage(run))
 
 
 def score_texts(settings: Settings, *, rescore: Rescore = "nothing", **place: Any) -> Result:
@@ -236,5 +243,5 @@ def result_of(run: Run, *, details: dict[str, Any] | None = None) -> Result:
 
 __all__ = [
     "Result", "build_features", "check", "clean_scores", "finetune", "ingest", "nightly",
-    "predict", "profile", "report", "score_texts", "sql", "train_propensity",
+    "predict", "pretrain", "profile", "report", "score_texts", "sql", "train_propensity",
 ]  # fmt: skip

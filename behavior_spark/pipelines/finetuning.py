@@ -92,7 +92,7 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
         choose_precision=base.unchecked,
         device=None if text.device == "auto" else text.device,
         stored=_from_store(run, base.digest),
-        progress=_progress(run),
+        progress=progress_of(run),
     )
     run.say(f"mode {result.mode}; {result.texts_stored:,} embeddings were in the store")
     run.figures["texts_stored"] = result.texts_stored
@@ -121,7 +121,8 @@ def _from_store(run: Run, digest: str) -> Stored:
     return look_up
 
 
-def _progress(run: Run) -> Callable[[str, int, int], None]:
+def progress_of(run: Run) -> Callable[[str, int, int], None]:
+    """Says how far a stage is, at each tenth of it."""
     shown: dict[str, int] = {}
 
     def tell(stage: str, done: int, total: int) -> None:

@@ -89,9 +89,7 @@ def read_held_out(run: Run, name: str) -> HeldOut:
     frame = labelled_rows(run, name, parts=(part,))
     multi = isinstance(frame.schema["label"].dataType, ArrayType)
     with spark_errors(label):
-        table: pd.DataFrame = (
-            frame.orderBy(F.xxhash64("text"), "text").limit(MOST_TEXTS).toPandas()
-        )
+        table: pd.DataFrame = frame.orderBy(F.xxhash64("text"), "text").limit(MOST_TEXTS).toPandas()
     texts = [_clean(text, run.settings) for text in table["text"]]
     labels = [tuple(map(str, v)) if multi else (str(v),) for v in table["label"]]
     held = HeldOut(name, origin, texts, labels, {}, {})

@@ -198,8 +198,7 @@ def _compared(run: Run, models: list[TextModel], name: str, held: HeldOut) -> Co
         if model.backbone_digest not in vectors:
             vectors[model.backbone_digest] = embed_held_out(run, model, held.texts)
     answers = [
-        answer_held_out(model.heads[name], vectors[model.backbone_digest], held)
-        for model in models
+        answer_held_out(model.heads[name], vectors[model.backbone_digest], held) for model in models
     ]
     gate = run.settings.text.gate
     rules = GateRules(

@@ -199,5 +199,3 @@ def _tell(run: Run, name: str, found: dict[str, Any]) -> None:
             f"{name} has no test table: these texts ({data['origin']}) chose its temperature and "
             "thresholds, so its figures are a little too good"
         )
-
-

@@ -18,9 +18,7 @@ def distinct_texts(rows: DataFrame) -> DataFrame:
     )
 
 
-def not_scored(
-    frame: DataFrame, scored: DataFrame, *, among: DataFrame | None = None
-) -> DataFrame:
+def not_scored(frame: DataFrame, scored: DataFrame, *, among: DataFrame | None = None) -> DataFrame:
     """Rows whose ``text_hash`` is not in ``scored``: keys alone are compared.
 
     Args:

@@ -75,3 +75,20 @@ def test_what_kernels_compares_is_the_same_attention(dtype):
         torch.manual_seed(3)
         one, other = kernels.attention_ways(24, dtype)
     assert torch.allclose(one().clone(), other(), atol=2e-2 if dtype == torch.bfloat16 else 1e-5)
+
+
+def test_models_trains_as_the_tasks_config_says_but_for_what_is_set():
+    models = script("models")
+    own = models.tuning_of("banking77", [])
+    assert models.tuning_of("banking77", ["epochs=2"]) == own.model_copy(update={"epochs": 2})
+    drawn = models.few(
+        models.Data(
+            models.LabelledTexts("t", [str(n) for n in range(30)], list("abc") * 10), [], []
+        ),
+        each=4,
+        seed=1,
+    ).task
+    assert {label: drawn.labels.count(label) for label in "abc"} == {"a": 4, "b": 4, "c": 4}
+    assert all(
+        int(text) % 3 == "abc".index(x) for text, x in zip(drawn.texts, drawn.labels, strict=True)
+    )

@@ -66,9 +66,7 @@ def test_what_is_said_without_content_is_divided_out(folder: Path) -> None:
     plain, fair = load(folder).votes(["N/A", "[MASK]", "", *TEXTS]), load(folder, calibrate=True)
     prior = np.exp(np.log(plain[:3]).mean(axis=0))
     expected = plain[3:] / prior
-    assert np.allclose(
-        fair.votes(TEXTS), expected / expected.sum(axis=2, keepdims=True), atol=1e-4
-    )
+    assert np.allclose(fair.votes(TEXTS), expected / expected.sum(axis=2, keepdims=True), atol=1e-4)
 
 
 def test_a_text_is_labelled_the_same_alone_and_among_many(folder: Path, monkeypatch) -> None:

@@ -268,7 +268,7 @@ def refuse(*_, **__):
     [
         (Inference, "_agrees", lambda *_: False),
         (Inference, "_packed", refuse),
-        (packed, "_equal_length", lambda query, key, value, scale: value),
+        (packed, "_equal_length", lambda query, key, value, scale, dropout: value),
         (packed, "enable", refuse),
     ],
 )

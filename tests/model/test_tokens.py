@@ -127,7 +127,7 @@ def test_the_vector_of_a_long_text_is_the_mean_of_its_pieces_weighted_by_tokens(
     counts = []
     for row, text in enumerate(texts):
         pieces = pieces_of(encoder.prepare([text]), 0)
-        vectors = np.stack([plain.inference.padded([ids]).detach().numpy()[0] for ids in pieces])
+        vectors = np.stack([plain.inference.batch([ids]).detach().numpy()[0] for ids in pieces])
         counts.append([len(ids) for ids in pieces])
         expected = np.average(vectors, axis=0, weights=counts[-1])
         expected /= np.linalg.norm(expected) if normalize else 1.0

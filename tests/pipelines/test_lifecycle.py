@@ -117,9 +117,7 @@ def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Sh
     labelled(ITEMS[8:]).to_parquet(root / "test.parquet")
     shop = Shop(spark, root, root / "models")
     texts = labelled(ITEMS[6:10])["said"].tolist()
-    rows = [
-        (str(n), text, dt.datetime(2024, 1, 5 if n % 2 else 2)) for n, text in enumerate(texts)
-    ]
+    rows = [(str(n), text, dt.datetime(2024, 1, 5 if n % 2 else 2)) for n, text in enumerate(texts)]
     frame = spark.createDataFrame(rows, "text_id string, text string, text_time timestamp")
     stored = frame.withColumns(
         {"text_hash": F.sha2("text", 256), "arrived_at": F.col("text_time"),

