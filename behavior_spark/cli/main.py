@@ -209,8 +209,8 @@ def clean_scores(
         typer.Option(
             "--other-models",
             help="Also remove scores of every model but those in use: the night's, those that "
-            "an alias names, the champion before (for `rollback`), the configured encoder. Not where another config with models of "
-            "its own shares the warehouse.",
+            "an alias names, the champion before (for `rollback`), the configured encoder. Not "
+            "where another config with models of its own shares the warehouse.",
         ),
     ] = False,
     models: Annotated[
