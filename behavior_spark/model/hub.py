@@ -30,14 +30,15 @@ def parse_hub_source(source: str) -> tuple[str, str]:
     match = _NAME.fullmatch(source)
     if match is None:
         raise ModelError(
-            "an encoder of a hub is named hub:org/name@<commit>", found=source,
+            "an encoder of a hub is named hub:org/name@<commit>",
+            found=ascii(source),
             fix="such as hub:intfloat/multilingual-e5-small@ and the 40 hex digits of a commit",
-        )  # fmt: skip
+        )
     revision = match["revision"]
     if revision is None or not _COMMIT.fullmatch(revision):
         raise ModelError(
             f"the revision of {match['name']} is not pinned",
-            found=f"@{revision}" if revision else "no revision",
+            found=ascii(f"@{revision}") if revision else "no revision",
             fix="add @ and the 40 hex digits of the commit, from the model's history on the hub",
         )
     return match["name"], revision
