@@ -42,6 +42,11 @@ from behavior_spark.features.texts import (
 )
 from behavior_spark.features.windows import build_activity
 
+__all__ = [
+    "Inputs", "activity_of", "build_features", "declared_features", "facts_of", "list_features",
+    "training_set", "with_sampled_negatives",
+]  # fmt: skip
+
 
 def declared_features(
     settings: FeatureSettings, targets: Mapping[str, Target], inputs: Inputs

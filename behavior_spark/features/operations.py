@@ -28,11 +28,12 @@ def grouped(definition: Definition, group: str) -> Definition:
     window = next((need.window for need in needs), None)
     if definition.ranked:
         window = definition.ranked.window
+    with_items = group == "targets" or "_category_" in definition.feature.name
     feature = replace(
         definition.feature,
         group=group,
         window=definition.feature.window or window,
-        source="events and items" if group == "targets" else "events",
+        source="events and items" if with_items else "events",
     )
     return replace(definition, feature=feature)
 

@@ -210,21 +210,21 @@ class Warehouse:
         """The tables that have been read or written here, or found to exist; asks nothing."""
         return [contract for contract in TABLES.values() if contract.name in self._known]
 
-    def commits_since(self, contract: Contract, version: int) -> list[dict[str, Any]] | None:
-        """Commits after a version, each with its ``operation`` and ``predicate`` (or None).
+    def commits_since(self, contract: Contract, version: int | None) -> list[dict[str, Any]]:
+        """Commits from a version on, it included, or the last one alone.
 
-        None where the history no longer goes back that far.
+        Each with its ``version``, ``operation`` and ``predicate`` (or None). The version's own is
+        not among them where the history no longer goes back that far.
         """
+        limit = " LIMIT 1" if version is None else ""
         with spark_errors(f"reading the history of table {contract.name}"):
             rows = (
-                self.spark.sql(f"DESCRIBE HISTORY {self.identifier(contract)}")
-                .where(F.col("version") >= version)
+                self.spark.sql(f"DESCRIBE HISTORY {self.identifier(contract)}{limit}")
+                .where(F.col("version") >= (version or 0))
                 .select("version", "operation", F.col("operationParameters.predicate"))
                 .collect()
             )
-        if not any(row["version"] == version for row in rows):
-            return None
-        return [row.asDict() for row in rows if row["version"] > version]
+        return [row.asDict() for row in rows]
 
     def existing(self) -> list[Contract]:
         """The contracts whose tables are there."""

@@ -60,9 +60,12 @@ def update_activity(run: Run) -> None:
     Days are replaced whole, and the build is recorded last: a run that is killed is repeated by
     the next one, and a repeated one changes nothing.
     """
+    run.warehouse.require(EVENTS, made_by="ingest")
     plan, last = plan_of(run), last_build(run)
-    version = run.warehouse.version(EVENTS) or 0
-    start, why = first_changed_day(run, plan, last)
+    # Read before the events are: a commit in between is seen by the next night.
+    commits = run.warehouse.commits_since(EVENTS, last.events_version) if last else []
+    commits = commits or run.warehouse.commits_since(EVENTS, None)
+    start, why = first_changed_day(run, plan, last, commits)
     end = max(run.as_of, last.through) if last and start else run.as_of
     if start is not None and start >= end:
         return
@@ -73,7 +76,7 @@ def update_activity(run: Run) -> None:
         tiles = new_tiles(run, plan, start, end)
         run.warehouse.replace(tiles, ACTIVITY_DAYS, where=where)
         _update_state(run, start, end)
-        _record(run, plan, start, end, version)
+        _record(run, plan, start, end, max(commit["version"] for commit in commits))
     run.say(f"activity of {start or 'all days'} to {end} built")
 
 
@@ -86,8 +89,17 @@ def last_build(run: Run) -> Build | None:
     return Build(row["through"], row["definition"], row["events_version"], row["matches"])
 
 
-def first_changed_day(run: Run, plan: Plan, last: Build | None) -> tuple[dt.date | None, str]:
-    """First known_day to build, and where it is None (all of them) why."""
+def first_changed_day(
+    run: Run, plan: Plan, last: Build | None, commits: Sequence[dict[str, Any]]
+) -> tuple[dt.date | None, str]:
+    """First known_day to build, and where it is None (all of them) why.
+
+    Args:
+        run: The run.
+        plan: What tiles hold now.
+        last: The last build.
+        commits: Of table ``events``, from the version it read on.
+    """
     if last is None:
         return None, "there is none yet"
     if last.definition != plan.digest:
@@ -97,12 +109,12 @@ def first_changed_day(run: Run, plan: Plan, last: Build | None) -> tuple[dt.date
             "items that count for a target were listed later than their valid_from (items without "
             "one count as known always: map it, if nights are to be quick)"
         )
-    commits = run.warehouse.commits_since(EVENTS, last.events_version)
-    if commits is None:
+    if all(commit["version"] != last.events_version for commit in commits):
         return None, "the history of table events does not go back to the last build"
     days = [last.through]
     for commit in commits:
-        if str(commit["operation"]).startswith(_UPKEEP):
+        upkeep = str(commit["operation"]).startswith(_UPKEEP)
+        if upkeep or commit["version"] == last.events_version:
             continue
         found = _FIRST_DAY.search(commit["predicate"] or "")
         if found is None:
@@ -202,16 +214,18 @@ def stored_activity(run: Run, days: Sequence[dt.date]) -> Activity | None:
     last = last_build(run)
     if last is None or last.definition != plan_of(run).digest or last.through < max(days):
         return None
-    return _activity_before(run, min(days), max(days))
+    return _activity_before(run, min(days), max(days), _snapshots(run))
 
 
-def _activity_before(run: Run, first: dt.date, last: dt.date) -> Activity:
+def _activity_before(
+    run: Run, first: dt.date, last: dt.date, snapshots: Sequence[tuple[dt.date, dt.date]]
+) -> Activity:
     """Tiles known before a day, with the latest snapshot that the first day may use."""
     tiles = run.warehouse.read(ACTIVITY_DAYS).where(F.col("known_day") < F.lit(last))
-    snapshot = _snapshot_for(run, first)
+    snapshot = _usable(run, snapshots, first)
     if snapshot is None:
         return Activity.over(tiles)
-    known, before = snapshot["known_day"], snapshot["before_day"]
+    known, before = snapshot
     state = run.warehouse.read(USER_STATE).where(F.col("known_day") == F.lit(known))
     recent = tiles.where(F.col("event_day") >= F.lit(before))
     old = tiles.where(F.col("event_day") < F.lit(before))
@@ -223,18 +237,18 @@ def _activity_before(run: Run, first: dt.date, last: dt.date) -> Activity:
     return Activity.over(recent.unionByName(again), state.join(late, "user_id", "left_anti"))
 
 
-def _snapshot_for(run: Run, day: dt.date) -> dict[str, Any] | None:
+def _snapshots(run: Run) -> list[tuple[dt.date, dt.date]]:
+    """known_day and before_day of the snapshots that are there, the latest first."""
+    rows = run.warehouse.read(USER_STATE).select("known_day", "before_day").distinct().collect()
+    return sorted(((row["known_day"], row["before_day"]) for row in rows), reverse=True)
+
+
+def _usable(
+    run: Run, snapshots: Sequence[tuple[dt.date, dt.date]], day: dt.date
+) -> tuple[dt.date, dt.date] | None:
     """The latest snapshot known by a day whose tiles hold all of the day's windows."""
-    windows_start = day - dt.timedelta(days=run.settings.features.longest_window)
-    row = (
-        run.warehouse.read(USER_STATE)
-        .where((F.col("known_day") <= F.lit(day)) & (F.col("before_day") <= F.lit(windows_start)))
-        .groupBy("known_day", "before_day")
-        .count()
-        .orderBy(F.desc("known_day"))
-        .first()
-    )
-    return row.asDict() if row else None
+    start = day - dt.timedelta(days=run.settings.features.longest_window)
+    return next((one for one in snapshots if one[0] <= day and one[1] <= start), None)
 
 
 def _update_state(run: Run, start: dt.date | None, end: dt.date) -> None:
@@ -242,17 +256,18 @@ def _update_state(run: Run, start: dt.date | None, end: dt.date) -> None:
 
     One of this very day is always among the stale ones: it is never there twice.
     """
-    stale = "true" if start is None else f"known_day > DATE'{start}'"
-    empty = run.spark.createDataFrame([], USER_STATE.schema)
-    run.warehouse.create(USER_STATE)
-    table = run.warehouse.read(USER_STATE)
-    if not table.where(F.expr(stale)).isEmpty():
-        run.warehouse.replace(empty, USER_STATE, where=stale)
-    latest = _snapshot_for(run, end)
-    if latest and (end - latest["known_day"]).days < STATE_EVERY_DAYS:
+    snapshots = _snapshots(run)
+    fresh = [one for one in snapshots if start is not None and one[0] <= start]
+    if len(fresh) < len(snapshots):
+        where = "true" if start is None else f"known_day > DATE'{start}'"
+        nothing = run.spark.createDataFrame([], USER_STATE.schema)
+        run.warehouse.replace(nothing, USER_STATE, where=where)
+    latest = _usable(run, fresh, end)
+    if latest and (end - latest[0]).days < STATE_EVERY_DAYS:
         return
     before = end - dt.timedelta(days=run.settings.features.longest_window)
-    state = build_state(_activity_before(run, end, end), known_before=end, event_before=before)
+    activity = _activity_before(run, end, end, fresh)
+    state = build_state(activity, known_before=end, event_before=before)
     run.warehouse.append(state, USER_STATE)
 
 

@@ -13,7 +13,7 @@ from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.assemble import Inputs, build_features, declared_features
 from behavior_spark.features.planning import make_plan
-from behavior_spark.schemas import EVENTS, ITEMS
+from behavior_spark.schemas import EVENTS, ITEMS, TEXT_SCORES, TEXTS
 from tests.features.frames import as_table, assert_same, make_inputs, table
 from tests.features.random_logs import random_log
 from tests.features.reference import Row
@@ -147,6 +147,32 @@ def test_a_declared_feature_that_is_built_in_is_refused(inputs: Inputs) -> None:
     twice = settings_of({"op": "count", "on": {"type": "view"}}, groups=None)
     with pytest.raises(ConfigError, match="two features would be named view_count_5d"):
         declared_features(twice, BUYS, inputs)
+
+
+def test_texts_give_the_share_and_the_mean_probability_of_a_label(spark: SparkSession) -> None:
+    likely = {"hi": {"glad": 0.75, "sad": 0.25}, "oh": {"glad": 0.25, "sad": 0.75}}
+    scores = [
+        (key, "d", "mood", max(each, key=each.__getitem__), None, each, None)
+        for key, each in likely.items()
+    ]
+    time = dt.datetime(2024, 3, 2, tzinfo=dt.UTC)
+    texts = [
+        {"text_id": f"t{n}", "user_id": "ann", "text_time": time, "text_hash": key,
+         "arrived_at": time}
+        for n, key in enumerate(["hi", "hi", "oh", "unread"])
+    ]  # fmt: skip
+    told = Inputs(
+        table(spark, EVENTS, [event(1, "view", "02T10:00:00", None, None)]),
+        texts=table(spark, TEXTS, texts),
+        scores=spark.createDataFrame(scores, TEXT_SCORES.schema),
+        heads={"mood": "d"},
+        head_labels={"mood": ["glad", "sad"]},
+    )
+    of_glad = {"head": "mood", "label": "glad", "windows": [9]}
+    declared = settings_of({"op": "text_share", **of_glad}, {"op": "text_mean", **of_glad})
+    frame = build_features(told, [DAY], settings=declared, targets=BUYS)
+    expected = {"mood_glad_share_9d": 2 / 3, "mood_glad_mean_9d": round(1.75 / 3, 6)}
+    assert_same(as_table(frame), {(DAY, "ann"): expected})
 
 
 @pytest.mark.parametrize(
