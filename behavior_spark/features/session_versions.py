@@ -6,17 +6,16 @@ then the key of a run, its first microsecond, may go. A row says what a key hold
 was known on, and ``event_count`` 0 that it holds nothing any more. Rows stand only where
 something changed, so that nights one by one and all history at once give the same rows.
 
-How, without a row for every event and day: events that lie next to each other, became known and
-were superseded on the same days and have the same session id are one atom, which no day can
-split. An island is a stretch of events, of whatever version, without a pause longer than the gap;
-a day's runs never leave one. So only atoms are repeated for the days that changed their island
-(or their session id), and a user who never rests costs his days squared, not his events squared.
+How, without a row for every event and day: events that lie next to each other, happened, became
+known and were superseded on the same days and have the same session id are one atom, which no day
+can split. An island is a stretch of events, of whatever version, without a pause longer than the
+gap; a day's runs never leave one. So only atoms are repeated for the days that changed their
+island (or their session id), and a user who never rests costs his days squared, not his events.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -46,82 +45,12 @@ def session_versions(
             with. None: all of history.
     """
     gap = gap_minutes * 60_000_000
-    atoms = _in_units(_atoms(_known_days(versions, since), gap))
+    atoms = _in_units(_atoms(known_days(versions, since), gap))
     changes = _changes(_merged(_runs(_at_each_change(atoms), gap)))
     return changes if since is None else changes.where(F.col("known_day") >= F.lit(since))
 
 
-def first_of_changed(versions: DataFrame, *, gap_minutes: int, since: dt.date) -> DataFrame:
-    """One row, ``first``: the earliest event of a stretch that a change since then touches.
-
-    Where it lies within a gap of the earliest event that was read, more must be read.
-    """
-    gap = gap_minutes * 60_000_000
-    order = Window.partitionBy("user_id").orderBy("event_time", "event_id", "arrived_at")
-    known = _known_days(versions, since)
-    pause = _micros("event_time") - _micros(F.lag("event_time").over(order))
-    starts = F.coalesce(pause > gap, F.lit(True)).cast("int")
-    changed = (F.col("_from") >= F.lit(since)) | F.coalesce(
-        F.col("_until") >= F.lit(since), F.lit(False)
-    )
-    return (
-        known.withColumn("_starts", starts)
-        .withColumn("_island", F.sum("_starts").over(order))
-        .groupBy("user_id", "_island")
-        .agg(F.min("event_time").alias("first"), F.max(changed).alias("_changed"))
-        .where("_changed")
-        .agg(F.min("first").alias("first"))
-    )
-
-
-def changed_events(events: DataFrame, *, since: dt.date) -> DataFrame:
-    """``event_id, user_id, event_time, session_id`` of versions known since, and of what they
-    replace: an earlier version of the same event, wherever in history (found by its id)."""
-    named = events.select("event_id", "user_id", "event_time", "session_id", "arrived_at")
-    start = F.lit(since).cast("timestamp")
-    new = named.where(F.col("arrived_at") >= start)
-    replaced = named.where(F.col("arrived_at") < start).join(
-        new.select("event_id").distinct(), "event_id", "left_semi"
-    )
-    return new.unionByName(replaced).where(F.col("user_id").isNotNull()).drop("arrived_at")
-
-
-def of_same_sessions(events: DataFrame, changed: DataFrame) -> DataFrame:
-    """Events of users that have a session id of a changed event."""
-    ids = changed.where(F.col("session_id").isNotNull()).select("user_id", "session_id")
-    return events.join(ids.distinct(), ["user_id", "session_id"], "left_semi")
-
-
-def sessions_seen(sessions: DataFrame, as_of_days: Sequence[dt.date]) -> DataFrame:
-    """Sessions as every as_of day sees them, with ``as_of`` and ``days_ago``.
-
-    Args:
-        sessions: Rows of ``sessions``.
-        as_of_days: Days, at most a few dozen; each counts once.
-
-    Returns:
-        The rows with ``as_of`` (date) and ``days_ago`` (int) of the session's last event, 1 for
-        the day before as_of.
-    """
-    days = sorted(set(as_of_days))
-    order = Window.partitionBy("user_id", "session_key").orderBy("known_day")
-    superseded = F.lead("known_day").over(order)
-    held = sessions.where(F.col("known_day") < F.lit(days[-1])).withColumn("_until", superseded)
-    seen = F.filter(
-        F.array(*[F.lit(day) for day in days]),
-        lambda day: (
-            (F.col("known_day") < day) & (F.col("_until").isNull() | (F.col("_until") >= day))
-        ),
-    )
-    return (
-        held.where(F.col("event_count") > 0)
-        .select("*", F.explode(seen).alias("as_of"))
-        .withColumn("days_ago", F.datediff("as_of", F.to_date("session_end")))
-        .drop("_until")
-    )
-
-
-def _known_days(versions: DataFrame, since: dt.date | None) -> DataFrame:
+def known_days(versions: DataFrame, since: dt.date | None) -> DataFrame:
     """Event versions with ``[_from, _until)``: the days by whose end each is the latest known."""
     first = F.to_date("arrived_at")
     if since is not None:
