@@ -23,8 +23,8 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config import LocalSpark, WarehouseSettings
 from behavior_spark.features.point_in_time import as_seen, of_users
-from behavior_spark.features.session_features import build_stored_sessions
-from behavior_spark.features.session_versions import session_versions, sessions_seen
+from behavior_spark.features.session_features import build_stored_sessions, sessions_seen
+from behavior_spark.features.session_versions import session_versions
 from behavior_spark.features.sessions import build_sessions
 from behavior_spark.io.session import get_session
 from behavior_spark.io.warehouse import Warehouse

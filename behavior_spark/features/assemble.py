@@ -23,9 +23,9 @@ from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.features.session_features import (
     build_stored_sessions,
+    sessions_seen,
     stored_session_features,
 )
-from behavior_spark.features.session_versions import sessions_seen
 from behavior_spark.features.sessions import build_sessions, session_features
 from behavior_spark.features.slowly_changing import (
     attribute_columns,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from behavior_spark.features.declared import DOUBLE, LONG, Feature
@@ -32,6 +33,35 @@ def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) 
                     zero=False),
         ]  # fmt: skip
     return features
+
+
+def sessions_seen(sessions: DataFrame, as_of_days: Sequence[dt.date]) -> DataFrame:
+    """Sessions as every as_of day sees them, with ``as_of`` and ``days_ago``.
+
+    Args:
+        sessions: Rows of ``sessions``.
+        as_of_days: Days, at most a few dozen; each counts once.
+
+    Returns:
+        The rows with ``as_of`` (date) and ``days_ago`` (int) of the session's last event, 1 for
+        the day before as_of.
+    """
+    days = sorted(set(as_of_days))
+    order = Window.partitionBy("user_id", "session_key").orderBy("known_day")
+    superseded = F.lead("known_day").over(order)
+    held = sessions.where(F.col("known_day") < F.lit(days[-1])).withColumn("_until", superseded)
+    seen = F.filter(
+        F.array(*[F.lit(day) for day in days]),
+        lambda day: (
+            (F.col("known_day") < day) & (F.col("_until").isNull() | (F.col("_until") >= day))
+        ),
+    )
+    return (
+        held.where(F.col("event_count") > 0)
+        .select("*", F.explode(seen).alias("as_of"))
+        .withColumn("days_ago", F.datediff("as_of", F.to_date("session_end")))
+        .drop("_until")
+    )
 
 
 def build_stored_sessions(

@@ -6,17 +6,16 @@ then the key of a run, its first microsecond, may go. A row says what a key hold
 was known on, and ``event_count`` 0 that it holds nothing any more. Rows stand only where
 something changed, so that nights one by one and all history at once give the same rows.
 
-How, without a row for every event and day: events that lie next to each other, became known and
-were superseded on the same days and have the same session id are one atom, which no day can
-split. An island is a stretch of events, of whatever version, without a pause longer than the gap;
-a day's runs never leave one. So only atoms are repeated for the days that changed their island
-(or their session id), and a user who never rests costs his days squared, not his events squared.
+How, without a row for every event and day: events that lie next to each other, happened, became
+known and were superseded on the same days and have the same session id are one atom, which no day
+can split. An island is a stretch of events, of whatever version, without a pause longer than the
+gap; a day's runs never leave one. So only atoms are repeated for the days that changed their
+island (or their session id), and a user who never rests costs his days squared, not his events.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -46,85 +45,12 @@ def session_versions(
             with. None: all of history.
     """
     gap = gap_minutes * 60_000_000
-    atoms = _atoms(_known_days(versions, since), gap)
-    ids = F.col("session_id").isNotNull()
-    runs = _runs(_at_each_change(atoms, ["user_id", "_island"]), gap)
-    named = _named(_at_each_change(atoms.where(ids), ["user_id", "session_id"]), gap)
-    changes = _changes(_merged(runs)).unionByName(_changes(_merged(named)))
+    atoms = _in_units(_atoms(known_days(versions, since), gap))
+    changes = _changes(_merged(_runs(_at_each_change(atoms), gap)))
     return changes if since is None else changes.where(F.col("known_day") >= F.lit(since))
 
 
-def first_of_changed(versions: DataFrame, *, gap_minutes: int, since: dt.date) -> DataFrame:
-    """One row, ``first``: the earliest event of a stretch that a change since then touches.
-
-    Where it lies within a gap of the earliest event that was read, more must be read.
-    """
-    gap = gap_minutes * 60_000_000
-    order = Window.partitionBy("user_id").orderBy("event_time", "event_id", "arrived_at")
-    known = _known_days(versions, since)
-    pause = _micros("event_time") - _micros(F.lag("event_time").over(order))
-    starts = F.coalesce(pause > gap, F.lit(True)).cast("int")
-    changed = (F.col("_from") >= F.lit(since)) | F.coalesce(
-        F.col("_until") >= F.lit(since), F.lit(False)
-    )
-    return (
-        known.withColumn("_starts", starts)
-        .withColumn("_island", F.sum("_starts").over(order))
-        .groupBy("user_id", "_island")
-        .agg(F.min("event_time").alias("first"), F.max(changed).alias("_changed"))
-        .where("_changed")
-        .agg(F.min("first").alias("first"))
-    )
-
-
-def changed_events(events: DataFrame, *, since: dt.date) -> DataFrame:
-    """``event_id, user_id, event_time, session_id`` of versions known since, and of what they
-    replace: an earlier version of the same event, wherever in history (found by its id)."""
-    named = events.select("event_id", "user_id", "event_time", "session_id", "arrived_at")
-    start = F.lit(since).cast("timestamp")
-    new = named.where(F.col("arrived_at") >= start)
-    replaced = named.where(F.col("arrived_at") < start).join(
-        new.select("event_id").distinct(), "event_id", "left_semi"
-    )
-    return new.unionByName(replaced).where(F.col("user_id").isNotNull()).drop("arrived_at")
-
-
-def of_same_sessions(events: DataFrame, changed: DataFrame) -> DataFrame:
-    """Events of users that have a session id of a changed event."""
-    ids = changed.where(F.col("session_id").isNotNull()).select("user_id", "session_id")
-    return events.join(ids.distinct(), ["user_id", "session_id"], "left_semi")
-
-
-def sessions_seen(sessions: DataFrame, as_of_days: Sequence[dt.date]) -> DataFrame:
-    """Sessions as every as_of day sees them, with ``as_of`` and ``days_ago``.
-
-    Args:
-        sessions: Rows of ``sessions``.
-        as_of_days: Days, at most a few dozen; each counts once.
-
-    Returns:
-        The rows with ``as_of`` (date) and ``days_ago`` (int) of the session's last event, 1 for
-        the day before as_of.
-    """
-    days = sorted(set(as_of_days))
-    order = Window.partitionBy("user_id", "session_key").orderBy("known_day")
-    superseded = F.lead("known_day").over(order)
-    held = sessions.where(F.col("known_day") < F.lit(days[-1])).withColumn("_until", superseded)
-    seen = F.filter(
-        F.array(*[F.lit(day) for day in days]),
-        lambda day: (
-            (F.col("known_day") < day) & (F.col("_until").isNull() | (F.col("_until") >= day))
-        ),
-    )
-    return (
-        held.where(F.col("event_count") > 0)
-        .select("*", F.explode(seen).alias("as_of"))
-        .withColumn("days_ago", F.datediff("as_of", F.to_date("session_end")))
-        .drop("_until")
-    )
-
-
-def _known_days(versions: DataFrame, since: dt.date | None) -> DataFrame:
+def known_days(versions: DataFrame, since: dt.date | None) -> DataFrame:
     """Event versions with ``[_from, _until)``: the days by whose end each is the latest known."""
     first = F.to_date("arrived_at")
     if since is not None:
@@ -137,73 +63,96 @@ def _known_days(versions: DataFrame, since: dt.date | None) -> DataFrame:
 
 def _atoms(versions: DataFrame, gap: int) -> DataFrame:
     """One row for each atom, in order of ``_atom``, with what sessions are added up from."""
-    turns = _numbered(versions, gap).groupBy(*_ATOM, "_turn", "event_type").agg(
+    starts = F.struct("_row", "event_type", F.col("event_time").alias("at"), "before")
+    turns = F.sort_array(F.collect_list(F.when(F.col("_turn") <= PATH_TURNS, starts)))
+    atoms = _numbered(versions, gap).groupBy(*_ATOM).agg(
         F.count(F.lit(1)).alias("event_count"),
         F.sum(F.coalesce("value", F.lit(0))).alias("value"),
         F.min("event_time").alias("session_start"),
         F.max("event_time").alias("session_end"),
-        F.collect_set(F.to_date("event_time")).alias("event_days"),
-        F.collect_set(F.when(F.col("item_id").isNotNull(), F.xxhash64("item_id"))).alias("_items"),
-        F.min_by("item_id", F.struct("event_time", "event_id")).alias("entry_item"),
-        F.max_by("item_id", F.struct("event_time", "event_id")).alias("exit_item"),
+        F.max("_row").alias("_last"),
         *_rhythm(F.col("_gap")),
+        F.collect_set(F.when(F.col("item_id").isNotNull(), F.xxhash64("item_id"))).alias("_items"),
+        turns.alias("path"),
+        F.min_by("item_id", "_row").alias("entry_item"),
+        F.max_by(F.struct("event_type", "item_id"), "_row").alias("_exit"),
     )  # fmt: skip
-    turn = F.struct("_turn", "event_type", "event_count", "session_start", "session_end")
-    first_turns = F.sort_array(F.collect_list(F.when(F.col("_turn") <= PATH_TURNS, turn)))
-    return turns.groupBy(*_ATOM).agg(
-        *_sums(),
-        _union("event_days"),
-        F.slice(F.sort_array(_union("_items")), 1, DEPTH_CAP).alias("_items"),
-        F.transform(first_turns, _as_turn).alias("path"),
-        *_ends("_turn", "event_type", "event_type"),
-    )
+    return atoms.withColumns(
+        {
+            "event_day": F.to_date("session_start"),
+            "_items": F.slice(F.sort_array("_items"), 1, DEPTH_CAP),
+            "path": F.transform("path", _as_turn),
+            "entry_type": F.col("path")[0]["event_type"],
+            "exit_type": F.col("_exit.event_type"),
+            "exit_item": F.col("_exit.item_id"),
+        }
+    ).drop("_exit", "_last")
 
 
 def _numbered(versions: DataFrame, gap: int) -> DataFrame:
-    """Events with the numbers of their island and atom, and of their turn within the atom.
+    """Events with the numbers of their island, atom and row.
 
-    A turn is a stretch of one type. ``_gap`` is the pause before, in milliseconds, within an atom.
+    A turn is a stretch of one type within an atom; at its first event ``_turn`` is its number
+    there, from 0, and ``before`` the time of the event before it; both are null elsewhere.
+    ``_gap`` is the pause before an event within an atom, in microseconds.
     """
     order = Window.partitionBy("user_id").orderBy("event_time", "event_id", "arrived_at")
     so_far = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    pause = _micros("event_time") - _micros(F.lag("event_time").over(order))
 
-    def differs(*names: str) -> Column:
-        row = F.struct(*names)
+    def differs(*columns: Column) -> Column:
+        row = F.struct(*columns)
         return ~row.eqNullSafe(F.lag(row).over(order))
 
+    day, names = F.to_date("event_time"), ("_from", "_until", "session_id")
     marked = versions.withColumns(
         {
-            "_pause": pause,
-            "_new_island": F.coalesce(pause > gap, F.lit(True)),
-            "_new_atom": differs("_from", "_until", "session_id"),
-            "_new_turn": differs("event_type"),
+            "before": F.lag("event_time").over(order),
+            "_other": differs(day.alias("day"), *map(F.col, names)),
+            "_other_type": differs(F.col("event_type")),
         }
-    ).withColumn("_new_atom", F.col("_new_island") | F.col("_new_atom"))
+    )
+    pause = _micros("event_time") - _micros("before")
+    marked = marked.withColumns(
+        {"_pause": pause, "_new_island": F.coalesce(pause > gap, F.lit(True))}
+    )
+    new_atom = F.col("_new_island") | F.col("_other")
+    rhythm = ~new_atom & (F.col("_pause") <= min(gap, RHYTHM_MICROS))
     marked = marked.withColumns(
         {
-            "_new_turn": F.col("_new_atom") | F.col("_new_turn"),
-            "_gap": F.when(
-                ~F.col("_new_atom") & (F.col("_pause") <= min(gap, RHYTHM_MICROS)), F.col("_pause")
-            ),
+            "_new_atom": new_atom,
+            "_new_turn": new_atom | F.col("_other_type"),
+            "_gap": F.when(rhythm, F.col("_pause")),
         }
     )
     numbers = {
         name: F.sum(F.col(f"_new{name}").cast("int")).over(so_far)
         for name in ("_island", "_atom", "_turn")
     }
-    numbered = marked.withColumns(numbers)
+    numbered = marked.withColumns({**numbers, "_row": F.row_number().over(order)})
     first = F.max(F.when(F.col("_new_atom"), F.col("_turn"))).over(so_far)
-    return numbered.withColumn("_turn", F.col("_turn") - first)
+    return numbered.withColumn("_turn", F.when(F.col("_new_turn"), F.col("_turn") - first))
 
 
-def _at_each_change(atoms: DataFrame, unit: list[str]) -> DataFrame:
+def _in_units(atoms: DataFrame) -> DataFrame:
+    """Atoms in the units that change together: their island and, with a session id, that too.
+
+    In its island an atom with a session id only connects what lies around it (``_connects``).
+    """
+    island = F.concat(F.lit("r"), F.col("_island").cast("string"))
+    own = F.concat(F.lit("i"), "session_id")
+    units = F.array_compact(F.array(island, own))
+    return atoms.select("*", F.explode(units).alias("_unit")).withColumn(
+        "_connects", F.col("session_id").isNotNull() & F.col("_unit").startswith("r")
+    )
+
+
+def _at_each_change(atoms: DataFrame) -> DataFrame:
     """Atoms once for each day that changed their unit and by whose end they were known.
 
     Adds ``known_day`` and ``_next_day``, the unit's next change; null after the last.
     """
     both = F.array_compact(F.array("_from", "_until"))
-    days = F.flatten(F.collect_set(both).over(Window.partitionBy(*unit)))
+    days = F.flatten(F.collect_set(both).over(Window.partitionBy("user_id", "_unit")))
     known = F.filter(
         "_days",
         lambda day: (day >= F.col("_from")) & (F.col("_until").isNull() | (day < F.col("_until"))),
@@ -218,55 +167,45 @@ def _at_each_change(atoms: DataFrame, unit: list[str]) -> DataFrame:
 
 
 def _runs(atoms: DataFrame, gap: int) -> DataFrame:
-    """Atoms without a session id, with the number of their run; those with one only connect."""
-    order = Window.partitionBy("user_id", "_island", "known_day").orderBy("_atom")
+    """Atoms that are part of a session, with the number of their run in an island (``_run``).
+
+    ``_link`` is the pause since the atom before it in its session, where it counts as rhythm.
+    """
+    order = Window.partitionBy("user_id", "_unit", "known_day").orderBy("_atom")
     so_far = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     before = order.rowsBetween(Window.unboundedPreceding, -1)
-    own = F.when(F.col("session_id").isNull(), F.col("session_end"))
     pause = _micros("session_start") - _micros(F.lag("session_end").over(order))
+    starts = (pause > gap) & F.col("_unit").startswith("r")
+    own = F.when(~F.col("_connects"), F.col("session_end"))
+    link = _micros("session_start") - _micros(F.last(own, ignorenulls=True).over(before))
     return (
         atoms.withColumns(
             {
-                "_starts": F.coalesce((pause > gap).cast("int"), F.lit(0)),
-                "_link": _link(F.last(own, ignorenulls=True).over(before), gap),
+                "_starts": F.coalesce(starts.cast("int"), F.lit(0)),
+                "_link": F.when(link <= min(gap, RHYTHM_MICROS), link),
             }
         )
         .withColumn("_run", F.sum("_starts").over(so_far))
-        .where(F.col("session_id").isNull())
+        .where(~F.col("_connects"))
     )
-
-
-def _named(atoms: DataFrame, gap: int) -> DataFrame:
-    """Atoms with a session id, in the form of ``_runs``."""
-    order = Window.partitionBy("user_id", "session_id", "known_day").orderBy("_atom")
-    return atoms.withColumns(
-        {
-            "_link": _link(F.lag("session_end").over(order), gap),
-            "_run": F.lit(0).cast("long"),
-            "_island": F.lit(0).cast("long"),
-        }
-    )
-
-
-def _link(before: Column, gap: int) -> Column:
-    """The pause between two atoms of one session, where it counts for the rhythm."""
-    pause = _micros("session_start") - _micros(before)
-    return F.when(pause <= min(gap, RHYTHM_MICROS), pause)
 
 
 def _merged(atoms: DataFrame) -> DataFrame:
     """Sessions of each ``known_day``: columns of the contract and ``_next_day``."""
-    keys = ["user_id", "session_id", "_island", "_run", "known_day", "_next_day"]
+    keys = ["user_id", "session_id", "_unit", "_run", "known_day", "_next_day"]
     paths = F.sort_array(F.collect_list(F.struct("_atom", "path")))
-    link = _rhythm(F.col("_link"))
+    gaps = ("gap_count", "gap_sum", "gap_squares")
     merged = atoms.groupBy(*keys).agg(
-        *_sums(without_gaps=True),
-        *[(F.sum(name) + F.coalesce(more, F.lit(0))).alias(name)
-          for name, more in zip(("gap_count", "gap_sum", "gap_squares"), link, strict=True)],
-        F.array_sort(_union("event_days")).alias("event_days"),
-        F.size(_union("_items")).alias("_items"),
+        *[F.sum(name).alias(name) for name in ("event_count", "value")],
+        *[(F.sum(name) + more).alias(name)
+          for name, more in zip(gaps, _rhythm(F.col("_link")), strict=True)],
+        F.min("session_start").alias("session_start"),
+        F.max("session_end").alias("session_end"),
+        F.array_sort(F.collect_set("event_day")).alias("event_days"),
+        F.size(F.array_distinct(F.flatten(F.collect_list("_items")))).alias("_items"),
         _joined(F.flatten(F.transform(paths, lambda each: each["path"]))).alias("path"),
-        *_ends("_atom", "entry_type", "exit_type"),
+        F.min_by(F.struct("entry_type", "entry_item"), "_atom").alias("_entry"),
+        F.max_by(F.struct("exit_type", "exit_item"), "_atom").alias("_exit"),
     )  # fmt: skip
     duration = (_micros("session_end") - _micros("session_start")) / 1_000_000
     run_key = F.concat(F.lit("r"), _micros("session_start").cast("string"))
@@ -279,7 +218,10 @@ def _merged(atoms: DataFrame) -> DataFrame:
             "value": F.col("value").cast(SESSIONS.field("value").dataType),
         }
     )
-    return finished.select(*SESSIONS.names, "_next_day")
+    return finished.select(
+        *[c for c in SESSIONS.names if not c.startswith(("entry_", "exit_"))],
+        "_entry.*", "_exit.*", "_next_day",
+    )  # fmt: skip
 
 
 def _changes(found: DataFrame) -> DataFrame:
@@ -302,26 +244,6 @@ def _changes(found: DataFrame) -> DataFrame:
     return rows.withColumns(last).select(*SESSIONS.names)
 
 
-def _sums(*, without_gaps: bool = False) -> list[Column]:
-    names = ["event_count", "value"]
-    names += [] if without_gaps else ["gap_count", "gap_sum", "gap_squares"]
-    return [
-        *[F.sum(name).alias(name) for name in names],
-        F.min("session_start").alias("session_start"),
-        F.max("session_end").alias("session_end"),
-    ]
-
-
-def _ends(order: str, entry: str, leave: str) -> list[Column]:
-    """Type and item of the first and of the last row of a group."""
-    return [
-        F.min_by(entry, order).alias("entry_type"),
-        F.min_by("entry_item", order).alias("entry_item"),
-        F.max_by(leave, order).alias("exit_type"),
-        F.max_by("exit_item", order).alias("exit_item"),
-    ]
-
-
 def _rhythm(pause: Column) -> list[Column]:
     """Count, sum and sum of squares of pauses, in whole milliseconds; nulls are left out.
 
@@ -335,17 +257,16 @@ def _rhythm(pause: Column) -> list[Column]:
     ]
 
 
-def _union(name: str) -> Column:
-    """The distinct members of a group's arrays."""
-    return F.array_distinct(F.flatten(F.collect_list(name))).alias(name)
-
-
-def _as_turn(row: Column) -> Column:
+def _as_turn(row: Column, index: Column) -> Column:
+    """A turn from where it starts, and from where the next one does or its atom ends."""
+    following = F.try_element_at("path", index + 2)
     return F.struct(
         row["event_type"].alias("event_type"),
-        row["event_count"].alias("event_count"),
-        row["session_start"].alias("started_at"),
-        row["session_end"].alias("ended_at"),
+        (F.coalesce(following["_row"], F.col("_last") + 1) - row["_row"])
+        .cast("long")
+        .alias("event_count"),
+        row["at"].alias("started_at"),
+        F.coalesce(following["before"], F.col("session_end")).alias("ended_at"),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from behavior_spark.config import Funnel
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.funnels import count_reached
-from behavior_spark.features.session_versions import sessions_seen
+from behavior_spark.features.session_features import sessions_seen
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.run import Run
 from behavior_spark.schemas import SESSIONS

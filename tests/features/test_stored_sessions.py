@@ -14,8 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from behavior_spark.config import BotSettings, Funnel
 from behavior_spark.features.bots import flag_bots
 from behavior_spark.features.funnels import build_funnels, count_reached
-from behavior_spark.features.session_features import build_stored_sessions
-from behavior_spark.features.session_versions import sessions_seen
+from behavior_spark.features.session_features import build_stored_sessions, sessions_seen
 from behavior_spark.schemas import EVENTS
 from tests.features.frames import as_table, features_of, make_inputs, table
 from tests.features.random_logs import DAYS, SETTINGS, TYPES, WINDOWS, random_log

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
 
+from behavior_spark.demo.logs import BOT, UserLogs
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.demonstration import DemoResult
@@ -245,3 +246,14 @@ def test_delta_rs_and_duckdb_read_the_tables_without_spark(demo_night: DemoResul
     connection.register("user_propensity", propensity)
     rows = connection.sql("SELECT count(*), max(probability) FROM user_propensity").fetchall()
     assert rows[0][0] > 0 and 0 < rows[0][1] <= 1
+
+
+def test_the_shops_one_machine_is_flagged_and_nobody_else(
+    demo_night: DemoResult, warehouse: Warehouse
+) -> None:
+    layout = demo_night.layout
+    machine = UserLogs(11, BOT, 150, layout.start, (layout.end - layout.start).days).user_id
+    flagged = warehouse.read(USER_FEATURES).where("is_bot").select("user_id", "bot_reason")
+    assert {tuple(row) for row in flagged.distinct().collect()} == {(machine, "regularity")}
+    predicted = warehouse.read(USER_PROPENSITY).where(F.col("user_id") == machine)
+    assert not predicted.isEmpty() and predicted.where("decile IS NULL").isEmpty()
