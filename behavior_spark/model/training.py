@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -139,7 +140,7 @@ class _Run:
             self._save(epoch, first)
         self._all.load_state_dict(self._best)
         layers = {
-            split.name: (layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())
+            split.name: (_on_host(layer.weight), _on_host(layer.bias))
             for split, layer in zip(self._splits, self._layers, strict=True)
         }
         return Trained(self._best_epoch, self._scores, layers)
@@ -203,6 +204,11 @@ class _Run:
         self._scores, self._best_epoch = progress["scores"], progress["best_epoch"]
         self._optimisation.done = progress["done"]
         return progress["epoch"], progress["batch"]
+
+
+def _on_host(values: Any) -> Floats:
+    found: Floats = values.detach().cpu().numpy()
+    return found
 
 
 def linear_layer(weight: Floats, bias: Floats, device: torch.device) -> torch.nn.Linear:

@@ -55,4 +55,5 @@ def first_day_to_read(run: Run, digest: str) -> dt.date | None:
     wrote = [row["ingested_from"] for row in others if row["command"] in _INGESTING]
     if None in wrote or any(row["command"] == "clean-scores" for row in others):
         return None
-    return min(day for day in (last["as_of"], run.ingested_from, *wrote) if day is not None)
+    days: list[dt.date | None] = [last["as_of"], run.ingested_from, *wrote]
+    return min(day for day in days if day is not None)

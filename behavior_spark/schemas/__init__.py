@@ -1,11 +1,10 @@
 """Contracts of the project's tables."""
 
+from behavior_spark.schemas.activity import ACTIVITY_BUILDS, ACTIVITY_DAYS, USER_STATE
 from behavior_spark.schemas.contract import Contract, column
+from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
 from behavior_spark.schemas.sessions import SESSIONS
 from behavior_spark.schemas.tables import (
-    ACTIVITY_BUILDS,
-    ACTIVITY_DAYS,
-    ANNOTATIONS,
     EVENTS,
     IDENTITIES,
     INPUTS,
@@ -13,7 +12,6 @@ from behavior_spark.schemas.tables import (
     QUARANTINE,
     REASON,
     RUNS,
-    SHADOW_DISAGREEMENT,
     TABLES,
     TEXT_EMBEDDINGS,
     TEXT_SCORES,
@@ -21,7 +19,6 @@ from behavior_spark.schemas.tables import (
     USER_FEATURES,
     USER_PROFILE,
     USER_PROPENSITY,
-    USER_STATE,
 )
 
 __all__ = [
