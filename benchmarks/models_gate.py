@@ -68,17 +68,10 @@ class Data:
         }
 
     def split(self, kept: np.ndarray, labels: list[str] | None = None) -> TaskSplit:
-        """The training texts kept, with their labels or others, and a share held out.
-
-        As `finetune` does where there is a test table, weights are fitted again on all of them
-        once the temperature is chosen.
-        """
+        """The training texts kept, with their labels or others, and a share held out."""
         rows, labels = np.flatnonzero(kept).tolist(), labels or self.labels
-        task = LabelledTexts(
-            "intent", [self.texts[r] for r in rows], [labels[r] for r in rows],
-            tested_elsewhere=True,
-        )  # fmt: skip
-        return split_task(task, validation_share=0.1, seed=0, max_examples=None)
+        task = LabelledTexts("intent", [self.texts[r] for r in rows], [labels[r] for r in rows])
+        return split_task(task, validation_share=0.15, seed=0, max_examples=None)
 
 
 def banking(path: Path) -> tuple[list[str], list[str]]:

@@ -23,7 +23,7 @@ from behavior_spark.model.promotions import history
 from behavior_spark.model.registry import CHALLENGER, CHAMPION, ModelStore
 from behavior_spark.pipelines.run import running
 from behavior_spark.pipelines.shadow import shadow_stage
-from behavior_spark.pipelines.text_scoring import score_texts_stage
+from behavior_spark.pipelines.text_model import active_text_model
 from behavior_spark.schemas import (
     ANNOTATIONS,
     SHADOW_DISAGREEMENT,
@@ -91,9 +91,10 @@ class Shop:
         return sorted(tuple(row) for row in self.warehouse.read(contract).select(*names).collect())
 
     def night(self, settings: Settings) -> Any:
-        """Score, then let the challenger look."""
-        with running("score-texts", settings, as_of=NIGHT, spark=self.spark, console=QUIET) as run:
-            shadow_stage(run, score_texts_stage(run))
+        """Let the challenger look at the texts, which are scored already."""
+        with running("nightly", settings, as_of=NIGHT, spark=self.spark, console=QUIET,
+                     record=False) as run:  # fmt: skip
+            shadow_stage(run, active_text_model(settings, NIGHT))
         return run
 
 
