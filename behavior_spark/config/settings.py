@@ -284,6 +284,11 @@ class Settings(Section):
             raise ValueError("models: a folder is needed where the warehouse is a schema")
         if self.text.heads and not self.text.encoder:
             raise ValueError("text.heads need text.encoder")
+        if not self.features.built("activity"):
+            raise ValueError(
+                "features.groups needs activity: recency, frequency and value are what every "
+                "model is measured against"
+            )
         named = [*self.targets, *self.features.event_types, *self.text.heads]
         reserved = sorted(RESERVED.intersection(named))
         if reserved:
