@@ -332,6 +332,11 @@ class Settings(Section):
         for name, labels in self.text.heads.items():
             if labels.annotated is not None and labels.annotated not in self.annotate:
                 raise ValueError(f"text.heads.{name}: annotate has no task {labels.annotated!r}")
+        if not self.features.built("activity"):
+            raise ValueError(
+                "features.groups needs activity: recency, frequency and value are what every "
+                "model is measured against"
+            )
         named = [*self.targets, *self.features.event_types, *self.text.heads]
         reserved = sorted(RESERVED.intersection(named))
         if reserved:

@@ -73,9 +73,9 @@ def update_activity(run: Run) -> None:
         run.note(f"activity is built anew from all history: {why}")
     where = "true" if start is None else f"known_day >= DATE'{start}'"
     with spark_errors("building activity"):
-        tiles = new_tiles(run, plan, start, end)
-        run.warehouse.replace(tiles, ACTIVITY_DAYS, where=where)
-        _update_state(run, start, end)
+        snapshots = _drop_stale_snapshots(run, start)
+        run.warehouse.replace(new_tiles(run, plan, start, end), ACTIVITY_DAYS, where=where)
+        _add_snapshot(run, end, snapshots)
         _record(run, plan, start, end, max(commit["version"] for commit in commits))
     run.say(f"activity of {start or 'all days'} to {end} built")
 
@@ -251,10 +251,10 @@ def _usable(
     return next((one for one in snapshots if one[0] <= day and one[1] <= start), None)
 
 
-def _update_state(run: Run, start: dt.date | None, end: dt.date) -> None:
-    """Drop snapshots that what was built makes stale, and add one where it is due.
+def _drop_stale_snapshots(run: Run, start: dt.date | None) -> list[tuple[dt.date, dt.date]]:
+    """Remove snapshots that rest on tiles about to be replaced; returns those that stay.
 
-    One of this very day is always among the stale ones: it is never there twice.
+    This comes before the tiles change: whoever reads in between adds up more tiles instead.
     """
     snapshots = _snapshots(run)
     fresh = [one for one in snapshots if start is not None and one[0] <= start]
@@ -262,11 +262,19 @@ def _update_state(run: Run, start: dt.date | None, end: dt.date) -> None:
         where = "true" if start is None else f"known_day > DATE'{start}'"
         nothing = run.spark.createDataFrame([], USER_STATE.schema)
         run.warehouse.replace(nothing, USER_STATE, where=where)
-    latest = _usable(run, fresh, end)
+    return fresh
+
+
+def _add_snapshot(run: Run, end: dt.date, snapshots: Sequence[tuple[dt.date, dt.date]]) -> None:
+    """Add a snapshot of totals as known before a day, where one is due.
+
+    One of this very day was stale and is gone: it is never there twice.
+    """
+    latest = _usable(run, snapshots, end)
     if latest and (end - latest[0]).days < STATE_EVERY_DAYS:
         return
     before = end - dt.timedelta(days=run.settings.features.longest_window)
-    activity = _activity_before(run, end, end, fresh)
+    activity = _activity_before(run, end, end, snapshots)
     state = build_state(activity, known_before=end, event_before=before)
     run.warehouse.append(state, USER_STATE)
 

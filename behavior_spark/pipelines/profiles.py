@@ -18,6 +18,9 @@ from behavior_spark.schemas import USER_FEATURES, USER_PROFILE, USER_PROPENSITY
 
 def profile_stage(run: Run, prepared: Prepared) -> None:
     """Write one row for each user of the night."""
+    if not run.settings.features.built("sessions"):
+        run.note("no profiles: segments rest on the group sessions, which features.groups lacks")
+        return
     windows = run.settings.features.windows_days
     longest = windows[-1]
     features = run.warehouse.require(USER_FEATURES, made_by="build-features")

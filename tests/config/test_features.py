@@ -68,3 +68,8 @@ def test_kinds_and_signs_come_from_usual_names_and_from_the_taxonomy() -> None:
 def test_an_unknown_group_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(ConfigError, match="no group sesions; known: activity, declared"):
         settings({"op": "count"}, groups=["sesions"])
+
+
+def test_a_job_without_the_features_of_its_baseline_is_refused() -> None:
+    with pytest.raises(ConfigError, match="needs activity"):
+        settings({"op": "count"}, groups=["sessions", "declared"])
