@@ -6,7 +6,6 @@ Whatever is blind to the future gives the same on both. Nothing stored is touche
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 
@@ -71,44 +70,41 @@ def alter_rows(
     is_past = F.coalesce(F.col(known) < midnight, F.lit(True))
     past, future = frame.where(is_past), frame.where(~is_past)
     third = F.pmod(F.xxhash64(key, known), F.lit(3))
-    numbers = [f.name for f in frame.schema.fields if isinstance(f.dataType, NumericType)]
-    other = {name: _other_number(frame, name) for name in numbers}
-    other |= {name: F.reverse(name) for name in ("title", "category") if name in frame.columns}
-    owner = {} if key == "user_id" or "user_id" not in frame.columns else {"user_id": _other_user()}
-    arrived = {known: later} | ({"arrived_day": F.to_date(later)} if _has_day(frame) else {})
-    named = {key: F.concat(F.lit("added-"), key)}
-    no_new = {"user_id", "item_id"}  # a key that others refer to stays: its row changes
-    parts: Sequence[DataFrame] = [
+    other = _other_content(frame)
+    arrives = {known: later}
+    if "arrived_day" in frame.columns:
+        arrives["arrived_day"] = F.to_date(later)
+    # Users and items keep their key, as others refer to it: there a new row is a new version.
+    new = other if key in ("user_id", "item_id") else {key: F.concat(F.lit("added-"), key)}
+    parts = [
         past,
         future.where(third == 1),
-        future.where(third == 2).withColumns(other | owner),
-        past.where(third == 0).withColumns(
-            (named if key not in no_new else other) | arrived | {time: midnight}
-            | ({known: midnight} if known != time else {})
-        ),
-        past.where(third == 1).withColumns(
-            (named if key not in no_new else other) | arrived
-            | ({time: later} if known == time else {})
-        ),
-        past.where(third == 2).withColumns(other | owner | arrived),
-    ]  # fmt: skip
-    if owner:
-        gone = {"user_id": F.lit(None).cast("string")}
-        parts = [*parts, past.where((third == 0) & is_past).withColumns(gone | arrived)]
+        future.where(third == 2).withColumns({**other, **_other_user(frame, key)}),
+        past.where(third == 0).withColumns({**new, **arrives, time: midnight, known: midnight}),
+        past.where(third == 1).withColumns({**new, **arrives}),
+        past.where(third == 2).withColumns({**other, **_other_user(frame, key), **arrives}),
+    ]
+    if _other_user(frame, key):
+        nobody = F.lit(None).cast("string")
+        parts.append(past.where(third == 0).withColumns({**arrives, "user_id": nobody}))
     return reduce(DataFrame.unionByName, parts)
 
 
-def _other_number(frame: DataFrame, name: str) -> Column:
-    kind = frame.schema[name].dataType
-    return (F.coalesce(F.col(name), F.lit(0)) * -3 + 7).cast(kind)
+def _other_content(frame: DataFrame) -> dict[str, Column]:
+    """Another number in every number, and titles and categories backwards."""
+    numbers = [f for f in frame.schema.fields if isinstance(f.dataType, NumericType)]
+    other = {
+        f.name: (F.coalesce(f.name, F.lit(0)).cast("double") * -3 + 7).try_cast(f.dataType)
+        for f in numbers
+    }
+    words = [name for name in ("title", "category") if name in frame.columns]
+    return other | {name: F.reverse(name) for name in words}
 
 
-def _other_user() -> Column:
-    return F.concat(F.lit("other-"), F.coalesce("user_id", F.lit("nobody")))
-
-
-def _has_day(frame: DataFrame) -> bool:
-    return "arrived_day" in frame.columns
+def _other_user(frame: DataFrame, key: str) -> dict[str, Column]:
+    if key == "user_id" or "user_id" not in frame.columns:
+        return {}
+    return {"user_id": F.concat(F.lit("other-"), F.coalesce("user_id", F.lit("nobody")))}
 
 
 def count_differences(before: DataFrame, after: DataFrame) -> DataFrame:
