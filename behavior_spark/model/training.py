@@ -93,10 +93,11 @@ class _Run:
         self._seed, self._tell, self._checkpoint = seed, tell, checkpoint
         device = encoder.device
         encoder.inference.pack_for_training()
-        self._layers = torch.nn.ModuleList(
-            [linear_layer(start[split.name].weight, start[split.name].bias, device)
-             for split in splits]
-        )  # fmt: skip
+        self._linears = [
+            linear_layer(start[split.name].weight, start[split.name].bias, device)
+            for split in splits
+        ]
+        self._layers = torch.nn.ModuleList(self._linears)
         self._all = torch.nn.ModuleList([encoder.model, self._layers])
         texts, self._rows = _learned_texts(splits)
         self._token_ids = encoder.tokenize(texts)
@@ -140,7 +141,7 @@ class _Run:
         self._all.load_state_dict(self._best)
         layers = {
             split.name: (layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())
-            for split, layer in zip(self._splits, self._layers, strict=True)
+            for split, layer in zip(self._splits, self._linears, strict=True)
         }
         return Trained(self._best_epoch, self._scores, layers)
 
@@ -166,7 +167,7 @@ class _Run:
                 continue
             places, rows = map(list, zip(*pairs, strict=True))
             targets = torch.from_numpy(split.targets[rows]).to(self._encoder.device)
-            logits = self._layers[task](vectors[places])
+            logits = self._linears[task](vectors[places])
             smoothing = self._tuning.label_smoothing
             losses.append(task_loss(logits, targets, self._weighting[task], smoothing=smoothing))
         return torch.stack(losses).sum() if losses else None
