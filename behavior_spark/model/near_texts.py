@@ -88,7 +88,8 @@ class NearTexts(Progressing[Pairs]):
     def loss(self, part: Pairs, *, done: int) -> torch.Tensor:  # noqa: ARG002
         """Cross-entropy of finding each text's own among the batch's."""
         tokens = self._encoder.tokenize([*part.left, *part.right])
-        left, right = torch.split(self._encoder.forward(tokens), len(part.left))
+        vectors, count = self._encoder.forward(tokens), len(part.left)
+        left, right = vectors[:count], vectors[count:]
         equal = _equal(part).to(left.device)
         return in_batch_negatives(left, right, temperature=self._settings.temperature, equal=equal)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,10 +93,11 @@ class _Run:
         self._seed, self._tell, self._checkpoint = seed, tell, checkpoint
         device = encoder.device
         encoder.inference.pack_for_training()
-        self._layers = torch.nn.ModuleList(
-            [linear_layer(start[split.name].weight, start[split.name].bias, device)
-             for split in splits]
-        )  # fmt: skip
+        self._linears = [
+            linear_layer(start[split.name].weight, start[split.name].bias, device)
+            for split in splits
+        ]
+        self._layers = torch.nn.ModuleList(self._linears)
         self._all = torch.nn.ModuleList([encoder.model, self._layers])
         texts, self._rows = _learned_texts(splits)
         self._token_ids = encoder.tokenize(texts)
@@ -140,8 +140,8 @@ class _Run:
             self._save(epoch, first)
         self._all.load_state_dict(self._best)
         layers = {
-            split.name: (_on_host(layer.weight), _on_host(layer.bias))
-            for split, layer in zip(self._splits, self._layers, strict=True)
+            split.name: (layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())
+            for split, layer in zip(self._splits, self._linears, strict=True)
         }
         return Trained(self._best_epoch, self._scores, layers)
 
@@ -167,7 +167,7 @@ class _Run:
                 continue
             places, rows = map(list, zip(*pairs, strict=True))
             targets = torch.from_numpy(split.targets[rows]).to(self._encoder.device)
-            logits = self._layers[task](vectors[places])
+            logits = self._linears[task](vectors[places])
             smoothing = self._tuning.label_smoothing
             losses.append(task_loss(logits, targets, self._weighting[task], smoothing=smoothing))
         return torch.stack(losses).sum() if losses else None
@@ -204,11 +204,6 @@ class _Run:
         self._scores, self._best_epoch = progress["scores"], progress["best_epoch"]
         self._optimisation.done = progress["done"]
         return progress["epoch"], progress["batch"]
-
-
-def _on_host(values: Any) -> Floats:
-    found: Floats = values.detach().cpu().numpy()
-    return found
 
 
 def linear_layer(weight: Floats, bias: Floats, device: torch.device) -> torch.nn.Linear:

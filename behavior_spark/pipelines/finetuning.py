@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from behavior_spark.cleaning.text import text_hash
+from behavior_spark.config.labels import PARTS
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.finetune import FinetuneResult, Stored, finetune
 from behavior_spark.model.labelled import LabelledTexts
 from behavior_spark.model.model_folder import resolve_model_folder
 from behavior_spark.model.registry import CHAMPION, ModelStore
-from behavior_spark.pipelines.labelled_tables import labelled_task
+from behavior_spark.pipelines.labelled_tables import labelled_rows, labelled_task
 from behavior_spark.pipelines.promotion import gate_stage, learned_from, register_stage
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import configured_encoder
@@ -43,6 +44,8 @@ def finetune_stage(run: Run) -> dict[str, Any]:
         )
     resolve_model_folder(text.encoder)
     with run.stage("read labels"):
+        for name in text.heads:  # a wrong test table is found before hours of training
+            labelled_rows(run, name, parts=PARTS)
         tasks = [labelled_task(run, name) for name in text.heads]
     with run.stage(f"fine-tune ({text.finetune})"):
         result = train_text_model(run, tasks)
