@@ -3,8 +3,9 @@
     python -m benchmarks.growth [--texts 10000,100000,1000000] [--precision bf16]
 
 Generated distinct texts of 3 to 6 words, each size scored into an empty store in a new process;
-memory is the peak of all its processes (Python, JVM, workers; shared pages counted once). Then a
-night with a new head alone: what it costs to classify everything stored.
+memory is the peak of all its processes (Python, JVM, workers; shared pages counted once). Then
+the next night with 5 % new texts, and a night with a new head alone: what it costs to classify
+everything stored.
 """
 
 from __future__ import annotations
@@ -53,28 +54,33 @@ def main() -> None:
     parser.add_argument("--texts", default="10000,100000,1000000")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     options = parser.parse_args()
-    print("| texts | seconds | texts/s | peak memory | a new head, seconds | times faster |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    columns = (
+        "texts", "seconds", "texts/s", "peak memory", "without the JVM", "next night",
+        "of the first", "a new head", "times faster",
+    )  # fmt: skip
+    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     for texts in map(int, options.texts.split(",")):
         with tempfile.TemporaryDirectory(dir="build") as folder:
             source = Path(folder, "texts")
             write(source, texts)
             command = [sys.executable, "-m", "benchmarks.contenders.ours", "--input", str(source)]
             command += ["--output", str(Path(folder, "store")), "--precision", options.precision]
-            command += ["--head"]
-            peak = 0
+            command += ["--again", "--head"]
+            peak = peak_workers = 0
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
                 while running.poll() is None:
-                    peak = max(peak, tree_memory(running.pid))
+                    total, java = tree_memory(running.pid)
+                    peak, peak_workers = max(peak, total), max(peak_workers, total - java)
                     time.sleep(0.5)
                 output = running.stdout.read() if running.stdout else ""
             result = json.loads(output.strip().splitlines()[-1])
-            print(
-                f"| {texts:,} | {result['seconds']:.1f} | {texts / result['seconds']:,.0f} | "
-                f"{peak / 2**30:.2f} GiB | {result['head']:.1f} | "
-                f"{result['seconds'] / result['head']:.0f} |",
-                flush=True,
-            )
+            seconds, again, head = (result[name] for name in ("seconds", "again", "head"))
+            row = (
+                f"{texts:,}", f"{seconds:.1f}", f"{texts / seconds:,.0f}",
+                f"{peak / 2**30:.2f} GiB", f"{peak_workers / 2**30:.2f} GiB", f"{again:.1f} s",
+                f"{again / seconds:.0%}", f"{head:.1f} s", f"{seconds / head:.0f}",
+            )  # fmt: skip
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,11 @@ import time
 from pathlib import Path
 
 
-def tree_memory(root: int) -> int:
-    """Resident bytes of a process and its descendants (shared pages counted once: PSS)."""
+def tree_memory(root: int) -> tuple[int, int]:
+    """Resident bytes of a process and its descendants, and how much of it is the JVM's.
+
+    Shared pages are counted once (PSS).
+    """
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -20,16 +23,19 @@ def tree_memory(root: int) -> int:
         except OSError:
             continue
         parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    total, waiting = 0, [root]
+    total, java, waiting = 0, 0, [root]
     while waiting:
         process = waiting.pop()
         waiting += parents.get(process, [])
         try:
             lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+            name = Path(f"/proc/{process}/comm").read_text().strip()
         except OSError:
             continue
-        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    return total
+        mine = sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+        total += mine
+        java += mine if name == "java" else 0
+    return total, java
 
 
 def main() -> int:
@@ -38,7 +44,7 @@ def main() -> int:
     start, peak = time.monotonic(), 0
     with subprocess.Popen([program, *sys.argv[1:]]) as running:
         while running.poll() is None:
-            peak = max(peak, tree_memory(running.pid))
+            peak = max(peak, tree_memory(running.pid)[0])
             time.sleep(0.5)
     seconds = time.monotonic() - start
     print(f"\n{seconds:.0f} s in all, peak memory of all processes {peak / 2**30:.2f} GiB")

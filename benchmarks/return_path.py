@@ -17,11 +17,14 @@ import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, FloatType
+from pyspark.sql.types import ArrayType, FloatType, StructField, StructType
 
 from behavior_spark.config import LocalSpark
 from behavior_spark.io.session import spark_session
 from behavior_spark.scoring.arrow import list_array
+
+# As in text_embeddings: no number of a vector is null, and Spark need not ask each.
+_VECTOR = ArrayType(FloatType(), False)
 
 
 def by_arrow(numbers: DataFrame, dimension: int) -> DataFrame:
@@ -33,7 +36,7 @@ def by_arrow(numbers: DataFrame, dimension: int) -> DataFrame:
             missing = np.zeros(len(batch), dtype=bool)
             yield pa.RecordBatch.from_arrays([list_array(vectors, missing=missing)], ["v"])
 
-    return numbers.mapInArrow(run, "v array<float>")
+    return numbers.mapInArrow(run, StructType([StructField("v", _VECTOR)]))
 
 
 def by_pandas(numbers: DataFrame, dimension: int) -> DataFrame:

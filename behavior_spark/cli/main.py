@@ -21,7 +21,8 @@ NO_OVERRIDES: list[str] = []
 NO_MODELS: list[str] = []
 _EXTRA_OF = {
     "pyspark": "spark", "delta": "spark", "torch": "model", "transformers": "model",
-    "safetensors": "model", "xgboost": "model", "sklearn": "model", "grpc": "connect",
+    "safetensors": "model", "xgboost": "model", "sklearn": "model", "scipy": "model",
+    "threadpoolctl": "model", "grpc": "connect",
 }  # fmt: skip
 
 app = typer.Typer(
@@ -208,8 +209,8 @@ def clean_scores(
         typer.Option(
             "--other-models",
             help="Also remove scores of every model but those in use: the night's, those that "
-            "an alias names, the configured encoder. Not where another config with models of "
-            "its own shares the warehouse.",
+            "an alias names, the champion before (for `rollback`), the configured encoder. Not "
+            "where another config with models of its own shares the warehouse.",
         ),
     ] = False,
     models: Annotated[

@@ -11,6 +11,7 @@ them as one batch.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class Annotator:
     ) -> None:
         self.options, self.digest = options, digest
         self._model, self._tokenizer = model, tokenizer
+        self._accepts = set(inspect.signature(model.forward).parameters)
         self._prompts = [_Prompt.parse(text, options.words) for text in options.prompts]
         self._label_ids = [
             [self._continuation(prompt, words) for words in options.words]
@@ -177,10 +179,9 @@ class Annotator:
         padded = torch.tensor([[0] * (width - len(each)) + each for each in ids], device=device)
         mask = (torch.arange(width, device=device) >= width - lengths[:, None]).long()
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        out = self._model(
-            input_ids=padded, attention_mask=mask, position_ids=positions, use_cache=True,
-            logits_to_keep=1,
-        )  # fmt: skip
+        out = self._run(
+            input_ids=padded, attention_mask=mask, position_ids=positions, logits_to_keep=1
+        )
         first = torch.log_softmax(out.logits[:, -1].float(), dim=-1)
         total = first[:, torch.tensor([each[0] for each in labels], device=device)]
         long = [place for place, each in enumerate(labels) if len(each) > 1]
@@ -207,16 +208,22 @@ class Annotator:
         fed, wanted = fed.repeat(rows, 1), wanted.repeat(rows, 1)
         seen = mask.repeat_interleave(len(labels), dim=0)
         places = lengths.repeat_interleave(len(labels))[:, None]
-        out = self._model(
+        out = self._run(
             input_ids=fed,
             attention_mask=torch.cat([seen, torch.ones_like(fed)], dim=1),
             position_ids=places + torch.arange(steps, device=device),
             past_key_values=cache,
-            use_cache=True,
         )
         chances = torch.log_softmax(out.logits.float(), dim=-1)
         taken = chances.gather(2, wanted.clamp(min=0)[:, :, None])[:, :, 0]
         return torch.where(wanted >= 0, taken, torch.zeros_like(taken)).sum(dim=1)
+
+    def _run(self, **inputs: Any) -> Any:
+        """One forward pass; some families count positions themselves and take none."""
+        known = self._accepts
+        return self._model(
+            use_cache=True, **{name: each for name, each in inputs.items() if name in known}
+        )
 
     def _continuation(self, prompt: _Prompt, words: str) -> list[int]:
         """Tokens of a label where it follows the prompt, whatever the text."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from behavior_spark.model.text_metrics import Answers, Estimate, estimate_difference
+from behavior_spark.model.text_metrics import Answers, Estimate, as_plain, estimate_difference
 
 Bools = npt.NDArray[np.bool_]
 Slices = Mapping[str, Bools]
@@ -78,7 +78,8 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
         heads = {name: each.as_dict() for name, each in self.comparisons.items()}
-        return {"passed": self.passed, "reason": self.reason, "heads": heads}
+        found = {"passed": self.passed, "reason": self.reason, "heads": heads}
+        return cast(dict[str, Any], as_plain(found))
 
 
 def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateRules) -> Comparison:

@@ -100,6 +100,7 @@ def read_held_out(run: Run, name: str) -> HeldOut:
         held = replace(held.where(kept, "learned_from"), dropped={})
     held = replace(held, slices=_slices(held.texts, table, run.settings))
     held = held.where(np.array([bool(text) for text in held.texts], dtype=np.bool_), "empty_text")
+    held = held.where(np.array([each != ("",) for each in held.labels], dtype=np.bool_), "no_label")
     if not len(held):
         raise InputError(
             f"{label}: no labelled text to measure on",
@@ -111,15 +112,24 @@ def read_held_out(run: Run, name: str) -> HeldOut:
 
 
 def without_learned(
-    held: HeldOut, models: Sequence[LearnedFrom | None], settings: Settings
+    held: HeldOut,
+    models: Sequence[LearnedFrom | None],
+    settings: Settings,
+    *,
+    refuse: bool = False,
 ) -> HeldOut:
     """Held-out texts that none of the models has learned from.
 
     Of a test table also those are left out that chose a threshold or an epoch.
 
+    Args:
+        held: Texts to measure on.
+        models: What each model has learned from, where it is known.
+        settings: For the key of the hashes.
+        refuse: Texts that were learned from are an error.
+
     Raises:
-        InputError: There are such texts and ``text.evaluation.leakage`` is ``refuse``, or no
-            text is left.
+        InputError: There are such texts and they are refused, or no text is left.
     """
     seen = np.zeros(len(held), dtype=np.bool_)
     keyed = text_keys(held.texts, key=settings.privacy.pseudonymise_key)
@@ -128,7 +138,7 @@ def without_learned(
         if learned is not None:
             keys = keyed if learned.keyed else plain
             seen |= learned.shared_with(keys, dev=held.origin == "test")
-    if seen.any() and settings.text.evaluation.leakage == "refuse":
+    if seen.any() and refuse:
         raise InputError(
             f"{held.name}: {int(seen.sum()):,} of {len(held):,} held-out texts were learned from",
             found="texts equal but for case and white space in both tables",

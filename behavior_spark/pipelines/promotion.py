@@ -236,12 +236,13 @@ def _finish(run: Run, entry: Promotion, verdict: Verdict | None) -> dict[str, An
 
 def _tell(run: Run, name: str, found: Comparison) -> None:
     difference = found.difference
-    run.figures |= {
+    figures = {
         f"{name}_gate_difference": difference.value,
         f"{name}_gate_low": difference.low,
         f"{name}_gate_high": difference.high,
         f"{name}_gate_texts": float(found.texts),
     }
+    run.figures |= {key: value for key, value in figures.items() if np.isfinite(value)}
     run.say(
         f"{name}: {found.verdict}, {run.settings.text.gate.figure} {difference.value:+.4f} "
         f"({difference.low:+.4f} to {difference.high:+.4f}) on {found.texts:,} texts, "

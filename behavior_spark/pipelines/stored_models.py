@@ -14,6 +14,7 @@ from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.bundle import load_text_model
 from behavior_spark.model.model_folder import Precision, backbone_digest, checked_precision
+from behavior_spark.model.promotions import lineage
 from behavior_spark.model.registry import ModelStore
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import active_text_model, encoder_options
@@ -82,7 +83,10 @@ def models_to_remove(
 
 
 def _models_in_use(settings: Settings, as_of: dt.date) -> set[str]:
-    """Digests of the backbones and heads that the night, an alias or the config names."""
+    """Digests of the backbones and heads that the night, an alias or the config names.
+
+    And those of the champion before the present one: a rollback reads its scores.
+    """
     active = active_text_model(settings, as_of)
     if active is None:
         raise ConfigError(
@@ -93,7 +97,7 @@ def _models_in_use(settings: Settings, as_of: dt.date) -> set[str]:
     store = ModelStore(Path(settings.models_path))
     used = {active.digest, *(head.digest for head in active.heads.values())}
     used |= _configured_backbones(settings.text, store)
-    for digest in sorted(set(store.aliases().values())):
+    for digest in sorted({*store.aliases().values(), *lineage(store)[-2:]}):
         model = load_text_model(store.folder(digest))
         used |= {model.backbone_digest, *(head.digest for head in model.heads.values())}
     return used

@@ -79,7 +79,12 @@ def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> dict[s
     run.models["text"] = digest
     for name in _wanted(run, found, heads):
         with run.stage(f"measure {name}"):
-            held = without_learned(read_held_out(run, name), [learned], run.settings)
+            held = without_learned(
+                read_held_out(run, name),
+                [learned],
+                run.settings,
+                refuse=run.settings.text.evaluation.leakage == "refuse",
+            )
             content["heads"][name] = _measured(run, found, found.heads[name], held)
             _tell(run, name, content["heads"][name])
     prints = [each["data"]["fingerprint"] for each in content["heads"].values()]

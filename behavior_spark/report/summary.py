@@ -18,6 +18,16 @@ _QUALITY = {
     "positives": "positives",
 }
 
+# What `finetune` and `evaluate` measure of a head, by the names they give it.
+_HEAD_FIGURES = {
+    "accuracy": ("accuracy",),
+    "precision": ("precision_macro", "precision"),
+    "recall": ("recall_macro", "recall"),
+    "f1": ("f1_macro", "f1"),
+    "AUC": ("roc_auc_macro",),
+    "ECE": ("calibration_error",),
+}
+
 
 def summary(
     *,
@@ -78,11 +88,16 @@ def _quality_table(targets: Sequence[str], figures: Mapping[str, float]) -> Tabl
 def _heads_table(heads: Sequence[str], figures: Mapping[str, float]) -> Table:
     table = Table(title="Text heads on held-out labels", title_justify="left")
     table.add_column("head")
-    measures = ("accuracy", "precision", "recall", "f1")
-    for label in measures:
+    found = {
+        label: [next((figures[f"{h}_{k}"] for k in keys if f"{h}_{k}" in figures), None)
+                for h in heads]
+        for label, keys in _HEAD_FIGURES.items()
+    }  # fmt: skip
+    shown = {label: values for label, values in found.items() if any(v is not None for v in values)}
+    for label in shown:
         table.add_column(label, justify="right")
-    for head in heads:
-        table.add_row(head, *[_figure(m, figures.get(f"{head}_{m}")) for m in measures])
+    for row, head in enumerate(heads):
+        table.add_row(head, *[_figure(label, values[row]) for label, values in shown.items()])
     return table
 
 

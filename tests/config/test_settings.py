@@ -99,7 +99,7 @@ def test_what_cannot_work_is_refused(changes, told):
 
 def test_a_head_has_a_path_or_a_table():
     heads = {"intent": {"path": "a", "table": "b", "text": "t", "label": "l"}}
-    assert "give either path or table" in refused(text__encoder="e", text__heads=heads)
+    assert "give either path, table or annotated" in refused(text__encoder="e", text__heads=heads)
 
 
 def test_settings_cannot_be_changed_afterwards():
@@ -161,3 +161,15 @@ def test_settings_are_the_same_after_a_round_trip():
 def test_a_name_that_features_of_all_events_have_is_refused() -> None:
     with pytest.raises(ConfigError, match="event names features of all events"):
         load_settings(["conf/demo.yaml"], overrides=["features.event_types=[event, view]"])
+
+
+def test_annotated_labels_need_a_task_and_prompts_their_parts() -> None:
+    heads = {"intent": {"annotated": "ask"}}
+    task = {"model": "lm", "labels": ["refund", "late_parcel"], "prompts": ["{text} is {label}"]}
+    assert "annotate has no task 'ask'" in refused(text__encoder="e", text__heads=heads)
+    for prompts in (["{text}"], ["{label} of {text}"], ["{text} is {label}?"], []):
+        assert "prompt" in refused(annotate={"ask": task | {"prompts": prompts}})
+    assert "two labels" in refused(annotate={"ask": task | {"labels": ["refund"]}})
+    assert "words of its own" in refused(
+        annotate={"ask": task | {"labels": {"a": "same", "b": "same"}}}
+    )

@@ -23,8 +23,14 @@ from behavior_spark.model.promotions import history
 from behavior_spark.model.registry import CHALLENGER, CHAMPION, ModelStore
 from behavior_spark.pipelines.run import running
 from behavior_spark.pipelines.shadow import shadow_stage
-from behavior_spark.pipelines.text_scoring import score_texts_stage
-from behavior_spark.schemas import ANNOTATIONS, SHADOW_DISAGREEMENT, TEXT_EMBEDDINGS, TEXT_SCORES
+from behavior_spark.pipelines.text_model import active_text_model
+from behavior_spark.schemas import (
+    ANNOTATIONS,
+    SHADOW_DISAGREEMENT,
+    TEXT_EMBEDDINGS,
+    TEXT_SCORES,
+    Contract,
+)
 from behavior_spark.schemas import TEXTS as TEXTS_TABLE
 from tests.model.language_model import tiny_language_model
 
@@ -79,10 +85,16 @@ class Shop:
     def warehouse(self) -> Warehouse:
         return Warehouse(self.spark, self.settings().warehouse)
 
+    def rows(self, contract: Contract) -> list[tuple[Any, ...]]:
+        """Keys and times of a table's rows: what was ever written."""
+        names = [*contract.key, "scored_at"]
+        return sorted(tuple(row) for row in self.warehouse.read(contract).select(*names).collect())
+
     def night(self, settings: Settings) -> Any:
-        """Score, then let the challenger look."""
-        with running("score-texts", settings, as_of=NIGHT, spark=self.spark, console=QUIET) as run:
-            shadow_stage(run, score_texts_stage(run))
+        """Let the challenger look at the texts, which are scored already."""
+        with running("nightly", settings, as_of=NIGHT, spark=self.spark, console=QUIET,
+                     record=False) as run:  # fmt: skip
+            shadow_stage(run, active_text_model(settings, NIGHT))
         return run
 
 
@@ -177,7 +189,8 @@ def test_texts_outside_every_label_get_none_and_that_is_measured(
 ) -> None:
     outside = ["the senate passed a tax bill", "quantum gates act on qubits", "rain is expected"]
     pd.DataFrame({"said": outside}).to_parquet(tmp_path / "outside.parquet")
-    head = {"abstain": 0.1, "out_of_scope": {"path": str(tmp_path / "outside.parquet")}}
+    head = {"abstain": 0.1, "test": None,
+            "out_of_scope": {"path": str(tmp_path / "outside.parquet")}}  # fmt: skip
     settings = shop.settings(head=head, promote="manual")
     challenger = shop.do("finetune", settings).models["text"]
     shop.do("promote", settings, force=True, reason="it abstains")
@@ -231,13 +244,13 @@ def test_a_rollback_restores_the_earlier_scores_without_a_forward_pass(shop: Sho
     if shop.store.alias(CHAMPION) == champion:  # as good as it is, or a little less
         shop.do("promote", shorter, force=True, reason="to go back from")
     assert shop.do("score_texts", shorter).figures["texts_scored"] == 24
-    embedded = shop.warehouse.version(TEXT_EMBEDDINGS)
+    embedded = shop.rows(TEXT_EMBEDDINGS)
     result = shop.do("rollback", reason="a drill")
     assert result.details["model"] == champion == shop.store.alias(CHAMPION)
     again = shop.do("score_texts")
     assert again.figures["texts_scored"] == 0 and "seconds_model" not in again.figures
     assert again.figures["store_hit_rate"] == 1 and scored() == before
-    assert shop.warehouse.version(TEXT_EMBEDDINGS) == embedded
+    assert shop.rows(TEXT_EMBEDDINGS) == embedded
     with pytest.raises(ModelError, match="no earlier champion"):
         shop.do("rollback")
 
@@ -249,9 +262,9 @@ def test_the_challenger_reads_in_the_shadow_and_leaves_no_trace_but_its_disagree
                             shadow={"share": 1.0, "days": 6})  # fmt: skip
     shop.do("finetune", flipped)
     assert shop.store.alias(CHALLENGER) is not None
-    versions = [shop.warehouse.version(each) for each in (TEXT_EMBEDDINGS, TEXT_SCORES)]
+    before = [shop.rows(each) for each in (TEXT_EMBEDDINGS, TEXT_SCORES)]
     run = shop.night(flipped)
-    assert [shop.warehouse.version(each) for each in (TEXT_EMBEDDINGS, TEXT_SCORES)] == versions
+    assert [shop.rows(each) for each in (TEXT_EMBEDDINGS, TEXT_SCORES)] == before
     rows = shop.warehouse.read(SHADOW_DISAGREEMENT).collect()
     assert sum(row["texts"] for row in rows) == 12  # what arrived in the six days before
     assert run.figures["shadow_intent_texts"] == 12
