@@ -107,11 +107,10 @@ def contrast_classes(
 ) -> None:
     """Teach ``encoder`` (fp32) in place to hold apart the labels of single-label tasks.
 
-    Only texts to learn from are read, and with ``tuning.label_names`` each label's name.
-    ``encoder.digest`` is no longer that of its weights.
+    Only texts to learn from are read. ``encoder.digest`` is no longer that of its weights.
     """
     encoder.inference.pack_for_training()
-    tasks = [_taught(encoder, split, names=tuning.label_names) for split in splits]
+    tasks = [_taught(encoder, split) for split in splits]
     size = tuning.batch_size * BATCHES_AT_ONCE
     plan = [
         (task, batch)
@@ -155,13 +154,7 @@ def contrast_classes(
         encoder.model.eval()
 
 
-def _taught(encoder: Encoder, split: TaskSplit, *, names: bool) -> _Taught:
+def _taught(encoder: Encoder, split: TaskSplit) -> _Taught:
     learned = np.flatnonzero(~split.validation)
     texts = [split.texts[row] for row in learned]
-    labels = split.targets[learned].astype(np.int64)
-    if names:
-        told = [(number, label.replace("_", " ")) for number, label in enumerate(split.labels)
-                if any(letter.isalpha() for letter in label)]  # fmt: skip
-        texts += [name for _, name in told]
-        labels = np.append(labels, np.array([number for number, _ in told], dtype=np.int64))
-    return _Taught(encoder.tokenize(texts), labels)
+    return _Taught(encoder.tokenize(texts), split.targets[learned].astype(np.int64))

@@ -32,7 +32,12 @@ from behavior_spark.model.frozen_heads import (
     trained_heads,
 )
 from behavior_spark.model.heads import Head
-from behavior_spark.model.labelled import LabelledTexts, TaskSplit, split_task
+from behavior_spark.model.labelled import (
+    LabelledTexts,
+    TaskSplit,
+    split_task,
+    with_label_names,
+)
 from behavior_spark.model.loading import quiet_transformers
 from behavior_spark.model.model_folder import (
     TOKENIZER_FILES,
@@ -126,6 +131,8 @@ def finetune(
         for task in tasks
     ]
     mode = _chosen(mode, splits)
+    if mode == "few" and tuning.label_names:
+        splits = [with_label_names(split) for split in splits]
     device = own_device(device)
     place = Place(options, choose_precision, device, stored, progress or _silent)
     settings = {"mode": mode, "seed": seed, "validation_share": validation_share}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -147,6 +147,28 @@ def split_task(
         undated=len(days) - len(known),
         abstain=task.abstain,
         refit=task.tested_elsewhere,
+    )
+
+
+def with_label_names(split: TaskSplit) -> TaskSplit:
+    """A single-label task with each label's name as one more text to learn from.
+
+    Names with a letter count (``card_arrival`` reads "card arrival"), but for one that equals a
+    held-out text.
+    """
+    held = {normalise_text(t) for t, out in zip(split.texts, split.validation, strict=True) if out}
+    names = [label.replace("_", " ") for label in split.labels]
+    told = [
+        (number, name)
+        for number, name in enumerate(names)
+        if any(letter.isalpha() for letter in name) and normalise_text(name) not in held
+    ]
+    numbers = np.array([number for number, _ in told], dtype=np.int64)
+    return replace(
+        split,
+        texts=[*split.texts, *(name for _, name in told)],
+        targets=np.concatenate([split.targets, numbers]).astype(np.int64),
+        validation=np.append(split.validation, np.zeros(len(told), dtype=np.bool_)),
     )
 
 

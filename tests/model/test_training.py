@@ -20,7 +20,7 @@ from behavior_spark.model.contrastive import in_batch_negatives, supervised_cont
 from behavior_spark.model.encoder import Encoder, EncoderOptions
 from behavior_spark.model.finetune import LabelledTexts, finetune
 from behavior_spark.model.fitting import label_weights
-from behavior_spark.model.labelled import split_task
+from behavior_spark.model.labelled import split_task, with_label_names
 from behavior_spark.model.optimisation import Rates, epoch_batches, layer_groups
 
 OPTIONS = EncoderOptions(max_length=20)
@@ -184,6 +184,26 @@ def test_few_labels_teach_the_encoder_more_than_a_head_on_it_learns(tiny_folder,
         said = head.decide(head.probabilities(encoder.embed(fresh).embeddings))
         right[mode] = np.mean([a == b for a, b in zip(said, truth, strict=True)])
     assert right["few"] > right["heads"] + 0.05
+
+
+def test_the_name_of_a_label_is_one_more_text_of_it_but_never_a_held_out_one():
+    texts = [
+        "my card is late",
+        "where is it",
+        "rate",
+        "what rate",
+        "exchange rate",
+        "Card  Arrival",
+    ]
+    labels = ["card_arrival", "card_arrival", "exchange", "exchange", "exchange", "card_arrival"]
+    held = [False] * 5 + [True]
+    split = split_task(
+        LabelledTexts("t", texts, labels, held_out=held),
+        validation_share=0.5, seed=0, max_examples=None,
+    )  # fmt: skip
+    named = with_label_names(split)
+    assert named.texts == [*split.texts, "exchange"] and named.validation.sum() == 1
+    assert named.targets[-1] == named.labels.index("exchange")
 
 
 def test_auto_takes_few_for_few_labels_and_heads_for_many_or_several_a_text(tiny_folder, tmp_path):
