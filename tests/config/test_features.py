@@ -66,7 +66,7 @@ def test_kinds_and_signs_come_from_usual_names_and_from_the_taxonomy() -> None:
 
 
 def test_an_unknown_group_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(ConfigError, match="no group sesions; known: activity, attributes, declared"):
+    with pytest.raises(ConfigError, match="no group sesions; known: activity, attributes"):
         settings({"op": "count"}, groups=["sesions"])
 
 
