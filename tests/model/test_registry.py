@@ -3,10 +3,10 @@ import shutil
 
 import numpy as np
 import pytest
-from behavior_spark.model.learned_from import LearnedFrom, text_keys
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.bundle import load_text_model
+from behavior_spark.model.learned_from import LearnedFrom, text_keys
 from behavior_spark.model.promotions import history, lineage, promote, refuse, roll_back
 from behavior_spark.model.records import ModelRecord, data_fingerprint
 from behavior_spark.model.registry import CHALLENGER, CHAMPION, ModelStore
