@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from behavior_spark.cli.options import AsOf, Config, Json, Set
-from behavior_spark.cli.running import run_command
+from behavior_spark.cli.options import AsOf, Config, Json, Output, Set
+from behavior_spark.cli.running import run_command, write_page
 
 NO_OVERRIDES: list[str] = []
 
@@ -41,9 +40,7 @@ def check_leakage(
     config: Config,
     set_: Set = NO_OVERRIDES,
     as_of: AsOf = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Also write it as Markdown.")
-    ] = None,
+    output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Show that no feature sees the future, and that no model predicts noise.
@@ -56,9 +53,7 @@ def check_leakage(
     build-features for --as-of before; a day with some weeks of events after it tells most.
     """
     result = run_command("check_leakage", config, set_, as_of, as_json, strict=False)
-    if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(result.details["markdown"], encoding="utf-8")
+    write_page(result, output)
     from behavior_spark.pipelines.leakage import raise_on_leak
 
     raise_on_leak(result.details["leakage"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from behavior_spark.cli.options import AsOf, Config, Json, Set, settings_from
-from behavior_spark.cli.running import run_command
+from behavior_spark.cli.options import AsOf, Config, Json, Output, Set, settings_from
+from behavior_spark.cli.running import run_command, write_page
 
 NONE: list[str] = []
 
@@ -32,9 +31,7 @@ def evaluate(
     heads: Annotated[
         list[str], typer.Option("--head", help="Measure this head alone. May be repeated.")
     ] = NONE,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Also write a page of Markdown.")
-    ] = None,
+    output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Measure a text model on labelled texts it has not learned from.
@@ -46,9 +43,8 @@ def evaluate(
     text.heads.NAME.slices says, and, with out_of_scope, how well it abstains.
     """
     result = run_command("evaluate", config, set_, as_of, as_json, model=model, heads=heads)
+    write_page(result, output)
     if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(result.details["markdown"], encoding="utf-8")
         typer.echo(f"wrote {output}", err=True)
 
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from behavior_spark import __version__
 from behavior_spark.cli import adaptation, behaviour, lifecycle
 from behavior_spark.cli.features import features_app
-from behavior_spark.cli.options import AsOf, Config, Json, Set, day_from, settings_from
-from behavior_spark.cli.running import run_command
+from behavior_spark.cli.options import AsOf, Config, Json, Output, Set, day_from, settings_from
+from behavior_spark.cli.running import run_command, write_page
 from behavior_spark.errors import BehaviorError
 
 NO_OVERRIDES: list[str] = []
@@ -325,16 +325,12 @@ def report(
     config: Config,
     set_: Set = NO_OVERRIDES,
     as_of: AsOf = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Also write it as Markdown.")
-    ] = None,
+    output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Predictions of a day against what happened since, with intervals and baselines."""
     result = run_command("report", config, set_, as_of, as_json)
-    if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(result.details["markdown"], encoding="utf-8")
+    write_page(result, output)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,6 +34,10 @@ AsOf = Annotated[
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on the last line of output.")
+]
+
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Also write it as Markdown.")
 ]
 
 

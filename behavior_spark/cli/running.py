@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from behavior_spark.cli.options import day_from, settings_from
@@ -26,3 +27,10 @@ def run_command(
     queries = next_queries(settings, config, night, overrides) if asks else []
     show(result, settings, as_json=as_json, queries=queries)
     return result
+
+
+def write_page(result: Any, output: Path | None) -> None:
+    """Write a result's page of Markdown where ``--output`` asks for it."""
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(result.details["markdown"], encoding="utf-8")

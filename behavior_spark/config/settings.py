@@ -52,6 +52,10 @@ class Source(Section):
         return self.path or self.table or ""
 
 
+# Columns of a table of attributes that are none.
+ATTRIBUTE_KEYS = ("user_id", "valid_from", "known_at")
+
+
 class Attributes(Source):
     """Attributes of users in a table of your own, each row valid from a moment on."""
 
@@ -67,7 +71,7 @@ class Attributes(Source):
         missing = [name for name in ("user_id", "valid_from") if name not in value]
         if missing:
             raise ValueError(f"{missing[0]} is missing")
-        if not set(value) - {"user_id", "valid_from", "known_at"}:
+        if not set(value) - set(ATTRIBUTE_KEYS):
             raise ValueError("no attribute: map a name of your own too")
         return checked_names(value, "attribute")
 

@@ -16,10 +16,9 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from behavior_spark.config.settings import ATTRIBUTE_KEYS
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.declared import DOUBLE, Feature
-
-ATTRIBUTE_KEYS = ("user_id", "valid_from", "known_at")
 
 
 def join_as_of(

@@ -14,11 +14,34 @@ from behavior_spark.model.checkpoint import Checkpoint
 from behavior_spark.model.corpus import Corpus, Row
 from behavior_spark.model.distributed import from_first, world_size
 from behavior_spark.model.encoder import Encoder
-from behavior_spark.model.optimisation import Optimisation
+from behavior_spark.model.optimisation import Optimisation, Rates, layer_groups
 
 CURVE_POINTS = 100
 
 Part = TypeVar("Part")
+
+
+def encoder_groups(encoder: Encoder, settings: Adaptation) -> list[dict[str, Any]]:
+    """The encoder's parameters, all layers at one rate."""
+    return layer_groups(
+        encoder.model,
+        rate=settings.learning_rate,
+        layer_decay=1.0,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def optimisation_of(
+    groups: list[dict[str, Any]], encoder: Encoder, settings: Adaptation, *, steps: int
+) -> Optimisation:
+    """The optimiser of these parameters, as the settings say."""
+    return Optimisation(
+        groups,
+        Rates(steps, settings.warm_up),
+        device=encoder.device,
+        seed=settings.seed,
+        precision=settings.precision,
+    )
 
 
 class Progressing(Protocol, Generic[Part]):

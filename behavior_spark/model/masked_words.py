@@ -20,11 +20,11 @@ from torch.nn.functional import cross_entropy
 
 from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.errors import ModelError
-from behavior_spark.model.adapting import Progressing
+from behavior_spark.model.adapting import Progressing, encoder_groups, optimisation_of
 from behavior_spark.model.corpus import Corpus
 from behavior_spark.model.encoder import Encoder
 from behavior_spark.model.model_folder import resolve_model_folder
-from behavior_spark.model.optimisation import Optimisation, Rates, layer_groups
+from behavior_spark.model.optimisation import Optimisation
 from behavior_spark.model.word_head import WordHead, word_head
 
 NEW_HEAD_RATE = 1e-3
@@ -118,22 +118,11 @@ class MaskedWords(Progressing[Packed]):
     def optimisation(self, steps: int) -> Optimisation:
         """The encoder's rate starts where a new head has learned alone."""
         settings = self._settings
-        groups = layer_groups(
-            self._encoder.model,
-            rate=settings.learning_rate,
-            layer_decay=1.0,
-            weight_decay=settings.weight_decay,
-        )
+        groups = encoder_groups(self._encoder, settings)
         groups = [group | {"after": self._alone} for group in groups]
         rate = NEW_HEAD_RATE if self.head.is_new else settings.learning_rate
         groups.append({"params": list(self.head.parameters()), "peak": rate, "weight_decay": 0.0})
-        return Optimisation(
-            groups,
-            Rates(steps, settings.warm_up),
-            device=self._encoder.device,
-            seed=settings.seed,
-            precision=settings.precision,
-        )
+        return optimisation_of(groups, self._encoder, settings, steps=steps)
 
     @property
     def measured_at(self) -> int:

@@ -17,11 +17,11 @@ import torch
 from torch.nn.functional import normalize
 
 from behavior_spark.config.adaptation import Adaptation
-from behavior_spark.model.adapting import Progressing
+from behavior_spark.model.adapting import Progressing, encoder_groups, optimisation_of
 from behavior_spark.model.contrastive import in_batch_negatives
 from behavior_spark.model.corpus import Corpus, Row
 from behavior_spark.model.encoder import Encoder
-from behavior_spark.model.optimisation import Optimisation, Rates, layer_groups
+from behavior_spark.model.optimisation import Optimisation
 
 MEASURED_ROWS = 1_024
 CANDIDATES = 256
@@ -53,20 +53,8 @@ class NearTexts(Progressing[Pairs]):
 
     def optimisation(self, steps: int) -> Optimisation:
         """All layers at one rate."""
-        settings = self._settings
-        groups = layer_groups(
-            self._encoder.model,
-            rate=settings.learning_rate,
-            layer_decay=1.0,
-            weight_decay=settings.weight_decay,
-        )
-        return Optimisation(
-            groups,
-            Rates(steps, settings.warm_up),
-            device=self._encoder.device,
-            seed=settings.seed,
-            precision=settings.precision,
-        )
+        groups = encoder_groups(self._encoder, self._settings)
+        return optimisation_of(groups, self._encoder, self._settings, steps=steps)
 
     @property
     def measured_at(self) -> int:

@@ -6,9 +6,9 @@ import datetime as dt
 from dataclasses import dataclass, field
 
 from behavior_spark.config import Settings
+from behavior_spark.config.settings import ATTRIBUTE_KEYS
 from behavior_spark.features.assemble import list_features
 from behavior_spark.features.declared import Feature
-from behavior_spark.features.slowly_changing import ATTRIBUTE_KEYS
 from behavior_spark.pipelines.run import utc_today
 from behavior_spark.pipelines.text_model import active_text_model
 

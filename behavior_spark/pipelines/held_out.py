@@ -12,7 +12,6 @@ import pandas as pd
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
-from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.config.labels import Part
 from behavior_spark.errors import InputError
@@ -20,13 +19,12 @@ from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_labels, read_raw
 from behavior_spark.model.learned_from import LearnedFrom, text_keys
 from behavior_spark.model.records import data_fingerprint
-from behavior_spark.pipelines.labelled_tables import labelled_rows
+from behavior_spark.pipelines.labelled_tables import MOST_LABELS, cleaned, labelled_rows
 from behavior_spark.pipelines.run import Run
 
 Bools = npt.NDArray[np.bool_]
 Origin = Literal["test", "dev", "held out by hash"]
 
-MOST_TEXTS = 200_000
 MOST_VALUES = 20  # of one slice; the rest are "other"
 
 
@@ -89,8 +87,9 @@ def read_held_out(run: Run, name: str) -> HeldOut:
     frame = labelled_rows(run, name, parts=(part,))
     multi = isinstance(frame.schema["label"].dataType, ArrayType)
     with spark_errors(label):
-        table: pd.DataFrame = frame.orderBy(F.xxhash64("text"), "text").limit(MOST_TEXTS).toPandas()
-    texts = [_clean(text, run.settings) for text in table["text"]]
+        ordered = frame.orderBy(F.xxhash64("text"), "text")
+        table: pd.DataFrame = ordered.limit(MOST_LABELS).toPandas()
+    texts = [cleaned(text, run.settings).strip() for text in table["text"]]
     labels = [tuple(map(str, v)) if multi else (str(v),) for v in table["label"]]
     held = HeldOut(name, origin, texts, labels, {}, {})
     if origin == "held out by hash":
@@ -169,14 +168,9 @@ def read_out_of_scope(run: Run, name: str) -> list[str]:
     frame = map_labels(read_raw(run.spark, part, label=label), part, label=label)
     kept = frame.where(F.col("text").isNotNull()).select("text").distinct()
     with spark_errors(label):
-        table = kept.orderBy(F.xxhash64("text"), "text").limit(MOST_TEXTS).toPandas()
-    cleaned = (_clean(text, run.settings) for text in table["text"])
-    return [text for text in cleaned if text]
-
-
-def _clean(text: str, settings: Settings) -> str:
-    cap, mask = settings.text.max_chars, settings.privacy.mask_personal_data
-    return clean_text(str(text), max_chars=cap, mask=mask).text.strip()
+        table = kept.orderBy(F.xxhash64("text"), "text").limit(MOST_LABELS).toPandas()
+    texts = (cleaned(text, run.settings).strip() for text in table["text"])
+    return [text for text in texts if text]
 
 
 def _slices(texts: list[str], table: pd.DataFrame, settings: Settings) -> dict[str, Bools]:

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
 from behavior_spark.cleaning.text import clean_text
+from behavior_spark.config import Settings
 from behavior_spark.config.labels import Part
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
@@ -51,11 +52,10 @@ def labelled_task(
     run.say(f"{name}: {len(table):,} labelled texts")
     if len(table) == MOST_LABELS:
         run.note(f"{label}: only the first {MOST_LABELS:,} labelled texts, by hash, are used")
-    cap, mask = run.settings.text.max_chars, run.settings.privacy.mask_personal_data
     in_dev = [part == "dev" for part in table["part"]]
     return LabelledTexts(
         name=name,
-        texts=[clean_text(str(t), max_chars=cap, mask=mask).text for t in table["text"]],
+        texts=[cleaned(text, run.settings) for text in table["text"]],
         labels=[list(v) for v in table["label"]] if multi else [str(v) for v in table["label"]],
         multi_label=multi,
         days=[None if pd.isna(d) else str(d) for d in table["day"]] if labels.day else None,
@@ -64,6 +64,12 @@ def labelled_task(
         tested_elsewhere=labels.has_test,
         abstain=labels.abstain,
     )
+
+
+def cleaned(text: object, settings: Settings) -> str:
+    """A labelled text as the texts of the warehouse are cleaned."""
+    cap, mask = settings.text.max_chars, settings.privacy.mask_personal_data
+    return clean_text(str(text), max_chars=cap, mask=mask).text
 
 
 def labelled_rows(run: Run, name: str, *, parts: Sequence[Part]) -> DataFrame:

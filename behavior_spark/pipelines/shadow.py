@@ -13,7 +13,7 @@ from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.bundle import load_text_model
 from behavior_spark.model.registry import CHALLENGER, ModelStore
 from behavior_spark.pipelines.run import Run
-from behavior_spark.pipelines.text_model import ActiveTextModel, recipe_of
+from behavior_spark.pipelines.text_model import ActiveTextModel, late_heads, recipe_of
 from behavior_spark.pipelines.text_scoring import stored_embeddings
 from behavior_spark.schemas import SHADOW_DISAGREEMENT, TEXT_SCORES, TEXTS
 from behavior_spark.scoring.classification import classify
@@ -55,11 +55,7 @@ def _challenger(run: Run, champion: ActiveTextModel) -> ActiveTextModel | None:
     except ModelError as error:
         run.note(f"the challenger {digest} cannot be used: {error.problem}")
         return None
-    late = [
-        name for name, head in model.heads.items()
-        if head.trained_through is not None and head.trained_through >= run.as_of.isoformat()
-    ]  # fmt: skip
-    if late:
+    if late_heads(model, run.as_of):
         run.note(f"the challenger learned from labels of {run.as_of} or later: it reads nothing")
         return None
     heads = {

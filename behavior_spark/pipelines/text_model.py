@@ -8,7 +8,7 @@ from pathlib import Path
 
 from behavior_spark.config import Settings, TextSettings
 from behavior_spark.errors import ModelError
-from behavior_spark.model.bundle import load_text_model
+from behavior_spark.model.bundle import TextModel, load_text_model
 from behavior_spark.model.heads import Head
 from behavior_spark.model.model_folder import (
     EncoderOptions,
@@ -78,10 +78,7 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
         notes = ["text.heads are configured but not trained: run `behavior-spark finetune`"]
         return replace(base, notes=notes if text.heads else [])
     model = load_text_model(store.folder(champion))
-    late = {
-        name for name, head in model.heads.items()
-        if head.trained_through is not None and head.trained_through >= as_of.isoformat()
-    }  # fmt: skip
+    late = late_heads(model, as_of)
     notes = [
         f"head {name} learned from labels of {as_of} or later and is left out" for name in late
     ]
@@ -90,6 +87,15 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
         return replace(base, notes=notes)
     heads = {name: head for name, head in model.heads.items() if name not in late}
     return ActiveTextModel(model.encoder_source, model.options, model.backbone_digest, heads, notes)
+
+
+def late_heads(model: TextModel, as_of: dt.date) -> set[str]:
+    """Heads that learned from labels given on a day or later."""
+    return {
+        name
+        for name, head in model.heads.items()
+        if head.trained_through is not None and head.trained_through >= as_of.isoformat()
+    }
 
 
 def configured_encoder(text: TextSettings, store: ModelStore, as_of: dt.date) -> ActiveTextModel:
