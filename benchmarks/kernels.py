@@ -4,8 +4,8 @@
 
 Linear layers: ``torch.nn.Linear`` (MKL in fp32, oneDNN in bf16) against ``PackedLinear``
 (oneDNN with weights laid out beforehand), with the GELU after the layer and fused into it.
-Attention of texts of one length: SDPA against the two batched products that packed.py uses for
-bf16. Prints Markdown: GFLOPS of the fastest of many calls, the two ways in turn. Under 20 s.
+Attention of bf16 texts of one length: SDPA against what packed.py does. Prints Markdown: GFLOPS
+of the fastest of many calls, the two ways in turn. Under 20 s.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 
 from behavior_spark.model.devices import use_threads
 from behavior_spark.model.linear import TYPICAL_TOKENS, PackedLinear, can_pack
+from behavior_spark.model.packed import _equal_length
 from behavior_spark.model.precision import describe_processor
 
 WIDTH, INNER, HEADS = 384, 1536, 12
@@ -58,33 +59,18 @@ def linear_ways(
     return lambda: linear(values), lambda: packed(values)
 
 
-def attention_ways(length: int, dtype: torch.dtype) -> tuple[Action, Action]:
+def attention_ways(length: int) -> tuple[Action, Action]:
     """Attention of texts of one length, about 1,024 tokens, laid out as packed.py has them."""
     texts = max(1, TYPICAL_TOKENS // length)
-    rows = torch.randn(3, texts, length, HEADS, WIDTH // HEADS, dtype=dtype)
-    query, key, value = rows.transpose(2, 3)
-    out = torch.empty_like(rows[0])
+    rows = torch.randn(3, texts, length, HEADS, WIDTH // HEADS, dtype=torch.bfloat16)
+    parts = query, key, value = tuple(rows.transpose(2, 3))
+    out, scale = torch.empty_like(rows[0]), query.shape[-1] ** -0.5
     return (
         lambda: out.copy_(
             torch.nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2)
         ),
-        lambda: out.copy_(products(query, key, value).transpose(1, 2)),
+        lambda: out.copy_(_equal_length(*parts, scale=scale, dropout=0.0).transpose(1, 2)),
     )
-
-
-def products(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Two batched products, in any number format; packed.py's own takes bf16 alone."""
-    texts, heads, length, dimension = query.shape
-    flat = [part.reshape(texts * heads, length, dimension) for part in (query, key, value)]
-    scores = torch.baddbmm(
-        query.new_empty(1, 1, 1),
-        flat[0],
-        flat[1].transpose(1, 2),
-        beta=0,
-        alpha=dimension**-0.5,
-    )
-    found = torch.bmm(torch.softmax(scores, dim=-1), flat[2])
-    return found.view(texts, heads, length, dimension)
 
 
 def print_row(*cells: object) -> None:
@@ -110,15 +96,14 @@ def print_linears(seconds: float) -> None:
 
 def print_attentions(seconds: float) -> None:
     """The table of attention."""
-    print(f"\nAttention, about {TYPICAL_TOKENS:,} tokens in texts of one length, GFLOPS\n")
-    print_row("tokens a text", "format", "SDPA", "two products", "ratio")
-    print_row(*["---"] * 5)
-    for name, dtype in DTYPES.items():
-        for length in LENGTHS:
-            took = fastest(attention_ways(length, dtype), seconds)
-            work = 4 * max(1, TYPICAL_TOKENS // length) * length**2 * WIDTH
-            rates = [work / one / 1e9 for one in took]
-            print_row(length, name, *(f"{rate:.1f}" for rate in rates), f"{took[0] / took[1]:.2f}")
+    print(f"\nAttention in bf16, about {TYPICAL_TOKENS:,} tokens in texts of one length, GFLOPS\n")
+    print_row("tokens a text", "SDPA", "packed.py", "ratio")
+    print_row(*["---"] * 4)
+    for length in LENGTHS:
+        took = fastest(attention_ways(length), seconds)
+        work = 4 * max(1, TYPICAL_TOKENS // length) * length**2 * WIDTH
+        rates = [work / one / 1e9 for one in took]
+        print_row(length, *(f"{rate:.1f}" for rate in rates), f"{took[0] / took[1]:.2f}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

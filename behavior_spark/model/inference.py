@@ -139,9 +139,14 @@ class Inference:
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
     ) -> tuple[torch.Tensor, packed.Layout]:
         layout = packed.Layout.of(lengths, self._device)
-        on_device = packed.on_device(ids, self._device)
-        positions = packed.on_device(self._positions(ids, lengths), self._device)
-        return packed.packed_hidden(self.model, on_device, positions, layout), layout
+        # On a CPU few shapes: see packed.STEP.
+        spare = -len(ids) % packed.STEP if self._device.type == "cpu" else 0
+        on_device, positions = (
+            packed.on_device(np.pad(row, (0, spare)), self._device)
+            for row in (ids, self._positions(ids, lengths))
+        )
+        states = packed.packed_hidden(self.model, on_device, positions, layout)
+        return states[: len(ids)], layout
 
     def _positions(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]

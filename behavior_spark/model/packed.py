@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME = "behavior_spark_packed"
-# Up to this length two batched products beat SDPA for bf16 on a CPU (1.8 to 3 times at 6 to
-# 256 tokens); beyond it their score matrix costs more memory than it saves time.
-LONGEST_PRODUCT = 512
+# Between these lengths two batched products beat SDPA for bf16 on a CPU; beyond them their score
+# matrix costs more memory than it saves time, and below SDPA in fp32 is as fast.
+SHORTEST_PRODUCT, LONGEST_PRODUCT = 33, 512
+# oneDNN compiles each product for its shape and keeps, or loses, memory for each: texts of all
+# lengths took 20 MB more for every 8,192 of them. So shapes are few: lengths in steps of this,
+# texts by powers of two.
+STEP = 32
 
 _current = threading.local()
 
@@ -37,11 +41,13 @@ class Layout:
         groups: First token, number of texts and their length, for each run of equal lengths.
         edges: int32 [texts + 1] on the model's device: first token of each text, and the end.
         longest: Tokens of the longest text.
+        tokens: Tokens of all texts; what follows them belongs to none.
     """
 
     groups: list[tuple[int, int, int]]
     edges: torch.Tensor
     longest: int
+    tokens: int
 
     @classmethod
     def of(cls, lengths: npt.NDArray[np.int64], device: torch.device) -> Layout:
@@ -52,7 +58,8 @@ class Layout:
         groups = list(
             zip(starts[first].tolist(), counts.tolist(), lengths[first].tolist(), strict=True)
         )
-        return cls(groups, on_device(starts.astype(np.int32), device), int(lengths.max()))
+        edges = on_device(starts.astype(np.int32), device)
+        return cls(groups, edges, int(lengths.max()), int(starts[-1]))
 
     def means(self, hidden: torch.Tensor) -> torch.Tensor:
         """Mean over the tokens of each text: [texts, dimension] of [tokens, dimension]."""
@@ -141,6 +148,7 @@ def attend(
     out = None
     if not torch.is_grad_enabled():
         out = torch.empty_like(rows[0], memory_format=torch.contiguous_format)
+        out[layout.tokens :] = 0
     found = []
     for start, count, length in layout.groups:
         shape, own = (count, length, heads, dimension), slice(start, start + count * length)
@@ -150,7 +158,10 @@ def attend(
             found.append(attended.reshape(count * length, heads, dimension))
         else:
             out[own].view(shape).copy_(attended)
-    return (torch.cat(found) if out is None else out)[None], None
+    if out is None:
+        found.append(rows[0].new_zeros(len(rows[0]) - layout.tokens, heads, dimension))
+        out = torch.cat(found)
+    return out[None], None
 
 
 def _variable_length(rows: list[torch.Tensor], layout: Layout, scale: float) -> torch.Tensor:
@@ -171,17 +182,37 @@ def _equal_length(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float, dropout: float
 ) -> torch.Tensor:
     """[texts, heads, tokens, dimension] of three such tensors."""
+    on_cpu = query.dtype == torch.bfloat16 and not query.is_cuda
+    if on_cpu and SHORTEST_PRODUCT <= query.shape[2] <= LONGEST_PRODUCT:
+        return _by_products(query, key, value, scale=scale, dropout=dropout)
+    if on_cpu:
+        query, key, value = query.float(), key.float(), value.float()
+    return torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, dropout_p=dropout, scale=scale
+    )
+
+
+def _by_products(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float, dropout: float
+) -> torch.Tensor:
+    """As :func:`_equal_length`, by products of few shapes."""
     texts, heads, length, dimension = query.shape
-    if query.dtype != torch.bfloat16 or query.is_cuda or length > LONGEST_PRODUCT:
-        return torch.nn.functional.scaled_dot_product_attention(
-            query, key, value, dropout_p=dropout, scale=scale
+    flat = [
+        torch.nn.functional.pad(
+            part.reshape(texts * heads, length, dimension), (0, 0, 0, -length % STEP)
         )
-    flat = [part.reshape(texts * heads, length, dimension) for part in (query, key, value)]
-    unused = query.new_empty(1, 1, 1)
-    scores = torch.baddbmm(unused, flat[0], flat[1].transpose(1, 2), beta=0, alpha=scale)
-    weights = torch.nn.functional.dropout(torch.softmax(scores, dim=-1), dropout)
-    found = torch.bmm(weights, flat[2])
-    return found.view(texts, heads, length, dimension)
+        for part in (query, key, value)
+    ]
+    unused, found, start = query.new_empty(1, 1, 1), [], 0
+    while start < texts:
+        count = 1 << ((texts - start).bit_length() - 1)
+        parts = [part[start * heads : (start + count) * heads] for part in flat]
+        scores = torch.baddbmm(unused, parts[0], parts[1].transpose(1, 2), beta=0, alpha=scale)
+        scores[:, :, length:] = -torch.inf
+        weights = torch.nn.functional.dropout(torch.softmax(scores, dim=-1), dropout)
+        found.append(torch.bmm(weights, parts[2])[:, :length])
+        start += count
+    return torch.cat(found).view(texts, heads, length, dimension)
 
 
 def _no_mask(*_: Any, **__: Any) -> None:

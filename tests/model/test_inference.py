@@ -8,6 +8,7 @@ import torch
 import transformers as t
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from behavior_spark.model import linear, packed
 from behavior_spark.model.encoder import Encoder, EncoderOptions
@@ -132,6 +133,35 @@ def test_a_model_that_keeps_its_own_attention_is_not_packed_even_where_no_trial_
     way = inference(tiny(name))
     assert not way.packs
     assert largest(run(way, random_ids(LENGTHS), LENGTHS) - expected) < 1e-4
+
+
+class Shapes(TorchDispatchMode):
+    """Shapes of the products that oneDNN compiles and keeps."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = set()
+
+    def __torch_dispatch__(self, function, types, arguments=(), kwargs=None):
+        name = function._schema.name
+        if any(word in name for word in ("bmm", "addmm", "linear", "matmul")):
+            shapes = [tuple(a.shape) for a in arguments if isinstance(a, torch.Tensor)]
+            self.found.add((name, *shapes))
+        return function(*arguments, **(kwargs or {}))
+
+
+def test_texts_of_all_lengths_give_onednn_few_shapes_to_keep_memory_for():
+    way = inference(tiny(dtype=torch.bfloat16))
+    rng = np.random.default_rng(3)
+    with torch.inference_mode(), Shapes() as shapes:
+        seen = []
+        for lengths in (np.sort(rng.integers(3, 257, 60))[::-1] for _ in range(30)):
+            for start, stop in way.cut(lengths, 1024):
+                way.pooled(random_ids(lengths[start:stop]), lengths[start:stop])
+            seen.append(len(shapes.found))
+    # Two products for each of 7 lengths and 5 numbers of texts; 4 layers of 32 numbers of tokens.
+    assert 40 < seen[-1] <= 2 * 7 * 5 + 4 * 32
+    assert seen[-1] < 1.5 * seen[14]
 
 
 def test_a_bf16_text_longer_than_the_batched_products_has_the_plain_vector():
