@@ -121,16 +121,30 @@ def generate(spark: Any, folder: Path, events: int, users: int) -> None:
 
 
 def run_ours(spark: Any, folder: Path, step: str) -> dict[str, float]:
-    """The project's own way, through the pipeline's functions."""
-    from behavior_spark.io.warehouse import Warehouse
-    from behavior_spark.pipelines.feature_building import build_features_stage
-    from behavior_spark.pipelines.run import Run
+    """The project's own way: tiles, state and the features that the other ways make too."""
+    from behavior_spark.features.assemble import Inputs, build_features
+    from behavior_spark.pipelines.activity import stored_activity, update_activity
+    from behavior_spark.pipelines.run import running
+    from behavior_spark.schemas import EVENTS, USER_FEATURES, column
 
-    settings = settings_for(folder)
-    warehouse = Warehouse(spark, settings.warehouse)
-    days = {"first": [LAST], "night": [NIGHT], "history": HISTORY}[step]
-    run = Run("build-features", settings, days[-1], spark, warehouse, Console(quiet=True))
-    build_features_stage(run, None, days)
+    settings, days = settings_for(folder), days_of(step)
+    quiet = Console(quiet=True)
+    with running("build-features", settings, as_of=days[-1], spark=spark, console=quiet) as run:
+        with run.stage("build activity"):
+            update_activity(run)
+        with run.stage("build features"):
+            frame = build_features(
+                Inputs(run.warehouse.read(EVENTS), activity=stored_activity(run, days)),
+                days,
+                settings=settings.features,
+                targets=settings.targets,
+            )
+            own = [field for field in frame.schema if field.name not in ("user_id", "as_of")]
+            contract = USER_FEATURES.with_columns(
+                [column(field.name, field.dataType, "benchmark") for field in own]
+            )
+            listed = ", ".join(f"DATE'{day}'" for day in days)
+            run.warehouse.replace(frame, contract, where=f"as_of IN ({listed})")
     return run.stages
 
 

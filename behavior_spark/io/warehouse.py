@@ -75,7 +75,10 @@ class Warehouse:
         A write to a table that reads the same table fails where another run writes in between;
         one that reads a snapshot is a blind append, which never does.
         """
-        version = self.version(contract)
+        return self.at(contract, self.version(contract))
+
+    def at(self, contract: Contract, version: int | None) -> DataFrame:
+        """The table at a version; no rows where that is None."""
         if version is None:
             return self.spark.createDataFrame([], contract.schema)
         reader = self.spark.read.format("delta").option("versionAsOf", version)
@@ -108,11 +111,22 @@ class Warehouse:
         self._known.add(contract.name)
 
     def append(
-        self, frame: DataFrame, contract: Contract, *, transaction: tuple[str, int] | None = None
+        self,
+        frame: DataFrame,
+        contract: Contract,
+        *,
+        transaction: tuple[str, int] | None = None,
+        rows: str = "",
     ) -> None:
-        """Add rows. With a transaction (id, version) a second attempt adds nothing."""
+        """Add rows. With a transaction (id, version) a second attempt adds nothing.
+
+        ``rows``, a condition that all of them satisfy, goes to the table's history, where that
+        of ``replace`` is too: see ``commits_since``.
+        """
         self.create(contract)
         writer = self._fitted(frame, contract).write.format("delta").mode("append")
+        if rows:
+            writer = writer.option("userMetadata", rows)
         if transaction:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
         with spark_errors(f"writing table {contract.name}"):
@@ -213,15 +227,20 @@ class Warehouse:
     def commits_since(self, contract: Contract, version: int | None) -> list[dict[str, Any]]:
         """Commits from a version on, it included, or the last one alone.
 
-        Each with its ``version``, ``operation`` and ``predicate`` (or None). The version's own is
-        not among them where the history no longer goes back that far.
+        Each with its ``version``, ``operation`` and ``rows``, a condition that the rows it wrote
+        satisfy (or None). The version's own is not among them where the history no longer goes
+        back that far.
         """
         limit = " LIMIT 1" if version is None else ""
         with spark_errors(f"reading the history of table {contract.name}"):
             rows = (
                 self.spark.sql(f"DESCRIBE HISTORY {self.identifier(contract)}{limit}")
                 .where(F.col("version") >= (version or 0))
-                .select("version", "operation", F.col("operationParameters.predicate"))
+                .select(
+                    "version",
+                    "operation",
+                    F.coalesce("userMetadata", "operationParameters.predicate").alias("rows"),
+                )
                 .collect()
             )
         return [row.asDict() for row in rows]

@@ -2,8 +2,7 @@
 
 A night builds the tiles that became known since the last build. It reads the events that arrived
 since then and, only for those that correct earlier events or whose item began to count for a
-target, what they touch. What changed is read from the history of table ``events``, so that a
-night that was repeated, killed or reached further back is noticed whoever wrote it.
+target, what they touch (``builds`` knows what changed).
 
 ``user_state`` holds a snapshot of lifelong totals every four weeks: a night adds the tiles since
 the snapshot, which it mostly reads for its windows anyway. Each snapshot is made of the one
@@ -14,10 +13,7 @@ are added up from their tiles anew.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -29,23 +25,11 @@ from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import of_users, of_users_at_large
 from behavior_spark.features.targets import item_matches, match_column
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.pipelines.run import Run
-from behavior_spark.schemas import ACTIVITY_BUILDS, ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
+from behavior_spark.pipelines.builds import ACTIVITY, Changes, changes_since, last_built
+from behavior_spark.pipelines.run import Built, Run
+from behavior_spark.schemas import ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
 
 STATE_EVERY_DAYS = 28
-_FIRST_DAY = re.compile(r"arrived_day >= DATE'(\d{4}-\d{2}-\d{2})'")
-# Commits that change no row.
-_UPKEEP = ("OPTIMIZE", "VACUUM", "ADD COLUMNS", "CHANGE COLUMN", "SET TBLPROPERTIES", "CLUSTER BY")
-
-
-@dataclass(frozen=True)
-class Build:
-    """What the last build left."""
-
-    through: dt.date
-    definition: str
-    events_version: int
-    matches: str
 
 
 def plan_of(run: Run) -> Plan:
@@ -57,15 +41,13 @@ def plan_of(run: Run) -> Plan:
 def update_activity(run: Run) -> None:
     """Build the tiles that became known since the last build, and a snapshot where one is due.
 
-    Days are replaced whole, and the build is recorded last: a run that is killed is repeated by
-    the next one, and a repeated one changes nothing.
+    Days are replaced whole, and a run that is killed leaves no record: the next one repeats it,
+    and a repeated one changes nothing.
     """
     run.warehouse.require(EVENTS, made_by="ingest")
-    plan, last = plan_of(run), last_build(run)
-    # Read before the events are: a commit in between is seen by the next night.
-    commits = run.warehouse.commits_since(EVENTS, last.events_version) if last else []
-    commits = commits or run.warehouse.commits_since(EVENTS, None)
-    start, why = first_changed_day(run, plan, last, commits)
+    plan, last = plan_of(run), _last_build(run)
+    changes = changes_since(run, EVENTS, last)
+    start, why = first_changed_day(run, plan, last, changes)
     end = max(run.as_of, last.through) if last and start else run.as_of
     if start is not None and start >= end:
         return
@@ -76,51 +58,30 @@ def update_activity(run: Run) -> None:
         snapshots = _drop_stale_snapshots(run, start)
         run.warehouse.replace(new_tiles(run, plan, start, end), ACTIVITY_DAYS, where=where)
         _add_snapshot(run, end, snapshots)
-        _record(run, plan, start, end, max(commit["version"] for commit in commits))
+        definition = f"{plan.digest}/{matches_digest(run, plan, end)}"
+    run.built[ACTIVITY] = Built(end, definition, changes.version)
     run.say(f"activity of {start or 'all days'} to {end} built")
 
 
-def last_build(run: Run) -> Build | None:
-    """The last build that was finished."""
-    rows = run.warehouse.read(ACTIVITY_BUILDS)
-    row = rows.orderBy(F.desc("built_at")).first()
-    if row is None or not run.warehouse.exists(ACTIVITY_DAYS):
-        return None
-    return Build(row["through"], row["definition"], row["events_version"], row["matches"])
+def _last_build(run: Run) -> Built | None:
+    return last_built(run, ACTIVITY) if run.warehouse.exists(ACTIVITY_DAYS) else None
 
 
 def first_changed_day(
-    run: Run, plan: Plan, last: Build | None, commits: Sequence[dict[str, Any]]
+    run: Run, plan: Plan, last: Built | None, changes: Changes
 ) -> tuple[dt.date | None, str]:
-    """First known_day to build, and where it is None (all of them) why.
-
-    Args:
-        run: The run.
-        plan: What tiles hold now.
-        last: The last build.
-        commits: Of table ``events``, from the version it read on.
-    """
+    """First known_day to build, and where it is None (all of them) why."""
     if last is None:
-        return None, "there is none yet"
-    if last.definition != plan.digest:
+        return None, changes.why
+    definition, _, matches = last.definition.partition("/")
+    if definition != plan.digest:
         return None, "event types, conditions or targets have changed"
-    if last.matches != matches_digest(run, plan, last.through):
+    if matches != matches_digest(run, plan, last.through):
         return None, (
             "items that count for a target were listed later than their valid_from (items without "
             "one count as known always: map it, if nights are to be quick)"
         )
-    if all(commit["version"] != last.events_version for commit in commits):
-        return None, "the history of table events does not go back to the last build"
-    days = [last.through]
-    for commit in commits:
-        upkeep = str(commit["operation"]).startswith(_UPKEEP)
-        if upkeep or commit["version"] == last.events_version:
-            continue
-        found = _FIRST_DAY.search(commit["predicate"] or "")
-        if found is None:
-            return None, f"table events was changed by {commit['operation']}"
-        days.append(dt.date.fromisoformat(found.group(1)))
-    return min(days), ""
+    return changes.start, changes.why
 
 
 def new_tiles(run: Run, plan: Plan, start: dt.date | None, end: dt.date) -> DataFrame:
@@ -211,8 +172,10 @@ def _items_begun(run: Run, plan: Plan, start: dt.date) -> DataFrame | None:
 
 def stored_activity(run: Run, days: Sequence[dt.date]) -> Activity | None:
     """Tiles for features at as_of days; None where no build reaches them."""
-    last = last_build(run)
-    if last is None or last.definition != plan_of(run).digest or last.through < max(days):
+    last = _last_build(run)
+    if last is None or last.through < max(days):
+        return None
+    if last.definition.partition("/")[0] != plan_of(run).digest:
         return None
     return _activity_before(run, min(days), max(days), _snapshots(run))
 
@@ -277,9 +240,3 @@ def _add_snapshot(run: Run, end: dt.date, snapshots: Sequence[tuple[dt.date, dt.
     activity = _activity_before(run, end, end, snapshots)
     state = build_state(activity, known_before=end, event_before=before)
     run.warehouse.append(state, USER_STATE)
-
-
-def _record(run: Run, plan: Plan, start: dt.date | None, end: dt.date, version: int) -> None:
-    matches = matches_digest(run, plan, end)
-    row = (dt.datetime.now(dt.UTC), end, start, plan.digest, version, matches)
-    run.warehouse.append(run.spark.createDataFrame([row], ACTIVITY_BUILDS.schema), ACTIVITY_BUILDS)

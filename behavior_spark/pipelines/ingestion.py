@@ -67,7 +67,8 @@ def _link_history(run: Run, start: dt.date | None) -> None:
         added = _Counted.over(
             linked_versions(events, _links(run), since=start), rows=F.count(F.lit(1))
         )
-        run.warehouse.append(added.frame, EVENTS)
+        rows = "" if start is None else f"arrived_day >= DATE'{start}'"
+        run.warehouse.append(added.frame, EVENTS, rows=rows)
         run.figures["events_linked"] = added.counts()["rows"]
     run.say(f"events that a link gave a user: {run.figures['events_linked']:,}")
 

@@ -8,7 +8,6 @@ replaces and where a session id began.
 from __future__ import annotations
 
 import datetime as dt
-import json
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -21,8 +20,10 @@ from behavior_spark.features.session_changes import (
 )
 from behavior_spark.features.session_versions import session_versions
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.pipelines.run import Run
-from behavior_spark.schemas import EVENTS, RUNS, SESSIONS
+from behavior_spark.pipelines import builds
+from behavior_spark.pipelines.builds import changes_since, last_built
+from behavior_spark.pipelines.run import Built, Run
+from behavior_spark.schemas import EVENTS, SESSIONS
 
 STAGE = "sessions"
 _LONGEST_MARGIN = 20_000  # days; a stretch without a pause is read whole at the latest then
@@ -31,19 +32,28 @@ _LONGEST_MARGIN = 20_000  # days; a stretch without a pause is read whole at the
 def build_sessions_stage(run: Run) -> None:
     """Write the versions of sessions known on the days since they were built last, before as_of."""
     gap = run.settings.features.session_gap_minutes
-    midnight = F.lit(run.as_of).cast("timestamp")
     with run.stage(STAGE), spark_errors("building sessions"):
-        events = run.warehouse.require(EVENTS, made_by="ingest").where(
-            F.col("arrived_at") < midnight
-        )
-        since = _built_through(run)
-        versions = _all(events) if since is None else neighbourhood(events, since, gap)
-        frame = session_versions(versions, gap_minutes=gap, since=since)
-        where = f"known_day < DATE'{run.as_of}'"
-        if since is not None:
-            where = f"known_day >= DATE'{since}' AND {where}"
-        run.warehouse.replace(frame, SESSIONS, where=where)
-    run.say(f"sessions known {f'from {since}' if since else 'at any day'} to {run.as_of}")
+        table = run.warehouse.require(EVENTS, made_by="ingest")
+        last = last_built(run, builds.SESSIONS) if run.warehouse.exists(SESSIONS) else None
+        changes = changes_since(run, EVENTS, last)
+        since, end = changes.start, run.as_of
+        if last and last.definition != str(gap):
+            run.note("sessions are built anew: features.session_gap_minutes is another")
+            since = None
+        elif last and since is None:
+            run.note(f"sessions are built anew: {changes.why}")
+        elif last:
+            end = max(end, last.through)
+        if since is None or since < end:
+            events = table.where(F.col("arrived_at") < F.lit(end).cast("timestamp"))
+            versions = _all(events) if since is None else neighbourhood(events, since, gap)
+            frame = session_versions(versions, gap_minutes=gap, since=since)
+            where = f"known_day < DATE'{end}'"
+            if since is not None:
+                where = f"known_day >= DATE'{since}' AND {where}"
+            run.warehouse.replace(frame, SESSIONS, where=where)
+            run.built[builds.SESSIONS] = Built(end, str(gap), changes.version)
+    run.say(f"sessions known {f'from {since}' if since else 'at any day'} to {end}")
 
 
 def neighbourhood(events: DataFrame, since: dt.date, gap_minutes: int) -> DataFrame:
@@ -81,35 +91,3 @@ def neighbourhood(events: DataFrame, since: dt.date, gap_minutes: int) -> DataFr
 
 def _all(events: DataFrame) -> DataFrame:
     return of_users(events, key="event_id")
-
-
-def _built_through(run: Run) -> dt.date | None:
-    """The first day whose changes are not in ``sessions`` yet; None: all of history.
-
-    The last run that built sessions says through where; a run that read earlier days again
-    since then, or a night in the past, takes it back. Another gap means other sessions.
-    """
-    if not run.warehouse.exists(SESSIONS):
-        return None
-    done = run.warehouse.read(RUNS).where(F.col("status") == "done")
-    gap = F.get_json_object("config", "$.features.session_gap_minutes")
-    last = (
-        done.where(F.map_contains_key("stages", F.lit(STAGE)))
-        .agg(F.max_by(F.struct("as_of", "started_at", gap.alias("gap")), "started_at").alias("run"))
-        .first()
-    )
-    if last is None or last["run"] is None:
-        return None
-    if str(last["run"]["gap"]) != json.dumps(run.settings.features.session_gap_minutes):
-        run.note("sessions are built anew: features.session_gap_minutes is another")
-        return None
-    ingests = done.where(
-        F.col("command").isin("ingest", "nightly")
-        & (F.col("started_at") > F.lit(last["run"]["started_at"]))
-    ).select("ingested_from")
-    days = [row["ingested_from"] for row in ingests.collect()]
-    days += [run.ingested_from] if run.sources else []
-    if None in days:
-        return None
-    first: dt.date = min([last["run"]["as_of"], *days])
-    return first

@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.heads import Head
+from behavior_spark.pipelines.builds import EMBEDDINGS, changes_since, last_built
 from behavior_spark.pipelines.precision import checked_text_model
-from behavior_spark.pipelines.run import Run
-from behavior_spark.pipelines.scored_before import first_day_to_read
+from behavior_spark.pipelines.run import Built, Run
 from behavior_spark.pipelines.scoring_work import Work
 from behavior_spark.pipelines.text_model import ActiveTextModel, recipe_of
 from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
@@ -113,11 +113,14 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
     """
     warehouse, days = run.warehouse, run.settings.text.score_days
     warehouse.create(TEXT_EMBEDDINGS)
-    stored = warehouse.snapshot(TEXT_EMBEDDINGS).where(F.col("backbone_digest") == model.digest)
+    version = warehouse.version(TEXT_EMBEDDINGS)
+    stored = warehouse.at(TEXT_EMBEDDINGS, version)
+    stored = stored.where(F.col("backbone_digest") == model.digest)
     if rescore == "failed":
         stored = stored.where("error IS NULL OR error = 'empty_text'")
     elif rescore == "all":
         stored = stored.where(F.col("scored_at") >= F.lit(began))
+    texts_version, definition = warehouse.version(TEXTS), f"{model.digest}/{days or 0}"
     few = FIRST_CHUNK_PER_TASK * run.parallelism
     rows, large = _text_rows(warehouse, run.as_of, days=days), False
     with spark_errors("counting texts"):
@@ -125,7 +128,7 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
         most = warehouse.read(TEXTS).count() + warehouse.read(ITEMS).count()
         if most > few:
             large = True
-            if rescore == "nothing" and (since := first_day_to_read(run, model.digest)):
+            if rescore == "nothing" and (since := _scored_before(run, definition)):
                 rows = _text_rows(warehouse, run.as_of, days=days, since=since)
                 run.say(f"texts that arrived before {since} were scored by an earlier run")
             most = _estimated_texts(rows)
@@ -149,8 +152,17 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
             pending = not_scored(part, stored, among=None if among is None else part)
             chunk.embed(pending, work, most=total * (last - first) // PARTS + 1, number=last)
             chunk.tell(work, total)
-    run.figures["score_days"] = days or 0
+    if texts_version is not None:
+        run.built[EMBEDDINGS] = Built(run.as_of, definition, texts_version, version)
     work.tell(run)
+
+
+def _scored_before(run: Run, definition: str) -> dt.date | None:
+    """The first arrival day of which the store may lack a text; None: it may be any."""
+    last = last_built(run, EMBEDDINGS)
+    if last is None or last.definition != definition or not run.warehouse.exists(TEXTS):
+        return None
+    return changes_since(run, TEXTS, last, own=TEXT_EMBEDDINGS).start
 
 
 def _estimated_texts(rows: DataFrame) -> int:

@@ -55,17 +55,3 @@ USER_STATE = Contract(
     key=("user_id", "behaviour", "known_day"),
     cluster_by=("known_day",),
 )
-
-ACTIVITY_BUILDS = Contract(
-    name="activity_builds",
-    comment="One row per build of activity_days: how far it reaches and what it rests on",
-    columns=(
-        column("built_at", _TIME, "when the build was done, UTC", required=True),
-        column("through", _DAY, "what arrived before its 00:00 UTC is in", required=True),
-        column("rebuilt_from", _DAY, "first known_day that was built; null: all of them"),
-        column("definition", _STRING, "digest of types, conditions and targets", required=True),
-        column("events_version", _LONG, "version of table events that was read", required=True),
-        column("matches", _STRING, "digest of the items that counted for targets", required=True),
-    ),
-    key=("built_at",),
-)

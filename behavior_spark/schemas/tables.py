@@ -18,7 +18,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from behavior_spark.schemas.activity import ACTIVITY_BUILDS, ACTIVITY_DAYS, USER_STATE
+from behavior_spark.schemas.activity import ACTIVITY_DAYS, USER_STATE
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
 from behavior_spark.schemas.sessions import SESSIONS
@@ -241,6 +241,15 @@ _SOURCE_COUNTS = StructType(
     ]
 )
 
+_BUILT = StructType(
+    [
+        StructField("through", _DAY, True, {"comment": "what arrived before its 00:00 UTC is in"}),
+        StructField("definition", _STRING, True, {"comment": "what it means"}),
+        StructField("source_version", _LONG, True, {"comment": "of the table it was built of"}),
+        StructField("own_version", _LONG, True, {"comment": "of its table when the build began"}),
+    ]
+)
+
 RUNS = Contract(
     name="runs",
     comment="One row per run of a command",
@@ -260,6 +269,7 @@ RUNS = Contract(
         column("versions", MapType(_STRING, _STRING), "of the package and what it runs on"),
         column("ingested_from", _DAY, "first arrival day read; null: all history"),
         column("balanced", BooleanType(), "whether every source's rows add up"),
+        column("built", MapType(_STRING, _BUILT), "what was built, and how far it reaches"),
     ),
     key=("run_id",),
 )
@@ -270,7 +280,7 @@ TABLES = {
     contract.name: contract
     for contract in (
         EVENTS, TEXTS, ITEMS, IDENTITIES, SESSIONS, TEXT_EMBEDDINGS, TEXT_SCORES, ACTIVITY_DAYS,
-        USER_STATE, ACTIVITY_BUILDS, USER_FEATURES, USER_PROPENSITY, USER_PROFILE, ANNOTATIONS,
+        USER_STATE, USER_FEATURES, USER_PROPENSITY, USER_PROFILE, ANNOTATIONS,
         SHADOW_DISAGREEMENT, QUARANTINE, RUNS,
     )
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from behavior_spark.features.activity import Activity
 from behavior_spark.features.assemble import Inputs, build_features
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import activity as stored
-from behavior_spark.pipelines.run import Run
-from behavior_spark.schemas import ACTIVITY_BUILDS, ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
+from behavior_spark.pipelines.run import Run, running
+from behavior_spark.schemas import ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
 from tests.features.frames import Table, as_table, assert_same, table
 from tests.features.random_logs import (
     GAP_MINUTES,
@@ -62,6 +63,15 @@ def settings_at(folder: Path, **features: Any) -> Settings:
 def run_at(spark: SparkSession, settings: Settings, night: dt.date) -> Run:
     warehouse = Warehouse(spark, settings.warehouse)
     return Run("build-features", settings, night, spark, warehouse, Console(quiet=True))
+
+
+def night_at(
+    spark: SparkSession, settings: Settings, night: dt.date
+) -> AbstractContextManager[Run]:
+    """A run that is entered in ``runs`` when it is done."""
+    return running(
+        "build-features", settings, as_of=night, spark=spark, console=Console(quiet=True)
+    )
 
 
 def ingest(run: Run, log: Log, since: dt.date | None) -> None:
@@ -110,9 +120,9 @@ def check_nights(
     settings = settings_at(folder / "nights")
     before = None
     for night in nights:
-        run = run_at(spark, settings, night)
-        ingest(run, log, before)
-        stored.update_activity(run)
+        with night_at(spark, settings, night) as run:
+            ingest(run, log, before)
+            stored.update_activity(run)
         assert run.notes == []
         before = night
     found = features_at(run, [night])
@@ -156,9 +166,9 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tupl
     settings = settings_at(tmp_path_factory.mktemp("built"))
     before = None
     for night in NIGHTS[:2]:
-        run = run_at(spark, settings, night)
-        ingest(run, log, before)
-        stored.update_activity(run)
+        with night_at(spark, settings, night) as run:
+            ingest(run, log, before)
+            stored.update_activity(run)
         before = night
     return run, log
 
@@ -173,10 +183,11 @@ def test_a_repeated_night_without_new_events_builds_nothing(built: tuple[Run, Lo
 def test_a_night_ingested_again_is_built_again_and_gives_the_same(built: tuple[Run, Log]) -> None:
     run, log = built
     rows = {tuple(row) for row in tiles_of(run).collect()}
-    ingest(run, log, NIGHTS[0])
-    stored.update_activity(run)
-    rebuilt = run.warehouse.read(ACTIVITY_BUILDS).orderBy(F.desc("built_at")).first()
-    assert rebuilt is not None and rebuilt["rebuilt_from"] == NIGHTS[0]
+    with night_at(run.spark, run.settings, run.as_of) as again:
+        ingest(again, log, NIGHTS[0])
+        stored.update_activity(again)
+    last = run.warehouse.commits_since(ACTIVITY_DAYS, None)[0]
+    assert f"known_day >= DATE'{NIGHTS[0]}'" in last["rows"]
     assert {tuple(row) for row in tiles_of(run).collect()} == rows
 
 
@@ -186,12 +197,13 @@ def test_other_event_types_build_all_history_anew_and_say_so(built: tuple[Run, L
         update={"features": FeatureSettings(event_types=["view"], windows_days=[7], **OWN)}
     )
     assert stored.stored_activity(run_at(run.spark, other, run.as_of), [run.as_of]) is None
-    again = run_at(run.spark, other, run.as_of)
-    stored.update_activity(again)
+    with night_at(run.spark, other, run.as_of) as again:
+        stored.update_activity(again)
     assert any("anew" in note for note in again.notes)
     kinds = {row["behaviour"] for row in tiles_of(run).select("behaviour").distinct().collect()}
     assert "view" in kinds and "click" not in kinds
-    stored.update_activity(run_at(run.spark, run.settings, run.as_of))  # and back
+    with night_at(run.spark, run.settings, run.as_of) as back:
+        stored.update_activity(back)
 
 
 def test_tiles_read_are_those_since_the_snapshot(built: tuple[Run, Log]) -> None:

@@ -59,6 +59,7 @@ class Store:
                 F.to_date("t").alias("arrived_day"),
             ),
             TEXTS,
+            rows=f"arrived_day >= DATE'{day}'",
         )  # fmt: skip
 
     def publish(self, *names: str, seed: int = 0) -> dict[str, Head]:
@@ -83,16 +84,6 @@ class Store:
         return score_texts(
             self.settings, as_of=as_of, spark=self.spark, console=Console(quiet=True), **options
         )  # type: ignore[arg-type]
-
-    def ingested(self, first: dt.date | None, *, command: str = "ingest") -> None:
-        """Record a run that has just replaced the days from ``first``."""
-        row = {
-            "run_id": dt.datetime.now().isoformat(), "command": command, "as_of": NIGHT,
-            "started_at": dt.datetime.now(dt.UTC), "seconds": 0.1, "status": "done",
-            "ingested_from": first,
-        }  # fmt: skip
-        frame = self.spark.createDataFrame([row], RUNS.schema)
-        self.warehouse.append(frame, RUNS)
 
     def embedded(self) -> list[str]:
         rows = self.warehouse.read(TEXT_EMBEDDINGS).select("text_hash").collect()
@@ -198,7 +189,6 @@ def test_two_runs_at_once_lose_nothing_and_readers_see_each_text_once(
     rows = text_scoring.one_per_text(store.warehouse.read(TEXT_EMBEDDINGS))
     assert sorted(r["text_hash"] for r in rows.select("text_hash").collect()) == store.hashes()
     store.add(1, start=8)
-    store.ingested(dt.date(2024, 1, 1))
     store.score()
     assert sorted(set(store.scored(head))) == store.hashes()
 
@@ -296,26 +286,30 @@ def test_a_night_over_many_texts_looks_only_at_days_not_scored_before(
     first = store.score()
     assert first.figures["texts_known"] == first.figures["texts_scored"] == 8
     store.add(2, start=8, day=NIGHT)
-    store.ingested(NIGHT)
     second = store.score(as_of=following)
     assert second.figures["texts_known"] == second.figures["texts_scored"] == 2
-    store.add(1, start=10, day=dt.date(2024, 1, 5))  # late, and said so
-    store.ingested(dt.date(2024, 1, 5))
+    store.add(1, start=10, day=dt.date(2024, 1, 5))  # late
     third = store.score(as_of=following)
     assert third.figures["texts_scored"] == 1 and third.figures["texts_known"] == 11
     assert store.embedded() == store.hashes()
 
 
-@pytest.mark.parametrize("command", ["ingest", "clean-scores"])
+@pytest.mark.parametrize("change", ["texts of any day", "a clean-up"])
 def test_after_a_whole_ingest_or_a_clean_up_a_night_looks_at_every_text(
-    store: Store, monkeypatch: pytest.MonkeyPatch, command: str
+    store: Store, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", 1)
     store.add(8, day=dt.date(2024, 1, 8))
     store.score()
-    table = store.warehouse.identifier(TEXT_EMBEDDINGS)
-    store.spark.sql(f"DELETE FROM {table} WHERE text_hash = '{store.hashes()[0]}'")
     assert store.score().figures["texts_known"] == 0
-    store.ingested(None, command=command)
-    assert store.score().figures["texts_scored"] == 1
-    assert store.embedded() == store.hashes()
+    if change == "a clean-up":
+        table = store.warehouse.identifier(TEXT_EMBEDDINGS)
+        store.spark.sql(f"DELETE FROM {table} WHERE text_hash = '{store.hashes()[0]}'")
+    else:
+        texts = store.warehouse.read(TEXTS).collect()
+        frame = store.spark.createDataFrame(texts[:7], TEXTS.schema)
+        store.warehouse.replace(frame, TEXTS, where="true")
+    found = store.score().figures
+    expected = (8, 1) if change == "a clean-up" else (7, 0)
+    assert (found["texts_known"], found["texts_scored"]) == expected
+    assert set(store.hashes()) <= set(store.embedded())
