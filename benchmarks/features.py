@@ -307,12 +307,13 @@ def measured(arguments: Sequence[str]) -> dict[str, Any]:
     peak = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         while running.poll() is None:
-            peak = max(peak, tree_memory(running.pid))
+            peak = max(peak, tree_memory(running.pid)[0])
             time.sleep(0.5)
         output = running.stdout.read() if running.stdout else ""
     if running.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed")
-    return json.loads(output.strip().splitlines()[-1]) | {"peak": peak / 2**30}
+    found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
+    return found | {"peak": peak / 2**30}
 
 
 def main() -> None:

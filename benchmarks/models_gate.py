@@ -94,7 +94,8 @@ def calibration(data: Data, head: Head) -> dict[str, Any]:
 
 def abstention(data: Data, draws: int) -> dict[str, dict[str, float]]:
     """For each way its recall of texts outside, with AUC, and its false alarms."""
-    classes, rows = sorted(set(data.labels)), {}
+    classes = sorted(set(data.labels))
+    rows: dict[str, list[dict[str, float]]] = {}
     for draw in range(draws):
         outside = set(np.random.default_rng(draw).permutation(classes)[:LEFT_OUT].tolist())
         kept = np.array([label not in outside for label in data.labels])
@@ -115,7 +116,8 @@ def abstention(data: Data, draws: int) -> dict[str, dict[str, float]]:
                 row[f"{group}, AUC"] = roc_auc(truth, np.r_[inside, found])
             rows.setdefault(name, []).append(row)
         fitted = fit_scope(
-            head, vectors[~split.validation], split.targets[~split.validation], held,
+            head, vectors[~split.validation],
+            split.targets[~split.validation].astype(np.int64), held,
             false_alarms=FALSE_ALARMS,
         )  # fmt: skip
         row = {}
@@ -139,13 +141,16 @@ def ways(head: Head, split: TaskSplit, vectors: np.ndarray) -> dict[str, Scores]
     means /= np.linalg.norm(means, axis=1, keepdims=True)
 
     def logits(texts: np.ndarray) -> np.ndarray:
-        return texts @ head.weight.T + head.bias
+        found: np.ndarray = texts @ head.weight.T + head.bias
+        return found
 
     def top(texts: np.ndarray) -> np.ndarray:
-        return head.probabilities(texts).max(axis=1)
+        found: np.ndarray = head.probabilities(texts).max(axis=1)
+        return found
 
     def nearest(texts: np.ndarray) -> np.ndarray:
-        return (texts @ learned.T).max(axis=1)
+        found: np.ndarray = (texts @ learned.T).max(axis=1)
+        return found
 
     return {
         "top probability": top,

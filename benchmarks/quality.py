@@ -46,14 +46,16 @@ def tables(
     horizons: dict[int, list[str]] = {}
     for name, target in settings.targets.items():
         horizons.setdefault(target.horizon_days, []).append(name)
-    place = {"console": Console(stderr=True), "record": False}
-    with running("quality", settings, as_of=as_of, **place) as run:
+    console = Console(stderr=True)
+    with running("quality", settings, as_of=as_of, console=console, record=False) as run:
         model = active_text_model(settings, as_of)
         prepared = prepare_inputs(run, model)
         learn = {
             days: training_table(run, prepared, names, days) for days, names in horizons.items()
         }
-        later = running("quality", settings, as_of=outcomes, spark=run.spark, **place)
+        later = running(
+            "quality", settings, as_of=outcomes, spark=run.spark, console=console, record=False
+        )
         with later as after:
             # The same text model: a later one could have learned from what is to be foretold.
             known = inputs_at(after, prepare_inputs(after, model), [as_of])

@@ -42,7 +42,7 @@ def by_arrow(numbers: DataFrame, dimension: int) -> DataFrame:
 def by_pandas(numbers: DataFrame, dimension: int) -> DataFrame:
     """Vectors as a pandas UDF returns them."""
 
-    @F.pandas_udf(ArrayType(FloatType()))
+    @F.pandas_udf(ArrayType(FloatType()))  # type: ignore[attr-defined, untyped-decorator]
     def vectors(rows: pd.Series) -> pd.Series:
         return pd.Series(list(np.full((len(rows), dimension), 0.5, dtype=np.float32)))
 

@@ -256,7 +256,12 @@ class TrainingSettings(Section):
     as_of_days: int = Field(6, ge=1, le=60, description="as-of days in the training set")
     every_days: int = Field(30, ge=1, description="days between them")
     retrain_every_days: int = Field(28, ge=1, description="a night retrains when older")
-    max_rows: int = Field(500_000, ge=100, description="rows sampled (by hash) for training")
+    max_rows: int = Field(
+        500_000,
+        ge=100,
+        description="about so many rows are learned from; of more, positives are kept first and "
+        "the others by hash, with a weight",
+    )
     min_positives: int = Field(20, ge=2, description="fewer positives: the target is refused")
     calibration: Literal["auto", "isotonic", "platt"] = "auto"
     reasons: int = Field(3, ge=0, le=10, description="reasons given for each prediction")

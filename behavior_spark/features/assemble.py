@@ -21,6 +21,7 @@ from behavior_spark.features.funnels import build_funnels, funnel_features
 from behavior_spark.features.inputs import Inputs, similar_targets
 from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import as_seen, of_users
+from behavior_spark.features.sampling import ALL, Shares, sampled
 from behavior_spark.features.session_features import (
     build_stored_sessions,
     sessions_seen,
@@ -43,8 +44,8 @@ from behavior_spark.features.texts import (
 from behavior_spark.features.windows import build_activity
 
 __all__ = [
-    "Inputs", "activity_of", "build_features", "declared_features", "facts_of", "list_features",
-    "training_set", "with_sampled_negatives",
+    "Inputs", "activity_of", "build_features", "declared_features", "facts_of", "label_rows",
+    "list_features", "training_set",
 ]  # fmt: skip
 
 
@@ -219,7 +220,7 @@ def training_set(
     population: str,
     known_before: dt.date,
     labelled: Sequence[str] | None = None,
-    negative_share: float = 1.0,
+    shares: Shares = ALL,
     seed: int = 7,
 ) -> DataFrame:
     """Features with ``label_<target>`` (int 0 or 1), by the same path as the nightly table.
@@ -234,8 +235,8 @@ def training_set(
         population: As for the night.
         known_before: The night; labels count what had arrived before it.
         labelled: Targets that get labels; all by default.
-        negative_share: Rows without any positive label that are kept, a share in (0, 1]. They
-            are chosen by a hash of user and day, so that the same rows are always kept.
+        shares: How many of the rows are kept. They are chosen by a hash of user and day, so
+            that the same ones always are.
         seed: Another one keeps others.
 
     Returns:
@@ -247,37 +248,32 @@ def training_set(
     """
     names = list(targets if labelled is None else labelled)
     _check_horizons(as_of_days, {name: targets[name] for name in names}, known_before)
-    if not 0 < negative_share <= 1:
-        raise ValueError(f"negative_share is a share in (0, 1], not {negative_share}")
     frame = build_features(
         inputs, as_of_days, settings=settings, targets=targets, population=population
     )
     if inputs.sessions is not None:
         frame = frame.where(~F.col("is_bot")).drop("is_bot", "bot_reason")
-    # What happened from the first day on arrived from then on, and so did what replaced it.
-    first = F.lit(min(as_of_days)).cast("timestamp")
-    events = of_users(inputs.events.where(F.col("arrived_at") >= first), key="event_id")
-    chosen = {name: targets[name] for name in names}
-    known = labels(
-        mark_targets(events, inputs.items, chosen), as_of_days, chosen, known_before=known_before
+    known = label_rows(
+        inputs, as_of_days, {name: targets[name] for name in names}, known_before=known_before
     )
     columns = [f"label_{name}" for name in names]
     frame = frame.join(known, ["as_of", "user_id"], "left").fillna(0, subset=columns)
-    return with_sampled_negatives(frame, columns, share=negative_share, seed=seed)
+    return sampled(frame, columns, shares, seed=seed)
 
 
-def with_sampled_negatives(
-    frame: DataFrame, label_columns: Sequence[str], *, share: float, seed: int
+def label_rows(
+    inputs: Inputs,
+    as_of_days: Sequence[dt.date],
+    targets: Mapping[str, Target],
+    *,
+    known_before: dt.date,
 ) -> DataFrame:
-    """Keep rows with a positive label and a share of the others; add their ``weight``."""
-    parts = 1_000_000
-    kept = max(1, round(share * parts))
-    positive = F.lit(False)
-    for name in label_columns:
-        positive = positive | (F.col(name) > 0)
-    drawn = F.pmod(F.xxhash64("user_id", "as_of", F.lit(seed)), F.lit(parts)) < kept
-    weight = F.when(positive, F.lit(1.0)).otherwise(F.lit(parts / kept))
-    return frame.withColumn("weight", weight).where(positive | drawn)
+    """``as_of, user_id`` and the labels of users who did something; see ``labels``."""
+    # What happened from the first day on arrived from then on, and so did what replaced it.
+    first = F.lit(min(as_of_days)).cast("timestamp")
+    events = of_users(inputs.events.where(F.col("arrived_at") >= first), key="event_id")
+    marked = mark_targets(events, inputs.items, targets)
+    return labels(marked, as_of_days, targets, known_before=known_before)
 
 
 def _check_horizons(

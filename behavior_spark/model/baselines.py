@@ -47,7 +47,7 @@ class Baseline:
 
 
 def fit_baselines(
-    frame: pd.DataFrame, labels: FloatArray, named: dict[str, str]
+    frame: pd.DataFrame, labels: FloatArray, named: dict[str, str], *, weights: FloatArray
 ) -> dict[str, Baseline]:
     """`recency` and `recency_frequency_value`; none where no columns are named."""
     if not named:
@@ -55,13 +55,17 @@ def fit_baselines(
     recency = named["recency"]
     everything = (recency, named["frequency"], named["value"])
     return {
-        "recency": _fit_baseline(frame, labels, (recency,), recency),
-        "recency_frequency_value": _fit_baseline(frame, labels, everything, recency),
+        "recency": _fit_baseline(frame, labels, weights, (recency,), recency),
+        "recency_frequency_value": _fit_baseline(frame, labels, weights, everything, recency),
     }
 
 
 def _fit_baseline(
-    frame: pd.DataFrame, labels: FloatArray, columns: tuple[str, ...], recency: str
+    frame: pd.DataFrame,
+    labels: FloatArray,
+    weights: FloatArray,
+    columns: tuple[str, ...],
+    recency: str,
 ) -> Baseline:
     from sklearn.linear_model import LogisticRegression
 
@@ -70,7 +74,7 @@ def _fit_baseline(
     design = _log_columns(frame, columns, recency, never)
     centre, scale = design.mean(axis=0), design.std(axis=0)
     scale[scale == 0] = 1.0
-    fitted = LogisticRegression(max_iter=1000).fit((design - centre) / scale, labels)
+    fitted = LogisticRegression(max_iter=1000).fit((design - centre) / scale, labels, weights)
     return Baseline(
         columns=columns,
         recency=recency,

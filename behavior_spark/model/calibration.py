@@ -75,15 +75,21 @@ class Calibrator:
 
 
 def fit_calibrator(
-    margins: npt.ArrayLike, labels: npt.ArrayLike, *, kind: CalibrationChoice = "auto"
+    margins: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    kind: CalibrationChoice = "auto",
+    weights: npt.ArrayLike | None = None,
 ) -> Calibrator:
     """Fit a calibrator on margins (n,) and labels 0/1 (n,) the model has not seen.
 
+    A row counts ``weights`` (n,) times, by default once.
     `auto` takes isotonic regression when each class has 1,000 rows or more and Platt's
     sigmoid otherwise: isotonic overfits small samples (Niculescu-Mizil & Caruana 2005).
     """
     values = np.asarray(margins, dtype=np.float64)
     truth = np.asarray(labels, dtype=np.float64)
+    counts = np.ones_like(truth) if weights is None else np.asarray(weights, dtype=np.float64)
     positives = int(truth.sum())
     negatives = truth.size - positives
     if kind == "identity":
@@ -101,7 +107,8 @@ def fit_calibrator(
     if kind == "auto":
         enough = min(positives, negatives) >= ENOUGH_FOR_ISOTONIC
         kind = "isotonic" if enough else "platt"
-    return _fit_isotonic(values, truth) if kind == "isotonic" else _fit_platt(values, truth)
+    fit = _fit_isotonic if kind == "isotonic" else _fit_platt
+    return fit(values, truth, counts)
 
 
 def _sigmoid(values: FloatArray) -> FloatArray:
@@ -109,12 +116,12 @@ def _sigmoid(values: FloatArray) -> FloatArray:
     return np.where(values >= 0, 1 / (1 + odds), odds / (1 + odds))
 
 
-def _fit_isotonic(margins: FloatArray, labels: FloatArray) -> Calibrator:
+def _fit_isotonic(margins: FloatArray, labels: FloatArray, counts: FloatArray) -> Calibrator:
     """Pool adjacent violators; ends are kept off 0 and 1 by one row in n + 2."""
     from sklearn.isotonic import IsotonicRegression
 
     edge = 1 / (labels.size + 2)
-    fitted = IsotonicRegression(out_of_bounds="clip").fit(margins, labels)
+    fitted = IsotonicRegression(out_of_bounds="clip").fit(margins, labels, counts)
     heights = np.maximum.accumulate(np.clip(fitted.y_thresholds_, edge, 1 - edge))
     return Calibrator(
         "isotonic",
@@ -123,23 +130,23 @@ def _fit_isotonic(margins: FloatArray, labels: FloatArray) -> Calibrator:
     )
 
 
-def _fit_platt(margins: FloatArray, labels: FloatArray) -> Calibrator:
+def _fit_platt(margins: FloatArray, labels: FloatArray, counts: FloatArray) -> Calibrator:
     """Platt (1999) with his smoothed targets, by damped Newton steps (Lin et al. 2007)."""
     positives = labels.sum()
     negatives = labels.size - positives
     targets = np.where(labels > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     centre, spread = float(margins.mean()), float(margins.std()) or 1.0
     design = np.column_stack([(margins - centre) / spread, np.ones_like(margins)])
-    flat = np.array([0.0, _logit(float(targets.mean()))])
+    flat = np.array([0.0, _logit(float(np.average(targets, weights=counts)))])
     beta = flat
-    loss = _cross_entropy(design @ beta, targets)
+    loss = _cross_entropy(design @ beta, targets, counts)
     for _ in range(100):
         predicted = _sigmoid(design @ beta)
-        gradient = design.T @ (predicted - targets)
-        curvature = design.T @ (design * (predicted * (1 - predicted))[:, None])
+        gradient = design.T @ (counts * (predicted - targets))
+        curvature = design.T @ (design * (counts * predicted * (1 - predicted))[:, None])
         step = np.linalg.solve(curvature + 1e-10 * np.eye(2), gradient)
         scale = 1.0
-        while (tried := _cross_entropy(design @ (beta - scale * step), targets)) > loss:
+        while (tried := _cross_entropy(design @ (beta - scale * step), targets, counts)) > loss:
             scale /= 2
             if scale < 1e-8:
                 break
@@ -152,8 +159,8 @@ def _fit_platt(margins: FloatArray, labels: FloatArray) -> Calibrator:
     return Calibrator("platt", slope=slope, intercept=float(beta[1]) - slope * centre)
 
 
-def _cross_entropy(margins: FloatArray, targets: FloatArray) -> float:
-    return float((np.logaddexp(0.0, margins) - targets * margins).sum())
+def _cross_entropy(margins: FloatArray, targets: FloatArray, counts: FloatArray) -> float:
+    return float((counts * (np.logaddexp(0.0, margins) - targets * margins)).sum())
 
 
 def _logit(probability: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-MEASURES: dict[str, metrics.Metric] = {
+MEASURES: dict[str, Callable[..., float]] = {
     "roc_auc": metrics.roc_auc,
     "average_precision": metrics.average_precision,
     "lift_at_10pct": metrics.lift_at,
@@ -74,6 +75,7 @@ def plan_holdout(
 def holdout_metrics(
     frame: pd.DataFrame,
     labels: FloatArray,
+    weights: FloatArray,
     margins: FloatArray,
     holdout: Holdout,
     calibrator: Calibrator,
@@ -83,39 +85,47 @@ def holdout_metrics(
 ) -> dict[str, Any]:
     """Each measure of the model and its baselines on the checked rows, with its interval."""
     check, train = holdout.check, holdout.fits[-1][0]
-    truth = labels[check]
+    truth, counts = labels[check], weights[check]
     draws = resamples if truth.size <= 200_000 else max(50, resamples // 10)
     probabilities = calibrator.predict(margins[check])
     result: dict[str, Any] = {
         "holdout": {
             "rows": int(truth.size),
             "positives": int(truth.sum()),
-            "base_rate": float(truth.mean()),
-            **_measured(truth, margins[check], probabilities, draws),
+            "base_rate": float(np.average(truth, weights=counts)),
+            **_measured(truth, margins[check], probabilities, counts, draws),
         },
         "baselines": {},
     }
-    for name, baseline in fit_baselines(frame[train], labels[train], baseline_columns).items():
+    baselines = fit_baselines(frame[train], labels[train], baseline_columns, weights=weights[train])
+    for name, baseline in baselines.items():
         scores = baseline.scores(frame[check])
         difference = metrics.paired_bootstrap_difference(
-            metrics.roc_auc, truth, margins[check], scores, resamples=draws
+            metrics.roc_auc, truth, margins[check], scores, weights=counts, resamples=draws
         )
         result["baselines"][name] = {
-            **_measured(truth, scores, 1 / (1 + np.exp(-scores)), draws),
+            **_measured(truth, scores, 1 / (1 + np.exp(-scores)), counts, draws),
             "roc_auc_gain_of_model": dict(zip(("value", "low", "high"), difference, strict=True)),
         }
     return result
 
 
 def _measured(
-    truth: FloatArray, scores: FloatArray, probabilities: FloatArray, draws: int
+    truth: FloatArray,
+    scores: FloatArray,
+    probabilities: FloatArray,
+    counts: FloatArray,
+    draws: int,
 ) -> dict[str, dict[str, float]]:
     """Ranking by score (calibration may tie users); calibration by probability."""
     measured = {}
     for name, metric in MEASURES.items():
         values = probabilities if name == "expected_calibration_error" else scores
-        low, high = metrics.bootstrap_interval(metric, truth, values, resamples=draws)
-        measured[name] = {"value": metric(truth, values), "low": low, "high": high}
+        low, high = metrics.bootstrap_interval(
+            metric, truth, values, weights=counts, resamples=draws
+        )
+        value = metric(truth, values, weights=counts)
+        measured[name] = {"value": value, "low": low, "high": high}
     return measured
 
 

@@ -49,6 +49,7 @@ def train_propensity_model(
     as_of: str,
     horizon_days: int,
     user: str = "user_id",
+    weight: str | None = None,
     options: TrainingOptions | None = None,
     calibration: CalibrationChoice = "auto",
     baseline_columns: dict[str, str] | None = None,
@@ -65,6 +66,7 @@ def train_propensity_model(
         as_of: Column of the as-of day (date, timestamp or ISO string).
         horizon_days: Days after as_of that the label looks at.
         user: Column of the user id.
+        weight: Column of how many rows a row stands for; by default one.
         options: Settings of the trees.
         calibration: `auto`, `platt`, `isotonic` or `identity`.
         baseline_columns: Columns under `recency`, `frequency` and `value`; none: no baselines.
@@ -77,22 +79,28 @@ def train_propensity_model(
     """
     options = options or TrainingOptions()
     named = dict(baseline_columns or {})
-    require_columns(frame, [*features, *named.values(), label, as_of, user], target)
+    needed = [*features, *named.values(), label, as_of, user, *([weight] if weight else [])]
+    require_columns(frame, needed, target)
     frame, days, labels = _ordered(frame, target, label=label, as_of=as_of, user=user)
     values = feature_matrix(frame, features, target)
+    weights = np.ones(len(labels)) if weight is None else frame[weight].to_numpy(np.float64)
     quarters = user_quarters(frame[user])
     holdout = plan_holdout(days, labels, quarters, horizon_days=horizon_days, target=target)
 
     margins = np.full(len(labels), np.nan)
     for train, apply in holdout.fits:
-        trees = fit_trees(values[train], labels[train], options)
+        trees = fit_trees(values[train], labels[train], options, weights=weights[train])
         margins[apply] = tree_margins(trees, values[apply])
     calibrator = fit_calibrator(
-        margins[holdout.calibrate], labels[holdout.calibrate], kind=calibration
+        margins[holdout.calibrate],
+        labels[holdout.calibrate],
+        kind=calibration,
+        weights=weights[holdout.calibrate],
     )
     quality = holdout_metrics(
-        frame, labels, margins, holdout, calibrator, baseline_columns=named, resamples=resamples
-    )
+        frame, labels, weights, margins, holdout, calibrator, baseline_columns=named,
+        resamples=resamples,
+    )  # fmt: skip
     unseen = ~np.isnan(margins)
     all_days = np.unique(days)
     last = date.fromisoformat(str(all_days[-1]))
@@ -100,8 +108,10 @@ def train_propensity_model(
         target=target,
         features=tuple(features),
         options=options,
-        calibrator=fit_calibrator(margins[unseen], labels[unseen], kind=calibration),
-        baselines=fit_baselines(frame, labels, named),
+        calibrator=fit_calibrator(
+            margins[unseen], labels[unseen], kind=calibration, weights=weights[unseen]
+        ),
+        baselines=fit_baselines(frame, labels, named, weights=weights),
         metrics=quality,
         metadata={
             "scheme": holdout.scheme,
@@ -113,7 +123,7 @@ def train_propensity_model(
         },
         trained_through=str(last + timedelta(days=horizon_days)),
         fingerprint=fingerprint,
-        booster=bytes(fit_trees(values, labels, options).save_raw("ubj")),
+        booster=bytes(fit_trees(values, labels, options, weights=weights).save_raw("ubj")),
     )
 
 

@@ -2,7 +2,8 @@
 
 Every function takes `labels` (0/1 or bool, shape (n,)) and `scores` (float, shape (n,))
 and does not depend on the order of the rows: tied scores are treated as one group. A
-sample with one class, or none at all, has no ranking: the answer is NaN.
+sample with one class, or none at all, has no ranking: the answer is NaN. With `weights`,
+shape (n,), a row counts so many times (a sampled row stands for others).
 
 The bootstrap (Efron & Tibshirani 1993, percentile interval) draws users with
 replacement. A resample is a vector of multiplicities, so the scores are sorted once and
@@ -28,25 +29,35 @@ _Batched = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 _CELLS_AT_ONCE = 4_000_000
 
 
-def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+def roc_auc(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
     """Share of (positive, negative) pairs ranked the right way; ties count half.
 
     >>> roc_auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.9])
     0.875
     """
-    return _single(weighted_roc_auc, labels, scores)
+    return _single(weighted_roc_auc, labels, scores, weights)
 
 
-def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+def average_precision(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
     """Precision averaged over the positives, step-wise (scikit-learn's definition).
 
     >>> average_precision([0, 1, 1], [0.1, 0.9, 0.5])
     1.0
     """
-    return _single(_batched_average_precision, labels, scores)
+    return _single(_batched_average_precision, labels, scores, weights)
 
 
-def lift_at(labels: npt.ArrayLike, scores: npt.ArrayLike, *, share: float = 0.1) -> float:
+def lift_at(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    share: float = 0.1,
+    weights: npt.ArrayLike | None = None,
+) -> float:
     """Rate of positives in the top `share` of the scores, over the rate in all.
 
     A group of ties across the cut counts in proportion, so no row order is preferred.
@@ -54,11 +65,15 @@ def lift_at(labels: npt.ArrayLike, scores: npt.ArrayLike, *, share: float = 0.1)
     >>> lift_at([1, 0, 0, 0], [0.9, 0.5, 0.2, 0.1], share=0.25)
     4.0
     """
-    return _single(partial(_batched_lift_at, share=share), labels, scores)
+    return _single(partial(_batched_lift_at, share=share), labels, scores, weights)
 
 
 def expected_calibration_error(
-    labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, bins: int = 15
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    *,
+    bins: int = 15,
+    weights: npt.ArrayLike | None = None,
 ) -> float:
     """Mean |observed rate - mean probability| over bins, weighted by their rows.
 
@@ -71,7 +86,7 @@ def expected_calibration_error(
     >>> round(expected_calibration_error([0, 0, 1, 1], [0.1, 0.1, 0.8, 0.8], bins=2), 3)
     0.15
     """
-    return _single(partial(_batched_calibration_error, bins=bins), labels, probabilities)
+    return _single(partial(_batched_calibration_error, bins=bins), labels, probabilities, weights)
 
 
 def bootstrap_interval(
@@ -79,6 +94,7 @@ def bootstrap_interval(
     labels: npt.ArrayLike,
     scores: npt.ArrayLike,
     *,
+    weights: npt.ArrayLike | None = None,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -87,9 +103,10 @@ def bootstrap_interval(
 
     Args:
         metric: A function of this module, a `functools.partial` of one, or any
-            `(labels, scores) -> float` (slower: one call a resample).
+            `(labels, scores) -> float` (slower: one call a resample; without weights).
         labels: 0/1, shape (n,).
         scores: Shape (n,).
+        weights: How many users a row stands for, shape (n,); by default one.
         resamples: How many resamples are drawn.
         level: Coverage of the interval.
         seed: Same seed and rows, same interval.
@@ -97,7 +114,8 @@ def bootstrap_interval(
     Returns:
         Low and high; NaN where the labels have one class.
     """
-    values = _resampled(metric, labels, [scores], resamples=resamples, seed=seed)[0]
+    one = _resampled(metric, labels, [scores], weights=weights, resamples=resamples, seed=seed)
+    values = one[0]
     return _percentiles(values, level)
 
 
@@ -107,6 +125,7 @@ def paired_bootstrap_difference(
     scores_a: npt.ArrayLike,
     scores_b: npt.ArrayLike,
     *,
+    weights: npt.ArrayLike | None = None,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -115,9 +134,11 @@ def paired_bootstrap_difference(
 
     Both are computed on the same resamples, so what they share cancels out.
     """
-    values = _resampled(metric, labels, [scores_a, scores_b], resamples=resamples, seed=seed)
+    pair: list[npt.ArrayLike] = [scores_a, scores_b]
+    values = _resampled(metric, labels, pair, weights=weights, resamples=resamples, seed=seed)
     low, high = _percentiles(values[0] - values[1], level)
-    return metric(labels, scores_a) - metric(labels, scores_b), low, high
+    figures = [_figure(metric, labels, scores, weights) for scores in pair]
+    return figures[0] - figures[1], low, high
 
 
 def _checked(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -139,11 +160,41 @@ def _checked(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[FloatArray, 
     return truth, values
 
 
-def _single(metric: _Batched, labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+def _single(
+    metric: _Batched,
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    weights: npt.ArrayLike | None,
+) -> float:
     truth, values = _checked(labels, scores)
     if not truth.size:
         return float("nan")
-    return float(metric(truth, values, np.ones((1, truth.size)))[0])
+    return float(metric(truth, values, _row_weights(weights, truth.size)[None, :])[0])
+
+
+def _figure(
+    metric: Metric,
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    weights: npt.ArrayLike | None,
+) -> float:
+    batched = _batched_form(metric)
+    if batched is None:
+        return metric(labels, scores)
+    return _single(batched, labels, scores, weights)
+
+
+def _row_weights(weights: npt.ArrayLike | None, size: int) -> FloatArray:
+    if weights is None:
+        return np.ones(size)
+    values = np.asarray(weights, dtype=np.float64)
+    if values.shape != (size,) or not (values > 0).all():
+        raise ModelError(
+            "weights must be positive numbers, one a row",
+            found=f"shape {values.shape} for {size} rows",
+            fix="pass the inverse of the probability with which each row was kept",
+        )
+    return values
 
 
 def _tie_groups(
@@ -171,7 +222,7 @@ def weighted_roc_auc(truth: FloatArray, scores: FloatArray, weights: FloatArray)
     Args:
         truth: 0 or 1, shape (n,).
         scores: Shape (n,).
-        weights: Multiplicities of the rows, shape (resamples, n).
+        weights: How often each row counts, shape (resamples, n).
     """
     positives, everyone = _tie_groups(truth, scores, weights)
     negatives = everyone - positives
@@ -201,7 +252,7 @@ def _batched_lift_at(
     before = np.cumsum(everyone, axis=1) - everyone
     taken = np.clip(wanted[:, None] - before, 0.0, everyone)
     found = (positives * taken / np.maximum(everyone, 1e-300)).sum(axis=1)
-    value = _divide(found / np.maximum(wanted, 1e-300), total_positives / np.maximum(total, 1))
+    value = _divide(found / np.maximum(wanted, 1e-300), total_positives / np.maximum(total, 1e-300))
     return np.where(total_positives < total, value, np.nan)
 
 
@@ -252,6 +303,7 @@ def _resampled(
     labels: npt.ArrayLike,
     score_sets: list[npt.ArrayLike],
     *,
+    weights: npt.ArrayLike | None,
     resamples: int,
     seed: int,
 ) -> list[FloatArray]:
@@ -261,13 +313,16 @@ def _resampled(
     if not 0 < pairs[0][0].sum() < size:
         return [np.full(resamples, np.nan) for _ in pairs]
     batched = _batched_form(metric)
+    if batched is None and weights is not None:
+        raise ValueError("only metrics of this module can be weighted")
+    each = _row_weights(weights, size)
     blocks: list[list[FloatArray]] = [[] for _ in pairs]
-    for weights in resample_counts(size, resamples, seed):
+    for counts in resample_counts(size, resamples, seed):
         for values, (truth, scores) in zip(blocks, pairs, strict=True):
             if batched is not None:
-                values.append(batched(truth, scores, weights))
+                values.append(batched(truth, scores, counts * each))
                 continue
-            rows = [np.repeat(np.arange(size), row.astype(np.int64)) for row in weights]
+            rows = [np.repeat(np.arange(size), row.astype(np.int64)) for row in counts]
             values.append(np.array([metric(truth[row], scores[row]) for row in rows]))
     return [np.concatenate(values) for values in blocks]
 

@@ -53,13 +53,19 @@ class TrainingOptions:
         }
 
 
-def fit_trees(values: FloatArray, labels: FloatArray, options: TrainingOptions) -> xgboost.Booster:
-    """Fit boosted trees to labels 0 and 1."""
+def fit_trees(
+    values: FloatArray,
+    labels: FloatArray,
+    options: TrainingOptions,
+    *,
+    weights: FloatArray | None = None,
+) -> xgboost.Booster:
+    """Fit boosted trees to labels 0 and 1; a row counts ``weights`` times (default: once)."""
     import xgboost
 
     small = len(labels) < SMALL_ENOUGH_FOR_ONE_THREAD
     threads = options.threads or (1 if small else os.cpu_count() or 1)
-    data = xgboost.DMatrix(values, label=labels, nthread=threads)
+    data = xgboost.DMatrix(values, label=labels, weight=weights, nthread=threads)
     settings = options.parameters() | {"nthread": threads}
     return xgboost.train(settings, data, num_boost_round=options.rounds)
 

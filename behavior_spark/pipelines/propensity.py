@@ -12,7 +12,8 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from behavior_spark.errors import BehaviorError, InputError, ModelError
-from behavior_spark.features.assemble import training_set
+from behavior_spark.features.assemble import label_rows, training_set
+from behavior_spark.features.sampling import ALL, Shares, shares_for
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity import TrainingOptions, train_propensity_model
 from behavior_spark.model.propensity_model import PropensityModel
@@ -185,19 +186,32 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
         population=settings.population,
         known_before=run.as_of,
         labelled=targets,
+        shares=_shares(run, prepared, targets, days),
+        seed=training.seed,
     )
+    labelled = [f"label_{name}" for name in targets]
     with spark_errors("building the training set"):
-        users = run.figures.get("users", 0)
-        share = training.max_rows / max(1.0, users * len(days))
-        if share < 1:
-            bucket = F.pmod(F.xxhash64("user_id", F.lit(training.seed)), F.lit(1_000_000))
-            frame = frame.where(bucket < int(share * 1_000_000))
-            run.note(f"training on a sample of {share:.1%} of users (training.max_rows)")
-        table = frame.select(
-            "user_id", "as_of", *prepared.names, *[f"label_{name}" for name in targets]
-        ).toPandas()
+        table = frame.select("user_id", "as_of", *prepared.names, *labelled, "weight").toPandas()
     run.say(f"{len(table):,} rows at {len(days)} as-of days, {days[0]} to {days[-1]}")
     return table
+
+
+def _shares(run: Run, prepared: Prepared, targets: list[str], days: list[dt.date]) -> Shares:
+    """How many rows to learn from; whoever did what is to be foretold is kept the longest."""
+    most, rows = run.settings.training.max_rows, int(run.figures.get("users", 0)) * len(days)
+    if rows <= most:
+        return ALL
+    chosen = {name: run.settings.targets[name] for name in targets}
+    known = label_rows(prepared.inputs, days, chosen, known_before=run.as_of)
+    did = F.greatest(*[F.col(f"label_{name}") for name in targets], F.lit(0)) > 0
+    with spark_errors("counting positives"):
+        positives = known.where(did).count()
+    shares = shares_for(rows, positives, most=most)
+    run.note(
+        f"training on {shares.positives:.1%} of the rows with a positive label and "
+        f"{shares.negatives:.1%} of the others, weighted accordingly (training.max_rows)"
+    )
+    return shares
 
 
 def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -> PropensityModel:
@@ -215,6 +229,7 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
         features=prepared.names,
         label=label,
         as_of="as_of",
+        weight="weight",
         horizon_days=run.settings.targets[target].horizon_days,
         options=TrainingOptions(seed=training.seed),
         calibration=training.calibration,

@@ -24,10 +24,10 @@ from behavior_spark.features.assemble import (
     Inputs,
     build_features,
     training_set,
-    with_sampled_negatives,
 )
 from behavior_spark.features.directions import target_directions
 from behavior_spark.features.point_in_time import of_users
+from behavior_spark.features.sampling import Shares, sampled
 from behavior_spark.features.targets import labels, mark_targets
 from behavior_spark.schemas import EVENTS, ITEMS
 from tests.features.frames import (
@@ -384,25 +384,27 @@ def test_a_horizon_that_has_not_passed_is_refused(spark: SparkSession) -> None:
         )
 
 
-def test_sampled_negatives_stand_for_those_left_out_and_no_positive_is(
-    spark: SparkSession,
+@pytest.mark.parametrize("kept", [(1.0, 0.25), (0.5, 0.125)])
+def test_sampled_rows_stand_for_those_left_out(
+    spark: SparkSession, kept: tuple[float, float]
 ) -> None:
-    frame = spark.range(4000).selectExpr(
+    frame = spark.range(8000).selectExpr(
         "concat('u', id) AS user_id", "DATE'2024-03-10' AS as_of",
         "cast(id % 10 = 0 AS int) AS label_a", "cast(id % 15 = 0 AS int) AS label_b",
     )  # fmt: skip
-    sampled = [
-        with_sampled_negatives(one, ["label_a", "label_b"], share=0.25, seed=3)
+    found = [
+        sampled(one, ["label_a", "label_b"], Shares(*kept), seed=3)
         for one in (frame, frame.repartition(3).orderBy("user_id"))
     ]
     rows = [{(r["user_id"], r["label_a"] | r["label_b"], r["weight"]) for r in one.collect()}
-            for one in sampled]  # fmt: skip
+            for one in found]  # fmt: skip
     assert rows[0] == rows[1]
     positives = frame.where("label_a + label_b > 0").count()
-    assert sum(label for _, label, _ in rows[0]) == positives
-    assert {(label, weight) for _, label, weight in rows[0]} == {(1, 1.0), (0, 4.0)}
-    negatives = sum(weight for _, label, weight in rows[0] if not label)
-    assert negatives == pytest.approx(4000 - positives, rel=0.1)
+    weights = {label: weight for _, label, weight in rows[0]}
+    assert weights == {1: 1 / kept[0], 0: 1 / kept[1]}
+    sums = [sum(weight for _, of, weight in rows[0] if of == label) for label in (0, 1)]
+    assert sums == pytest.approx([8000 - positives, positives], rel=0.1)
+    assert kept[0] < 1 or sums[1] == positives
 
 
 # ------------------------------------------------------------------ where a target's items lie

@@ -104,3 +104,18 @@ def test_what_cannot_be_calibrated_is_refused(margins, labels, kind):
 def test_an_unknown_kind_in_a_file_is_refused():
     with pytest.raises(ModelError, match="unknown calibrator"):
         Calibrator.from_json({"kind": "pickle"})
+
+
+@pytest.mark.parametrize("kind", ["platt", "isotonic"])
+def test_rows_that_stand_for_others_are_calibrated_to_the_rate_of_all(kind):
+    margins, labels = overconfident(60_000)
+    margins, labels = np.asarray(margins) - 2, np.asarray(labels)
+    labels = (np.random.default_rng(3).random(len(labels)) < 1 / (1 + np.exp(-margins))).astype(int)
+    kept = (labels == 1) | (np.random.default_rng(4).random(len(labels)) < 0.1)
+    weights = np.where(labels == 1, 1.0, 10.0)[kept]
+    whole = fit_calibrator(margins, labels, kind=kind)
+    sampled = fit_calibrator(margins[kept], labels[kept], kind=kind, weights=weights)
+    unweighted = fit_calibrator(margins[kept], labels[kept], kind=kind)
+    at = np.quantile(margins, [0.1, 0.3, 0.5, 0.7, 0.9])
+    assert np.abs(sampled.predict(at) - whole.predict(at)).max() < 0.02
+    assert np.abs(unweighted.predict(at) - whole.predict(at)).max() > 0.1

@@ -255,3 +255,23 @@ def test_a_damaged_model_is_refused(tmp_path, model, damage):
 def test_an_unknown_baseline_is_refused(frame, model):
     with pytest.raises(ModelError, match="recency_frequency_value"):
         model.baseline_scores(frame, "magic")
+
+
+def test_a_model_of_sampled_negatives_with_weights_foretells_the_rate_of_all_users():
+    frame = shop(days=4, users=3000)
+    drawn = np.random.default_rng(5).random(len(frame)) < 0.2
+    kept = frame[(frame["label"] == 1) | drawn].copy()
+    kept["weight"] = np.where(kept["label"] == 1, 1.0, 5.0)
+    whole, weighted = trained(frame), trained(kept, weight="weight")
+    rate = frame["label"].mean()
+    assert weighted.probabilities(frame).mean() == pytest.approx(rate, abs=0.02)
+    assert trained(kept).probabilities(frame).mean() > rate + 0.1
+    found = [model.metrics["holdout"]["roc_auc"]["value"] for model in (whole, weighted)]
+    assert found[0] == pytest.approx(found[1], abs=0.03)
+    bases = [model.metrics["holdout"]["base_rate"] for model in (whole, weighted)]
+    assert bases[0] == pytest.approx(bases[1], abs=0.02)
+
+
+def test_a_weight_of_one_changes_nothing():
+    frame = shop(days=2, users=200)
+    assert trained(frame.assign(weight=1.0), weight="weight").digest == trained(frame).digest

@@ -55,6 +55,30 @@ def test_row_order_changes_no_metric(rows, random):
         assert values[0] == pytest.approx(values[1])
 
 
+@pytest.mark.parametrize("metric", [roc_auc, average_precision, lift_at])
+@settings(deadline=None, max_examples=50)
+@given(rows=PAIRS, counts=st.lists(st.integers(1, 4), min_size=60, max_size=60))
+def test_a_weight_is_how_often_a_row_counts(metric, rows, counts):
+    labels, scores = np.array(rows, dtype=float).T
+    counts = np.array(counts[: len(rows)])
+    repeated = metric(np.repeat(labels, counts), np.repeat(scores, counts))
+    assert metric(labels, scores, weights=counts) == pytest.approx(repeated)
+
+
+def test_sampled_negatives_with_weights_give_the_figures_of_all_rows():
+    labels, scores = sample(40_000)
+    scores = scores**3
+    labels = (np.random.default_rng(1).random(labels.size) < scores).astype(int)
+    kept = (labels == 1) | (np.random.default_rng(2).random(labels.size) < 0.1)
+    weights = np.where(labels == 1, 1.0, 10.0)[kept]
+    for metric in METRICS:
+        whole = metric(labels, scores)
+        weighted = metric(labels[kept], scores[kept], weights=weights)
+        assert weighted == pytest.approx(whole, rel=0.05, abs=0.01)
+        low, high = bootstrap_interval(metric, labels[kept], scores[kept], weights=weights)
+        assert low - 0.005 < whole < high + 0.005
+
+
 def test_lift_counts_the_top_share_and_splits_ties_fairly():
     labels = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0]
     assert lift_at(labels, range(10, 0, -1), share=0.1) == pytest.approx(5.0)
