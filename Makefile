@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLD_SPARK := build/pyspark-4.0
+# Small tests are mostly Spark planning on one core: two processes, each with its own session.
+SPREAD := -n 2 --dist loadgroup
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,10 +43,10 @@ layers: setup  ## Import layers
 	$(BIN)/lint-imports
 
 unit: setup  ## Tests and doctests, without the slow group
-	$(BIN)/python -m pytest -m 'not real' --durations=15
+	$(BIN)/python -m pytest -m 'not real' $(SPREAD) --durations=15
 
 real: setup $(OLD_SPARK)/.installed  ## The slow group: real logs, whole nights, other Sparks
-	PYSPARK_40=$(abspath $(OLD_SPARK)) $(BIN)/python -m pytest -m real --durations=15
+	PYSPARK_40=$(abspath $(OLD_SPARK)) $(BIN)/python -m pytest -m real $(SPREAD) --durations=15
 
 # Spark 4.0 with its Delta beside the environment's own, for one test of the slow group.
 $(OLD_SPARK)/.installed:

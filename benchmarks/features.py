@@ -3,8 +3,9 @@
     python -m benchmarks.features [--events 1000000,20000000] [--only ours,plain,join,duckdb]
 
 Two years of generated events: users by a Zipf tail (at 20 million events and 200 thousand users
-the first one has 1.1 million), 3 % of them late, 0.2 % corrected later. Every step runs in a
-process of its own and writes its table; memory is the peak of all its processes.
+the first one has 1.1 million), 3 % of them late, 0.2 % corrected later, within 14 days, as
+``features.correction_days: 30`` says to us. Every step runs in a process of its own and writes its
+table; memory is the peak of all its processes.
 
 - first: tiles, state and features of all history (ours); features alone (the others).
 - night: one more day arrives; features of the day after it.
@@ -50,7 +51,7 @@ def settings_for(folder: Path) -> Settings:
             "warehouse": str(folder / "warehouse"),
             "sources": {"events": {"path": "none", "columns": {}}},
             "features": {"event_types": list(TYPES), "windows_days": list(WINDOWS),
-                         "groups": ["activity"]},
+                         "groups": ["activity"], "correction_days": 30},
             "targets": {"buys": {"event": "event_type = 'purchase'"}},
         }
     )  # fmt: skip

@@ -111,11 +111,11 @@ def rows_of(
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("config", type=Path)
+    parser.add_argument("config", type=Path, nargs="+", help="a config, then overlays of it")
     parser.add_argument("--as-of", type=dt.date.fromisoformat, required=True)
     parser.add_argument("--outcomes", type=dt.date.fromisoformat, required=True)
     options = parser.parse_args()
-    settings = load_settings([options.config])
+    settings = load_settings(options.config)
     groups, learn, ranked = tables(settings, options.as_of, options.outcomes)
     print("| target | features | how many | AUC of these alone | AUC they add to all others |")
     print("| --- | --- | ---: | --- | --- |")

@@ -1,4 +1,4 @@
-"""One Spark session for the whole suite, and where the real data is."""
+"""One Spark session for each process of the suite, and where the real data is."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ from behavior_spark.io.session import get_session, utc
 from behavior_spark.pipelines.demonstration import DemoResult, demo
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes what shares a module's or the demo's fixtures stays in one."""
+    for item in items:
+        demo = "demo_night" in getattr(item, "fixturenames", ())
+        group = "demo" if demo else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,14 @@ from behavior_spark.features.definitions import Copy, Need, Plan, Ranked
 
 USER = ("_place", "user_id")
 BEHAVIOUR = (*USER, "behaviour")
+# Statistics over all history, by the totals of tiles that they are.
+TOTALS = {
+    "n_all": "events",
+    "v_all": "value",
+    "p_all": "valued_events",
+    "first_all": "first_time",
+    "last_all": "last_time",
+}
 
 
 def build_activity(
@@ -49,11 +57,13 @@ def build_activity(
     """
     days = sorted(set(as_of_days))
     tiles = in_places(with_until(activity), days)
-    frames = [_lifelong(tiles, activity.state, len(days))]
+    # With a snapshot there are few tiles beside those of the windows: one day reads them once.
+    at_once = bool(plan.windows) and len(days) == 1 and activity.state is not None
+    frames = [_lifelong(None if at_once else tiles, activity.state, len(days))]
     per_item = None
     if plan.windows:
-        per_item = _per_item(tiles, days, plan, items)
-        frames.append(_per_behaviour(per_item, plan))
+        per_item = _per_item(tiles, days, plan, items, lifelong=at_once)
+        frames.append(_per_behaviour(per_item, plan, lifelong=at_once))
     rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
     needs = plan.needs
     people = needs[0]
@@ -82,8 +92,11 @@ def _day_at(days: Sequence[dt.date]) -> Column:
     return F.element_at(F.array(*[F.lit(day) for day in days]), F.col("_place") + 1)
 
 
-def _lifelong(tiles: DataFrame, state: DataFrame | None, days: int) -> DataFrame:
-    """Totals over all history of each day, user and behaviour."""
+def _lifelong(tiles: DataFrame | None, state: DataFrame | None, days: int) -> DataFrame:
+    """Totals over all history of each day, user and behaviour; of the state alone at one day."""
+    if tiles is None:
+        assert state is not None and days == 1
+        return state.select(F.lit(0).alias("_place"), "user_id", "behaviour", *_renamed_totals())
     ranges = ("user_id", "behaviour", "_from", "_to")
     parts = tiles.groupBy(*ranges).agg(*lifelong_totals())
     if state is not None:
@@ -93,35 +106,46 @@ def _lifelong(tiles: DataFrame, state: DataFrame | None, days: int) -> DataFrame
         placed = parts.withColumn("_place", F.lit(0))
     else:
         placed = parts.withColumn("_place", F.explode(F.sequence(F.col("_from"), F.col("_to") - 1)))
-    return placed.groupBy(*BEHAVIOUR).agg(
-        F.sum("events").alias("n_all"),
-        F.sum("value").alias("v_all"),
-        F.sum("valued_events").alias("p_all"),
-        F.min("first_time").alias("first_all"),
-        F.max("last_time").alias("last_all"),
-    )
+    totals = placed.groupBy(*BEHAVIOUR).agg(*lifelong_totals())
+    return totals.select(*BEHAVIOUR, *_renamed_totals())
+
+
+def _renamed_totals() -> list[Column]:
+    """The totals under the names of their statistics; see ``Need``."""
+    return [F.col(total).alias(name) for name, total in TOTALS.items()]
 
 
 def _per_item(
-    tiles: DataFrame, days: Sequence[dt.date], plan: Plan, items: DataFrame | None
+    tiles: DataFrame,
+    days: Sequence[dt.date],
+    plan: Plan,
+    items: DataFrame | None,
+    *,
+    lifelong: bool,
 ) -> DataFrame:
-    """Statistics of each day, user, behaviour and item over every window."""
-    longest = plan.windows[-1]
-    last = sum(
-        ((F.lit(day) <= F.date_add("event_day", longest)).cast("int") for day in days), F.lit(0)
-    )
-    frame = tiles.withColumn("_to", F.least("_to", last)).where("_from < _to")
-    wanted = {b for need in plan.needs if need.window for b in need.behaviours}
-    wanted |= {d.ranked.behaviour for d in plan.definitions if d.ranked}
-    wanted |= {source for copy in plan.copies for source in copy.sources}
-    frame = frame.where(F.col("behaviour").isin(*sorted(wanted)))
+    """Statistics of each day, user, behaviour and item over every window, and of all tiles."""
+    frame = tiles if lifelong else _inside_windows(tiles, days, plan)
     if len(days) == 1:
         frame = frame.withColumn("_place", F.lit(0))
     else:
         frame = frame.withColumn("_place", F.explode(F.sequence(F.col("_from"), F.col("_to") - 1)))
     frame = frame.withColumn("days_ago", F.datediff(_day_at(days), "event_day"))
     frame = _with_copies(frame, days, plan.copies, items)
-    return frame.groupBy(*BEHAVIOUR, "item_id").agg(*_item_statistics(plan))
+    totals = lifelong_totals() if lifelong else []
+    return frame.groupBy(*BEHAVIOUR, "item_id").agg(*_item_statistics(plan), *totals)
+
+
+def _inside_windows(tiles: DataFrame, days: Sequence[dt.date], plan: Plan) -> DataFrame:
+    """Tiles in the longest window of any day, of behaviours that windows look at."""
+    longest = plan.windows[-1]
+    last = sum(
+        ((F.lit(day) <= F.date_add("event_day", longest)).cast("int") for day in days), F.lit(0)
+    )
+    wanted = {b for need in plan.needs if need.window for b in need.behaviours}
+    wanted |= {d.ranked.behaviour for d in plan.definitions if d.ranked}
+    wanted |= {source for copy in plan.copies for source in copy.sources}
+    frame = tiles.withColumn("_to", F.least("_to", last)).where("_from < _to")
+    return frame.where(F.col("behaviour").isin(*sorted(wanted)))
 
 
 def _item_statistics(plan: Plan) -> list[Column]:
@@ -156,13 +180,15 @@ def _asked(plan: Plan) -> set[tuple[str, int]]:
     return asked | {(d.ranked.op, d.ranked.window) for d in plan.definitions if d.ranked}
 
 
-def _per_behaviour(per_item: DataFrame, plan: Plan) -> DataFrame:
-    """Statistics of each day, user and behaviour over every window."""
+def _per_behaviour(per_item: DataFrame, plan: Plan, *, lifelong: bool) -> DataFrame:
+    """Statistics of each day, user and behaviour over every window, and of all tiles."""
     asked = sorted({(need.stat, need.window) for need in plan.needs if need.window})
-    return per_item.groupBy(*BEHAVIOUR).agg(
+    found = per_item.groupBy(*BEHAVIOUR).agg(
         F.min("days_ago").alias("days_ago"),
         *[_over_items(stat, days).alias(f"{stat}_{days}") for stat, days in asked],
+        *(lifelong_totals() if lifelong else []),
     )
+    return found.withColumnsRenamed({total: name for name, total in TOTALS.items()})
 
 
 def _over_items(stat: str, days: int) -> Column:

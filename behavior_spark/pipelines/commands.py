@@ -189,7 +189,8 @@ def nightly(settings: Settings, *, retrain: bool = False, **place: Any) -> Resul
     """All of the daily commands in order: ingest, score, features, train, predict, profile."""
     with running("nightly", settings, **place) as run:
         with run.stage("check"):
-            ingest_stage(run, check_settings(run))
+            mapped = check_settings(run)
+        ingest_stage(run, mapped)
         build_sessions_stage(run)
         model = score_texts_stage(run)
         shadow_stage(run, model)

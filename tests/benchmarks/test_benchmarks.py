@@ -64,17 +64,19 @@ def test_gpu_scoring_says_in_one_line_that_there_is_no_gpu(monkeypatch):
 def test_kernels_prints_a_row_for_each_layer_and_length(capsys):
     kernels = script("kernels")
     kernels.main(["--seconds", "0.001"])
-    rows = [line for line in capsys.readouterr().out.splitlines() if "| bf16 |" in line]
-    assert len(rows) > len(kernels.LENGTHS)
+    shown = capsys.readouterr().out.splitlines()
+    rows = [line for line in shown if line.split(" | ")[0].strip("| ").isdigit()]
+    assert len(rows) == len(kernels.LENGTHS)
+    assert len([line for line in shown if "| bf16 |" in line]) >= 1
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_kernels_compares_is_the_same_attention(dtype):
+@pytest.mark.parametrize("length", [24, 100, 600])
+def test_what_kernels_compares_is_the_same_attention(length):
     kernels = script("kernels")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        one, other = kernels.attention_ways(24, dtype)
-    assert torch.allclose(one().clone(), other(), atol=2e-2 if dtype == torch.bfloat16 else 1e-5)
+        one, other = kernels.attention_ways(length)
+    assert torch.allclose(one().clone(), other(), atol=2e-2)
 
 
 def test_models_trains_as_the_tasks_config_says_but_for_what_is_set():

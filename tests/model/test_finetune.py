@@ -66,7 +66,9 @@ def test_full_mode_learns_what_a_frozen_random_encoder_cannot(tiny_folder, tmp_p
     ]
     tasks = [LabelledTexts("colour", texts, labels), LabelledTexts("place", texts, order)]
     seen = []
-    tuning = Tuning(epochs=6, learning_rate=2e-3, batch_size=16, layer_decay=1.0)
+    tuning = Tuning(
+        epochs=6, patience=6, learning_rate=2e-3, batch_size=16, layer_decay=1.0
+    )
     frozen = finetune(str(tiny_folder), OPTIONS, tasks, tmp_path / "out", mode="heads")
     result = finetune(
         str(tiny_folder),
