@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLD_SPARK := build/pyspark-4.0
 # Small tests are mostly Spark planning on one core: two processes, each with its own session.
-SPREAD := -n 2 --dist loadgroup
+SPREAD := -n 2
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 from rich.console import Console
+from xdist.scheduler import LoadScopeScheduling
 
 from behavior_spark.config import LocalSpark
 from behavior_spark.io.session import get_session, utc
@@ -17,13 +19,23 @@ from behavior_spark.pipelines.demonstration import DemoResult, demo
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes what shares a module's or the demo's fixtures stays in one."""
-    for item in items:
-        demo = "demo_night" in getattr(item, "fixturenames", ())
-        group = "demo" if demo else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+# Modules that share the demo's night, which takes minutes.
+DEMO = ("pipelines/test_nightly.py", "notebooks/test_notebooks.py", "cli/test_main.py",
+        "real/test_other_sparks.py")  # fmt: skip
+
+
+class ByModule(LoadScopeScheduling):
+    """With several processes, a module's tests stay in one, and so do those of the demo."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return "demo" if module.endswith(DEMO) else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    """What ``-n`` uses."""
+    return ByModule(config, log)
 
 
 @pytest.fixture(scope="session")
