@@ -19,17 +19,17 @@ from behavior_spark.pipelines.demonstration import DemoResult, demo
 ROOT = Path(__file__).resolve().parent.parent
 
 
-# Modules that share the demo's night, which takes minutes.
-DEMO = ("pipelines/test_nightly.py", "notebooks/test_notebooks.py", "cli/test_main.py",
-        "real/test_other_sparks.py")  # fmt: skip
+# Modules that share the demo's night, which takes minutes, or the port of Spark Connect.
+TOGETHER = ("pipelines/test_nightly.py", "notebooks/test_notebooks.py", "cli/test_main.py",
+            "real/test_other_sparks.py", "scoring/test_functions.py")  # fmt: skip
 
 
 class ByModule(LoadScopeScheduling):
-    """With several processes, a module's tests stay in one, and so do those of the demo."""
+    """With several processes, a module's tests stay in one, and so do those of some modules."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        return "demo" if module.endswith(DEMO) else module
+        return "together" if module.endswith(TOGETHER) else module
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -43,21 +43,23 @@ def pretrain_stage(run: Run) -> dict[str, Any]:
     base = configured_encoder(settings.text, ModelStore(models), run.as_of)
     # A rerun after a kill finds the checkpoint by its inputs, not by this folder.
     folder = models / "encoders" / f".corpus-{chosen.method}-{run.as_of}"
-    with run.stage("write texts"):
-        write_corpus(_rows(run), folder, files=max(1, run.parallelism))
-    device = None if settings.text.device == "auto" else settings.text.device
-    with run.stage(f"adapt the encoder ({chosen.method})"):
-        adapted = pretrain(
-            base.source,
-            base.options,
-            folder,
-            models / "encoders",
-            settings=chosen,
-            last_day=(run.as_of - dt.timedelta(days=1)).isoformat(),
-            device=device,
-            progress=progress_of(run),
-        )
-    remove_corpus(folder)
+    try:
+        with run.stage("write texts"):
+            write_corpus(_rows(run), folder, files=max(1, run.parallelism))
+        device = None if settings.text.device == "auto" else settings.text.device
+        with run.stage(f"adapt the encoder ({chosen.method})"):
+            adapted = pretrain(
+                base.source,
+                base.options,
+                folder,
+                models / "encoders",
+                settings=chosen,
+                last_day=(run.as_of - dt.timedelta(days=1)).isoformat(),
+                device=device,
+                progress=progress_of(run),
+            )
+    finally:
+        remove_corpus(folder)  # people's words do not stay behind, whatever went wrong
     return _told(run, adapted)
 
 

@@ -138,3 +138,7 @@ def test_words_are_learned_from_the_texts_that_a_condition_chooses(spark, shop):
     assert any("head for words" in note for note in result.notes)
     with pytest.raises(ConfigError, match=r"pretrain\.where"):
         do(spark, "pretrain", settings_of(shop, pretrain=pretrain | {"where": "nope = 1"}))
+    few = settings_of(shop, pretrain=pretrain | {"where": "text LIKE '%no such words%'"})
+    with pytest.raises(BehaviorError):
+        do(spark, "pretrain", few)
+    assert not list(Path(few.models_path).glob("encoders/.corpus-*"))
