@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 _PARTS = 1_000_000
@@ -53,6 +53,11 @@ def shares_for(rows: int, positives: int, *, most: int) -> Shares:
     return Shares(kept / positives if positives else 1.0, share)
 
 
+def is_positive(label_columns: Sequence[str]) -> Column:
+    """Whether any of the labels (int 0 or 1; null: 0) is 1."""
+    return F.greatest(*[F.col(name) for name in label_columns], F.lit(0)) > 0
+
+
 def sampled(
     frame: DataFrame, label_columns: Sequence[str], shares: Shares, *, seed: int
 ) -> DataFrame:
@@ -67,8 +72,7 @@ def sampled(
     Returns:
         The rows kept, with ``weight`` (double): the inverse of the probability of being kept.
     """
-    positive = F.greatest(*[F.col(name) for name in label_columns], F.lit(0)) > 0
     kept = {name: max(1, round(share * _PARTS)) for name, share in vars(shares).items()}
-    limit = F.when(positive, kept["positives"]).otherwise(kept["negatives"])
+    limit = F.when(is_positive(label_columns), kept["positives"]).otherwise(kept["negatives"])
     drawn = F.pmod(F.xxhash64("user_id", "as_of", F.lit(seed)), F.lit(_PARTS)) < limit
     return frame.where(drawn).withColumn("weight", F.lit(float(_PARTS)) / limit)

@@ -58,8 +58,9 @@ def build_activity(
     days = sorted(set(as_of_days))
     tiles = in_places(with_until(activity), days)
     # With a snapshot there are few tiles beside those of the windows: one day reads them once.
-    at_once = bool(plan.windows) and len(days) == 1 and activity.state is not None
-    frames = [_lifelong(None if at_once else tiles, activity.state, len(days))]
+    before = activity.state if plan.windows and len(days) == 1 else None
+    at_once = before is not None
+    frames = [_lifelong(tiles, activity.state, len(days)) if before is None else _state(before)]
     per_item = None
     if plan.windows:
         per_item = _per_item(tiles, days, plan, items, lifelong=at_once)
@@ -92,11 +93,13 @@ def _day_at(days: Sequence[dt.date]) -> Column:
     return F.element_at(F.array(*[F.lit(day) for day in days]), F.col("_place") + 1)
 
 
-def _lifelong(tiles: DataFrame | None, state: DataFrame | None, days: int) -> DataFrame:
-    """Totals over all history of each day, user and behaviour; of the state alone at one day."""
-    if tiles is None:
-        assert state is not None and days == 1
-        return state.select(F.lit(0).alias("_place"), "user_id", "behaviour", *_renamed_totals())
+def _state(state: DataFrame) -> DataFrame:
+    """Totals before the tiles, at the one day there is."""
+    return state.select(F.lit(0).alias("_place"), "user_id", "behaviour", *_renamed_totals())
+
+
+def _lifelong(tiles: DataFrame, state: DataFrame | None, days: int) -> DataFrame:
+    """Totals over all history of each day, user and behaviour."""
     ranges = ("user_id", "behaviour", "_from", "_to")
     parts = tiles.groupBy(*ranges).agg(*lifelong_totals())
     if state is not None:

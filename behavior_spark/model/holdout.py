@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-MEASURES: dict[str, Callable[..., float]] = {
+MEASURES: dict[str, metrics.Metric] = {
     "roc_auc": metrics.roc_auc,
     "average_precision": metrics.average_precision,
     "lift_at_10pct": metrics.lift_at,

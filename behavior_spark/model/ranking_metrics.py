@@ -23,7 +23,7 @@ import numpy.typing as npt
 from behavior_spark.errors import ModelError
 
 FloatArray = npt.NDArray[np.float64]
-Metric = Callable[[Any, Any], float]
+Metric = Callable[..., float]
 _Batched = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 
 _CELLS_AT_ONCE = 4_000_000
@@ -114,8 +114,9 @@ def bootstrap_interval(
     Returns:
         Low and high; NaN where the labels have one class.
     """
-    one = _resampled(metric, labels, [scores], weights=weights, resamples=resamples, seed=seed)
-    values = one[0]
+    [values] = _resampled(
+        metric, labels, [scores], weights=weights, resamples=resamples, seed=seed
+    )
     return _percentiles(values, level)
 
 
@@ -137,8 +138,8 @@ def paired_bootstrap_difference(
     pair: list[npt.ArrayLike] = [scores_a, scores_b]
     values = _resampled(metric, labels, pair, weights=weights, resamples=resamples, seed=seed)
     low, high = _percentiles(values[0] - values[1], level)
-    figures = [_figure(metric, labels, scores, weights) for scores in pair]
-    return figures[0] - figures[1], low, high
+    counted = {} if weights is None else {"weights": weights}
+    return metric(labels, scores_a, **counted) - metric(labels, scores_b, **counted), low, high
 
 
 def _checked(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -170,18 +171,6 @@ def _single(
     if not truth.size:
         return float("nan")
     return float(metric(truth, values, _row_weights(weights, truth.size)[None, :])[0])
-
-
-def _figure(
-    metric: Metric,
-    labels: npt.ArrayLike,
-    scores: npt.ArrayLike,
-    weights: npt.ArrayLike | None,
-) -> float:
-    batched = _batched_form(metric)
-    if batched is None:
-        return metric(labels, scores)
-    return _single(batched, labels, scores, weights)
 
 
 def _row_weights(weights: npt.ArrayLike | None, size: int) -> FloatArray:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from behavior_spark.errors import BehaviorError, InputError, ModelError
 from behavior_spark.features.assemble import label_rows, training_set
-from behavior_spark.features.sampling import ALL, Shares, shares_for
+from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity import TrainingOptions, train_propensity_model
 from behavior_spark.model.propensity_model import PropensityModel
@@ -203,7 +203,7 @@ def _shares(run: Run, prepared: Prepared, targets: list[str], days: list[dt.date
         return ALL
     chosen = {name: run.settings.targets[name] for name in targets}
     known = label_rows(prepared.inputs, days, chosen, known_before=run.as_of)
-    did = F.greatest(*[F.col(f"label_{name}") for name in targets], F.lit(0)) > 0
+    did = is_positive([f"label_{name}" for name in targets])
     with spark_errors("counting positives"):
         positives = known.where(did).count()
     shares = shares_for(rows, positives, most=most)
