@@ -5,9 +5,11 @@ Every operation is SQL or a DataFrame write, so that it works under Spark Connec
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,34 @@ from behavior_spark.io.failures import spark_errors
 from behavior_spark.schemas import TABLES, Contract
 
 _ADDED = "_added"
+# Commits that change no row.
+_UPKEEP = ("OPTIMIZE", "VACUUM", "ADD COLUMNS", "CHANGE COLUMN", "SET TBLPROPERTIES", "CLUSTER BY")
+
+Note = Mapping[str, str | int | None]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit of a table's history.
+
+    Attributes:
+        version: Of the table, one more with each commit.
+        operation: Delta's name of it.
+        rows: A condition that all rows it added or took out satisfy; None where it is not known.
+        note: What its writer said of it.
+        is_append: Whether it added rows and took none out.
+    """
+
+    version: int
+    operation: str
+    rows: str | None
+    note: Note
+    is_append: bool
+
+    @property
+    def is_upkeep(self) -> bool:
+        """Whether it changed no row."""
+        return self.operation.startswith(_UPKEEP)
 
 
 class Warehouse:
@@ -66,8 +96,12 @@ class Warehouse:
     def read(self, contract: Contract) -> DataFrame:
         """The table as it stands; no rows when it does not exist yet."""
         if not self.exists(contract):
-            return self.spark.createDataFrame([], contract.schema)
+            return self.empty(contract)
         return self._load(contract)
+
+    def empty(self, contract: Contract) -> DataFrame:
+        """No rows of a table."""
+        return self.spark.createDataFrame([], contract.schema)
 
     def snapshot(self, contract: Contract) -> DataFrame:
         """The table as it stands now, whatever is written to it later.
@@ -80,7 +114,7 @@ class Warehouse:
     def at(self, contract: Contract, version: int | None) -> DataFrame:
         """The table at a version; no rows where that is None."""
         if version is None:
-            return self.spark.createDataFrame([], contract.schema)
+            return self.empty(contract)
         reader = self.spark.read.format("delta").option("versionAsOf", version)
         if self.settings.schema_:
             return reader.table(self.location(contract))
@@ -117,23 +151,30 @@ class Warehouse:
         *,
         transaction: tuple[str, int] | None = None,
         rows: str = "",
+        note: Note | None = None,
     ) -> None:
         """Add rows. With a transaction (id, version) a second attempt adds nothing.
 
         ``rows``, a condition that all of them satisfy, goes to the table's history, where that
-        of ``replace`` is too: see ``commits_since``.
+        of ``replace`` is too, and so does ``note``: see ``history``.
         """
         self.create(contract)
         writer = self._fitted(frame, contract).write.format("delta").mode("append")
-        if rows:
-            writer = writer.option("userMetadata", rows)
+        said = {**({"rows": rows} if rows else {}), **(note or {})}
+        if said:
+            writer = writer.option("userMetadata", json.dumps(said))
         if transaction:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
         with spark_errors(f"writing table {contract.name}"):
             self._save(writer, contract)
 
-    def replace(self, frame: DataFrame, contract: Contract, *, where: str) -> None:
-        """Replace exactly the rows that satisfy ``where``; others stay as they are."""
+    def replace(
+        self, frame: DataFrame, contract: Contract, *, where: str, note: Note | None = None
+    ) -> None:
+        """Replace exactly the rows that satisfy ``where``; others stay as they are.
+
+        ``note`` goes to the table's history with the commit: see ``history``.
+        """
         self.create(contract)
         writer = (
             self._fitted(frame, contract)
@@ -141,6 +182,8 @@ class Warehouse:
             .mode("overwrite")
             .option("replaceWhere", where)
         )
+        if note:
+            writer = writer.option("userMetadata", json.dumps(note))
         with spark_errors(f"writing table {contract.name}"):
             self._save(writer, contract)
 
@@ -216,34 +259,26 @@ class Warehouse:
         """The table's latest version, one more with each commit; None where there is no table."""
         if not self.exists(contract):
             return None
-        with spark_errors(f"reading the history of table {contract.name}"):
-            row = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(contract)} LIMIT 1").first()
-        return int(row["version"]) if row else None
+        return next((commit.version for commit in self.history(contract, last=1)), None)
 
     def used(self) -> list[Contract]:
         """The tables that have been read or written here, or found to exist; asks nothing."""
         return [contract for contract in TABLES.values() if contract.name in self._known]
 
-    def commits_since(self, contract: Contract, version: int | None) -> list[dict[str, Any]]:
-        """Commits from a version on, it included, or the last one alone.
+    def history(self, contract: Contract, *, last: int | None = None) -> list[Commit]:
+        """Commits of a table, the latest first: all that Delta still knows, or the last few.
 
-        Each with its ``version``, ``operation`` and ``rows``, a condition that the rows it wrote
-        satisfy (or None). The version's own is not among them where the history no longer goes
-        back that far.
+        Delta forgets those older than ``delta.logRetentionDuration``, 30 days by default.
         """
-        limit = " LIMIT 1" if version is None else ""
+        limit = "" if last is None else f" LIMIT {last}"
         with spark_errors(f"reading the history of table {contract.name}"):
             rows = (
                 self.spark.sql(f"DESCRIBE HISTORY {self.identifier(contract)}{limit}")
-                .where(F.col("version") >= (version or 0))
-                .select(
-                    "version",
-                    "operation",
-                    F.coalesce("userMetadata", "operationParameters.predicate").alias("rows"),
-                )
+                .select("version", "operation", "operationParameters", "userMetadata")
+                .orderBy(F.desc("version"))
                 .collect()
             )
-        return [row.asDict() for row in rows]
+        return [_commit(row.asDict()) for row in rows]
 
     def existing(self) -> list[Contract]:
         """The contracts whose tables are there."""
@@ -309,6 +344,18 @@ def _definition(field: StructField, *, nullable: bool = False) -> str:
     required = "" if field.nullable or nullable else " NOT NULL"
     comment = _quoted(field.metadata.get("comment", ""))
     return f"`{field.name}` {field.dataType.simpleString()}{required} COMMENT {comment}"
+
+
+def _commit(row: Mapping[str, Any]) -> Commit:
+    how, said = row["operationParameters"] or {}, row["userMetadata"] or ""
+    try:
+        note = json.loads(said)
+    except ValueError:
+        note = {}  # somebody else's words
+    note = note if isinstance(note, dict) else {}
+    predicate = how.get("predicate")
+    is_append = row["operation"] == "WRITE" and how.get("mode") == "Append"
+    return Commit(row["version"], row["operation"], note.get("rows") or predicate, note, is_append)
 
 
 def _old(name: str) -> str:

@@ -25,8 +25,8 @@ from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import of_users, of_users_at_large
 from behavior_spark.features.targets import item_matches, match_column
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.pipelines.builds import ACTIVITY, Changes, changes_since, last_built
-from behavior_spark.pipelines.run import Built, Run
+from behavior_spark.pipelines.builds import Build, Changes, changes_since, last_build
+from behavior_spark.pipelines.run import Run
 from behavior_spark.schemas import ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
 
 STATE_EVERY_DAYS = 28
@@ -41,11 +41,11 @@ def plan_of(run: Run) -> Plan:
 def update_activity(run: Run) -> None:
     """Build the tiles that became known since the last build, and a snapshot where one is due.
 
-    Days are replaced whole, and a run that is killed leaves no record: the next one repeats it,
-    and a repeated one changes nothing.
+    Days are replaced whole, in the commit that says so: a run that is killed before it is repeated
+    by the next one, and a repeated one changes nothing.
     """
     run.warehouse.require(EVENTS, made_by="ingest")
-    plan, last = plan_of(run), _last_build(run)
+    plan, last = plan_of(run), last_build(run, ACTIVITY_DAYS)
     changes = changes_since(run, EVENTS, last)
     start, why = first_changed_day(run, plan, last, changes)
     end = max(run.as_of, last.through) if last and start else run.as_of
@@ -55,20 +55,17 @@ def update_activity(run: Run) -> None:
         run.note(f"activity is built anew from all history: {why}")
     where = "true" if start is None else f"known_day >= DATE'{start}'"
     with spark_errors("building activity"):
-        snapshots = _drop_stale_snapshots(run, start)
-        run.warehouse.replace(new_tiles(run, plan, start, end), ACTIVITY_DAYS, where=where)
-        _add_snapshot(run, end, snapshots)
         definition = f"{plan.digest}/{matches_digest(run, plan, end)}"
-    run.built[ACTIVITY] = Built(end, definition, changes.version)
+        build = Build(end, definition, changes.version)
+        snapshots = _drop_stale_snapshots(run, start)
+        tiles = new_tiles(run, plan, start, end)
+        run.warehouse.replace(tiles, ACTIVITY_DAYS, where=where, note=build.note)
+        _add_snapshot(run, end, snapshots)
     run.say(f"activity of {start or 'all days'} to {end} built")
 
 
-def _last_build(run: Run) -> Built | None:
-    return last_built(run, ACTIVITY) if run.warehouse.exists(ACTIVITY_DAYS) else None
-
-
 def first_changed_day(
-    run: Run, plan: Plan, last: Built | None, changes: Changes
+    run: Run, plan: Plan, last: Build | None, changes: Changes
 ) -> tuple[dt.date | None, str]:
     """First known_day to build, and where it is None (all of them) why."""
     if last is None:
@@ -172,7 +169,7 @@ def _items_begun(run: Run, plan: Plan, start: dt.date) -> DataFrame | None:
 
 def stored_activity(run: Run, days: Sequence[dt.date]) -> Activity | None:
     """Tiles for features at as_of days; None where no build reaches them."""
-    last = _last_build(run)
+    last = last_build(run, ACTIVITY_DAYS)
     if last is None or last.through < max(days):
         return None
     if last.definition.partition("/")[0] != plan_of(run).digest:
@@ -223,8 +220,7 @@ def _drop_stale_snapshots(run: Run, start: dt.date | None) -> list[tuple[dt.date
     fresh = [one for one in snapshots if start is not None and one[0] <= start]
     if len(fresh) < len(snapshots):
         where = "true" if start is None else f"known_day > DATE'{start}'"
-        nothing = run.spark.createDataFrame([], USER_STATE.schema)
-        run.warehouse.replace(nothing, USER_STATE, where=where)
+        run.warehouse.replace(run.warehouse.empty(USER_STATE), USER_STATE, where=where)
     return fresh
 
 

@@ -32,8 +32,8 @@ def check_settings(run: Run) -> dict[str, dict[str, DataFrame]]:
     settings = run.settings
     mapped = map_all(run)
     mapped_attributes(run)
-    events = run.spark.createDataFrame([], EVENTS.schema)
-    items = run.spark.createDataFrame([], ITEMS.schema)
+    events = run.warehouse.empty(EVENTS)
+    items = run.warehouse.empty(ITEMS)
     check_condition(events, settings.population, label="population")
     for name, target in settings.targets.items():
         check_condition(events, target.event, label=f"targets.{name}.event")

@@ -258,7 +258,7 @@ def _write_quarantine(run: Run, refused: list[DataFrame]) -> None:
     if not refused and not run.warehouse.exists(QUARANTINE):
         run.warehouse.create(QUARANTINE)
         return
-    empty = run.spark.createDataFrame([], QUARANTINE.schema)
+    empty = run.warehouse.empty(QUARANTINE)
     frame = reduce(lambda a, b: a.unionByName(b), refused, empty)
     with run.stage("quarantine"), spark_errors("writing quarantine"):
         run.warehouse.replace(frame, QUARANTINE, where=f"as_of = DATE'{run.as_of}'")

@@ -52,24 +52,6 @@ class SourceCounts:
         return self.rows_in == self.rows_out + self.duplicates + self.refused
 
 
-@dataclass(frozen=True)
-class Built:
-    """How far a product reaches that is kept from night to night.
-
-    Attributes:
-        through: What arrived before its 00:00 UTC is in.
-        definition: What it means: another one, another product.
-        source_version: Version of the source table that it was built of.
-        own_version: Version of its own table when the build began, where rows may be taken out
-            of it.
-    """
-
-    through: dt.date
-    definition: str
-    source_version: int
-    own_version: int | None = None
-
-
 @dataclass
 class Run:
     """One run of a command, and everything a stage needs.
@@ -81,8 +63,6 @@ class Run:
         spark: Session to work in.
         warehouse: Tables to read and write.
         console: Where progress is shown (standard error).
-        built: Products this run has built; see ``builds``.
-        built_before: Those of earlier runs, once somebody has asked.
     """
 
     command: str
@@ -99,8 +79,6 @@ class Run:
     models: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ingested_from: dt.date | None = None
-    built: dict[str, Built] = field(default_factory=dict)
-    built_before: dict[str, Built] | None = None
 
     @property
     def parallelism(self) -> int:
@@ -181,7 +159,6 @@ def _record(run: Run, *, status: str, error: str | None) -> None:
         run.stages, {k: float(v) for k, v in run.figures.items()}, run.models,
         redacted(run.settings), versions(), run.ingested_from,
         all(counts.balanced for counts in run.sources),
-        {name: tuple(vars(made).values()) for name, made in run.built.items()},
     )  # fmt: skip
     try:
         run.warehouse.append(run.spark.createDataFrame([row], RUNS.schema), RUNS)

@@ -20,9 +20,8 @@ from behavior_spark.features.session_changes import (
 )
 from behavior_spark.features.session_versions import session_versions
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.pipelines import builds
-from behavior_spark.pipelines.builds import changes_since, last_built
-from behavior_spark.pipelines.run import Built, Run
+from behavior_spark.pipelines.builds import Build, changes_since, last_build
+from behavior_spark.pipelines.run import Run
 from behavior_spark.schemas import EVENTS, SESSIONS
 
 STAGE = "sessions"
@@ -34,7 +33,7 @@ def build_sessions_stage(run: Run) -> None:
     gap = run.settings.features.session_gap_minutes
     with run.stage(STAGE), spark_errors("building sessions"):
         table = run.warehouse.require(EVENTS, made_by="ingest")
-        last = last_built(run, builds.SESSIONS) if run.warehouse.exists(SESSIONS) else None
+        last = last_build(run, SESSIONS)
         changes = changes_since(run, EVENTS, last)
         since, end = changes.start, run.as_of
         if last and last.definition != str(gap):
@@ -51,8 +50,8 @@ def build_sessions_stage(run: Run) -> None:
             where = f"known_day < DATE'{end}'"
             if since is not None:
                 where = f"known_day >= DATE'{since}' AND {where}"
-            run.warehouse.replace(frame, SESSIONS, where=where)
-            run.built[builds.SESSIONS] = Built(end, str(gap), changes.version)
+            build = Build(end, str(gap), changes.version)
+            run.warehouse.replace(frame, SESSIONS, where=where, note=build.note)
     run.say(f"sessions known {f'from {since}' if since else 'at any day'} to {end}")
 
 

@@ -13,11 +13,11 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.io.warehouse import Note, Warehouse
 from behavior_spark.model.heads import Head
-from behavior_spark.pipelines.builds import EMBEDDINGS, changes_since, last_built
+from behavior_spark.pipelines.builds import Build, changes_since, last_build
 from behavior_spark.pipelines.precision import checked_text_model
-from behavior_spark.pipelines.run import Built, Run
+from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.scoring_work import Work
 from behavior_spark.pipelines.text_model import ActiveTextModel, recipe_of
 from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
@@ -109,7 +109,7 @@ def _stored(run: Run, digest: str) -> DataFrame:
 def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> None:
     """Embed what is pending: few texts in one job, many chunk by chunk.
 
-    Each chunk is committed, so that a killed run resumes.
+    Each chunk is committed, so that a killed run resumes; the last one says that it was.
     """
     warehouse, days = run.warehouse, run.settings.text.score_days
     warehouse.create(TEXT_EMBEDDINGS)
@@ -120,7 +120,9 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
         stored = stored.where("error IS NULL OR error = 'empty_text'")
     elif rescore == "all":
         stored = stored.where(F.col("scored_at") >= F.lit(began))
-    texts_version, definition = warehouse.version(TEXTS), f"{model.digest}/{days or 0}"
+    definition, note = f"{model.digest}/{days or 0}", None
+    if (texts_version := warehouse.version(TEXTS)) is not None:
+        note = Build(run.as_of, definition, texts_version, version).note
     few = FIRST_CHUNK_PER_TASK * run.parallelism
     rows, large = _text_rows(warehouse, run.as_of, days=days), False
     with spark_errors("counting texts"):
@@ -138,31 +140,41 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
         counting = Observation()
         seen = known.observe(counting, F.count("text_hash").alias("known"))
         pending = not_scored(seen, stored, among=known if large else None)
-        chunk.embed(pending, work, most=most)
+        chunk.embed(pending, work, most=most, note=note)
         with spark_errors("counting texts"):
             work.count(known, counting)
     else:
-        with spark_errors("counting texts"):
-            work.known = known.select("text_hash").count()
-            among = known if work.known <= MOST_BROADCAST_KEYS else None
-            total = not_scored(known, stored, among=among).count()
-        run.say(f"{total:,} texts to embed, in {model.options.precision}")
-        for first, last in _chunks(run, total, work) if total else ():
-            part = known.where(_part().between(first, last - 1)) if last - first < PARTS else known
-            pending = not_scored(part, stored, among=None if among is None else part)
-            chunk.embed(pending, work, most=total * (last - first) // PARTS + 1, number=last)
-            chunk.tell(work, total)
-    if texts_version is not None:
-        run.built[EMBEDDINGS] = Built(run.as_of, definition, texts_version, version)
+        _embed_chunks(chunk, known, stored, work, note)
     work.tell(run)
+
+
+def _embed_chunks(
+    chunk: Chunk, known: DataFrame, stored: DataFrame, work: Work, note: Note | None
+) -> None:
+    run = chunk.run
+    with spark_errors("counting texts"):
+        work.known = known.select("text_hash").count()
+        among = known if work.known <= MOST_BROADCAST_KEYS else None
+        total = not_scored(known, stored, among=among).count()
+    run.say(f"{total:,} texts to embed, in {chunk.model.options.precision}")
+    if not total:
+        run.warehouse.append(run.warehouse.empty(TEXT_EMBEDDINGS), TEXT_EMBEDDINGS, note=note)
+        return
+    for first, last in _chunks(run, total, work):
+        part = known.where(_part().between(first, last - 1)) if last - first < PARTS else known
+        pending = not_scored(part, stored, among=None if among is None else part)
+        most = total * (last - first) // PARTS + 1
+        said = note if last == PARTS else None
+        chunk.embed(pending, work, most=most, number=last, note=said)
+        chunk.tell(work, total)
 
 
 def _scored_before(run: Run, definition: str) -> dt.date | None:
     """The first arrival day of which the store may lack a text; None: it may be any."""
-    last = last_built(run, EMBEDDINGS)
-    if last is None or last.definition != definition or not run.warehouse.exists(TEXTS):
+    last = last_build(run, TEXT_EMBEDDINGS, definition=definition)
+    if last is None or not run.warehouse.exists(TEXTS):
         return None
-    return changes_since(run, TEXTS, last, own=TEXT_EMBEDDINGS).start
+    return changes_since(run, TEXTS, last).start
 
 
 def _estimated_texts(rows: DataFrame) -> int:
@@ -197,7 +209,15 @@ class Chunk:
     model: ActiveTextModel
     rate: float = 0.0
 
-    def embed(self, pending: DataFrame, work: Work, *, most: int, number: int = 0) -> None:
+    def embed(
+        self,
+        pending: DataFrame,
+        work: Work,
+        *,
+        most: int,
+        number: int = 0,
+        note: Note | None = None,
+    ) -> None:
         """Embed and append in one transaction.
 
         Args:
@@ -205,6 +225,7 @@ class Chunk:
             work: What was done is added.
             most: An upper bound of the texts.
             number: Of the transaction, ascending within the run.
+            note: What the commit says in the table's history.
         """
         run, text = self.run, self.run.settings.text
         # A power of two: three tasks on two cores would take as long as four.
@@ -224,6 +245,7 @@ class Chunk:
                 observed(scored, observation),
                 TEXT_EMBEDDINGS,
                 transaction=(f"{run.run_id}/{self.model.digest}", number),
+                note=note,
             )
         seconds = time.time() - start
         work.add(observation, started=start, ended=start + seconds)

@@ -1,4 +1,4 @@
-"""The tables of activity: tiles, lifelong totals, and what was built."""
+"""The tables of activity: tiles and lifelong totals."""
 
 from __future__ import annotations
 

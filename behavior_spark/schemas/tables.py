@@ -241,15 +241,6 @@ _SOURCE_COUNTS = StructType(
     ]
 )
 
-_BUILT = StructType(
-    [
-        StructField("through", _DAY, True, {"comment": "what arrived before its 00:00 UTC is in"}),
-        StructField("definition", _STRING, True, {"comment": "what it means"}),
-        StructField("source_version", _LONG, True, {"comment": "of the table it was built of"}),
-        StructField("own_version", _LONG, True, {"comment": "of its table when the build began"}),
-    ]
-)
-
 RUNS = Contract(
     name="runs",
     comment="One row per run of a command",
@@ -269,7 +260,6 @@ RUNS = Contract(
         column("versions", MapType(_STRING, _STRING), "of the package and what it runs on"),
         column("ingested_from", _DAY, "first arrival day read; null: all history"),
         column("balanced", BooleanType(), "whether every source's rows add up"),
-        column("built", MapType(_STRING, _BUILT), "what was built, and how far it reaches"),
     ),
     key=("run_id",),
 )

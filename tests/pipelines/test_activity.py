@@ -68,7 +68,7 @@ def run_at(spark: SparkSession, settings: Settings, night: dt.date) -> Run:
 def night_at(
     spark: SparkSession, settings: Settings, night: dt.date
 ) -> AbstractContextManager[Run]:
-    """A run that is entered in ``runs`` when it is done."""
+    """A run as a command opens it."""
     return running(
         "build-features", settings, as_of=night, spark=spark, console=Console(quiet=True)
     )
@@ -173,6 +173,12 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return run, log
 
 
+def viewing(run: Run) -> Settings:
+    """The same job with views alone."""
+    features = FeatureSettings(event_types=["view"], windows_days=[7], **OWN)
+    return run.settings.model_copy(update={"features": features})
+
+
 def test_a_repeated_night_without_new_events_builds_nothing(built: tuple[Run, Log]) -> None:
     run, _ = built
     version = run.warehouse.version(ACTIVITY_DAYS)
@@ -186,16 +192,30 @@ def test_a_night_ingested_again_is_built_again_and_gives_the_same(built: tuple[R
     with night_at(run.spark, run.settings, run.as_of) as again:
         ingest(again, log, NIGHTS[0])
         stored.update_activity(again)
-    last = run.warehouse.commits_since(ACTIVITY_DAYS, None)[0]
-    assert f"known_day >= DATE'{NIGHTS[0]}'" in last["rows"]
+    last = run.warehouse.history(ACTIVITY_DAYS, last=1)[0]
+    assert last.rows is not None and f"known_day >= DATE'{NIGHTS[0]}'" in last.rows
+    assert {tuple(row) for row in tiles_of(run).collect()} == rows
+
+
+def test_tiles_of_a_killed_run_are_not_taken_for_those_of_the_config_before(
+    built: tuple[Run, Log],
+) -> None:
+    run, _ = built
+    rows = {tuple(row) for row in tiles_of(run).collect()}
+    with pytest.raises(KeyboardInterrupt), night_at(run.spark, viewing(run), run.as_of) as killed:
+        stored.update_activity(killed)
+        raise KeyboardInterrupt
+    assert {tuple(row) for row in tiles_of(run).collect()} != rows
+    assert stored.stored_activity(run_at(run.spark, run.settings, run.as_of), [run.as_of]) is None
+    with night_at(run.spark, run.settings, run.as_of) as back:
+        stored.update_activity(back)
+    assert any("anew" in note for note in back.notes)
     assert {tuple(row) for row in tiles_of(run).collect()} == rows
 
 
 def test_other_event_types_build_all_history_anew_and_say_so(built: tuple[Run, Log]) -> None:
     run, _ = built
-    other = run.settings.model_copy(
-        update={"features": FeatureSettings(event_types=["view"], windows_days=[7], **OWN)}
-    )
+    other = viewing(run)
     assert stored.stored_activity(run_at(run.spark, other, run.as_of), [run.as_of]) is None
     with night_at(run.spark, other, run.as_of) as again:
         stored.update_activity(again)
