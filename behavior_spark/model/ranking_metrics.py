@@ -114,9 +114,7 @@ def bootstrap_interval(
     Returns:
         Low and high; NaN where the labels have one class.
     """
-    [values] = _resampled(
-        metric, labels, [scores], weights=weights, resamples=resamples, seed=seed
-    )
+    [values] = _resampled(metric, labels, [scores], weights=weights, resamples=resamples, seed=seed)
     return _percentiles(values, level)
 
 

@@ -47,9 +47,7 @@ def test_describe_lists_name_type_group_meaning_source_and_window(
     assert all(feature["meaning"] and feature["source"] for feature in listed)
 
 
-def test_describe_shows_a_table_to_people(
-    config: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_describe_shows_a_table_to_people(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["features", "describe", "--config", config]) == 0
     assert "negative_count_7d" in capsys.readouterr().out
 

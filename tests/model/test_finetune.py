@@ -66,9 +66,7 @@ def test_full_mode_learns_what_a_frozen_random_encoder_cannot(tiny_folder, tmp_p
     ]
     tasks = [LabelledTexts("colour", texts, labels), LabelledTexts("place", texts, order)]
     seen = []
-    tuning = Tuning(
-        epochs=6, patience=6, learning_rate=2e-3, batch_size=16, layer_decay=1.0
-    )
+    tuning = Tuning(epochs=6, patience=6, learning_rate=2e-3, batch_size=16, layer_decay=1.0)
     frozen = finetune(str(tiny_folder), OPTIONS, tasks, tmp_path / "out", mode="heads")
     result = finetune(
         str(tiny_folder),
@@ -224,6 +222,37 @@ def test_thresholds_are_tuned_where_positives_are_enough_and_left_where_few():
     probabilities = np.where(truth, 0.3, 0.1).astype(np.float32)
     found = best_thresholds(probabilities, truth)
     assert 0.1 < found[0] <= 0.3 and found[1] == 0.5
+
+
+def test_thresholds_of_few_positives_hold_better_than_those_of_the_seen_f1() -> (
+    None
+):
+    rng, others, seen = np.random.default_rng(3), [], []
+    for _ in range(60):
+        logits = rng.normal(-3.0, 1.5, size=20_400).astype(np.float32)
+        probabilities = (1 / (1 + np.exp(-logits)))[:, None]
+        truth = rng.random(20_400)[:, None] < probabilities
+        held, rest = slice(0, 400), slice(400, None)
+        grid = np.linspace(0.05, 0.95, 91)
+        by_sight = max(grid, key=lambda t: f1_of(probabilities[held] >= t, truth[held]))
+        chosen = best_thresholds(probabilities[held], truth[held])[0]
+        seen.append(f1_of(probabilities[rest] >= by_sight, truth[rest]))
+        others.append(f1_of(probabilities[rest] >= chosen, truth[rest]))
+    assert np.mean(others) > np.mean(seen) + 0.003
+
+
+def test_thresholds_follow_probabilities_that_class_weights_have_raised() -> None:
+    rng = np.random.default_rng(4)
+    logits = rng.normal(-2.0, 1.5, size=(3000, 1)).astype(np.float32)
+    truth = rng.random((3000, 1)) < 1 / (1 + np.exp(-logits))
+    plain, raised = (1 / (1 + np.exp(-logits - move)) for move in (0.0, 1.5))
+    said = plain >= best_thresholds(plain, truth)
+    moved = raised >= best_thresholds(raised, truth)
+    assert (said == moved).mean() > 0.98
+
+
+def f1_of(said: np.ndarray, truth: np.ndarray) -> float:
+    return 2 * float((said & truth).sum()) / max(1, int(said.sum() + truth.sum()))
 
 
 def test_temperature_makes_an_overconfident_head_honest(make_head):

@@ -89,9 +89,7 @@ def features_at(run: Run, days: Sequence[dt.date]) -> Table:
     activity = stored.stored_activity(run, days)
     assert activity is not None
     settings = run.settings
-    inputs = Inputs(
-        run.warehouse.read(EVENTS), items=run.warehouse.read(ITEMS), activity=activity
-    )
+    inputs = Inputs(run.warehouse.read(EVENTS), items=run.warehouse.read(ITEMS), activity=activity)
     frame = build_features(
         inputs, days, settings=settings.features, targets=settings.targets,
         population=settings.population,
