@@ -36,6 +36,9 @@ class Tuning(Section):
     )
     contrast_epochs: int = Field(10, ge=1, le=500, description="few: passes over the texts")
     contrast_temperature: float = Field(0.1, gt=0, description="few: of the contrastive loss")
+    contrast_share: float = Field(
+        0.5, gt=0, le=1, description="few: of the taught weights in the mean with those before"
+    )
     label_names: bool = Field(
         True, description="few: a label's name is one more text of it, as `card_arrival` says"
     )

@@ -16,7 +16,11 @@ from hypothesis import strategies as st
 from behavior_spark.config import Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.bundle import load_text_model
-from behavior_spark.model.contrastive import in_batch_negatives, supervised_contrast
+from behavior_spark.model.contrastive import (
+    contrast_classes,
+    in_batch_negatives,
+    supervised_contrast,
+)
 from behavior_spark.model.encoder import Encoder, EncoderOptions
 from behavior_spark.model.finetune import LabelledTexts, finetune
 from behavior_spark.model.fitting import label_weights
@@ -171,7 +175,8 @@ def test_two_processes_learn_what_one_learns_from_two_halves_of_each_batch(tiny_
 def test_few_labels_teach_the_encoder_more_than_a_head_on_it_learns(tiny_folder, tmp_path):
     texts, labels = firsts(64)
     few = LabelledTexts("first", texts, labels, tested_elsewhere=True)
-    tuning = Tuning(learning_rate=3e-3, contrast_epochs=25, layer_decay=1.0)
+    # Random weights are worth nothing: all of what is taught is kept.
+    tuning = Tuning(learning_rate=3e-3, contrast_epochs=25, layer_decay=1.0, contrast_share=1.0)
     fresh, truth = firsts(200, seed=5)
     right = {}
     for mode in ("heads", "few"):
@@ -328,6 +333,22 @@ def test_lower_layers_learn_slower_and_vectors_are_not_decayed(tiny_folder):
     assert len(peak) == len(list(model.parameters()))
     for group in groups:
         assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
+
+
+def test_contrast_moves_the_weights_the_share_of_the_way(tiny_folder):
+    texts, labels = firsts(32)
+    task = LabelledTexts("first", texts, labels, tested_elsewhere=True)
+    split = split_task(task, validation_share=0.2, seed=0, max_examples=None)
+    weights = []
+    for share in (1.0, 0.25):
+        encoder = Encoder.load(str(tiny_folder), OPTIONS, device="cpu", trainable=True)
+        before = [p.detach().clone() for p in encoder.model.parameters()]
+        tuning = TUNING.model_copy(update={"contrast_share": share})
+        contrast_classes(encoder, [split], tuning, seed=0, tell=lambda *_: None)
+        weights.append([p.detach().clone() for p in encoder.model.parameters()])
+    assert any((taught != start).any() for start, taught in zip(before, weights[0], strict=True))
+    for start, whole, part in zip(before, *weights, strict=True):
+        assert torch.allclose(part, start + 0.25 * (whole - start), atol=1e-6)
 
 
 def test_contrast_is_least_where_labels_lie_apart():
