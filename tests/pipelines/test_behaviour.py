@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
 
 from behavior_spark.cli.main import run
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.features.assemble import Inputs, build_features
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines import commands
+from behavior_spark.pipelines import commands, leakage
 from behavior_spark.schemas import EVENTS, SESSIONS, USER_FEATURES, Contract
 
 QUIET = Console(quiet=True)
@@ -172,6 +173,25 @@ def test_check_leakage_passes_the_nightly_features_and_reports_what_it_could_not
     assert "exactly the same" in result.details["markdown"]
     assert any("too little history" in note for note in result.notes)
     json.dumps(result.as_dict(), default=str)
+
+
+def test_check_leakage_ends_with_1_and_names_a_feature_that_looks_ahead(
+    spark: SparkSession,
+    shop: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def looking_ahead(inputs: Inputs, *arguments: Any, **options: Any) -> DataFrame:
+        ever = inputs.events.groupBy("user_id").agg(F.count("event_id").alias("events_ever"))
+        return build_features(inputs, *arguments, **options).join(ever, "user_id", "left")
+
+    monkeypatch.setattr(leakage, "build_features", looking_ahead)
+    config = shop / "shop.yaml"
+    tree = settings_in(shop, "nightly").model_dump(by_alias=True, mode="json", exclude_unset=True)
+    config.write_text(json.dumps(tree), encoding="utf-8")
+    assert run(["check-leakage", "--config", str(config), "--as-of", str(SECOND)]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "events_ever" in said and "change with what became known later" in said
 
 
 def test_a_wrong_attribute_is_named_before_any_work(

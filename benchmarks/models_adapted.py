@@ -1,0 +1,180 @@
+"""Whether adapting the encoder to a domain's texts, without labels, helps a task of that domain.
+
+    python benchmarks/models_adapted.py banking77 simcse
+    python benchmarks/models_adapted.py forum behaviour --epochs 5
+
+The corpus of ``banking77`` is the texts of its training part; the task is its 77 intents by a
+logistic head, from 8 texts a label (three draws) and from all, on the official test part. The
+corpus of ``forum`` (Stack Exchange, quantum computing) is its posts and comments, for
+``behaviour`` the pairs of neighbours in a thread; the task is the ten most frequent tags of its
+612 questions, each question told by a head that learned from the other four fifths.
+
+Prints figures of the encoder as it came, adapted, and half way between the weights, each with the
+difference to the first and its 95 % interval (paired bootstrap over texts).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.torch import load_file, save_file
+
+from behavior_spark.config.adaptation import Adaptation
+from behavior_spark.model.encoder import Encoder, EncoderOptions
+from behavior_spark.model.fitting import fit_head
+from behavior_spark.model.labelled import LabelledTexts, split_task
+from behavior_spark.model.model_folder import resolve_model_folder
+from behavior_spark.model.pretrain import pretrain
+from behavior_spark.model.text_metrics import Answers, answers_of, estimate, estimate_difference
+from benchmarks.models import DATA, ENCODER, Data, banking77, clean, few
+
+TAGS, FOLDS, DRAWS = 10, 5, 3
+
+
+def forum(method: str) -> tuple[list[tuple[str, ...]], LabelledTexts]:
+    """Rows of the corpus, and the questions with their frequent tags."""
+    folder = DATA / "stackexchange_quantumcomputing"
+    posts = pd.read_parquet(folder / "posts.parquet")
+    comments = pd.read_parquet(folder / "comments.parquet")
+    words = posts["Title"].fillna("") + ". " + posts["Body"].fillna("")
+    posts["text"] = [clean(re.sub("<[^>]+>", " ", each)) for each in words]
+    questions = posts[posts["PostTypeId"] == "1"]
+    found = [re.findall("<([^<>]+)>", each) for each in questions["Tags"]]
+    frequent = {t for t, _ in Counter(t for tags in found for t in tags).most_common(TAGS)}
+    labels = [[tag for tag in tags if tag in frequent] for tags in found]
+    task = LabelledTexts("tags", list(questions["text"]), labels, multi_label=True)
+    posts["thread"], comments["text"] = posts["ParentId"].fillna(posts["Id"]), comments["Text"]
+    threads = posts.set_index("Id")["thread"]
+    comments["thread"] = comments["PostId"].map(threads)
+    columns = ["thread", "CreationDate", "text"]
+    texts = pd.concat([posts[columns], comments[columns]]).dropna().sort_values(columns)
+    if method != "behaviour":
+        return [(clean(text),) for text in texts["text"].drop_duplicates()], task
+    following = texts.groupby("thread")["text"].shift(-1)
+    pairs = zip(texts["text"], following, strict=True)
+    return [(clean(a), clean(b)) for a, b in pairs if isinstance(b, str)], task
+
+
+def answers_by_fold(encoder: Encoder, task: LabelledTexts) -> Answers:
+    """What heads say of the questions of the fold that each has not seen."""
+    vectors, told = encoder.embed(task.texts).embeddings, [list(each) for each in task.labels]
+    place = {text: i for i, text in enumerate(task.texts)}
+    folds, rows = [], np.arange(len(task.texts))
+    for number in range(FOLDS):
+        kept, out = rows[rows % FOLDS != number], rows[rows % FOLDS == number]
+        part = replace(task, texts=[task.texts[i] for i in kept], labels=[told[i] for i in kept])
+        split = split_task(part, validation_share=0.2, seed=0, max_examples=None)
+        own = vectors[[place[text] for text in split.texts]]
+        head = fit_head(split, own, backbone_digest=encoder.digest)
+        folds.append(answers_of(head, vectors[out], [told[i] for i in out]))
+    return replace(
+        folds[0],
+        truth=np.concatenate([fold.truth for fold in folds]),
+        said=np.concatenate([fold.said for fold in folds]),
+        probabilities=np.concatenate([fold.probabilities for fold in folds]),
+    )
+
+
+def answers_on_test(encoder: Encoder, data: Data, test: np.ndarray) -> Answers:
+    """What a head that learned from ``data`` says of banking77's test part."""
+    split = split_task(data.task, validation_share=0.1, seed=0, max_examples=None)
+    split = replace(split, refit=True)
+    vectors = encoder.embed(split.texts).embeddings
+    head = fit_head(split, vectors, backbone_digest=encoder.digest)
+    return answers_of(head, test, [[str(label)] for label in data.truth])
+
+
+def half_way(source: str, adapted: Path, folder: Path) -> Path:
+    """An encoder whose weights lie half way between two."""
+    folder.mkdir()
+    for path in adapted.iterdir():
+        if path.suffix != ".safetensors":
+            (folder / path.name).write_bytes(path.read_bytes())
+    before = load_file(resolve_model_folder(source) / "model.safetensors")
+    after = load_file(adapted / "model.safetensors")
+    prefix = next((p for p in ("", "bert.") if p + next(iter(after)) in before), "")
+    mean = {
+        name: ((before[prefix + name].float() + value.float()) / 2).to(value.dtype)
+        if prefix + name in before and value.is_floating_point()
+        else value
+        for name, value in after.items()
+    }
+    save_file(mean, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def compare(name: str, answers: Sequence[dict[str, Answers]], figure: str) -> None:
+    """Print the figure of each encoder and its difference to the first."""
+    for way in answers[0]:
+        values = [estimate(each[way], [figure], resamples=0)[figure].value for each in answers]
+        line = f"{name}, {way}: {figure} {np.mean(values):.4f}"
+        if way != "as it came":
+            found = [estimate_difference(each[way], each["as it came"], figure) for each in answers]
+            shown = ", ".join(f"{d.value:+.4f} ({d.low:+.4f} to {d.high:+.4f})" for d in found)
+            line += f"; difference {shown}"
+        print(line, flush=True)
+
+
+def main() -> None:
+    """Adapt, measure, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", choices=["banking77", "forum"])
+    parser.add_argument("method", choices=["mlm", "simcse", "behaviour"])
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--learning-rate", type=float, default=5e-5)
+    call = parser.parse_args()
+    options = EncoderOptions(max_length=64 if call.data == "banking77" else 128)
+    bank = banking77() if call.data == "banking77" else None
+    if bank:
+        if call.method == "behaviour":
+            parser.error("banking77 has no behaviour: mlm or simcse")
+        rows: list[tuple[str, ...]] = [(text,) for text in dict.fromkeys(bank.task.texts)]
+    else:
+        rows, task = forum(call.method)
+    settings = Adaptation(method=call.method, epochs=call.epochs, learning_rate=call.learning_rate)
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = Path(scratch) / "corpus"
+        corpus.mkdir()
+        names = ("left", "right") if call.method == "behaviour" else ("text",)
+        columns = dict(zip(names, (list(c) for c in zip(*rows, strict=True)), strict=True))
+        pq.write_table(pa.table(columns), corpus / "part-0.parquet")
+        start = time.monotonic()
+        adapted = pretrain(ENCODER, options, corpus, Path(scratch) / "made", settings=settings)
+        outcome = adapted.outcome
+        took = f"{outcome.steps:,} steps in {time.monotonic() - start:,.0f} s"
+        print(f"{call.data}, {call.method}: {len(rows):,} rows, {took}", flush=True)
+        print(f"{outcome.before} -> {outcome.after}", flush=True)
+        middle = half_way(ENCODER, adapted.folder, Path(scratch) / "middle")
+        sources = {"as it came": ENCODER, "adapted": str(adapted.folder), "half way": str(middle)}
+        encoders = {way: Encoder.load(source, options) for way, source in sources.items()}
+        if bank:
+            tests = {way: encoder.embed(bank.test).embeddings for way, encoder in encoders.items()}
+            parts = {"8 a class": [few(bank, 8, seed) for seed in range(DRAWS)], "all": [bank]}
+            for name, draws in parts.items():
+                found = [
+                    {way: answers_on_test(e, part, tests[way]) for way, e in encoders.items()}
+                    for part in draws
+                ]
+                compare(name, found, "accuracy")
+        else:
+            answers = {way: answers_by_fold(encoder, task) for way, encoder in encoders.items()}
+            for figure in ("roc_auc_macro", "f1_macro"):
+                compare("ten tags", [answers], figure)
+
+
+if __name__ == "__main__":
+    main()
