@@ -2,8 +2,9 @@
 
 The commit that writes a product (tiles, sessions, embeddings) says what it is: the day it
 reaches, what it means and the version of the source table it was built of. So rows and what is
-known of them cannot part, whenever a run dies. What has changed since is read from the history
-of the source table, whoever wrote it.
+known of them cannot part, whenever a run dies. A build that changes nothing leaves no commit
+(Delta skips it), and the next one starts where the last that did had ended. What has changed since
+is read from the history of the source table, whoever wrote it.
 """
 
 from __future__ import annotations

@@ -157,10 +157,7 @@ def _embed_chunks(
         among = known if work.known <= MOST_BROADCAST_KEYS else None
         total = not_scored(known, stored, among=among).count()
     run.say(f"{total:,} texts to embed, in {chunk.model.options.precision}")
-    if not total:
-        run.warehouse.append(run.warehouse.empty(TEXT_EMBEDDINGS), TEXT_EMBEDDINGS, note=note)
-        return
-    for first, last in _chunks(run, total, work):
+    for first, last in _chunks(run, total, work) if total else ():
         part = known.where(_part().between(first, last - 1)) if last - first < PARTS else known
         pending = not_scored(part, stored, among=None if among is None else part)
         most = total * (last - first) // PARTS + 1

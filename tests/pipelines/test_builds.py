@@ -25,9 +25,9 @@ def run(spark: SparkSession, tmp_path: Path) -> Run:
 
 
 def append(run: Run, build: Build | None = None) -> int:
-    """Add no row, but a commit; returns the table's version."""
-    nothing = run.spark.createDataFrame([], TEXT_EMBEDDINGS.schema)
-    run.warehouse.append(nothing, TEXT_EMBEDDINGS, note=build.note if build else None)
+    """Add a row; returns the table's version."""
+    row = run.spark.sql("SELECT 'h' AS text_hash, 'd' AS backbone_digest, now() AS scored_at")
+    run.warehouse.append(row, TEXT_EMBEDDINGS, note=build.note if build else None)
     version = run.warehouse.version(TEXT_EMBEDDINGS)
     assert version is not None
     return version
@@ -63,7 +63,10 @@ def test_rows_taken_out_while_it_was_built_end_a_build_that_adds(run: Run) -> No
 
 
 def test_changes_reach_back_to_the_first_day_that_a_commit_touched(run: Run) -> None:
-    texts = run.spark.createDataFrame([], TEXTS.schema)
+    texts = run.spark.sql(
+        f"""SELECT 't' AS text_id, 'a' AS text, 'h' AS text_hash, TIMESTAMP '{DAY} 09:00:00' AS
+        text_time, TIMESTAMP '{DAY} 09:00:00' AS arrived_at, DATE'{DAY}' AS arrived_day"""
+    )
     run.warehouse.append(texts, TEXTS)
     start = changes_since(run, TEXTS, None)
     assert (start.start, start.why) == (None, "there is none yet")
