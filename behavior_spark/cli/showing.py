@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from behavior_spark.config import Settings
 from behavior_spark.pipelines.commands import Result
@@ -74,24 +75,25 @@ def show_rows(rows: list[dict[str, Any]], console: Console) -> None:
 
 def rows_table(rows: list[dict[str, Any]], *, title: str | None = None) -> Table:
     """Rows of a query or a sample as a table; long cells are cut."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title and Text(title), title_justify="left")
     names = list(rows[0]) if rows else ["(no rows)"]
     for name in names:
         numeric = bool(rows) and all(isinstance(r[name], int | float) for r in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        header = Text(name)
+        table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*[cell(row[name], widest=QUERY_CELL) for name in names])
+        table.add_row(*[Text(cell(row[name], widest=QUERY_CELL)) for name in names])
     return table
 
 
 def records(rows: list[dict[str, Any]], *, title: str, widest: int = WIDEST_CELL) -> Table:
     """Rows one below the other, a line a column: for wide rows."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table = Table(title=Text(title), title_justify="left", show_header=False, box=None)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for row in rows:
         for name, value in row.items():
-            table.add_row(name, cell(value, widest=widest))
+            table.add_row(Text(name), Text(cell(value, widest=widest)))
         table.add_section()
         table.add_row("", "")
     if not rows:

@@ -15,6 +15,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
+    ArrayType,
     BooleanType,
     DataType,
     DateType,
@@ -119,12 +120,16 @@ def map_labels(frame: DataFrame, labels: Labels, *, label: str) -> DataFrame:
         for name, expression in labels.slices.items()
         for column in (F.lit(name), F.expr(expression).cast("string"))
     ]
-    return frame.select(
+    mapped = frame.select(
         F.expr(labels.text).cast("string").alias("text"),
         F.expr(labels.label).alias("label"),
         F.expr(expressions["day"]).try_cast("date").alias("day"),
         *([F.create_map(*slices).alias("slices")] if slices else []),
     )
+    if isinstance(mapped.schema["label"].dataType, ArrayType):
+        # array(first, second) has a null where there is no second label.
+        mapped = mapped.withColumn("label", F.array_compact("label"))
+    return mapped
 
 
 def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataFrame:

@@ -182,8 +182,9 @@ class Warehouse:
             .mode("overwrite")
             .option("replaceWhere", where)
         )
-        if note:
-            writer = writer.option("userMetadata", json.dumps(note))
+        # Not every Delta keeps the condition itself: 4.0 leaves it out for a table of a catalog.
+        said = {"rows": where, **(note or {})}
+        writer = writer.option("userMetadata", json.dumps(said))
         with spark_errors(f"writing table {contract.name}"):
             self._save(writer, contract)
 

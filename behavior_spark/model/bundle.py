@@ -39,7 +39,7 @@ class TextModel:
         encoder_source: Folder or ``package:`` name, ready for ``cached_encoder``.
         options: How texts become vectors.
         heads: By name; every head reads embeddings of this encoder.
-        digest: 16 hex characters over the encoder's and the heads' digests.
+        digest: See :func:`text_model_digest`.
         metadata: What the maker wrote down (mode, seed, ...); no part of the digest.
     """
 
@@ -56,8 +56,17 @@ class TextModel:
 
 
 def text_model_digest(encoder_digest: str, heads: Mapping[str, Head]) -> str:
-    """16 hex characters over the encoder's digest and each head's."""
-    content = [encoder_digest, sorted((name, head.digest) for name, head in heads.items())]
+    """16 hex characters over the encoder's digest, each head's, and the last day it learned from.
+
+    That day decides no score, but which nights may use them: with another one it is another model.
+    """
+    content = [
+        encoder_digest,
+        sorted(
+            (name, head.digest, *([head.trained_through] if head.trained_through else []))
+            for name, head in heads.items()
+        ),
+    ]
     return short_digest(json.dumps(content).encode())
 
 

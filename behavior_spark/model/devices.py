@@ -28,6 +28,15 @@ def use_threads(count: int) -> None:
         torch.set_num_threads(count)
 
 
+def no_gpu(found: str) -> ModelError:
+    """The error of a process that was to use a GPU; ``found`` says what asked for it."""
+    return ModelError(
+        "a GPU was asked for, but torch finds none here",
+        found=found,
+        fix="install a torch with CUDA where the model runs, or set text.device: cpu",
+    )
+
+
 def choose_device(wanted: Device, *, address: str | None, task: int) -> str | None:
     """The torch device of a task; None: a GPU if there is one, else the CPU.
 
@@ -44,9 +53,5 @@ def choose_device(wanted: Device, *, address: str | None, task: int) -> str | No
     if wanted == "auto" and address is None:
         return None
     if not torch.cuda.is_available():
-        raise ModelError(
-            "this task was to use a GPU, but torch finds none",
-            found="text.device is cuda" if address is None else f"address {address} from Spark",
-            fix="install a torch with CUDA on the workers, or set text.device: cpu",
-        )
+        raise no_gpu("text.device is cuda" if address is None else f"address {address} from Spark")
     return f"cuda:{task % torch.cuda.device_count() if address is None else address}"

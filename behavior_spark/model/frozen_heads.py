@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model.devices import no_gpu
 from behavior_spark.model.encoder import Encoder
 from behavior_spark.model.fitting import Weighting, fit_head, head_of, with_scope
 from behavior_spark.model.heads import Floats, Head
@@ -188,8 +189,15 @@ def _by_split(
 
 
 def device_of(device: str | None) -> torch.device:
-    """The device that a name, or none, stands for."""
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """The device that a name, or none, stands for.
+
+    Raises:
+        ModelError: A GPU is named, and torch finds none.
+    """
+    available = torch.cuda.is_available()
+    if device and device.startswith("cuda") and not available:
+        raise no_gpu("text.device is cuda")
+    return torch.device(device or ("cuda" if available else "cpu"))
 
 
 def _keep_rows(split: TaskSplit, good: npt.NDArray[np.bool_]) -> TaskSplit:

@@ -159,23 +159,31 @@ class Head:
         """Probabilities, as :meth:`probabilities` gives them, and the number of each label.
 
         Returns:
-            float32 [n, labels] and int64 [n]: the most probable label, or -1 where the row is
-            NaN or the head abstains.
+            float32 [n, labels] and int64 [n]: the most probable label, of a multi-label head
+            among those at or above their threshold; -1 where there is none, the row is NaN or
+            the head abstains.
         """
         probabilities = self.probabilities(embeddings)
         known = ~np.isnan(probabilities).any(axis=1)
-        codes = np.full(len(probabilities), -1, dtype=np.int64)
-        codes[known] = probabilities[known].argmax(axis=1)
+        codes = self._top(probabilities)
         if self.scope is not None and known.any():
             closeness = self.scope.closeness(embeddings[known], probabilities[known])
             codes[np.flatnonzero(known)[closeness < np.float32(self.scope.threshold)]] = -1
         return probabilities, codes
 
     def decide(self, probabilities: Floats) -> list[str | None]:
-        """The most probable label per row of [n, labels]; None where the row is NaN."""
-        best = np.argmax(np.nan_to_num(probabilities, nan=-1.0), axis=1)
-        best[np.isnan(probabilities).any(axis=1)] = -1
-        return [None if index < 0 else self.labels[index] for index in best.tolist()]
+        """The label of :meth:`answer` per row of [n, labels], before any abstention; else None."""
+        best = self._top(probabilities).tolist()
+        return [None if index < 0 else self.labels[index] for index in best]
+
+    def _top(self, probabilities: Floats) -> npt.NDArray[np.int64]:
+        """int64 [n]: the most probable label that may be given, or -1."""
+        least = self.thresholds if self.multi_label else np.float32(0.0)
+        given = np.nan_to_num(probabilities, nan=-1.0)
+        given = np.where(given >= least, given, np.float32(-1.0))
+        best: npt.NDArray[np.int64] = given.argmax(axis=1).astype(np.int64)
+        best[given.max(axis=1) < 0] = -1
+        return best
 
     def decide_all(self, probabilities: Floats) -> list[list[str]]:
         """Per row all labels at or above their threshold; the top label for a single-label head."""

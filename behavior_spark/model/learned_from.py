@@ -43,6 +43,11 @@ def text_keys(texts: Sequence[str], *, key: str | None = None) -> Keys:
     return np.frombuffer(joined, dtype=">u8").astype(np.uint64)
 
 
+def key_check(key: str | None) -> str:
+    """16 hex characters by which a key is known again, and not learned; empty without one."""
+    return "" if key is None else hmac.digest(key.encode(), b"learned_from", "sha256")[:8].hex()
+
+
 @dataclass(frozen=True, eq=False)
 class LearnedFrom:
     """The texts behind a model, as :func:`text_keys`, sorted, each once.
@@ -50,18 +55,18 @@ class LearnedFrom:
     Attributes:
         train: Texts whose labels its weights were fitted to.
         dev: Texts that chose among weights, a temperature, a threshold.
-        keyed: Whether the hashes are keyed.
+        key_check: Of the key of the hashes; empty where they have none.
     """
 
     train: Keys
     dev: Keys
-    keyed: bool = False
+    key_check: str = ""
 
     def save(self, folder: Path) -> None:
         """Write ``learned_from.safetensors`` into a model's folder."""
         tensors = {"train": np.unique(self.train), "dev": np.unique(self.dev)}
         tensors = {name: keys.view(np.int64) for name, keys in tensors.items()}
-        save_file(tensors, str(folder / FILE), metadata={"keyed": str(self.keyed).lower()})
+        save_file(tensors, str(folder / FILE), metadata={"key_check": self.key_check})
 
     @classmethod
     def load(cls, folder: Path) -> LearnedFrom | None:
@@ -78,9 +83,9 @@ class LearnedFrom:
         try:
             found = {name: keys.view(np.uint64) for name, keys in load_file(str(path)).items()}
             with safe_open(str(path), framework="np") as file:
-                keyed = (file.metadata() or {}).get("keyed") == "true"
-            return cls(found["train"], found["dev"], keyed)
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+                check = file.metadata()["key_check"]
+            return cls(found["train"], found["dev"], check)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"cannot read which texts the model in {folder} learned from",
                 found=type(error).__name__,

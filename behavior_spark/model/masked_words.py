@@ -22,6 +22,7 @@ from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.errors import ModelError
 from behavior_spark.model.adapting import Progressing, encoder_groups, optimisation_of
 from behavior_spark.model.corpus import Corpus
+from behavior_spark.model.distributed import world_size
 from behavior_spark.model.encoder import Encoder
 from behavior_spark.model.model_folder import resolve_model_folder
 from behavior_spark.model.optimisation import Optimisation
@@ -107,7 +108,7 @@ class MaskedWords(Progressing[Packed]):
         """The number of steps, estimated by the tokens of a sample; reads the held-out texts."""
         mean = corpus.mean_of(lambda rows: np.array([len(i) for i in self._tokens(rows)]))
         tokens = corpus.row_count() * (1 - self._settings.held_out_share) * mean
-        a_step = self._settings.batch_tokens * self._settings.accumulate
+        a_step = self._settings.batch_tokens * self._settings.accumulate * world_size()
         steps = self._settings.epochs * max(1, math.ceil(tokens / a_step))
         if self.head.is_new:
             self._alone = round(self._settings.head_steps * steps)

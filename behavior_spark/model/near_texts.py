@@ -20,6 +20,7 @@ from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.model.adapting import Progressing, encoder_groups, optimisation_of
 from behavior_spark.model.contrastive import in_batch_negatives
 from behavior_spark.model.corpus import Corpus, Row
+from behavior_spark.model.distributed import world_size
 from behavior_spark.model.encoder import Encoder
 from behavior_spark.model.optimisation import Optimisation
 
@@ -48,7 +49,7 @@ class NearTexts(Progressing[Pairs]):
         corpus.mean_of(lambda rows: np.ones(len(rows), dtype=np.int64))  # refuses too few
         self._held = corpus.sample(MEASURED_ROWS, held_out=True)
         rows = corpus.row_count() * (1 - self._settings.held_out_share)
-        a_step = self._settings.batch_texts * self._settings.accumulate
+        a_step = self._settings.batch_texts * self._settings.accumulate * world_size()
         return self._settings.epochs * max(1, math.ceil(rows / a_step))
 
     def optimisation(self, steps: int) -> Optimisation:

@@ -25,7 +25,7 @@ from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import of_users, of_users_at_large
 from behavior_spark.features.targets import item_matches, match_column
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.pipelines.builds import Build, Changes, changes_since, last_build
+from behavior_spark.pipelines.builds import Build, Changes, changes_since, last_build, reach
 from behavior_spark.pipelines.run import Run
 from behavior_spark.schemas import ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
 
@@ -49,6 +49,7 @@ def update_activity(run: Run) -> None:
     changes = changes_since(run, EVENTS, last)
     start, why = first_changed_day(run, plan, last, changes)
     end = max(run.as_of, last.through) if last and start else run.as_of
+    run.reached[ACTIVITY_DAYS.name] = end
     if start is not None and start >= end:
         return
     if last and start is None:
@@ -114,6 +115,8 @@ def touched_events(run: Run, plan: Plan, events: DataFrame, start: dt.date) -> D
     if begun is not None:
         hit = searched.join(begun, "item_id", "left_semi").select("user_id", day)
         touched = touched.unionByName(hit)
+    # What nobody had done is no fact: an event that a link gives a user has no earlier tile.
+    touched = touched.where(F.col("user_id").isNotNull())
     span = touched.agg(F.min("_event_day").alias("low"), F.max("_event_day").alias("high")).first()
     if span is None or span["low"] is None:
         return new
@@ -125,7 +128,9 @@ def touched_events(run: Run, plan: Plan, events: DataFrame, start: dt.date) -> D
         .select("event_id", "user_id", day)
         .join(touched.distinct(), ["user_id", "_event_day"], "left_semi")
     )
-    chain = beside.select("event_id").unionByName(ids).distinct()
+    # Not every id of ``new``: an earlier version out of reach would come without the others of
+    # its tile, and leave it with itself alone.
+    chain = beside.select("event_id").distinct()
     return since.join(chain, "event_id", "left_semi").unionByName(new)
 
 
@@ -170,7 +175,8 @@ def _items_begun(run: Run, plan: Plan, start: dt.date) -> DataFrame | None:
 def stored_activity(run: Run, days: Sequence[dt.date]) -> Activity | None:
     """Tiles for features at as_of days; None where no build reaches them."""
     last = last_build(run, ACTIVITY_DAYS)
-    if last is None or last.through < max(days):
+    through = reach(run, ACTIVITY_DAYS, last)
+    if last is None or through is None or through < max(days):
         return None
     if last.definition.partition("/")[0] != plan_of(run).digest:
         return None

@@ -41,8 +41,9 @@ def pretrain_stage(run: Run) -> dict[str, Any]:
         raise ConfigError("nothing to pre-train: text.encoder is not set")
     models = Path(settings.models_path)
     base = configured_encoder(settings.text, ModelStore(models), run.as_of)
-    # A rerun after a kill finds the checkpoint by its inputs, not by this folder.
-    folder = models / "encoders" / f".corpus-{chosen.method}-{run.as_of}"
+    # A rerun after a kill finds the checkpoint by its inputs, not by this folder; it replaces
+    # what the killed run left here.
+    folder = models / "encoders" / f".corpus-{chosen.method}"
     try:
         with run.stage("write texts"):
             write_corpus(_rows(run), folder, files=max(1, run.parallelism))

@@ -3,8 +3,9 @@
 The commit that writes a product (tiles, sessions, embeddings) says what it is: the day it
 reaches, what it means and the version of the source table it was built of. So rows and what is
 known of them cannot part, whenever a run dies. A build that changes nothing leaves no commit
-(Delta skips it), and the next one starts where the last that did had ended. What has changed since
-is read from the history of the source table, whoever wrote it.
+(Delta skips it), and the next one starts where the last that did had ended; the run itself knows
+how far it came. What has changed since is read from the history of the source table, whoever wrote
+it.
 """
 
 from __future__ import annotations
@@ -79,6 +80,11 @@ def last_build(run: Run, product: Contract, *, definition: str | None = None) ->
         if not (commit.is_append or commit.is_upkeep):
             return None  # rows it rests on were taken out
     return None
+
+
+def reach(run: Run, product: Contract, last: Build | None) -> dt.date | None:
+    """The day that a product reaches: as this run left it, else by its last build."""
+    return run.reached.get(product.name) or (last.through if last else None)
 
 
 def _build_of(note: Note) -> Build | None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 
 from pyspark.sql import functions as F
 
-from behavior_spark.errors import ConfigError
+from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.features.assemble import Inputs, build_features, declared_features
 from behavior_spark.features.bots import BOT_COLUMNS
 from behavior_spark.features.declared import Feature
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.activity import stored_activity, update_activity
 from behavior_spark.pipelines.attributes import mapped_attributes
+from behavior_spark.pipelines.builds import last_build
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import ActiveTextModel
 from behavior_spark.pipelines.text_scoring import stored_embeddings
@@ -67,8 +68,41 @@ def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
 
 
 def inputs_at(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Inputs:
-    """The inputs with the stored tiles that features at these days read."""
+    """The inputs with the stored tiles that features at these days read.
+
+    Raises:
+        InputError: The stored sessions are not those of these days and this config.
+    """
+    check_sessions(run, prepared, days)
     return replace(prepared.inputs, activity=stored_activity(run, days))
+
+
+def check_sessions(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> None:
+    """Refuse sessions of another gap, or that were built before what these days see arrived.
+
+    Raises:
+        InputError: Says what is there, and what builds them.
+    """
+    if SESSIONS.name in run.reached:
+        return
+    gap, last = str(run.settings.features.session_gap_minutes), last_build(run, SESSIONS)
+    found = None
+    if last is None:
+        found = "no complete build of them"
+    elif last.definition != gap:
+        found = f"a gap of {last.definition} minutes, not {gap}"
+    elif last.through < max(days):
+        arrived = F.col("arrived_day")
+        since = (arrived >= F.lit(last.through)) & (arrived < F.lit(max(days)))
+        with spark_errors("reading events"):
+            if not prepared.inputs.events.where(since).isEmpty():
+                found = f"they reach to {last.through}, wanted {max(days)}"
+    if found:
+        raise InputError(
+            "the table sessions is not up to date",
+            found=found,
+            fix=f"run `behavior-spark build-features --as-of {run.as_of}` first",
+        )
 
 
 def days_between(first: dt.date | None, last: dt.date, *, every: int) -> list[dt.date]:

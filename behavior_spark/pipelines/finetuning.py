@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from behavior_spark.cleaning.text import text_hash
 from behavior_spark.config.labels import PARTS
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.bundle import TextModel, load_text_model
 from behavior_spark.model.finetune import FinetuneResult, Stored, finetune
 from behavior_spark.model.labelled import LabelledTexts
-from behavior_spark.model.model_folder import resolve_model_folder
+from behavior_spark.model.model_folder import backbone_digest, resolve_model_folder
 from behavior_spark.model.registry import CHAMPION, ModelStore
 from behavior_spark.pipelines.labelled_tables import labelled_rows, labelled_task
 from behavior_spark.pipelines.promotion import gate_stage, learned_from, register_stage
 from behavior_spark.pipelines.run import Run
-from behavior_spark.pipelines.text_model import configured_encoder
+from behavior_spark.pipelines.text_model import ActiveTextModel, configured_encoder
 from behavior_spark.pipelines.text_scoring import stored_embeddings
 from behavior_spark.schemas import TEXT_EMBEDDINGS
 
@@ -97,9 +99,19 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
         stored=_from_store(run, base.digest),
         progress=progress_of(run),
     )
+    _keep_precision(store, base, load_text_model(result.folder))
     run.say(f"mode {result.mode}; {result.texts_stored:,} embeddings were in the store")
     run.figures["texts_stored"] = result.texts_stored
     return result
+
+
+def _keep_precision(store: ModelStore, base: ActiveTextModel, model: TextModel) -> None:
+    """Record the precision that was chosen for the encoder as it is, as a night would."""
+    as_base = replace(model.options, precision=base.options.precision)
+    is_base = backbone_digest(model.encoder_source, as_base) == base.digest
+    if base.unchecked and is_base and "precision" in model.metadata:
+        exact = replace(base.options, precision="fp32")
+        store.record_precision(backbone_digest(base.source, exact), model.metadata["precision"])
 
 
 def _from_store(run: Run, digest: str) -> Stored:

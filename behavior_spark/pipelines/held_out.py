@@ -17,7 +17,7 @@ from behavior_spark.config.labels import Part
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_labels, read_raw
-from behavior_spark.model.learned_from import LearnedFrom, text_keys
+from behavior_spark.model.learned_from import LearnedFrom, key_check, text_keys
 from behavior_spark.model.records import data_fingerprint
 from behavior_spark.pipelines.labelled_tables import MOST_LABELS, cleaned, labelled_rows
 from behavior_spark.pipelines.run import Run
@@ -87,7 +87,7 @@ def read_held_out(run: Run, name: str) -> HeldOut:
     frame = labelled_rows(run, name, parts=(part,))
     multi = isinstance(frame.schema["label"].dataType, ArrayType)
     with spark_errors(label):
-        ordered = frame.orderBy(F.xxhash64("text"), "text")
+        ordered = frame.orderBy(F.xxhash64("text"), "text", "label")
         table: pd.DataFrame = ordered.limit(MOST_LABELS).toPandas()
     texts = [cleaned(text, run.settings).strip() for text in table["text"]]
     labels = [tuple(map(str, v)) if multi else (str(v),) for v in table["label"]]
@@ -111,32 +111,36 @@ def read_held_out(run: Run, name: str) -> HeldOut:
 
 
 def without_learned(
-    held: HeldOut,
-    models: Sequence[LearnedFrom | None],
-    settings: Settings,
-    *,
-    refuse: bool = False,
+    run: Run, held: HeldOut, models: Sequence[LearnedFrom | None], *, refuse: bool = False
 ) -> HeldOut:
     """Held-out texts that none of the models has learned from.
 
     Of a test table also those are left out that chose a threshold or an epoch.
 
     Args:
+        run: For the key of the hashes, and for a note where a model's record has another.
         held: Texts to measure on.
         models: What each model has learned from, where it is known.
-        settings: For the key of the hashes.
-        refuse: Texts that were learned from are an error.
+        refuse: Texts that were learned from are an error, and so is not to know.
 
     Raises:
         InputError: There are such texts and they are refused, or no text is left.
     """
     seen = np.zeros(len(held), dtype=np.bool_)
-    keyed = text_keys(held.texts, key=settings.privacy.pseudonymise_key)
-    plain = text_keys(held.texts)
+    own = run.settings.privacy.pseudonymise_key
+    by_check = {key_check(key): key for key in (None, own)}
     for learned in models:
-        if learned is not None:
-            keys = keyed if learned.keyed else plain
-            seen |= learned.shared_with(keys, dev=held.origin == "test")
+        if learned is None:
+            continue
+        if learned.key_check not in by_check:
+            unknown = f"{held.name}: a model keeps the texts it learned from under another key"
+            fix = "set privacy.pseudonymise_key as it was when the model was trained"
+            if refuse:
+                raise InputError(unknown, fix=fix)
+            run.note(f"{unknown}: leakage is not looked for ({fix})")
+            continue
+        keys = text_keys(held.texts, key=by_check[learned.key_check])
+        seen |= learned.shared_with(keys, dev=held.origin == "test")
     if seen.any() and refuse:
         raise InputError(
             f"{held.name}: {int(seen.sum()):,} of {len(held):,} held-out texts were learned from",

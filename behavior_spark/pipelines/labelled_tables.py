@@ -43,7 +43,7 @@ def labelled_task(
     with spark_errors(label):
         # Labels are what people wrote by hand; a cap keeps a wrong table off the driver.
         table: pd.DataFrame = (
-            frame.orderBy(F.xxhash64("text"), "text", "part").limit(MOST_LABELS).toPandas()
+            frame.orderBy(F.xxhash64("text"), "text", "part", "label").limit(MOST_LABELS).toPandas()
         )
     if table.empty:
         raise InputError(
@@ -86,7 +86,8 @@ def labelled_rows(run: Run, name: str, *, parts: Sequence[Part]) -> DataFrame:
     if labels.annotated is not None:
         annotated = annotated_labels(run, labels.annotated, min_confidence=labels.min_confidence)
     frame = read_labels(run.spark, labels, label=label, parts=parts, annotated=annotated)
-    if labels.day or (labels.dev and labels.dev.day) or (labels.test and labels.test.day):
-        # A label without a day cannot be shown to be early enough.
-        frame = frame.where(F.col("day") < F.lit(run.as_of))
+    # Where a part names a day, a label without one cannot be shown to be early enough.
+    tables = {part: labels.part(part) for part in parts}
+    dated = [part for part, table in tables.items() if table is not None and table.day]
+    frame = frame.where(~F.col("part").isin(dated) | (F.col("day") < F.lit(run.as_of)))
     return frame.where(F.col("text").isNotNull() & F.col("label").isNotNull())

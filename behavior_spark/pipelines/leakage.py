@@ -14,7 +14,7 @@ from behavior_spark.features.altered import alter_future, count_differences
 from behavior_spark.features.assemble import Inputs, build_features
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.feature_leakage import feature_aucs, train_on_shuffled_labels
-from behavior_spark.pipelines.feature_building import Prepared
+from behavior_spark.pipelines.feature_building import Prepared, check_sessions
 from behavior_spark.pipelines.propensity import training_table
 from behavior_spark.pipelines.run import Run
 from behavior_spark.report.leakage import LeakageReport, Suspicious
@@ -74,6 +74,7 @@ def leakage_error(leaks: dict[str, int], as_of: dt.date) -> LeakageError:
 def check_leakage_stage(run: Run, prepared: Prepared) -> LeakageReport:
     """All three checks; figures and notes go to the run."""
     settings = run.settings
+    check_sessions(run, prepared, [run.as_of])
     with run.stage("another future"):
         leaks = _stored_leaks(run, prepared)
     report = LeakageReport(run.as_of, leaks, len(prepared.names))

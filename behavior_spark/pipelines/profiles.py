@@ -29,7 +29,7 @@ def profile_stage(run: Run, prepared: Prepared) -> None:
     labels = prepared.inputs.head_labels
     said = {
         head: most_frequent_label(head, labels[head], window_days=longest)
-        if head in labels
+        if head in labels and run.settings.features.built("texts")
         else F.lit(None).cast("string")
         for head in ("intent", "emotion")
     }

@@ -14,8 +14,8 @@ from behavior_spark.io.tracking import tracked_alias, tracked_version
 from behavior_spark.model.bundle import TextModel, load_text_model
 from behavior_spark.model.gate import Comparison, GateRules, Verdict, compare, decide
 from behavior_spark.model.heads import Floats
-from behavior_spark.model.labelled import LabelledTexts
-from behavior_spark.model.learned_from import LearnedFrom, text_keys
+from behavior_spark.model.labelled import LabelledTexts, split_task
+from behavior_spark.model.learned_from import LearnedFrom, key_check, text_keys
 from behavior_spark.model.promotions import Promotion, history, lineage, promote, refuse, roll_back
 from behavior_spark.model.records import ModelRecord, data_fingerprint
 from behavior_spark.model.registry import CHALLENGER, CHAMPION, ModelStore
@@ -78,19 +78,21 @@ def register_stage(
 
 
 def learned_from(tasks: Sequence[LabelledTexts], settings: Settings) -> LearnedFrom:
-    """The texts that training on ``tasks`` learns from, as hashes; dev texts apart."""
+    """The texts that training on ``tasks`` learns from, as hashes; those that only chose apart."""
     key = settings.privacy.pseudonymise_key
     train: list[str] = []
     dev: list[str] = []
     for task in tasks:
-        if task.held_out is None:
-            share = settings.text.heads[task.name].validation_share
-            held = text_keys(task.texts) < share * 2.0**64
-        else:
-            held = np.array(task.held_out, dtype=np.bool_)
-        for part, chosen in ((train, ~held), (dev, held)):
-            part += [text for text, ok in zip(task.texts, chosen, strict=True) if ok]
-    return LearnedFrom(text_keys(train, key=key), text_keys(dev, key=key), key is not None)
+        split = split_task(
+            task,
+            validation_share=settings.text.heads[task.name].validation_share,
+            seed=settings.training.seed,
+            max_examples=settings.text.max_examples,
+        )
+        chose = split.validation & (not split.refit)
+        for part, chosen in ((train, ~chose), (dev, chose)):
+            part += [text for text, ok in zip(split.texts, chosen, strict=True) if ok]
+    return LearnedFrom(text_keys(train, key=key), text_keys(dev, key=key), key_check(key))
 
 
 def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") -> dict[str, Any]:
@@ -183,11 +185,11 @@ def _judge(run: Run, store: ModelStore, challenger: str, champion: str) -> Verdi
         if name in missing:
             continue
         try:
-            held = without_learned(read_held_out(run, name), learned, run.settings)
-        except InputError as error:
+            held = without_learned(run, read_held_out(run, name), learned)
+            comparisons[name] = _compared(run, models, name, held)
+        except (InputError, ModelError) as error:  # such as one label a text before, several now
             run.note(f"{name} is not compared: {error.problem}")
             continue
-        comparisons[name] = _compared(run, models, name, held)
         _tell(run, name, comparisons[name])
     return decide(comparisons, figure=run.settings.text.gate.figure, missing=missing)
 

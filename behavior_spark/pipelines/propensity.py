@@ -6,11 +6,13 @@ import datetime as dt
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 from pyspark.sql import functions as F
 
+from behavior_spark.config.section import Section
 from behavior_spark.errors import BehaviorError, InputError, ModelError
 from behavior_spark.features.assemble import label_rows, training_set
 from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
@@ -35,13 +37,23 @@ BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": 
 
 def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
     """What a model's meaning rests on: target, features and text model; 16 hex characters."""
-    settings = run.settings
+    settings, features = run.settings, run.settings.features
+    declared = [each.model_dump(exclude={"description"}) for each in features.declared]
+    tables: dict[str, Mapping[str, Section]] = {
+        "funnels": features.funnels,
+        "attributes": settings.sources.attributes,
+    }
     content = {
         "target": settings.targets[target].model_dump(exclude={"description"}),
         "population": settings.population,
         "features": prepared.names,
         "activity": plan_of(run).meaning,
-        "gap": settings.features.session_gap_minutes,
+        "gap": features.session_gap_minutes,
+        "declared": declared,
+        **{
+            name: {key: each.model_dump(mode="json") for key, each in table.items()}
+            for name, table in tables.items()
+        },
         "backbone": run.models.get("backbone"),
         "heads": dict(prepared.inputs.heads),
     }
@@ -158,14 +170,17 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
         InputError: The log is too short for one training day.
     """
     settings, training = run.settings, run.settings.training
-    first = prepared.inputs.events.agg(F.to_date(F.min("event_time")).alias("day")).first()
+    first = prepared.inputs.events.agg(
+        F.to_date(F.min("event_time")).alias("day"),
+        F.approx_count_distinct("user_id").alias("users"),
+    ).first()
     days = []
     if first and first["day"]:
         days = training_days(
             run.as_of, horizon_days=horizon, count=training.as_of_days,
             every_days=training.every_days, first_event=first["day"],
         )  # fmt: skip
-    if not days:
+    if not days or first is None:
         raise InputError(
             f"too little history to learn {', '.join(targets)}",
             found=f"first event on {first['day'] if first else None}, as_of {run.as_of}, "
@@ -186,7 +201,7 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
         population=settings.population,
         known_before=run.as_of,
         labelled=targets,
-        shares=_shares(run, prepared, targets, days),
+        shares=_shares(run, prepared, targets, days, rows=len(days) * first["users"]),
         seed=training.seed,
     )
     labelled = [f"label_{name}" for name in targets]
@@ -196,9 +211,11 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
     return table
 
 
-def _shares(run: Run, prepared: Prepared, targets: list[str], days: list[dt.date]) -> Shares:
-    """How many rows to learn from; whoever did what is to be foretold is kept the longest."""
-    most, rows = run.settings.training.max_rows, int(run.figures.get("users", 0)) * len(days)
+def _shares(
+    run: Run, prepared: Prepared, targets: list[str], days: list[dt.date], *, rows: int
+) -> Shares:
+    """How many of about so many rows to learn from; who did what is foretold is kept longest."""
+    most = run.settings.training.max_rows
     if rows <= most:
         return ALL
     chosen = {name: run.settings.targets[name] for name in targets}

@@ -63,6 +63,7 @@ class Run:
         spark: Session to work in.
         warehouse: Tables to read and write.
         console: Where progress is shown (standard error).
+        reached: The day that a product's table reaches after this run's build; see ``builds``.
     """
 
     command: str
@@ -79,6 +80,7 @@ class Run:
     models: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ingested_from: dt.date | None = None
+    reached: dict[str, dt.date] = field(default_factory=dict)
 
     @property
     def parallelism(self) -> int:

@@ -47,11 +47,12 @@ def build_sessions_stage(run: Run) -> None:
             events = table.where(F.col("arrived_at") < F.lit(end).cast("timestamp"))
             versions = _all(events) if since is None else neighbourhood(events, since, gap)
             frame = session_versions(versions, gap_minutes=gap, since=since)
-            where = f"known_day < DATE'{end}'"
+            where = "true"  # built anew: none of another gap may stay
             if since is not None:
-                where = f"known_day >= DATE'{since}' AND {where}"
+                where = f"known_day >= DATE'{since}' AND known_day < DATE'{end}'"
             build = Build(end, str(gap), changes.version)
             run.warehouse.replace(frame, SESSIONS, where=where, note=build.note)
+        run.reached[SESSIONS.name] = end
     run.say(f"sessions known {f'from {since}' if since else 'at any day'} to {end}")
 
 

@@ -80,9 +80,9 @@ def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> dict[s
     for name in _wanted(run, found, heads):
         with run.stage(f"measure {name}"):
             held = without_learned(
+                run,
                 read_held_out(run, name),
                 [learned],
-                run.settings,
                 refuse=run.settings.text.evaluation.leakage == "refuse",
             )
             content["heads"][name] = _measured(run, found, found.heads[name], held)

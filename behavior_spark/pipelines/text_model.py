@@ -82,7 +82,9 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
     notes = [
         f"head {name} learned from labels of {as_of} or later and is left out" for name in late
     ]
-    if late and model.backbone_digest != base.digest:
+    in_base_precision = replace(model.options, precision=base.options.precision)
+    tuned = backbone_digest(model.encoder_source, in_base_precision) != base.digest
+    if late and tuned:
         notes.append("so is the encoder tuned with it: the configured encoder is used")
         return replace(base, notes=notes)
     heads = {name: head for name, head in model.heads.items() if name not in late}

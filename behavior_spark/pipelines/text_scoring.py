@@ -171,6 +171,8 @@ def _scored_before(run: Run, definition: str) -> dt.date | None:
     last = last_build(run, TEXT_EMBEDDINGS, definition=definition)
     if last is None or not run.warehouse.exists(TEXTS):
         return None
+    if run.settings.text.score_days is not None and run.as_of < last.through:
+        return None  # this night looks further back than that one did
     return changes_since(run, TEXTS, last).start
 
 

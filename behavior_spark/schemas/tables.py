@@ -139,7 +139,8 @@ TEXT_SCORES = Contract(
         column(
             "label",
             _STRING,
-            "most probable label; null where the head abstains: the text is unlike all it learned",
+            "most probable label; null where none reaches its threshold (several labels a text) "
+            "or the head abstains (the text is unlike all it learned)",
         ),
         column("probability", FloatType(), "of the most probable label"),
         column("probabilities", MapType(_STRING, FloatType(), False), "of every label"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from behavior_spark.cli.job import run_job
 from behavior_spark.cli.main import run
+from behavior_spark.cli.showing import show_rows
 from behavior_spark.errors import ConfigError
 from behavior_spark.pipelines.demonstration import DemoResult
 
@@ -121,3 +124,12 @@ def test_what_init_writes_loads_and_maps_what_it_recognises(
     assert settings.sources.events[0].columns["user_id"] == "uid"
     assert settings.sources.events[0].columns["arrived_at"] == "received"
     assert run(arguments) == 2  # never over a file that is there
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_what_people_write_in_brackets_is_shown_as_it_is(width):
+    console = Console(width=width, record=True, file=io.StringIO())
+    row = dict.fromkeys(("[a]", "b", "c", "d", "e"), "order [urgent] please [/quote]")
+    show_rows([row], console)
+    shown = " ".join(console.export_text().split())
+    assert "[a]" in shown and "[urgent]" in shown and "[/quote]" in shown

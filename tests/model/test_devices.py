@@ -5,6 +5,9 @@ import torch
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.devices import choose_device, describe_device, use_threads
+from behavior_spark.model.encoder import EncoderOptions
+from behavior_spark.model.finetune import finetune
+from behavior_spark.model.labelled import LabelledTexts
 
 
 @pytest.fixture
@@ -100,3 +103,12 @@ def test_torch_is_told_nothing_it_does_already(unset, monkeypatch):
     assert told == []
     use_threads(2)
     assert told == [2]
+
+
+def test_a_gpu_that_is_not_there_is_said_by_training_too(no_gpu, tiny_folder, tmp_path):
+    task = LabelledTexts(
+        "mood", ["good", "fine", "bad", "poor"] * 3, ["up", "up", "down", "down"] * 3
+    )
+    with pytest.raises(ModelError, match="a GPU was asked for"):
+        finetune(str(tiny_folder), EncoderOptions(), [task], tmp_path,
+                 choose_precision=True, device="cuda")  # fmt: skip

@@ -224,9 +224,7 @@ def test_thresholds_are_tuned_where_positives_are_enough_and_left_where_few():
     assert 0.1 < found[0] <= 0.3 and found[1] == 0.5
 
 
-def test_thresholds_of_few_positives_hold_better_than_those_of_the_seen_f1() -> (
-    None
-):
+def test_thresholds_of_few_positives_hold_better_than_those_of_the_seen_f1() -> None:
     rng, others, seen = np.random.default_rng(3), [], []
     for _ in range(60):
         logits = rng.normal(-3.0, 1.5, size=20_400).astype(np.float32)

@@ -49,7 +49,16 @@ def test_multi_label_decisions_follow_each_labels_threshold(make_head):
     given = np.array([[0.2, 0.4, 0.95], [0.1, 0.1, 0.1]], dtype=np.float32)
     given[0, 0] = head.thresholds[0]
     assert head.decide_all(given) == [["a", "c"], []]
-    assert head.decide(given) == ["c", "a"]
+    assert head.decide(given) == ["c", None]
+
+
+def test_a_multi_label_answer_is_a_label_that_reaches_its_threshold(make_head):
+    head = make_head(multi_label=True, thresholds=np.array([0.3, 0.99, 0.3]))
+    probabilities, codes = head.answer(VECTORS)
+    for row, code in zip(probabilities, codes, strict=True):
+        reached = [i for i in range(3) if row[i] >= head.thresholds[i]]
+        assert code == max(reached, key=lambda i: row[i], default=-1)
+    assert (make_head(multi_label=True, thresholds=np.ones(3)).answer(VECTORS)[1] == -1).all()
 
 
 @pytest.mark.parametrize("multi_label", [False, True])

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from behavior_spark.config import Adaptation
 from behavior_spark.errors import ModelError
+from behavior_spark.model import masked_words, near_texts
 from behavior_spark.model.corpus import Corpus
 from behavior_spark.model.encoder import Encoder, EncoderOptions
 from behavior_spark.model.labelled import hash_place, normalise_text
@@ -130,6 +131,24 @@ def test_texts_that_people_met_together_come_near(tiny_folder, pairs, tmp_path):
 def test_dropout_alone_spreads_the_vectors(tiny_folder, texts, tmp_path):
     found = adapted(tiny_folder, texts, tmp_path / "out", method="simcse", epochs=2)
     assert found.outcome.after["uniformity"] < found.outcome.before["uniformity"]
+
+
+@pytest.mark.parametrize("method", ["simcse", "mlm"])
+def test_processes_that_share_a_step_make_fewer(tiny_folder, texts, monkeypatch, method):
+    settings = ADAPTATION.model_copy(update={"method": method, "batch_texts": 4})
+    kind = {"simcse": near_texts, "mlm": masked_words}[method]
+
+    def steps() -> int:
+        encoder = Encoder.load(str(tiny_folder), OPTIONS, device="cpu", trainable=True)
+        if method == "mlm":
+            task = MaskedWords(encoder, str(tiny_folder), settings)
+        else:
+            task = near_texts.NearTexts(encoder, settings)
+        return task.prepare(Corpus(texts, ("text",), 0.2))
+
+    alone = steps()
+    monkeypatch.setattr(kind, "world_size", lambda: 3)
+    assert alone > 5 and steps() == pytest.approx(alone / 3, abs=settings.epochs)
 
 
 def test_while_a_new_head_learns_alone_the_encoder_stays(tiny_folder, texts):

@@ -6,7 +6,7 @@ import pytest
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.bundle import load_text_model
-from behavior_spark.model.learned_from import LearnedFrom, text_keys
+from behavior_spark.model.learned_from import LearnedFrom, key_check, text_keys
 from behavior_spark.model.promotions import history, lineage, promote, refuse, roll_back
 from behavior_spark.model.records import ModelRecord, data_fingerprint
 from behavior_spark.model.registry import CHALLENGER, CHAMPION, ModelStore
@@ -142,12 +142,14 @@ def test_a_model_knows_the_texts_behind_it_whatever_their_case_and_spaces(store,
     learned.save(folder)
     back = LearnedFrom.load(folder)
     keys = text_keys(["RED mug", "late parcel", "blue bag"])
-    assert len(back.train) == 1 and not back.keyed
+    assert len(back.train) == 1 and back.key_check == key_check(None) == ""
     assert back.shared_with(keys).tolist() == [True, True, False]
     assert back.shared_with(keys, dev=False).tolist() == [True, False, False]
-    secret = LearnedFrom(text_keys(["red mug"], key="k" * 16), text_keys([], key="k"), True)
-    secret.save(folder)
-    assert LearnedFrom.load(folder).keyed
+    key = "k" * 16
+    LearnedFrom(text_keys(["red mug"], key=key), text_keys([], key=key), key_check(key)).save(
+        folder
+    )
+    assert LearnedFrom.load(folder).key_check == key_check(key) != key_check("another key here")
     assert not LearnedFrom.load(folder).shared_with(keys).any()
     assert LearnedFrom.load(folder).shared_with(text_keys(["Red mug"], key="k" * 16)).all()
     (folder / "learned_from.safetensors").write_bytes(b"{")

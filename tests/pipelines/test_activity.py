@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,63 @@ def test_other_event_types_build_all_history_anew_and_say_so(built: tuple[Run, L
     assert "view" in kinds and "click" not in kinds
     with night_at(run.spark, run.settings, run.as_of) as back:
         stored.update_activity(back)
+
+
+def event(key: str, user: str, happened: str, arrived: str, **more: Any) -> dict[str, Any]:
+    at, known = (
+        dt.datetime.fromisoformat(f"2024-{day}T09:00:00+00:00") for day in (happened, arrived)
+    )
+    row = {"event_id": key, "user_id": user, "event_time": at, "event_type": "click",
+           "item_id": "x", "arrived_at": known, "arrived_day": known.date()}  # fmt: skip
+    return row | more
+
+
+def write_night(run: Run, events: list[dict[str, Any]]) -> None:
+    first = min(row["arrived_day"] for row in events)
+    run.warehouse.append(
+        table(run.spark, EVENTS, events), EVENTS, rows=f"arrived_day >= DATE'{first}'"
+    )
+    run.warehouse.create(ITEMS)
+
+
+def test_a_correction_out_of_reach_does_not_take_its_neighbours_away(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    settings = settings_at(tmp_path, correction_days=30)
+    before = [
+        event("a1", "u", "01-20", "01-20"),
+        event("a2", "u", "01-20", "01-20"),
+        event("b1", "v", "01-10", "03-30"),
+    ]
+    with night_at(spark, settings, dt.date(2024, 4, 9)) as run:
+        write_night(run, before)
+        stored.update_activity(run)
+    again = [
+        event("a1", "u", "01-20", "04-09"),  # its earlier version is out of reach
+        event("b1", "v", "01-10", "04-09", value=Decimal("2.0000")),
+    ]
+    with night_at(spark, settings, dt.date(2024, 4, 10)) as run:
+        write_night(run, again)
+        stored.update_activity(run)
+    seen = tiles_of(run).where("user_id = 'u' AND behaviour = 'click'").collect()
+    assert sorted((r["known_day"].isoformat(), r["events"]) for r in seen) == [
+        ("2024-01-20", 2), ("2024-04-09", 1)
+    ]  # fmt: skip
+    corrected = tiles_of(run).where("user_id = 'v' AND behaviour = 'click'").collect()
+    assert max(corrected, key=lambda r: r["known_day"])["value"] == 2
+
+
+def test_a_night_that_brings_no_tile_reads_tiles_all_the_same(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    settings = settings_at(tmp_path)
+    with night_at(spark, settings, dt.date(2024, 2, 2)) as run:
+        write_night(run, [event("a1", "u", "01-20", "01-20")])
+        stored.update_activity(run)
+    with night_at(spark, settings, dt.date(2024, 2, 3)) as run:
+        stored.update_activity(run)
+        assert stored.stored_activity(run, [run.as_of]) is not None
+    assert stored.stored_activity(run_at(spark, settings, run.as_of), [run.as_of]) is None
 
 
 def test_tiles_read_are_those_since_the_snapshot(built: tuple[Run, Log]) -> None:

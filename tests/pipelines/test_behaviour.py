@@ -131,6 +131,20 @@ def test_nights_one_by_one_and_at_once_give_the_same_and_each_day_sees_its_own(
     assert not last["ann"]["is_bot"] and last["ann"]["bot_reason"] is None
 
 
+def test_sessions_of_another_gap_or_day_are_refused_not_read(
+    spark: SparkSession, tmp_path: Path, shop: Path
+) -> None:
+    settings = settings_in(shop, "refused")
+    night(settings, FIRST, spark)
+    short = settings.features.model_copy(update={"session_gap_minutes": 5})
+    other = settings.model_copy(update={"features": short})
+    with pytest.raises(InputError, match="a gap of 30 minutes, not 5"):
+        commands.check_leakage(other, as_of=FIRST, spark=spark, console=QUIET)
+    commands.ingest(settings, as_of=LAST, spark=spark, console=QUIET)
+    with pytest.raises(InputError, match=f"they reach to {FIRST}, wanted {LAST}"):
+        commands.check_leakage(settings, as_of=LAST, spark=spark, console=QUIET)
+
+
 def test_a_rerun_writes_the_same_sessions_and_another_gap_builds_them_anew(
     spark: SparkSession, shop: Path
 ) -> None:

@@ -175,13 +175,53 @@ def test_a_model_is_measured_on_texts_it_has_not_learned_from(shop: Shop, tmp_pa
 
 
 def test_without_a_test_table_only_texts_held_out_by_hash_are_measured(shop: Shop) -> None:
-    result = shop.do("evaluate", shop.settings(head={"test": None}))
+    settings = shop.settings(head={"test": None}, promote="manual")
+    with pytest.raises(InputError, match="has learned from all"):
+        shop.do("evaluate", settings)  # its heads were fitted on all texts in the end
+    shop.do("finetune", settings)
+    shop.do("promote", settings, force=True, reason="it keeps texts apart")
+    result = shop.do("evaluate", settings)
     data = result.details["evaluation"]["heads"]["intent"]["data"]
     assert data["origin"] == "held out by hash" and 0 < data["texts"] < 24
     assert "learned_from" not in data["dropped"]
     assert any("a little too good" in note for note in result.notes)
     with pytest.raises(ConfigError, match="mood"):
         shop.do("evaluate", heads=["mood"])
+
+
+def test_another_key_hides_what_was_learned_from_and_that_is_said(shop: Shop) -> None:
+    head = {"validation_share": 0.3}  # another model than the champion
+    settings = shop.settings(head=head, promote="manual")
+    privacy = settings.privacy.model_copy(update={"pseudonymise_key": "another key, 16+"})
+    keyed = settings.model_copy(update={"privacy": privacy})
+    shop.do("finetune", keyed)
+    shop.do("promote", keyed, force=True, reason="it is keyed")
+    assert not any("another key" in note for note in shop.do("evaluate", keyed).notes)
+    assert any("another key" in note for note in shop.do("evaluate", settings).notes)
+    with pytest.raises(InputError, match="under another key"):
+        shop.do("evaluate", shop.settings(head=head, evaluation={"leakage": "refuse"}))
+
+
+def test_labels_that_get_a_day_make_another_model_that_no_earlier_night_uses(shop: Shop) -> None:
+    dated = shop.settings(head={"day": "DATE'2024-01-08'"}, promote="manual")
+    model = shop.do("finetune", dated).models["text"]
+    assert model != shop.store.alias(CHAMPION)
+    shop.do("promote", dated, force=True, reason="its labels have a day")
+    assert set(active_text_model(dated, NIGHT).heads) == {"intent"}
+    early = active_text_model(dated, dt.date(2024, 1, 8))
+    assert early.heads == {} and any("left out" in note for note in early.notes)
+
+
+def test_a_late_head_does_not_take_the_encoder_with_it_for_its_precision_alone(
+    shop: Shop,
+) -> None:
+    dated = shop.settings(head={"day": "DATE'2024-01-08'"}, promote="manual", precision="bf16")
+    shop.do("finetune", dated)
+    shop.do("promote", dated, force=True, reason="its labels have a day")
+    plain = shop.settings(head={"day": "DATE'2024-01-08'"})
+    early = active_text_model(plain, dt.date(2024, 1, 8))
+    assert early.options.precision == "bf16"  # its texts stay scored
+    assert not any("encoder tuned" in note for note in early.notes)
 
 
 def test_texts_outside_every_label_get_none_and_that_is_measured(

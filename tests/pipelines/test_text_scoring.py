@@ -294,6 +294,18 @@ def test_a_night_over_many_texts_looks_only_at_days_not_scored_before(
     assert store.embedded() == store.hashes()
 
 
+def test_an_earlier_night_with_score_days_looks_further_back_than_a_later_one_did(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", 1)
+    store.settings = store._settings(tmp_path, score_days=5)
+    store.add(4, day=dt.date(2024, 1, 2))
+    store.add(4, start=4, day=dt.date(2024, 1, 8))
+    store.publish("mood")
+    assert store.score().figures["texts_scored"] == 4
+    assert store.score(as_of=dt.date(2024, 1, 5)).figures["texts_scored"] == 4
+
+
 @pytest.mark.parametrize("change", ["texts of any day", "a clean-up"])
 def test_after_a_whole_ingest_or_a_clean_up_a_night_looks_at_every_text(
     store: Store, monkeypatch: pytest.MonkeyPatch, change: str

@@ -100,6 +100,25 @@ def test_a_split_keeps_its_test_rows_from_training(spark, shop):
     assert rows == {"train": 2 * 18, "validation": 2 * 6}
 
 
+def test_a_null_among_several_labels_is_no_label(spark, shop):
+    several = "array(label, CASE WHEN said LIKE '%mug%' THEN 'mug' END)"
+    settings = settings_of(shop, head={"label": several})
+    result = do(spark, "finetune", settings)
+    assert set(result.details["heads"]["intent"]["per_class"]) == {"delivery", "mug", "refund"}
+    # The champion, if another test made one, gives one label a text: no figure is of both.
+    promotion = result.details["promotion"]
+    if promotion["event"] == "refused":
+        assert any("intent is not compared" in note for note in result.notes)
+
+
+def test_a_day_of_the_test_labels_alone_leaves_the_others_in(spark, shop):
+    test = {"path": str(shop / "labels.parquet"), "where": "said LIKE '%mug%'",
+            "day": "DATE'2023-12-01'"}  # fmt: skip
+    head = {"where": "said NOT LIKE '%mug%'", "test": test}
+    rows = do(spark, "finetune", settings_of(shop, head=head)).details["heads"]["intent"]["rows"]
+    assert sum(rows.values()) == 2 * (len(ITEM_NAMES) - 6)
+
+
 @pytest.mark.parametrize(
     "head",
     [{"split": "no_such_column"}, {"split": "1 +"}, {"label": "1"}, {"label": "array(1)"},
