@@ -197,6 +197,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="a key of text.tuning=value")
     call = parser.parse_args()
     data, rows = globals()[call.data](), []
+    if data.task.multi_label and call.mode in ("plain", "few"):
+        parser.error(f"{call.mode} is for one label a text, and {call.data} has several")
     each = call.each or (8 if call.mode == "few" else None)
     store: dict[str, Floats] = {}
     if call.mode == "heads":
