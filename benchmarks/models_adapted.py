@@ -31,13 +31,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors.torch import load_file, save_file
+import torch
 
 from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.model.encoder import Encoder, EncoderOptions
+from behavior_spark.model.finetune import save_encoder
 from behavior_spark.model.fitting import fit_head
 from behavior_spark.model.labelled import LabelledTexts, split_task
-from behavior_spark.model.model_folder import resolve_model_folder
 from behavior_spark.model.pretrain import pretrain
 from behavior_spark.model.text_metrics import Answers, answers_of, estimate, estimate_difference
 from benchmarks.models import DATA, ENCODER, Data, banking77, clean, few
@@ -100,21 +100,13 @@ def answers_on_test(encoder: Encoder, data: Data, test: np.ndarray) -> Answers:
 
 def half_way(source: str, adapted: Path, folder: Path) -> Path:
     """An encoder whose weights lie half way between two."""
-    folder.mkdir()
-    for path in adapted.iterdir():
-        if path.suffix != ".safetensors":
-            (folder / path.name).write_bytes(path.read_bytes())
-    before = load_file(resolve_model_folder(source) / "model.safetensors")
-    after = load_file(adapted / "model.safetensors")
-    prefix = next((p for p in ("", "bert.") if p + next(iter(after)) in before), "")
-    mean = {
-        name: ((before[prefix + name].float() + value.float()) / 2).to(value.dtype)
-        if prefix + name in before and value.is_floating_point()
-        else value
-        for name, value in after.items()
-    }
-    save_file(mean, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
+    before, mean = (
+        Encoder.load(each, EncoderOptions(), trainable=True) for each in (source, str(adapted))
+    )
+    with torch.no_grad():
+        for start, end in zip(before.model.parameters(), mean.model.parameters(), strict=True):
+            end.lerp_(start, 0.5)
+    return save_encoder(mean, source, folder)
 
 
 def compare(name: str, answers: Sequence[dict[str, Answers]], figure: str) -> None:

@@ -160,9 +160,7 @@ class Warehouse:
         """
         self.create(contract)
         writer = self._fitted(frame, contract).write.format("delta").mode("append")
-        said = {**({"rows": rows} if rows else {}), **(note or {})}
-        if said:
-            writer = writer.option("userMetadata", json.dumps(said))
+        writer = _saying(writer, rows, note)
         if transaction:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
         with spark_errors(f"writing table {contract.name}"):
@@ -183,8 +181,7 @@ class Warehouse:
             .option("replaceWhere", where)
         )
         # Not every Delta keeps the condition itself: 4.0 leaves it out for a table of a catalog.
-        said = {"rows": where, **(note or {})}
-        writer = writer.option("userMetadata", json.dumps(said))
+        writer = _saying(writer, where, note)
         with spark_errors(f"writing table {contract.name}"):
             self._save(writer, contract)
 
@@ -345,6 +342,12 @@ def _definition(field: StructField, *, nullable: bool = False) -> str:
     required = "" if field.nullable or nullable else " NOT NULL"
     comment = _quoted(field.metadata.get("comment", ""))
     return f"`{field.name}` {field.dataType.simpleString()}{required} COMMENT {comment}"
+
+
+def _saying(writer: DataFrameWriter, rows: str, note: Note | None) -> DataFrameWriter:
+    """A writer whose commit says so in the history: what ``_commit`` reads."""
+    said = {**({"rows": rows} if rows else {}), **(note or {})}
+    return writer.option("userMetadata", json.dumps(said)) if said else writer
 
 
 def _commit(row: Mapping[str, Any]) -> Commit:

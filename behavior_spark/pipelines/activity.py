@@ -25,7 +25,7 @@ from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import of_users, of_users_at_large
 from behavior_spark.features.targets import item_matches, match_column
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.pipelines.builds import Build, Changes, changes_since, last_build, reach
+from behavior_spark.pipelines.builds import Build, Changes, changes_since, last_build
 from behavior_spark.pipelines.run import Run
 from behavior_spark.schemas import ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
 
@@ -175,8 +175,7 @@ def _items_begun(run: Run, plan: Plan, start: dt.date) -> DataFrame | None:
 def stored_activity(run: Run, days: Sequence[dt.date]) -> Activity | None:
     """Tiles for features at as_of days; None where no build reaches them."""
     last = last_build(run, ACTIVITY_DAYS)
-    through = reach(run, ACTIVITY_DAYS, last)
-    if last is None or through is None or through < max(days):
+    if last is None or run.reached.get(ACTIVITY_DAYS.name, last.through) < max(days):
         return None
     if last.definition.partition("/")[0] != plan_of(run).digest:
         return None

@@ -82,11 +82,6 @@ def last_build(run: Run, product: Contract, *, definition: str | None = None) ->
     return None
 
 
-def reach(run: Run, product: Contract, last: Build | None) -> dt.date | None:
-    """The day that a product reaches: as this run left it, else by its last build."""
-    return run.reached.get(product.name) or (last.through if last else None)
-
-
 def _build_of(note: Note) -> Build | None:
     try:
         through = dt.date.fromisoformat(str(note["through"]))

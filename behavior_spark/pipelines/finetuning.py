@@ -21,7 +21,7 @@ from behavior_spark.model.registry import CHAMPION, ModelStore
 from behavior_spark.pipelines.labelled_tables import labelled_rows, labelled_task
 from behavior_spark.pipelines.promotion import gate_stage, learned_from, register_stage
 from behavior_spark.pipelines.run import Run
-from behavior_spark.pipelines.text_model import ActiveTextModel, configured_encoder
+from behavior_spark.pipelines.text_model import ActiveTextModel, configured_encoder, has_encoder
 from behavior_spark.pipelines.text_scoring import stored_embeddings
 from behavior_spark.schemas import TEXT_EMBEDDINGS
 
@@ -107,9 +107,7 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
 
 def _keep_precision(store: ModelStore, base: ActiveTextModel, model: TextModel) -> None:
     """Record the precision that was chosen for the encoder as it is, as a night would."""
-    as_base = replace(model.options, precision=base.options.precision)
-    is_base = backbone_digest(model.encoder_source, as_base) == base.digest
-    if base.unchecked and is_base and "precision" in model.metadata:
+    if base.unchecked and "precision" in model.metadata and has_encoder(model, base):
         exact = replace(base.options, precision="fp32")
         store.record_precision(backbone_digest(base.source, exact), model.metadata["precision"])
 

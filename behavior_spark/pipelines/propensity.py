@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import functions as F
@@ -39,10 +40,6 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
     """What a model's meaning rests on: target, features and text model; 16 hex characters."""
     settings, features = run.settings, run.settings.features
     declared = [each.model_dump(exclude={"description"}) for each in features.declared]
-    tables: dict[str, Mapping[str, Section]] = {
-        "funnels": features.funnels,
-        "attributes": settings.sources.attributes,
-    }
     content = {
         "target": settings.targets[target].model_dump(exclude={"description"}),
         "population": settings.population,
@@ -50,14 +47,16 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "activity": plan_of(run).meaning,
         "gap": features.session_gap_minutes,
         "declared": declared,
-        **{
-            name: {key: each.model_dump(mode="json") for key, each in table.items()}
-            for name, table in tables.items()
-        },
+        "funnels": _plain(features.funnels),
+        "attributes": _plain(settings.sources.attributes),
         "backbone": run.models.get("backbone"),
         "heads": dict(prepared.inputs.heads),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _plain(sections: Mapping[str, Section]) -> dict[str, Any]:
+    return {name: each.model_dump(mode="json") for name, each in sections.items()}
 
 
 def valid_models(run: Run, prepared: Prepared) -> dict[str, PropensityModel]:

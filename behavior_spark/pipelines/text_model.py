@@ -82,13 +82,17 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
     notes = [
         f"head {name} learned from labels of {as_of} or later and is left out" for name in late
     ]
-    in_base_precision = replace(model.options, precision=base.options.precision)
-    tuned = backbone_digest(model.encoder_source, in_base_precision) != base.digest
-    if late and tuned:
+    if late and not has_encoder(model, base):
         notes.append("so is the encoder tuned with it: the configured encoder is used")
         return replace(base, notes=notes)
     heads = {name: head for name, head in model.heads.items() if name not in late}
     return ActiveTextModel(model.encoder_source, model.options, model.backbone_digest, heads, notes)
+
+
+def has_encoder(model: TextModel, base: ActiveTextModel) -> bool:
+    """Whether a model's encoder is the configured one as it is, in whatever precision."""
+    options = replace(model.options, precision=base.options.precision)
+    return backbone_digest(model.encoder_source, options) == base.digest
 
 
 def late_heads(model: TextModel, as_of: dt.date) -> set[str]:
