@@ -2,12 +2,12 @@
 
     python benchmarks/gpu_scoring.py [--model minilm|bert-base|FOLDER] [--texts 100000]
         [--device cuda|cpu] [--precision bf16|fp32] [--lengths short|mixed|long]
-        [--token-budget N] [--sweep] [--compile] [--threads N] [--repeats 3] [--json]
+        [--lines FILE] [--token-budget N] [--sweep] [--compile] [--threads N] [--repeats 3] [--json]
 
-Needs torch, transformers, numpy and this folder: no Spark, no Java, no model hub. The models
-named are random weights in those shapes with a WordPiece vocabulary of made-up words, written
-to a folder of their own and loaded as any model is; the texts are made of its words. Timed, in
-turn and after a warm-up each:
+Needs torch, transformers, numpy, pyarrow and this folder: no Spark, no Java, no model hub. The
+models named are random weights in those shapes with a WordPiece vocabulary of made-up words,
+written to a folder of their own and loaded as any model is; the texts are made of its words, or
+are the lines of a file. Timed, in turn and after a warm-up each:
 
 - ``end to end``: windows of raw texts, tokenised in a thread ahead of the model, to float32
   vectors in numpy. What a Spark task does between Arrow batches. The texts come in another
@@ -39,7 +39,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
-from itertools import cycle, groupby, pairwise
+from itertools import cycle, groupby, islice, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,11 +53,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.encoder import Encoder, EncoderOptions, use_threads
+from behavior_spark.model.encoder import EmbeddingBatch, Encoder, EncoderOptions, use_threads
 from behavior_spark.model.linear import PackedLinear, can_pack
 from behavior_spark.model.loading import quiet_transformers
 from behavior_spark.model.tokens import Tokens
-from behavior_spark.scoring.ahead import work_ahead
+from behavior_spark.scoring.ahead import one_behind, work_ahead
 
 T = TypeVar("T")
 Ids = list[list[int]]
@@ -66,6 +66,7 @@ WINDOW = 8192  # as scoring/embedding.py, which needs pyspark
 BUDGETS = [8192, 16384, 32768, 65536, 131072, 262144]
 SWEPT = 32_768  # texts of the sweep
 PADDED = 16_384  # texts of the two ways that pad
+LEXICON = 200_000
 SEED = 7
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -154,21 +155,33 @@ def write_model(folder: Path, shape: Shape, *, size: int = 30_522, positions: in
 
 
 def make_texts(count: int, lengths: Lengths, words: Sequence[str]) -> list[str]:
-    """Texts of such lengths: common words often, one in five with an ending of its own."""
+    """Texts of such lengths of a lexicon of 200,000 words, which come by Zipf's law.
+
+    The commonest are whole entries of the vocabulary, the others have an ending or two: about
+    1.2 tokens a word, and new words all along, as in a log.
+    """
     dice = np.random.default_rng(SEED)
     whole = np.array([word for word in words if word.isascii() and word.isalpha()], dtype=object)
-    ends = np.array([word[2:] for word in words if re.fullmatch("##[a-z]{2,3}", word)] or [""])
+    found = [word[2:] for word in words if re.fullmatch("##[a-z]{2,3}", word)]
+    ends = np.array(found or [""], dtype=object)
     drawn = dice.lognormal(np.log(lengths.median), lengths.spread, count)
     tokens = np.clip(np.rint(drawn), 4, lengths.longest)
-    sizes = np.maximum(np.rint((tokens - 3) / 1.25), 1).astype(int)  # two special, a full stop
-    total = int(sizes.sum())
-    chosen = whole[(len(whole) * dice.random(total) ** 2.5).astype(int)]
-    extra = dice.choice(3, total, p=[0.8, 0.15, 0.05])
-    for least in (1, 2):
-        more = np.flatnonzero(extra >= least)
-        chosen[more] += dice.choice(ends, len(more)).astype(object)
+    sizes = np.maximum(np.rint((tokens - 3) / 1.2), 1).astype(int)  # two special, a full stop
+    longer = dice.integers(0, len(whole), max(0, LEXICON - len(whole)))
+    endings = dice.choice(ends, len(longer)) + np.where(
+        dice.random(len(longer)) < 0.25, dice.choice(ends, len(longer)), ""
+    )
+    lexicon = np.concatenate([whole, whole[longer] + endings])
+    mass = np.cumsum(1 / (np.arange(len(lexicon)) + 2.7))
+    chosen = lexicon[np.searchsorted(mass, mass[-1] * dice.random(int(sizes.sum())))]
     edges = np.concatenate([[0], np.cumsum(sizes)])
     return [" ".join(chosen[a:b]).capitalize() + "." for a, b in pairwise(edges)]
+
+
+def read_texts(file: Path, count: int) -> list[str]:
+    """The first ``count`` lines that are not empty."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        return list(islice((line.strip() for line in lines if line.strip()), count))
 
 
 class Clock:
@@ -219,20 +232,24 @@ class EndToEnd:
     def run(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Vectors of all texts, in order."""
         self.seconds = dict.fromkeys(
-            ("tokenise, in the thread", "wait for it", "embed_tokens"), 0.0
+            ("tokenise, in the thread", "wait for it", "begin", "finish"), 0.0
         )
         self.tokens = self.tokens_run = self.errors = 0
         found = np.empty((len(texts), self.encoder.dimension), dtype=np.float32)
-        embed = partial(self.encoder.embed_tokens, token_budget=self.budget)
-        ready, start = work_ahead(self._prepared(texts)), 0
-        while (tokens := self._timed("wait for it", lambda: next(ready, None))) is not None:
-            done = self._timed("embed_tokens", partial(embed, tokens))
+        start = 0
+        for finish in one_behind(self._begun(work_ahead(self._prepared(texts)))):
+            done = self._timed("finish", finish)
             found[start : start + len(done.errors)] = done.embeddings
             start += len(done.errors)
             self.tokens += int(done.token_counts.sum())
             self.tokens_run += done.tokens_run
             self.errors += sum(error is not None for error in done.errors)
         return found
+
+    def _begun(self, ready: Iterator[Tokens]) -> Iterator[Callable[[], EmbeddingBatch]]:
+        begin = partial(self.encoder.begin, token_budget=self.budget)
+        while (tokens := self._timed("wait for it", lambda: next(ready, None))) is not None:
+            yield self._timed("begin", partial(begin, tokens))
 
     def _prepared(self, texts: Sequence[str]) -> Iterator[Tokens]:
         for window in windows(texts):
@@ -407,7 +424,10 @@ class Bench:
         self.bare = plain.to(self.device).eval()
         words = sorted(entries, key=lambda word: int(entries[word]))
         plain_words = [word.lstrip("\u2581\u0120") for word in words]  # marks of a space before
-        self.texts = make_texts(options.texts, lengths, plain_words)
+        if options.lines:
+            self.texts = read_texts(options.lines, options.texts)
+        else:
+            self.texts = make_texts(options.texts, lengths, plain_words)
         self.ids = [ids for window in windows(self.texts) for ids in self.encoder.tokenize(window)]
         self.sizes = np.array([len(ids) for ids in self.ids], dtype=np.int64)
         self.budget = options.token_budget or self.encoder.inference.token_budget
@@ -583,6 +603,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), default=available)
     parser.add_argument("--precision", choices=sorted(DTYPES), default="bf16")
     parser.add_argument("--lengths", choices=sorted(LENGTHS), default="mixed")
+    parser.add_argument("--lines", type=Path, help="texts of your own instead, one a line")
     parser.add_argument("--token-budget", type=int, help="tokens in a forward pass")
     parser.add_argument("--sweep", action="store_true", help="token budgets from 8k to 256k")
     parser.add_argument("--compile", action="store_true", help="torch.compile, for comparison")
@@ -614,7 +635,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.compile:
             bench.compile()
     if options.json:
-        print(json.dumps({"options": vars(options), **bench.figures}), flush=True)
+        print(json.dumps({"options": vars(options), **bench.figures}, default=str), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from behavior_spark.model.model_folder import CHARACTERS_PER_TOKEN, EncoderOptions
+from behavior_spark.model.words import Words, ranges
 
 # A text of which pieces are pooled is read up to so many pieces.
 MOST_PIECES = 64
+
+# Token ids of pieces one after the other, the pieces' lengths and texts, and the texts cut short.
+_Pieces = tuple[
+    npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]
+]
 
 _logger = logging.getLogger(__name__)
 
@@ -59,53 +65,98 @@ class Tokenizer:
         # A copy, since truncation is a state of the tokenizer that would be saved with it.
         self._fast = copy.deepcopy(tokenizer.backend_tokenizer)
         self._fast.no_padding()
+        self._fast.no_truncation()
+        cuts_right = tokenizer.truncation_side == "right"
+        self._words = Words.of(copy.deepcopy(self._fast)) if cuts_right else None
         self._fast.enable_truncation(options.max_length, direction=tokenizer.truncation_side)
+        self._max_length = options.max_length
         self._pieces = 1 if options.long_texts == "truncate" else MOST_PIECES
         self._most_characters = options.max_length * CHARACTERS_PER_TOKEN * self._pieces
 
     def pieces(self, texts: Sequence[str]) -> list[tuple[list[list[int]], bool]]:
         """For each text its pieces' token ids, special tokens included, and whether it was cut."""
-        cut = [text.lstrip() for text in texts]
-        clean = [
-            text[: self._most_characters].encode("utf-8", errors="replace").decode("utf-8")
-            for text in cut
-        ]
+        short, cut = self._shortened(texts)
         found = []
-        for text, encoding in zip(cut, self._fast.encode_batch_fast(clean), strict=True):
+        for encoding, too_long in zip(
+            self._fast.encode_batch_fast(short), cut.tolist(), strict=True
+        ):
             more = encoding.overflowing
             kept = [encoding.ids, *(piece.ids for piece in more[: self._pieces - 1])]
-            too_long = len(more) >= self._pieces or len(text) > self._most_characters
-            found.append((kept, too_long))
+            found.append((kept, too_long or len(more) >= self._pieces))
         return found
 
     def tokens(self, texts: Sequence[str | None]) -> Tokens:
         """All texts, ready for the model; one that cannot be read gets an error code."""
         errors = [_text_error(text) for text in texts]
         rows = {row: text for row, text in enumerate(texts) if text and not errors[row]}
+        ids, lengths, owners, cut = self._by_words(rows) or self._one_by_one(rows, errors)
         counts, truncated = np.zeros(len(texts), dtype=np.int32), np.zeros(len(texts), dtype=bool)
-        pieces: list[list[int]] = []
-        owners: list[int] = []
-        for row, (found, cut) in self._of_rows(rows, errors):
-            if not found[0]:  # characters the tokenizer drops, and no special tokens
-                errors[row] = "empty_text"
-                continue
-            counts[row], truncated[row] = sum(map(len, found)), cut
-            pieces += found
-            owners += [row] * len(found)
-        lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
+        np.add.at(counts, owners, lengths)
+        truncated[cut] = True
         # Longest first, so that memory trouble shows at once; stable, so that runs repeat.
         order = np.argsort(-lengths, kind="stable")
-        flat = np.fromiter(chain.from_iterable(pieces), dtype=np.int64, count=int(lengths.sum()))
         starts = np.concatenate([[0], np.cumsum(lengths[order])]).astype(np.int64)
-        moved = (np.cumsum(lengths) - lengths)[order] - starts[:-1]
+        first = (np.cumsum(lengths) - lengths)[order]
         return Tokens(
-            ids=flat[np.arange(len(flat)) + np.repeat(moved, lengths[order])],
+            ids=ids[ranges(first, lengths[order])],
             starts=starts,
-            rows=np.asarray(owners, dtype=np.int64)[order],
+            rows=owners[order],
             token_counts=counts,
             truncated=truncated,
             errors=errors,
         )
+
+    def _by_words(self, rows: dict[int, str]) -> _Pieces | None:
+        """Pieces of all texts at once, where the tokenizer reads word by word; else None."""
+        if self._words is None:
+            return None
+        owners = np.fromiter(rows, dtype=np.int64, count=len(rows))
+        texts, cut = self._shortened(list(rows.values()))
+        try:
+            content, counts = self._words.ids(texts)
+        except Exception as error:  # one by one it will show which text is at fault
+            _logger.warning("tokenising a batch by words failed (%s)", type(error).__name__)
+            return None
+        ends = len(self._words.first) + len(self._words.last)
+        inside = self._max_length - ends
+        needed = np.maximum(1, -(-counts // inside))
+        pieces = np.minimum(needed, self._pieces)
+        number = ranges(np.zeros_like(pieces), pieces)  # of a piece in its text
+        held = np.minimum(inside, np.repeat(counts, pieces) - number * inside)
+        first = np.repeat(np.cumsum(counts) - counts, pieces) + number * inside
+        lengths = held + ends
+        starts = np.cumsum(lengths) - lengths
+        ids = np.empty(int(lengths.sum()), dtype=np.int64)
+        before = len(self._words.first)
+        ids[ranges(starts + before, held)] = content[ranges(first, held)]
+        for place, token in enumerate(self._words.first):
+            ids[starts + place] = token
+        for place, token in enumerate(self._words.last):
+            ids[starts + before + held + place] = token
+        return ids, lengths, np.repeat(owners, pieces), owners[cut | (needed > pieces)]
+
+    def _one_by_one(self, rows: dict[int, str], errors: list[str | None]) -> _Pieces:
+        """Pieces of each text as the tokenizer gives them."""
+        pieces: list[list[int]] = []
+        owners: list[int] = []
+        truncated: list[int] = []
+        for row, (found, cut) in self._of_rows(rows, errors):
+            if not found[0]:  # characters the tokenizer drops, and no special tokens
+                errors[row] = "empty_text"
+                continue
+            pieces += found
+            owners += [row] * len(found)
+            truncated += [row] * cut
+        lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
+        flat = np.fromiter(chain.from_iterable(pieces), dtype=np.int64, count=int(lengths.sum()))
+        return flat, lengths, np.array(owners, dtype=np.int64), np.array(truncated, dtype=np.int64)
+
+    def _shortened(self, texts: Sequence[str]) -> tuple[list[str], npt.NDArray[np.bool_]]:
+        """Texts without what no piece can hold, in characters UTF-8 has, and which were cut."""
+        whole = [text.lstrip() for text in texts]
+        sizes = np.fromiter(map(len, whole), dtype=np.int64, count=len(whole))
+        short = [_encodable(text[: self._most_characters]) for text in whole]
+        return short, sizes > self._most_characters
 
     def _of_rows(
         self, rows: dict[int, str], errors: list[str | None]
@@ -129,3 +180,10 @@ def _text_error(text: str | None) -> str | None:
     if text is None:
         return "null_text"
     return None if text.strip() else "empty_text"
+
+
+def _encodable(text: str) -> str:
+    """The text, with ``?`` for halves of characters, which UTF-8 does not have."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", errors="replace").decode("utf-8")

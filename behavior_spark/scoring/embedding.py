@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DoubleType, LongType, StructField, StructType
 
 from behavior_spark.schemas import TEXT_EMBEDDINGS
-from behavior_spark.scoring.ahead import work_ahead
+from behavior_spark.scoring.ahead import one_behind, work_ahead
 from behavior_spark.scoring.arrow import gather, list_array
 from behavior_spark.scoring.workers import EncoderRecipe
 
@@ -160,15 +160,11 @@ def _embedded(
     token_budget: int | None,
     work: _Work,
 ) -> Iterator[tuple[pa.RecordBatch, EmbeddingBatch]]:
-    """Windows with their vectors, each taken once the next is begun: a GPU has no gap between."""
-    before: tuple[pa.RecordBatch, Callable[[], EmbeddingBatch]] | None = None
-    for batch, tokens in tokenized:
-        finish = work.timed("model", partial(encoder.begin, tokens, token_budget=token_budget))
-        if before is not None:
-            yield before[0], work.timed("model", before[1])
-        before = batch, finish
-    if before is not None:
-        yield before[0], work.timed("model", before[1])
+    """Windows with their vectors, each taken once the next is begun."""
+    begin = partial(encoder.begin, token_budget=token_budget)
+    begun = ((batch, work.timed("model", partial(begin, tokens))) for batch, tokens in tokenized)
+    for batch, finish in one_behind(begun):
+        yield batch, work.timed("model", finish)
 
 
 def _record_batch(

@@ -257,7 +257,11 @@ def test_a_text_the_tokenizer_fails_on_is_an_error_alone_and_is_not_logged(
             raise RuntimeError("a secret")
         return pieces(found)
 
+    def all_at_once(found):
+        raise RuntimeError("a secret")
+
     monkeypatch.setattr(ours, "pieces", picky)
+    monkeypatch.setattr(ours._words, "ids", all_at_once)
     with caplog.at_level(logging.DEBUG):
         tokens = ours.tokens(texts)
     assert tokens.errors == [None, "model_error", "null_text", None, "empty_text"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from behavior_spark.scoring.ahead import work_ahead
+from behavior_spark.scoring.ahead import one_behind, work_ahead
 
 
 def threads() -> int:
@@ -63,3 +63,16 @@ def test_a_consumer_that_stops_leaves_no_thread() -> None:
 
 def test_nothing_gives_nothing() -> None:
     assert list(work_ahead(iter(()))) == []
+
+
+def test_one_behind_takes_an_item_once_the_next_is_made():
+    made = []
+
+    def items():
+        for number in range(4):
+            made.append(number)
+            yield number
+
+    taken = [(item, len(made)) for item in one_behind(items())]
+    assert taken == [(0, 2), (1, 3), (2, 4), (3, 4)]
+    assert list(one_behind(iter([]))) == [] and list(one_behind(iter("a"))) == ["a"]
