@@ -9,8 +9,8 @@ models named are random weights in those shapes with a WordPiece vocabulary of m
 written to a folder of their own and loaded as any model is; the texts are made of its words, or
 are the lines of a file. Timed, in turn and after a warm-up each:
 
-- ``end to end``: windows of raw texts, tokenised in a thread ahead of the model, to float32
-  vectors in numpy. What a Spark task does between Arrow batches. The texts come in another
+- ``end to end``: windows of raw texts in Arrow, tokenised in threads ahead of the model, to
+  float32 vectors in numpy. What a Spark task does between Arrow batches. The texts come in another
   order each time, so that no window has been seen.
 - ``bare``: the same class as transformers loads it, on ids that lie on the device already, in
   batches of one length sorted over all texts: no padding, no mask, nothing copied back.
@@ -48,6 +48,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
@@ -57,7 +58,7 @@ from behavior_spark.model.encoder import EmbeddingBatch, Encoder, EncoderOptions
 from behavior_spark.model.linear import PackedLinear, can_pack
 from behavior_spark.model.loading import quiet_transformers
 from behavior_spark.model.tokens import Tokens
-from behavior_spark.scoring.ahead import one_behind, work_ahead
+from behavior_spark.scoring.ahead import map_ahead, one_behind
 
 T = TypeVar("T")
 Ids = list[list[int]]
@@ -65,7 +66,7 @@ Ids = list[list[int]]
 WINDOW = 8192  # as scoring/embedding.py, which needs pyspark
 BUDGETS = [8192, 16384, 32768, 65536, 131072, 262144]
 SWEPT = 32_768  # texts of the sweep
-PADDED = 16_384  # texts of the two ways that pad
+PADDED = 8_192  # texts of the two ways that pad
 LEXICON = 200_000
 SEED = 7
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -229,15 +230,17 @@ class EndToEnd:
     tokens_run: int = 0
     errors: int = 0
 
-    def run(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def run(self, texts: pa.Array) -> npt.NDArray[np.float32]:
         """Vectors of all texts, in order."""
         self.seconds = dict.fromkeys(
-            ("tokenise, in the thread", "wait for it", "begin", "finish"), 0.0
+            ("tokenise, in threads", "wait for it", "begin", "finish"), 0.0
         )
         self.tokens = self.tokens_run = self.errors = 0
         found = np.empty((len(texts), self.encoder.dimension), dtype=np.float32)
         start = 0
-        for finish in one_behind(self._begun(work_ahead(self._prepared(texts)))):
+        threads = self.encoder.tokenizer_threads
+        ready = map_ahead(self._prepared, windows(texts), workers=threads)
+        for finish in one_behind(self._begun(ready)):
             done = self._timed("finish", finish)
             found[start : start + len(done.errors)] = done.embeddings
             start += len(done.errors)
@@ -246,14 +249,18 @@ class EndToEnd:
             self.errors += sum(error is not None for error in done.errors)
         return found
 
-    def _begun(self, ready: Iterator[Tokens]) -> Iterator[Callable[[], EmbeddingBatch]]:
+    def _begun(
+        self, ready: Iterator[tuple[Tokens, float]]
+    ) -> Iterator[Callable[[], EmbeddingBatch]]:
         begin = partial(self.encoder.begin, token_budget=self.budget)
-        while (tokens := self._timed("wait for it", lambda: next(ready, None))) is not None:
+        while (found := self._timed("wait for it", lambda: next(ready, None))) is not None:
+            tokens, took = found
+            self.seconds["tokenise, in threads"] += took
             yield self._timed("begin", partial(begin, tokens))
 
-    def _prepared(self, texts: Sequence[str]) -> Iterator[Tokens]:
-        for window in windows(texts):
-            yield self._timed("tokenise, in the thread", partial(self.encoder.prepare, window))
+    def _prepared(self, window: pa.Array) -> tuple[Tokens, float]:
+        start = time.perf_counter()
+        return self.encoder.prepare(window), time.perf_counter() - start
 
     def _timed(self, name: str, action: Callable[[], T]) -> T:
         start = time.perf_counter()
@@ -262,7 +269,7 @@ class EndToEnd:
         return found
 
 
-def windows(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+def windows(texts: Any) -> Iterator[Any]:
     """The texts in windows, each of which is sorted by itself."""
     return (texts[start : start + WINDOW] for start in range(0, len(texts), WINDOW))
 
@@ -455,7 +462,7 @@ class Bench:
         peak_bytes = 0
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-            whole.run(self.texts)
+            whole.run(pa.array(self.texts, type=pa.string()))
             peak_bytes = torch.cuda.max_memory_allocated(self.device)
         batches = equal_batches(self.ids, budget, self.device)
         ways: dict[str, Callable[[], object]] = {
@@ -529,8 +536,9 @@ class Bench:
     def unseen(self, whole: EndToEnd, texts: Sequence[str]) -> Callable[[], object]:
         """Runs over the texts in another order each time: a night's shapes come once, too."""
         dice = np.random.default_rng(SEED)
+        column = pa.array(texts, type=pa.string())
         orders = [dice.permutation(len(texts)) for _ in range(2 + self.options.repeats)]
-        given = cycle([[texts[place] for place in order.tolist()] for order in orders])
+        given = cycle([column.take(pa.array(order)) for order in orders])
         return lambda: whole.run(next(given))
 
     def note(self, name: str, value: Any, shown: str | None = None) -> None:

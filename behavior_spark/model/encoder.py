@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model import packed
 from behavior_spark.model.devices import use_threads
 from behavior_spark.model.inference import Inference
 from behavior_spark.model.loading import load_parts
@@ -138,6 +140,11 @@ class Encoder:
         encoder.load_seconds = time.monotonic() - start
         return encoder
 
+    @property
+    def tokenizer_threads(self) -> int:
+        """Threads for :meth:`prepare`: one beside a CPU's model, enough to feed a GPU."""
+        return 1 if self.device.type == "cpu" else min(4, torch.get_num_threads())
+
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids per text, special tokens included, truncated at ``max_length``, unpadded."""
         return [pieces[0] for pieces, _ in self._tokenizer.pieces(texts)]
@@ -149,8 +156,8 @@ class Encoder:
             vectors = torch.nn.functional.normalize(vectors, dim=1)
         return vectors
 
-    def prepare(self, texts: Sequence[str | None]) -> Tokens:
-        """Tokenise, cut and sort texts; may run in another thread than :meth:`embed_tokens`."""
+    def prepare(self, texts: Sequence[str | None] | pa.Array) -> Tokens:
+        """Tokenise, cut and sort texts; may run in other threads than :meth:`embed_tokens`."""
         return self._tokenizer.tokens(texts)
 
     def embed(
@@ -185,21 +192,27 @@ class Encoder:
             raise ModelError("token_budget must be at least 1", found=str(budget))
         lengths = tokens.lengths
         pooled = torch.full((len(lengths), self.dimension), torch.nan, device=self.device)
-        errors: dict[int, str] = {}
+        failed: dict[int, str] = {}
         tokens_run = 0
         with torch.inference_mode():
             for start, stop in self.inference.cut(lengths, budget):
                 tokens_run += self.inference.tokens_run(lengths[start:stop])
-                self._run(tokens, start, stop, pooled, errors)
-        on_host, copied = _copied_back(pooled)
+                self._run(tokens, start, stop, pooled, failed)
+            on_host, copied = _copied_back(self._by_row(tokens, pooled))
 
         def finish() -> EmbeddingBatch:
             if copied is not None:
                 copied.synchronize()
-            result = self._by_row(tokens, on_host.numpy(), errors, tokens_run)
-            if failed := sum(error in ("out_of_memory", "model_error") for error in result.errors):
-                _logger.warning("%d of %d texts could not be embedded", failed, len(result.errors))
-            return result
+            vectors, errors = on_host.numpy(), list(tokens.errors)
+            for piece, code in failed.items():
+                errors[int(tokens.rows[piece])] = code
+            for row in np.flatnonzero(np.isnan(vectors[:, 0])).tolist():
+                errors[row] = errors[row] or "model_error"
+            if wrong := sum(error in ("out_of_memory", "model_error") for error in errors):
+                _logger.warning("%d of %d texts could not be embedded", wrong, len(errors))
+            return EmbeddingBatch(
+                vectors, tokens.token_counts, tokens.truncated, errors, tokens_run
+            )
 
         return finish
 
@@ -231,28 +244,25 @@ class Encoder:
         self._run(tokens, start, middle, pooled, errors)
         self._run(tokens, middle, stop, pooled, errors)
 
-    def _by_row(
-        self, tokens: Tokens, pooled: Floats, failed: dict[int, str], tokens_run: int
-    ) -> EmbeddingBatch:
-        """Pieces back to texts: averaged where a text has several, scaled, errors named."""
-        errors = list(tokens.errors)
-        vectors = np.full((len(errors), self.dimension), np.nan, dtype=np.float32)
-        if len(tokens.rows) == np.count_nonzero(tokens.token_counts):
-            vectors[tokens.rows] = pooled
-        else:
-            weighted = np.zeros((len(errors), self.dimension), dtype=np.float64)
-            np.add.at(weighted, tokens.rows, pooled * tokens.lengths[:, None])
-            read = tokens.token_counts > 0
-            vectors[read] = weighted[read] / tokens.token_counts[read, None]
+    def _by_row(self, tokens: Tokens, pooled: torch.Tensor) -> torch.Tensor:
+        """Pieces back to texts, float32 [texts, dimension]: averaged by tokens, scaled.
+
+        A text without a piece, or with a vector that is not finite, has NaN in every place.
+        """
+        counts = np.bincount(tokens.rows, minlength=len(tokens.errors))
+        order = np.argsort(tokens.rows, kind="stable")
+        share = tokens.lengths[order] / tokens.token_counts[tokens.rows[order]]
+        weights, places, parts = (
+            packed.on_device(array, self.device)
+            for array in (share.astype(np.float32), order, counts)
+        )
+        vectors = torch.segment_reduce(
+            pooled[places] * weights[:, None], "sum", lengths=parts, axis=0, unsafe=True
+        )
         if self.options.normalize:
-            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors /= np.maximum(norms, 1e-12)
-        for piece, code in failed.items():
-            errors[int(tokens.rows[piece])] = code
-        for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
-            vectors[row] = np.nan
-            errors[row] = errors[row] or "model_error"
-        return EmbeddingBatch(vectors, tokens.token_counts, tokens.truncated, errors, tokens_run)
+            vectors = torch.nn.functional.normalize(vectors, dim=1)
+        usable = torch.isfinite(vectors).all(dim=1) & (parts > 0)
+        return torch.where(usable[:, None], vectors, torch.nan)
 
 
 def cached_encoder(source: str, options: EncoderOptions, device: str | None = None) -> Encoder:

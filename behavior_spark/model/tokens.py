@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from behavior_spark.model.model_folder import CHARACTERS_PER_TOKEN, EncoderOptions
 from behavior_spark.model.words import Words, ranges
@@ -18,10 +20,8 @@ from behavior_spark.model.words import Words, ranges
 # A text of which pieces are pooled is read up to so many pieces.
 MOST_PIECES = 64
 
-# Token ids of pieces one after the other, the pieces' lengths and texts, and the texts cut short.
-_Pieces = tuple[
-    npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]
-]
+# Fewer texts go to the tokenizer as they are, which takes less than to look their words up.
+FEWEST_BY_WORDS = 64
 
 _logger = logging.getLogger(__name__)
 
@@ -51,6 +51,17 @@ class Tokens:
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each piece, int64 [pieces], descending."""
         return np.diff(self.starts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """As :class:`Tokens`, in the order of the texts: ids one piece after the other."""
+
+    ids: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    truncated: npt.NDArray[np.bool_]
+    errors: list[str | None]
 
 
 class Tokenizer:
@@ -85,71 +96,93 @@ class Tokenizer:
             found.append((kept, too_long or len(more) >= self._pieces))
         return found
 
-    def tokens(self, texts: Sequence[str | None]) -> Tokens:
-        """All texts, ready for the model; one that cannot be read gets an error code."""
-        errors = [_text_error(text) for text in texts]
-        rows = {row: text for row, text in enumerate(texts) if text and not errors[row]}
-        ids, lengths, owners, cut = self._by_words(rows) or self._one_by_one(rows, errors)
-        counts, truncated = np.zeros(len(texts), dtype=np.int32), np.zeros(len(texts), dtype=bool)
-        np.add.at(counts, owners, lengths)
-        truncated[cut] = True
+    def tokens(self, texts: Sequence[str | None] | pa.Array) -> Tokens:
+        """All texts, ready for the model; one that cannot be read gets an error code.
+
+        Args:
+            texts: n texts; as an Arrow array they need not become Python's first.
+        """
+        pieces = self._by_words(texts) if len(texts) >= FEWEST_BY_WORDS else None
+        if pieces is None:
+            pieces = self._one_by_one(texts.to_pylist() if isinstance(texts, pa.Array) else texts)
+        lengths = pieces.lengths
+        counts = np.bincount(pieces.rows, weights=lengths, minlength=len(texts)).astype(np.int32)
         # Longest first, so that memory trouble shows at once; stable, so that runs repeat.
         order = np.argsort(-lengths, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(lengths[order])]).astype(np.int64)
+        starts = np.concatenate([[0], np.cumsum(lengths[order])])
         first = (np.cumsum(lengths) - lengths)[order]
         return Tokens(
-            ids=ids[ranges(first, lengths[order])],
-            starts=starts,
-            rows=owners[order],
+            ids=pieces.ids[ranges(first, lengths[order])],
+            starts=starts.astype(np.int64, copy=False),
+            rows=pieces.rows[order],
             token_counts=counts,
-            truncated=truncated,
-            errors=errors,
+            truncated=pieces.truncated,
+            errors=pieces.errors,
         )
 
-    def _by_words(self, rows: dict[int, str]) -> _Pieces | None:
+    def _by_words(self, texts: Sequence[str | None] | pa.Array) -> _Pieces | None:
         """Pieces of all texts at once, where the tokenizer reads word by word; else None."""
         if self._words is None:
             return None
-        owners = np.fromiter(rows, dtype=np.int64, count=len(rows))
-        texts, cut = self._shortened(list(rows.values()))
+        column = _column(texts)
+        blank = pc.or_(pc.utf8_is_space(column), pc.equal(pc.binary_length(column), 0))
+        errors: list[str | None] = [None] * len(column)
+        for found, code in ((column.is_null(), "null_text"), (blank, "empty_text")):
+            for row in pc.indices_nonzero(found).to_pylist():
+                errors[row] = code
+        rows = pc.indices_nonzero(pc.invert(blank)).to_numpy().astype(np.int64)
+        read, cut = self._short_column(column.take(pa.array(rows)))
         try:
-            content, counts = self._words.ids(texts)
+            content, counts = self._words.ids(read)
         except Exception as error:  # one by one it will show which text is at fault
             _logger.warning("tokenising a batch by words failed (%s)", type(error).__name__)
             return None
-        ends = len(self._words.first) + len(self._words.last)
-        inside = self._max_length - ends
-        needed = np.maximum(1, -(-counts // inside))
+        before, after = self._words.first, self._words.last
+        most = self._max_length - len(before) - len(after)
+        needed = np.maximum(1, -(-counts // most))
         pieces = np.minimum(needed, self._pieces)
-        number = ranges(np.zeros_like(pieces), pieces)  # of a piece in its text
-        held = np.minimum(inside, np.repeat(counts, pieces) - number * inside)
-        first = np.repeat(np.cumsum(counts) - counts, pieces) + number * inside
-        lengths = held + ends
+        skipped = ranges(np.zeros_like(pieces), pieces) * most  # of a text, before the piece
+        held = np.minimum(most, np.repeat(counts, pieces) - skipped)
+        lengths = held + len(before) + len(after)
         starts = np.cumsum(lengths) - lengths
         ids = np.empty(int(lengths.sum()), dtype=np.int64)
-        before = len(self._words.first)
-        ids[ranges(starts + before, held)] = content[ranges(first, held)]
-        for place, token in enumerate(self._words.first):
+        source = np.repeat(np.cumsum(counts) - counts, pieces) + skipped
+        ids[ranges(starts + len(before), held)] = content[ranges(source, held)]
+        for place, token in enumerate(before):
             ids[starts + place] = token
-        for place, token in enumerate(self._words.last):
-            ids[starts + before + held + place] = token
-        return ids, lengths, np.repeat(owners, pieces), owners[cut | (needed > pieces)]
+        for place, token in enumerate(after):
+            ids[starts + len(before) + held + place] = token
+        truncated = np.zeros(len(column), dtype=bool)
+        truncated[rows] = cut | (needed > pieces)
+        return _Pieces(ids, lengths, np.repeat(rows, pieces), truncated, errors)
 
-    def _one_by_one(self, rows: dict[int, str], errors: list[str | None]) -> _Pieces:
+    def _short_column(
+        self, column: pa.LargeStringArray
+    ) -> tuple[pa.LargeStringArray, npt.NDArray[np.bool_]]:
+        """As :meth:`_shortened`, of a column without nulls."""
+        long = pc.greater(pc.utf8_length(column), self._most_characters)
+        cut = long.to_numpy(zero_copy_only=False).copy()
+        if cut.any():
+            short, cut[cut] = self._shortened(column.filter(long).to_pylist())
+            column = pc.replace_with_mask(column, long, pa.array(short, type=column.type))
+        return column, cut
+
+    def _one_by_one(self, texts: Sequence[str | None]) -> _Pieces:
         """Pieces of each text as the tokenizer gives them."""
+        errors = [_text_error(text) for text in texts]
+        rows = {row: text for row, text in enumerate(texts) if text and not errors[row]}
+        truncated = np.zeros(len(texts), dtype=bool)
         pieces: list[list[int]] = []
         owners: list[int] = []
-        truncated: list[int] = []
-        for row, (found, cut) in self._of_rows(rows, errors):
+        for row, (found, truncated[row]) in self._of_rows(rows, errors):
             if not found[0]:  # characters the tokenizer drops, and no special tokens
                 errors[row] = "empty_text"
                 continue
             pieces += found
             owners += [row] * len(found)
-            truncated += [row] * cut
         lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
         flat = np.fromiter(chain.from_iterable(pieces), dtype=np.int64, count=int(lengths.sum()))
-        return flat, lengths, np.array(owners, dtype=np.int64), np.array(truncated, dtype=np.int64)
+        return _Pieces(flat, lengths, np.array(owners, dtype=np.int64), truncated, errors)
 
     def _shortened(self, texts: Sequence[str]) -> tuple[list[str], npt.NDArray[np.bool_]]:
         """Texts without what no piece can hold, in characters UTF-8 has, and which were cut."""
@@ -174,6 +207,17 @@ class Tokenizer:
                 errors[row] = "model_error"
                 continue
             yield row, found
+
+
+def _column(texts: Sequence[str | None] | pa.Array) -> pa.LargeStringArray:
+    """Texts as one Arrow array."""
+    if isinstance(texts, pa.Array):
+        return texts.cast(pa.large_string())
+    try:
+        return pa.array(texts, type=pa.large_string())
+    except UnicodeEncodeError:
+        encodable = [None if text is None else _encodable(text) for text in texts]
+        return pa.array(encodable, type=pa.large_string())
 
 
 def _text_error(text: str | None) -> str | None:

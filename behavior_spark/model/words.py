@@ -2,14 +2,15 @@
 
 BERT's tokenizers cut at white space before all else, and what a word becomes does not depend on
 its neighbours (Devlin et al. 2019, arXiv 1810.04805; WordPiece). Logs repeat their words, so most
-texts are ids looked up and laid side by side. The texts' bytes are cut, and the words numbered,
-by numpy and Arrow in a few passes over all of them.
+texts are ids looked up and laid side by side: by numpy and Arrow, in a few passes over the bytes
+of many texts, which let other threads run.
 """
 
 from __future__ import annotations
 
 import threading
-from itertools import repeat
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,33 +25,44 @@ Ints = npt.NDArray[np.int64]
 
 # Of white space only what every normaliser takes for it: BERT's drops a vertical tab, and other
 # kinds of space are left to the tokenizer, inside their word.
-SPACES = " \t\n\r"
-# Characters of the words remembered, about 100 bytes of memory for a word more.
-MOST_CHARACTERS = 1 << 25
-_OVERHEAD = 100
+SPACES = b" \t\n\r"
+# Words remembered, each with the white space after it; about 30 bytes of memory for each.
+MOST_WORDS = 400_000
 # New words in one call of the tokenizer, which takes longer to begin than for a word.
 TOGETHER = 64
 
 _IS_SPACE = np.zeros(256, dtype=bool)
-_IS_SPACE[list(SPACES.encode())] = True
+_IS_SPACE[list(SPACES)] = True
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """Words, where the ids of each start, and the ids; never changed, so that threads may read."""
+
+    words: pa.LargeStringArray
+    edges: Ints
+    ids: Ints
+
+    def places(self, words: pa.LargeStringArray) -> Ints:
+        """The place of each word, -1 where it is not known."""
+        found = pc.index_in(words, value_set=self.words).fill_null(-1)
+        places: Ints = found.to_numpy().astype(np.int64)
+        return places
 
 
 class Words:
     """What a fast tokenizer makes of words, remembered. Safe to use from two threads.
 
     Attributes:
-        first: int64, ids the tokenizer puts before a text.
-        last: int64, ids it puts after one.
+        first: Ids the tokenizer puts before a text.
+        last: Ids it puts after one.
     """
 
     def __init__(self, fast: Any, first: Sequence[int], last: Sequence[int]) -> None:
-        self.first = np.asarray(first, dtype=np.int64)
-        self.last = np.asarray(last, dtype=np.int64)
+        self.first, self.last = tuple(first), tuple(last)
         self._fast, self._lock = fast, threading.Lock()
         self._between = fast.id_to_token(last[-1])
-        self._places: dict[str, int] = {}
-        self._edges, self._ids = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        self._characters = 0
+        self._known = _nothing()
 
     @classmethod
     def of(cls, fast: Any) -> Words | None:
@@ -74,82 +86,70 @@ class Words:
             return None
         return cls(fast, first, last)
 
-    def ids(self, texts: Sequence[str]) -> tuple[Ints, Ints]:
+    def ids(self, texts: pa.LargeStringArray) -> tuple[Ints, Ints]:
         """Ids of all texts, one after the other, without the ends, and each text's number of ids.
 
         Args:
-            texts: n texts that can be written as UTF-8.
+            texts: n texts, none null.
 
         Returns:
             int64 [ids of all texts], and int64 [n].
         """
         words, counts = _cut(texts)
-        numbered = words.dictionary_encode()
-        distinct = pc.ascii_rtrim(numbered.dictionary, characters=SPACES).to_pylist()
-        lengths, starts, known = self._known(distinct)
-        own = numbered.indices.to_numpy(zero_copy_only=False)
-        word_lengths = lengths[own]
-        found = known[ranges(starts[own], word_lengths)]
-        edges = np.concatenate([[0], np.cumsum(word_lengths)])
+        known, places = self._find(words)
+        lengths = np.diff(known.edges)[places]
+        found = known.ids[ranges(known.edges[places], lengths)]
+        edges = np.concatenate([[0], np.cumsum(lengths)])
         return found, np.diff(edges[np.concatenate([[0], np.cumsum(counts)])])
 
-    def _known(self, words: list[str]) -> tuple[Ints, Ints, Ints]:
-        """Number of ids of each word, where they start, and the ids they start in."""
+    def _find(self, words: pa.LargeStringArray) -> tuple[_Known, Ints]:
+        """All that is known once these words are, and their places in it."""
+        known = self._known
+        places = known.places(words)
+        if not (places < 0).any():
+            return known, places
         with self._lock:
-            if self._characters > MOST_CHARACTERS:
-                self._places, self._characters = {}, 0
-                self._edges, self._ids = self._edges[:1], self._ids[:0]
-            places = self._find(words)
-            if (missing := np.flatnonzero(places < 0)).size:
-                new = [words[place] for place in missing.tolist()]
-                self._learn(list(dict.fromkeys(new)))
-                places[missing] = self._find(new)
-            return np.diff(self._edges)[places], self._edges[places], self._ids
+            if known is not self._known:  # another thread has learned since
+                known = self._known
+                places = known.places(words)
+            new = words.filter(pa.array(places < 0)).dictionary_encode()
+            if len(known.words) + len(new.dictionary) > MOST_WORDS:
+                known, new = _nothing(), words.dictionary_encode()
+                places[:] = -1
+            places[places < 0] = len(known.words) + new.indices.to_numpy()
+            self._known = self._learned(known, new.dictionary)
+            return self._known, places
 
-    def _find(self, words: list[str]) -> Ints:
-        return np.fromiter(map(self._places.get, words, repeat(-1)), np.int64, len(words))
-
-    def _learn(self, words: list[str]) -> None:
-        """Remember new words: many in one text, a special token after each."""
-        plain = [word for word in words if self._between not in word]
-        odd = [word for word in words if self._between in word]
-        texts = [
-            self._between.join([*plain[start : start + TOGETHER], ""])
-            for start in range(0, len(plain), TOGETHER)
-        ]
-        found = self._encode(texts)
-        ends = np.flatnonzero(found == self.last[-1])
-        if len(ends) != len(plain):
-            raise ValueError("the tokenizer lost an end")
-        own = [self._encode([word]) for word in odd]
-        counts = np.diff(ends, prepend=-1) - 1
-        self._ids = np.concatenate([self._ids, found[found != self.last[-1]], *own])
-        counts = np.concatenate([counts, [len(ids) for ids in own]]).astype(np.int64)
-        self._edges = np.concatenate([self._edges, self._edges[-1] + np.cumsum(counts)])
-        self._places |= zip(plain + odd, range(len(self._places), len(self._edges)), strict=False)
-        self._characters += sum(map(len, words)) + _OVERHEAD * len(words)
+    def _learned(self, known: _Known, new: pa.LargeStringArray) -> _Known:
+        """The tokenizer reads many words as one text, a special token after each."""
+        words: list[str] = new.to_pylist()
+        odd = {place: word for place, word in enumerate(words) if self._between in word}
+        plain = ["" if place in odd else word for place, word in enumerate(words)] if odd else words
+        ids = self._encode(
+            [
+                self._between.join([*plain[start : start + TOGETHER], ""])
+                for start in range(0, len(plain), TOGETHER)
+            ]
+        )
+        between = ids == self.last[-1]
+        counts = np.diff(np.flatnonzero(between), prepend=-1) - 1
+        if len(counts) != len(words):
+            raise ValueError("the tokenizer lost a word")
+        ids = ids[~between]
+        if odd:
+            parts = np.split(ids, np.cumsum(counts)[:-1])
+            for place, word in odd.items():
+                parts[place] = self._encode([word])
+            ids, counts = np.concatenate(parts), np.array([len(part) for part in parts])
+        return _Known(
+            pa.concat_arrays([known.words, new]),
+            np.concatenate([known.edges, known.edges[-1] + np.cumsum(counts)]),
+            np.concatenate([known.ids, ids]),
+        )
 
     def _encode(self, texts: list[str]) -> Ints:
         found = self._fast.encode_batch_fast(texts, add_special_tokens=False)
-        return np.array([each for encoding in found for each in encoding.ids], dtype=np.int64)
-
-
-def _cut(texts: Sequence[str]) -> tuple[pa.LargeStringArray, Ints]:
-    """All words in order, each with the white space after it, and each text's number of them."""
-    whole = pa.array(texts, type=pa.large_string())
-    _, offsets, content = whole.buffers()
-    edges = np.frombuffer(offsets, dtype=np.int64)[: len(whole) + 1]
-    size = int(edges[-1]) if len(whole) else 0
-    if not size:
-        return pa.array([], type=pa.large_string()), np.zeros(len(whole), dtype=np.int64)
-    space = _IS_SPACE[np.frombuffer(content, dtype=np.uint8, count=size)]
-    begins = np.ones(size, dtype=bool)
-    np.greater(space[:-1], space[1:], out=begins[1:])  # after a space, and none itself
-    begins[edges[:-1][edges[:-1] < edges[1:]]] = True
-    starts = np.flatnonzero(begins)
-    counts = np.diff(np.searchsorted(starts, edges))
-    ends = pa.py_buffer(np.append(starts, size).astype(np.int64, copy=False))
-    return pa.LargeStringArray.from_buffers(len(starts), ends, content), counts
+        return np.fromiter(chain.from_iterable(each.ids for each in found), dtype=np.int64)
 
 
 def ranges(starts: Ints, lengths: Ints) -> Ints:
@@ -157,3 +157,27 @@ def ranges(starts: Ints, lengths: Ints) -> Ints:
     before = np.cumsum(lengths) - lengths
     found: Ints = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
     return found
+
+
+def _nothing() -> _Known:
+    no_words = pa.array([], type=pa.large_string())
+    return _Known(no_words, np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+
+def _cut(texts: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Ints]:
+    """All words in order, each with the white space after it, and each text's number of them."""
+    _, offsets, content = texts.buffers()
+    edges = np.zeros(1, dtype=np.int64)
+    if len(texts):
+        edges = np.frombuffer(offsets, dtype=np.int64)[texts.offset :][: len(texts) + 1]
+    start, stop = int(edges[0]), int(edges[-1])
+    if start == stop:
+        return pa.array([], type=pa.large_string()), np.zeros(len(texts), dtype=np.int64)
+    space = _IS_SPACE[np.frombuffer(content, dtype=np.uint8)[start:stop]]
+    begins = np.ones(stop - start, dtype=bool)
+    np.greater(space[:-1], space[1:], out=begins[1:])  # after a space, and none itself
+    begins[edges[:-1][edges[:-1] < edges[1:]] - start] = True
+    starts = np.flatnonzero(begins) + start
+    counts = np.diff(np.searchsorted(starts, edges))
+    ends = pa.py_buffer(np.append(starts, stop))
+    return pa.LargeStringArray.from_buffers(len(starts), ends, content), counts

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def work_ahead(items: Iterator[T], *, depth: int = 1) -> Iterator[T]:
@@ -52,6 +54,20 @@ def work_ahead(items: Iterator[T], *, depth: int = 1) -> Iterator[T]:
             yield item  # type: ignore[misc]
     finally:
         stopped.set()
+
+
+def map_ahead(function: Callable[[T], R], items: Iterator[T], *, workers: int) -> Iterator[R]:
+    """``function`` of each item in order, up to ``workers`` of them at once and ahead of need.
+
+    Args:
+        function: Called in several threads.
+        items: Consumed in one thread, which is neither the caller's nor one of those.
+        workers: At least 1.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="map-ahead") as pool:
+        begun = (pool.submit(function, item) for item in items)
+        for result in work_ahead(begun, depth=workers):
+            yield result.result()
 
 
 def one_behind(items: Iterator[T]) -> Iterator[T]:

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DoubleType, LongType, StructField, StructType
 
 from behavior_spark.schemas import TEXT_EMBEDDINGS
-from behavior_spark.scoring.ahead import one_behind, work_ahead
+from behavior_spark.scoring.ahead import map_ahead, one_behind
 from behavior_spark.scoring.arrow import gather, list_array
 from behavior_spark.scoring.workers import EncoderRecipe
 
@@ -89,7 +89,7 @@ def embed(
         if first is None:
             return
         encoder, work.native = work.timed("load", partial(_loaded, recipe))
-        tokenized = work_ahead(_tokenized(chain([first], windows), encoder, work))
+        tokenized = _tokenized(chain([first], windows), encoder, work)
         for batch, done in _embedded(tokenized, encoder, recipe.token_budget, work):
             work.tokens += int(done.token_counts.sum())
             work.tokens_run += done.tokens_run
@@ -149,9 +149,19 @@ def _tokenized(
     windows: Iterator[pa.RecordBatch], encoder: Encoder, work: _Work
 ) -> Iterator[tuple[pa.RecordBatch, Tokens]]:
     """Large windows with their token ids: runs ahead of the model."""
-    while (batch := work.timed("read", lambda: next(windows, None))) is not None:
-        texts = batch.column("text").to_pylist()
-        yield batch, work.timed("tokenize", partial(encoder.prepare, texts))
+
+    def prepare(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Tokens, float]:
+        start = time.monotonic()
+        tokens = encoder.prepare(batch.column("text"))
+        return batch, tokens, time.monotonic() - start
+
+    def read() -> Iterator[pa.RecordBatch]:
+        while (batch := work.timed("read", lambda: next(windows, None))) is not None:
+            yield batch
+
+    for batch, tokens, seconds in map_ahead(prepare, read(), workers=encoder.tokenizer_threads):
+        work.seconds["tokenize"] += seconds
+        yield batch, tokens
 
 
 def _embedded(

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from behavior_spark.model import tokens as tokens_module
 from behavior_spark.model.encoder import Encoder, EncoderOptions, backbone_digest
 from behavior_spark.model.model_folder import resolve_model_folder
 from behavior_spark.model.tokens import MOST_PIECES, Tokenizer
@@ -45,6 +46,14 @@ HOSTILE = {
     "a space of no width": "\u200b",
     "special tokens": "[CLS] [SEP] [PAD] [MASK]",
 }
+
+
+@pytest.fixture(scope="module", params=[0, 1_000_000], ids=["by words", "one by one"], autouse=True)
+def fewest_by_words(request):
+    """Both ways a text becomes ids."""
+    before, tokens_module.FEWEST_BY_WORDS = tokens_module.FEWEST_BY_WORDS, request.param
+    yield
+    tokens_module.FEWEST_BY_WORDS = before
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +98,8 @@ def test_the_original_tokenizer_keeps_its_state(real_source, tmp_path, long_text
     assert saved[0] == saved[1] and backend.truncation["max_length"] == 77
 
 
-def test_a_tokenizer_saved_with_truncation_and_padding_does_neither_here(original):
+def test_a_tokenizer_saved_with_truncation_and_padding_does_neither_here(real_source):
+    original = AutoTokenizer.from_pretrained(resolve_model_folder(real_source))
     saved = json.loads(original.backend_tokenizer.to_str())
     assert saved["truncation"] and saved["padding"]
     tokens = of(original, max_length=300).tokens(["word " * 200, "ok"])

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tokenizers
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
-from behavior_spark.model import words
+from behavior_spark.model import tokens, words
 from behavior_spark.model.encoder import EncoderOptions
 from behavior_spark.model.model_folder import resolve_model_folder
 from behavior_spark.model.tokens import Tokenizer
@@ -42,6 +43,14 @@ texts_of = st.lists(written.map("".join), max_size=6)
 EXAMPLES = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def however_few():
+    """Read texts by words, even a few of them."""
+    before, tokens.FEWEST_BY_WORDS = tokens.FEWEST_BY_WORDS, 0
+    yield
+    tokens.FEWEST_BY_WORDS = before
+
+
 @pytest.fixture(scope="module")
 def fast(real_source) -> tokenizers.Tokenizer:
     original = AutoTokenizer.from_pretrained(resolve_model_folder(real_source))
@@ -61,7 +70,7 @@ def known(fast) -> Words:
 @EXAMPLES
 @given(texts=texts_of)
 def test_ids_are_those_of_the_whole_text(fast, known, texts):
-    ids, counts = known.ids(texts)
+    ids, counts = known.ids(pa.array(texts, pa.large_string()))
     expected = [each.ids for each in fast.encode_batch(texts, add_special_tokens=False)]
     assert counts.tolist() == [len(each) for each in expected]
     assert ids.tolist() == [token for each in expected for token in each]
@@ -89,6 +98,8 @@ def both(real_source):
 )
 def test_pieces_are_those_of_one_text_at_a_time(both, texts, way):
     found, expected = (tokenizer.tokens(texts) for tokenizer in both[way])
+    column = both[way][0].tokens(pa.array(["skipped", *texts], pa.string())[1:])
+    assert column.ids.tolist() == found.ids.tolist() and column.errors == found.errors
     for name in ("ids", "starts", "rows", "token_counts", "truncated"):
         assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
     assert found.errors == expected.errors
@@ -103,14 +114,14 @@ def test_a_text_too_long_to_read_is_cut_where_it_is_one_by_one(both):
 
 
 def test_more_words_than_are_remembered_change_nothing(fast, monkeypatch):
-    monkeypatch.setattr(words, "MOST_CHARACTERS", 5_000)
+    monkeypatch.setattr(words, "MOST_WORDS", 120)
     few = Words.of(fast)
     for start in range(0, 300, 50):
         texts = [f"order {number} of item{number * 31}" for number in range(start, start + 50)]
-        ids, counts = few.ids(texts)
+        ids, counts = few.ids(pa.array(texts, pa.large_string()))
         expected = [each.ids for each in fast.encode_batch(texts, add_special_tokens=False)]
         assert [part.tolist() for part in np.split(ids, np.cumsum(counts)[:-1])] == expected
-        assert len(few._places) <= 50 + 150
+        assert len(few._known.words) <= 120
 
 
 def _with(fast, **changes):
@@ -140,4 +151,18 @@ def test_a_word_of_the_vocabulary_s_own_is_found_wherever_it_stands(fast):
     found = Words.of(other)
     assert found is not None
     expected = [each.ids for each in other.encode_batch(texts, add_special_tokens=False)]
-    assert found.ids(texts)[0].tolist() == [token for each in expected for token in each]
+    assert found.ids(pa.array(texts, pa.large_string()))[0].tolist() == [
+        token for each in expected for token in each
+    ]
+
+
+def test_blank_is_what_python_says_it_is(both):
+    texts = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    found = both[0][0].tokens(texts)
+    blank = [text for text, error in zip(texts, found.errors, strict=True) if error]
+    assert blank == [text for text in texts if text.isspace()]
+    assert both[0][0].tokens(["", " \u2003\n", None]).errors == [
+        "empty_text",
+        "empty_text",
+        "null_text",
+    ]
