@@ -17,7 +17,7 @@ are the lines of a file. Timed, in turn and after a warm-up each:
 - ``padded``: the same in padded batches of 32 sorted by length, forward pass alone.
 - ``sentence-transformers``: ``encode`` of raw texts, where it is installed.
 
-``no cuDNN`` on a GPU is the same where torch may not choose cuDNN's attention.
+``bare, no cuDNN`` on a GPU is the same where torch may not choose cuDNN's attention.
 
 The goal is 0.9 of ``bare`` in texts per second. ``--json`` adds a last line for programs.
 """
@@ -470,7 +470,7 @@ class Bench:
             "bare": partial(run_equal, self.bare, batches),
         }
         if self.device.type == "cuda":
-            ways |= {f"{name}, no cuDNN": partial(without_cudnn, way) for name, way in ways.items()}
+            ways["bare, no cuDNN"] = partial(without_cudnn, ways["bare"])
         self.rates(ways, len(self.texts), self.options.repeats)
         few = min(PADDED, len(self.texts))
         pad_id = int(self.bare.config.pad_token_id or 0)
@@ -487,6 +487,8 @@ class Bench:
             ratio, goal = rate["end to end"] / rate[name], "  (goal: 0.9)" * (name == "bare")
             self.note(f"end to end / {name}", ratio, f"{ratio:.3f}{goal}")
         self.note("least cosine to bare", self._likeness())
+        if self.encoder.inference.replays is not None:
+            self.note("least cosine, recorded to plain", self._recorded_likeness())
         self.note("texts with an error", whole.errors)
         padding = 1 - whole.tokens / max(1, whole.tokens_run)
         self.note("padding", padding, f"{padding:.1%} of the tokens run")
@@ -580,6 +582,14 @@ class Bench:
         batches = equal_batches(self.ids[:count], self.budget, self.device)
         order = torch.from_numpy(np.argsort(-self.sizes[:count], kind="stable"))
         return float((ours[order] * run_equal(self.bare, batches).cpu()).sum(dim=1).min())
+
+    def _recorded_likeness(self) -> float:
+        """The least cosine between a window's vectors by recorded graphs and without them."""
+        window = pa.array(self.texts[:WINDOW], type=pa.string())
+        found = torch.from_numpy(self.encoder.embed(window).embeddings)
+        second = self.load()
+        second.inference.replays = None
+        return float((found * torch.from_numpy(second.embed(window).embeddings)).sum(1).min())
 
     def _share(self) -> None:
         """TFLOPS reached, of what a large product reaches and of the data sheet's."""

@@ -161,7 +161,7 @@ class Encoder:
         return self._tokenizer.tokens(texts)
 
     def embed(
-        self, texts: Sequence[str | None], *, token_budget: int | None = None
+        self, texts: Sequence[str | None] | pa.Array, *, token_budget: int | None = None
     ) -> EmbeddingBatch:
         """Embed each text; a row that cannot be embedded gets an error code, the others go on.
 
@@ -234,6 +234,8 @@ class Encoder:
         if code is None:
             return
         if code == "out_of_memory" and self.device.type == "cuda":
+            if self.inference.replays is not None:
+                self.inference.replays.forget()
             torch.cuda.empty_cache()
             # What follows would fail in the same way, and each failure costs time.
             self.inference.token_budget = max(1024, self.inference.token_budget // 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from behavior_spark.model import packed
 from behavior_spark.model.linear import can_pack, pack_linears
 from behavior_spark.model.loading import quiet_transformers
 from behavior_spark.model.model_folder import OFFSET_POSITIONS, EncoderOptions
+from behavior_spark.model.replays import Replays
 
 # Tokens in one forward pass. Small batches stay in a CPU's cache (MiniLM on comments: 147
 # texts/s a core at 1,024 tokens, 131 at 4,096); a GPU wants to be filled.
@@ -35,6 +37,7 @@ class Inference:
         packs: Whether texts are packed without padding.
         onednn: Whether linear layers are oneDNN's.
         token_budget: Tokens in one forward pass where the caller names none.
+        replays: On CUDA, where texts are packed: forward passes of recorded shapes.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Inference:
         on_cpu = self._device.type == "cpu"
         self.token_budget = CPU_TOKEN_BUDGET if on_cpu else GPU_TOKEN_BUDGET
         self.packs = self.onednn = False
+        self.replays: Replays | None = None
         if fast:
             with torch.inference_mode():
                 self._try_fast_ways(on_cpu)
@@ -91,7 +95,10 @@ class Inference:
         return vectors[packed.on_device(back, self._device)]
 
     def hidden(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Last hidden states [tokens, dimension] of packed pieces; keeps gradients where on."""
+        """Last hidden states [tokens, dimension] of packed pieces; keeps gradients where on.
+
+        Read them before the next call: on CUDA it may write over them.
+        """
         if self.packs:
             return self._packed_states(ids, lengths)[0]
         states, read = self._padded_states(ids, lengths)
@@ -132,20 +139,23 @@ class Inference:
     def _packed(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
         hidden, layout = self._packed_states(ids, lengths)
         if self._options.pooling == "cls":
-            return hidden[layout.edges[:-1].long()].float()
-        return layout.means(hidden.float())
+            return hidden[layout.edges[: len(lengths)].long()].float()
+        return layout.means(hidden.float())[: len(lengths)]
 
     def _packed_states(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
     ) -> tuple[torch.Tensor, packed.Layout]:
+        positions = self._positions(ids, lengths)
+        if self.replays is not None and not torch.is_grad_enabled():
+            states, layout = self.replays.states(ids, positions, lengths)
+            return states[: len(ids)], layout
         layout = packed.Layout.of(lengths, self._device)
         # On a CPU few shapes: see packed.STEP.
         spare = -len(ids) % packed.STEP if self._device.type == "cpu" else 0
-        on_device, positions = (
-            packed.on_device(np.pad(row, (0, spare)), self._device)
-            for row in (ids, self._positions(ids, lengths))
+        on_device, places = (
+            packed.on_device(np.pad(row, (0, spare)), self._device) for row in (ids, positions)
         )
-        states = packed.packed_hidden(self.model, on_device, positions, layout)
+        states = packed.packed_hidden(self.model, on_device, places, layout)
         return states[: len(ids)], layout
 
     def _positions(
@@ -172,6 +182,9 @@ class Inference:
         # FlashAttention has no float32; on a GPU the padded way is the faster one there.
         if on_cpu or self._dtype in (torch.bfloat16, torch.float16):
             self._try_packing(ids, lengths, expected)
+        if self.packs and not on_cpu:
+            forward = partial(packed.packed_hidden, self.model)
+            self.replays = Replays(forward, self._device)
         if on_cpu and can_pack(self._dtype):
             undo = pack_linears(self.model)
             self.onednn = self._agrees(ids, lengths, expected)

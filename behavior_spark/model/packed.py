@@ -94,6 +94,12 @@ def on_device(array: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)  # from pageable memory it may wait
 
 
+def copy_to(place: torch.Tensor, array: npt.NDArray[Any]) -> None:
+    """``array`` into a tensor of its shape, without waiting for what the device is doing."""
+    tensor = torch.from_numpy(array)
+    place.copy_(tensor.pin_memory() if place.is_cuda else tensor, non_blocking=True)
+
+
 def enable(model: Any) -> None:
     """Let ``model`` attend by :func:`attend`.
 
