@@ -16,7 +16,7 @@ from behavior_spark.model import packed
 from behavior_spark.model.linear import can_pack, pack_linears
 from behavior_spark.model.loading import quiet_transformers
 from behavior_spark.model.model_folder import OFFSET_POSITIONS, EncoderOptions
-from behavior_spark.model.replays import Replays
+from behavior_spark.model.replays import Replays, Shape
 
 # Tokens in one forward pass. Small batches stay in a CPU's cache (MiniLM on comments: 147
 # texts/s a core at 1,024 tokens, 131 at 4,096); a GPU wants to be filled.
@@ -71,6 +71,8 @@ class Inference:
 
     def tokens_run(self, lengths: npt.NDArray[np.int64]) -> int:
         """Tokens the model computes for one batch of these lengths, padding included."""
+        if self.replays is not None:
+            return Shape.of(lengths).tokens
         return int(lengths.sum() if self.packs else lengths.max() * len(lengths))
 
     def pooled(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
