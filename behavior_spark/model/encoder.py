@@ -143,7 +143,7 @@ class Encoder:
     @property
     def tokenizer_threads(self) -> int:
         """Threads for :meth:`prepare`: one beside a CPU's model, enough to feed a GPU."""
-        return 1 if self.device.type == "cpu" else min(4, torch.get_num_threads())
+        return 1 if self.device.type == "cpu" else min(8, torch.get_num_threads())
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids per text, special tokens included, truncated at ``max_length``, unpadded."""

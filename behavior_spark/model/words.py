@@ -153,9 +153,17 @@ class Words:
 
 
 def ranges(starts: Ints, lengths: Ints) -> Ints:
-    """``starts[0] ... starts[0] + lengths[0] - 1``, then those of the next, and so on."""
-    before = np.cumsum(lengths) - lengths
-    found: Ints = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+    """``starts[0] ... starts[0] + lengths[0] - 1``, then those of the next, and so on.
+
+    By steps that are summed: ``numpy.repeat`` would stop all other threads meanwhile.
+    """
+    some = lengths > 0
+    starts, lengths = starts[some], lengths[some]
+    ends = np.cumsum(lengths)
+    steps = np.ones(int(ends[-1]) if len(ends) else 0, dtype=np.int64)
+    steps[:1] = starts[:1]
+    steps[ends[:-1]] = starts[1:] - starts[:-1] - lengths[:-1] + 1
+    found: Ints = np.cumsum(steps)
     return found
 
 
