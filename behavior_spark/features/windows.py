@@ -26,6 +26,8 @@ from behavior_spark.features.definitions import Copy, Need, Plan, Ranked
 
 USER = ("_place", "user_id")
 BEHAVIOUR = (*USER, "behaviour")
+# Least units in 1: values are decimal(18, 4).
+UNITS = 10_000.0
 # Statistics over all history, by the totals of tiles that they are.
 TOTALS = {
     "n_all": "events",
@@ -56,15 +58,16 @@ def build_activity(
         ``user_id, as_of`` (date) and the features, null where nothing was seen.
     """
     days = sorted(set(as_of_days))
-    tiles = in_places(with_until(activity), days)
+    tiles = _in_units(in_places(with_until(activity), days))
+    state = None if activity.state is None else _in_units(activity.state)
     # With a snapshot there are few tiles beside those of the windows: one day reads them once.
-    before = activity.state if plan.windows and len(days) == 1 else None
-    at_once = before is not None
-    frames = [_lifelong(tiles, activity.state, len(days)) if before is None else _state(before)]
-    per_item = None
+    at_once = state if plan.windows and len(days) == 1 else None
+    per_item, frames = None, []
+    if at_once is None:
+        frames = [_lifelong(tiles, state, len(days))]
     if plan.windows:
-        per_item = _per_item(tiles, days, plan, items, lifelong=at_once)
-        frames.append(_per_behaviour(per_item, plan, lifelong=at_once))
+        per_item = _per_item(tiles, days, plan, items, state=at_once)
+        frames.append(_per_behaviour(per_item, plan, lifelong=at_once is not None))
     rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
     needs = plan.needs
     people = needs[0]
@@ -82,20 +85,29 @@ def build_activity(
     for number, definition in enumerate(plan.definitions):
         value = F.col(f"_ranked_{number}")
         if definition.value is not None:
-            value = definition.value(*[F.col(need.column) for need in definition.needs])
+            value = definition.value(*[_total(need) for need in definition.needs])
         columns.append(value.alias(definition.feature.name))
     return wide.select("user_id", "as_of", *columns)
+
+
+def _in_units(totals: DataFrame) -> DataFrame:
+    """Values as whole numbers of their least unit, in doubles.
+
+    Sums of them are exact, and so the same in any order, up to 2^53 units (900 thousand million),
+    and beyond within 1e-16 of themselves. Sums of wide decimals cost several times as much.
+    """
+    return totals.withColumn("value", F.rint(F.col("value").cast("double") * UNITS))
+
+
+def _total(need: Need) -> Column:
+    """A need of a user, in the units of the events."""
+    return F.col(need.column) / UNITS if need.stat == "v" else F.col(need.column)
 
 
 def _day_at(days: Sequence[dt.date]) -> Column:
     if len(days) == 1:
         return F.lit(days[0])
     return F.element_at(F.array(*[F.lit(day) for day in days]), F.col("_place") + 1)
-
-
-def _state(state: DataFrame) -> DataFrame:
-    """Totals before the tiles, at the one day there is."""
-    return state.select(F.lit(0).alias("_place"), "user_id", "behaviour", *_renamed_totals())
 
 
 def _lifelong(tiles: DataFrame, state: DataFrame | None, days: int) -> DataFrame:
@@ -124,18 +136,27 @@ def _per_item(
     plan: Plan,
     items: DataFrame | None,
     *,
-    lifelong: bool,
+    state: DataFrame | None,
 ) -> DataFrame:
-    """Statistics of each day, user, behaviour and item over every window, and of all tiles."""
-    frame = tiles if lifelong else _inside_windows(tiles, days, plan)
+    """Statistics of each day, user, behaviour and item over every window.
+
+    With a state, of one day: totals of all tiles beside them, the state's under no item.
+    """
+    frame = tiles if state is not None else _inside_windows(tiles, days, plan)
     if len(days) == 1:
         frame = frame.withColumn("_place", F.lit(0))
     else:
         frame = frame.withColumn("_place", F.explode(F.sequence(F.col("_from"), F.col("_to") - 1)))
     frame = frame.withColumn("days_ago", F.datediff(_day_at(days), "event_day"))
     frame = _with_copies(frame, days, plan.copies, items)
-    totals = lifelong_totals() if lifelong else []
-    return frame.groupBy(*BEHAVIOUR, "item_id").agg(*_item_statistics(plan), *totals)
+    if state is None:
+        return frame.groupBy(*BEHAVIOUR, "item_id").agg(*_item_statistics(plan))
+    before = state.select("user_id", "behaviour", *TOTALS.values()).withColumns(
+        {"_place": F.lit(0), "item_id": F.lit(NO_ITEM), "days_ago": F.lit(None).cast("int")}
+    )
+    # By user: this and the two aggregations after it then need no shuffle between them.
+    both = frame.select(*before.columns).unionByName(before).repartition(*USER)
+    return both.groupBy(*BEHAVIOUR, "item_id").agg(*_item_statistics(plan), *lifelong_totals())
 
 
 def _inside_windows(tiles: DataFrame, days: Sequence[dt.date], plan: Plan) -> DataFrame:
