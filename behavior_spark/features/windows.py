@@ -61,13 +61,13 @@ def build_activity(
     tiles = _in_units(in_places(with_until(activity), days))
     state = None if activity.state is None else _in_units(activity.state)
     # With a snapshot there are few tiles beside those of the windows: one day reads them once.
-    at_once = state if plan.windows and len(days) == 1 else None
+    before = state if plan.windows and len(days) == 1 else None
     per_item, frames = None, []
-    if at_once is None:
+    if before is None:
         frames = [_lifelong(tiles, state, len(days))]
     if plan.windows:
-        per_item = _per_item(tiles, days, plan, items, state=at_once)
-        frames.append(_per_behaviour(per_item, plan, lifelong=at_once is not None))
+        per_item = _per_item(tiles, days, plan, items, state=before)
+        frames.append(_per_behaviour(per_item, plan, lifelong=before is not None))
     rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
     needs = plan.needs
     people = needs[0]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from behavior_spark.scoring.ahead import one_behind, work_ahead
+from behavior_spark.scoring.ahead import map_ahead, one_behind, work_ahead
 
 
 def threads() -> int:
@@ -76,3 +76,34 @@ def test_one_behind_takes_an_item_once_the_next_is_made():
     taken = [(item, len(made)) for item in one_behind(items())]
     assert taken == [(0, 2), (1, 3), (2, 4), (3, 4)]
     assert list(one_behind(iter([]))) == [] and list(one_behind(iter("a"))) == ["a"]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_map_ahead_keeps_the_order_whichever_is_ready_first(workers):
+    def slow(number):
+        time.sleep(0.02 if number % 3 == 0 else 0.0)
+        return number * number
+
+    assert list(map_ahead(slow, iter(range(12)), workers=workers)) == [n * n for n in range(12)]
+
+
+def test_map_ahead_calls_the_function_in_several_threads_at_once():
+    together = threading.Barrier(3, timeout=20)
+    assert list(map_ahead(lambda _: together.wait() >= 0, iter(range(3)), workers=3)) == [True] * 3
+
+
+def test_map_ahead_gives_what_came_before_an_error_and_then_the_error():
+    found = map_ahead(lambda number: 6 // number, iter([3, 2, 0, 1]), workers=2)
+    assert [next(found), next(found)] == [2, 3]
+    with pytest.raises(ZeroDivisionError):
+        next(found)
+
+
+def test_map_ahead_stops_when_its_consumer_does():
+    taken = []
+    found = map_ahead(taken.append, iter(range(1_000)), workers=2)
+    next(found)
+    found.close()
+    count = len(taken)
+    time.sleep(0.3)
+    assert len(taken) == count < 20
