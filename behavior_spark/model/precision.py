@@ -39,6 +39,7 @@ class PrecisionCheck:
         texts: Texts compared.
         least_cosine: The lowest cosine between a text's bf16 and fp32 embeddings.
         labels_changed: The highest share, over the heads, of texts whose label changed.
+        settled: False where there was no text to choose by: the next check may choose.
     """
 
     precision: Precision
@@ -47,6 +48,7 @@ class PrecisionCheck:
     texts: int = 0
     least_cosine: float | None = None
     labels_changed: float | None = None
+    settled: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -96,7 +98,8 @@ def check_precision(
     exact, rough = plain.embed(sample).embeddings, half.embed(sample).embeddings
     both = np.isfinite(exact).all(axis=1) & np.isfinite(rough).all(axis=1)
     if not both.any():
-        return PrecisionCheck("fp32", "there was no text to compare on", processor)
+        reason = "there was no text to compare on"
+        return PrecisionCheck("fp32", reason, processor, settled=False)
     cosine = float(_cosines(exact[both], rough[both]).min())
     changed = max(
         (_labels_changed(head, exact[both], rough[both]) for head in (heads or {}).values()),

@@ -37,8 +37,8 @@ def checked_text_model(run: Run, texts: DataFrame) -> ActiveTextModel | None:
     with run.stage("check precision"), spark_errors("checking the encoder's precision"):
         row = check_on_worker(texts.limit(SAMPLE), recipe).first()
     found = json.loads(row["found"]) if row else {}
-    if found.get("texts") or found.get("precision") == "fp32":
+    if found:
         run.note(f"the encoder runs in {found['precision']}: {found['reason']}")
-    if found.get("texts"):  # what was learned from no text is not kept
+    if found.get("settled"):
         ModelStore(Path(run.settings.models_path)).record_precision(digest, found)
     return active_text_model(run.settings, run.as_of)

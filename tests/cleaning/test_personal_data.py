@@ -212,27 +212,14 @@ def test_masking_twice_is_masking_once(pieces, separator):
     assert count <= sum(masked.count(mask) for mask in (EMAIL, PHONE, CARD, IBAN, IP))
 
 
-MEGABYTE = 1_000_000
-
-
 @pytest.mark.parametrize(
     "unit",
     ["1", "0", "1 1 1 ", "11 ", "11-", "1.", "a@", "a@b.", "a", "a'", ":", ":::", "f:", "(1", "+1",
-     "ab12 ", "1:2 ", "<"],
+     "ab12 ", "1:2 ", "<", "1111 ", "DE89 ", "01 ", "4111 1111 1111 1112 ", "1::2 ", "a@b.c1 "],
 )  # fmt: skip
-def test_a_hostile_megabyte_takes_less_than_a_second(unit):
-    text = unit * (MEGABYTE // len(unit)) + "@"
-    start = time.process_time()
-    mask_personal_data(text)
-    assert time.process_time() - start < 1
-
-
-@pytest.mark.parametrize(
-    "unit", ["1111 ", "DE89 ", "01 ", "4111 1111 1111 1112 ", "1::2 ", "a@b.c1 "]
-)
-def test_four_times_the_candidates_take_about_four_times_as_long(unit):
+def test_four_times_the_text_takes_about_four_times_as_long(unit):
     def seconds(size: int) -> float:
-        text = unit * (size // len(unit))
+        text = unit * (size // len(unit)) + "@"
         start = time.process_time()
         mask_personal_data(text)
         return time.process_time() - start

@@ -102,6 +102,7 @@ def test_a_processor_without_bf16_stays_with_fp32(foreign, tiny_folder, configur
     check = check_precision(str(tiny_folder), options, SHORT, device="cpu")
     assert check.precision == "fp32" and "no bf16 of its own" in check.reason
     assert (check.texts, check.least_cosine, check.labels_changed) == (0, None, None)
+    assert check.settled  # or each night on such a processor would check again
 
 
 def test_a_cosine_under_the_bound_keeps_fp32(native, tiny_folder, monkeypatch):
@@ -163,7 +164,8 @@ def test_one_label_in_a_hundred_may_change(
 @pytest.mark.parametrize("texts", [[], ["", "  \n"]])
 def test_where_there_is_no_text_to_compare_fp32_stays(native, tiny_folder, texts):
     check = check_precision(str(tiny_folder), OPTIONS, texts, device="cpu")
-    assert check.precision == "fp32" and "no text" in check.reason and check.texts == 0
+    assert check.precision == "fp32" and "no text" in check.reason
+    assert check.texts == 0 and not check.settled
 
 
 def test_a_text_without_a_vector_in_bf16_keeps_fp32(native, tiny_folder, monkeypatch):
