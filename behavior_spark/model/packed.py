@@ -38,8 +38,8 @@ class Layout:
     """Where the texts of one packed row lie.
 
     Attributes:
-        groups: First token, number of texts and their length, for each run of equal lengths;
-            none on CUDA, where no one asks for them.
+        groups: First token, number of texts and their length, for each run of equal lengths; may
+            be left out where attention goes by ``edges`` (CUDA in half precision).
         edges: int32 [texts + 1] on the model's device: first token of each text, and the end.
         longest: Tokens of the longest text.
         tokens: Tokens of all texts; what follows them belongs to none.
@@ -54,14 +54,12 @@ class Layout:
     def of(cls, lengths: npt.NDArray[np.int64], device: torch.device) -> Layout:
         """The layout of texts with these lengths, at least one text."""
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        edges = on_device(starts.astype(np.int32), device)
-        if device.type == "cuda":
-            return cls([], edges, int(lengths.max()), int(starts[-1]))
         first = np.flatnonzero(np.concatenate([[True], lengths[1:] != lengths[:-1]]))
         counts = np.diff(np.append(first, len(lengths)))
         groups = list(
             zip(starts[first].tolist(), counts.tolist(), lengths[first].tolist(), strict=True)
         )
+        edges = on_device(starts.astype(np.int32), device)
         return cls(groups, edges, int(lengths.max()), int(starts[-1]))
 
     def means(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -477,3 +477,10 @@ def test_variable_length_attention_is_told_where_texts_end_and_how_scores_are_sc
     assert asked == [(edges, edges, 7, 7, torch.int32)]
     assert largest(found - plain_attention(*given, edges, scale)) < 1e-5
     assert all(torch.equal(row, before) for row, before in zip(rows, given, strict=True))
+
+
+def test_a_layout_on_a_gpu_names_its_groups_too(monkeypatch):
+    """Training packs there in fp32 first, where attention goes group by group."""
+    monkeypatch.setattr(packed, "on_device", lambda array, _: torch.from_numpy(array))
+    layout = Layout.of(np.array([3, 3, 2]), torch.device("cuda"))
+    assert layout.groups == [(0, 2, 3), (6, 1, 2)]
