@@ -28,13 +28,13 @@ USER = ("_place", "user_id")
 BEHAVIOUR = (*USER, "behaviour")
 # Least units in 1: values are decimal(18, 4).
 UNITS = 10_000.0
-# Statistics over all history, by the totals of tiles that they are.
+# Totals of tiles, and the names of the statistics over all history that they are; see ``Need``.
 TOTALS = {
-    "n_all": "events",
-    "v_all": "value",
-    "p_all": "valued_events",
-    "first_all": "first_time",
-    "last_all": "last_time",
+    "events": "n_all",
+    "value": "v_all",
+    "valued_events": "p_all",
+    "first_time": "first_all",
+    "last_time": "last_all",
 }
 
 
@@ -121,13 +121,7 @@ def _lifelong(tiles: DataFrame, state: DataFrame | None, days: int) -> DataFrame
         placed = parts.withColumn("_place", F.lit(0))
     else:
         placed = parts.withColumn("_place", F.explode(F.sequence(F.col("_from"), F.col("_to") - 1)))
-    totals = placed.groupBy(*BEHAVIOUR).agg(*lifelong_totals())
-    return totals.select(*BEHAVIOUR, *_renamed_totals())
-
-
-def _renamed_totals() -> list[Column]:
-    """The totals under the names of their statistics; see ``Need``."""
-    return [F.col(total).alias(name) for name, total in TOTALS.items()]
+    return placed.groupBy(*BEHAVIOUR).agg(*lifelong_totals()).withColumnsRenamed(TOTALS)
 
 
 def _per_item(
@@ -151,7 +145,7 @@ def _per_item(
     frame = _with_copies(frame, days, plan.copies, items)
     if state is None:
         return frame.groupBy(*BEHAVIOUR, "item_id").agg(*_item_statistics(plan))
-    before = state.select("user_id", "behaviour", *TOTALS.values()).withColumns(
+    before = state.select("user_id", "behaviour", *TOTALS).withColumns(
         {"_place": F.lit(0), "item_id": F.lit(NO_ITEM), "days_ago": F.lit(None).cast("int")}
     )
     # By user: this and the two aggregations after it then need no shuffle between them.
@@ -212,7 +206,7 @@ def _per_behaviour(per_item: DataFrame, plan: Plan, *, lifelong: bool) -> DataFr
         *[_over_items(stat, days).alias(f"{stat}_{days}") for stat, days in asked],
         *(lifelong_totals() if lifelong else []),
     )
-    return found.withColumnsRenamed({total: name for name, total in TOTALS.items()})
+    return found.withColumnsRenamed(TOTALS)
 
 
 def _over_items(stat: str, days: int) -> Column:

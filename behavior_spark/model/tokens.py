@@ -78,7 +78,7 @@ class Tokenizer:
         self._fast.no_padding()
         self._fast.no_truncation()
         cuts_right = tokenizer.truncation_side == "right"
-        self._words = Words.of(copy.deepcopy(self._fast)) if cuts_right else None
+        self._words = Words.of(self._fast) if cuts_right else None
         self._fast.enable_truncation(options.max_length, direction=tokenizer.truncation_side)
         self._max_length = options.max_length
         self._pieces = 1 if options.long_texts == "truncate" else MOST_PIECES

@@ -8,6 +8,7 @@ of many texts, which let other threads run.
 
 from __future__ import annotations
 
+import copy
 import threading
 from dataclasses import dataclass
 from itertools import chain
@@ -69,7 +70,7 @@ class Words:
         """The words of a tokenizer; None of one that does not read word by word.
 
         Args:
-            fast: A ``tokenizers.Tokenizer`` without padding or truncation.
+            fast: A ``tokenizers.Tokenizer`` without padding or truncation; a copy is kept.
         """
         parts = (fast.model, fast.normalizer, fast.pre_tokenizer)
         names = [type(part).__name__ for part in parts]
@@ -84,7 +85,7 @@ class Words:
         first, last = whole[:place], whole[place + 1 :]
         if not last or last[-1] not in added or added[last[-1]].normalized:
             return None
-        return cls(fast, first, last)
+        return cls(copy.deepcopy(fast), first, last)
 
     def ids(self, texts: pa.LargeStringArray) -> tuple[Ints, Ints]:
         """Ids of all texts, one after the other, without the ends, and each text's number of ids.
