@@ -13,7 +13,6 @@ from behavior_spark.config import Annotation
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import check_condition
-from behavior_spark.model.annotator import AnnotatorOptions, annotator_digest
 from behavior_spark.pipelines.run import Run
 from behavior_spark.schemas import ANNOTATIONS, TEXTS
 from behavior_spark.scoring.annotation import AnnotatorRecipe, annotate_texts
@@ -63,6 +62,9 @@ def annotator_recipe(name: str, task: Annotation) -> AnnotatorRecipe:
     Raises:
         ModelError: There is no model where the config says.
     """
+    # torch: seconds that other commands spare
+    from behavior_spark.model.annotator import AnnotatorOptions, annotator_digest
+
     options = AnnotatorOptions(
         labels=tuple(task.labels),
         words=tuple(" ".join(words.split()) for words in task.labels.values()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from behavior_spark.config.labels import PARTS
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.bundle import TextModel, load_text_model
-from behavior_spark.model.finetune import FinetuneResult, Stored, finetune
 from behavior_spark.model.labelled import LabelledTexts
 from behavior_spark.model.model_folder import backbone_digest, resolve_model_folder
 from behavior_spark.model.registry import CHAMPION, ModelStore
@@ -24,6 +23,9 @@ from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import ActiveTextModel, configured_encoder, has_encoder
 from behavior_spark.pipelines.text_scoring import stored_embeddings
 from behavior_spark.schemas import TEXT_EMBEDDINGS
+
+if TYPE_CHECKING:
+    from behavior_spark.model.finetune import FinetuneResult, Stored
 
 
 def finetune_stage(run: Run) -> dict[str, Any]:
@@ -82,6 +84,8 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
 
     Texts whose embedding is in the store, under the configured encoder, are read from there.
     """
+    from behavior_spark.model.finetune import finetune  # torch: seconds that other commands spare
+
     settings, text = run.settings, run.settings.text
     store = ModelStore(Path(settings.models_path))
     base = configured_encoder(text, store, run.as_of)

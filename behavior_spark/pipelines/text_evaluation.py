@@ -12,7 +12,6 @@ import numpy as np
 
 from behavior_spark.errors import ConfigError, ModelError
 from behavior_spark.model.bundle import TextModel, load_text_model
-from behavior_spark.model.encoder import cached_encoder
 from behavior_spark.model.heads import Floats, Head
 from behavior_spark.model.learned_from import LearnedFrom
 from behavior_spark.model.model_folder import short_digest
@@ -94,6 +93,8 @@ def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> dict[s
 
 def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
     """float32 [n, dimension] by the model's encoder; NaN rows for texts it cannot embed."""
+    from behavior_spark.model.encoder import cached_encoder  # torch: others spare its seconds
+
     device = None if run.settings.text.device == "auto" else run.settings.text.device
     encoder = cached_encoder(model.encoder_source, model.options, device)
     parts = []

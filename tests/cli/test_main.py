@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -34,6 +35,15 @@ def test_help_names_every_command_that_is_built(capsys: pytest.CaptureFixture[st
                     "rollback", "models", "annotate", "funnel", "check-leakage"):  # fmt: skip
         assert command in shown
     assert "forget" not in shown
+
+
+def test_a_command_that_runs_no_model_does_not_wait_for_torch() -> None:
+    code = (
+        "import sys; import behavior_spark.pipelines; "
+        "print(*[m for m in ('torch', 'transformers', 'xgboost') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize(
