@@ -45,16 +45,26 @@ class Activity:
         editions: Those of them that replace an earlier edition (known_day > first_known_day).
         state: Columns of ``user_state`` of one snapshot: what was before the tiles; None where
             the tiles hold all history.
+        few_editions: Whether the editions were counted and are few: then they go to every task,
+            and the tiles stay where they are.
     """
 
     tiles: DataFrame
     editions: DataFrame
     state: DataFrame | None = None
+    few_editions: bool = False
 
     @classmethod
-    def over(cls, tiles: DataFrame, state: DataFrame | None = None) -> Activity:
+    def over(
+        cls, tiles: DataFrame, state: DataFrame | None = None, *, few_editions: bool = False
+    ) -> Activity:
         """Tiles as they stand in a table."""
-        return cls(tiles, tiles.where("known_day > first_known_day"), state)
+        return cls(tiles, tiles.where(is_edition()), state, few_editions)
+
+
+def is_edition() -> Column:
+    """Whether a tile replaces an earlier one of its key."""
+    return F.col("known_day") > F.col("first_known_day")
 
 
 def build_facts(marked: DataFrame, plan: Plan) -> DataFrame:
@@ -172,15 +182,14 @@ def with_until(activity: Activity) -> DataFrame:
 
     Only keys with more than one edition are joined, which are few.
     """
-    several = activity.editions.select(*KEY, "known_day")
-    first = several.withColumn("known_day", F.col("first_known_day"))
-    order = Window.partitionBy(*KEY).orderBy("known_day")
-    replaced = (
-        several.unionByName(first)
-        .distinct()
-        .withColumn("until_day", F.lead("known_day").over(order))
-        .where("until_day IS NOT NULL")
+    earlier = F.lag("known_day").over(Window.partitionBy(*KEY).orderBy("known_day"))
+    replaced = activity.editions.select(
+        *KEY,
+        F.coalesce(earlier, "first_known_day").alias("known_day"),
+        F.col("known_day").alias("until_day"),
     )
+    if activity.few_editions:
+        replaced = F.broadcast(replaced)
     return activity.tiles.join(replaced, [*KEY, "known_day"], "left")
 
 

@@ -136,21 +136,30 @@ def _per_item(
 
     With a state, of one day: totals of all tiles beside them, the state's under no item.
     """
-    frame = tiles if state is not None else _inside_windows(tiles, days, plan)
+    parts = ("user_id", "behaviour", "item_id", "event_day", "_from", "_to", *TOTALS)
+    if state is None:
+        frame = _inside_windows(tiles, days, plan).select(*parts)
+    else:
+        before = state.withColumns(
+            {
+                "item_id": F.lit(NO_ITEM),
+                "event_day": F.lit(None).cast("date"),
+                "_from": F.lit(0),
+                "_to": F.lit(1),
+            }
+        )
+        frame = tiles.select(*parts).unionByName(before.select(*parts))
+    # By user, and before a tile is repeated for its days: this and the two aggregations after it
+    # then need no shuffle between them.
+    frame = frame.repartition("user_id")
     if len(days) == 1:
         frame = frame.withColumn("_place", F.lit(0))
     else:
         frame = frame.withColumn("_place", F.explode(F.sequence(F.col("_from"), F.col("_to") - 1)))
     frame = frame.withColumn("days_ago", F.datediff(_day_at(days), "event_day"))
     frame = _with_copies(frame, days, plan.copies, items)
-    if state is None:
-        return frame.groupBy(*BEHAVIOUR, "item_id").agg(*_item_statistics(plan))
-    before = state.select("user_id", "behaviour", *TOTALS).withColumns(
-        {"_place": F.lit(0), "item_id": F.lit(NO_ITEM), "days_ago": F.lit(None).cast("int")}
-    )
-    # By user: this and the two aggregations after it then need no shuffle between them.
-    both = frame.select(*before.columns).unionByName(before).repartition(*USER)
-    return both.groupBy(*BEHAVIOUR, "item_id").agg(*_item_statistics(plan), *lifelong_totals())
+    totals = lifelong_totals() if state is not None else []
+    return frame.groupBy(*BEHAVIOUR, "item_id").agg(*_item_statistics(plan), *totals)
 
 
 def _inside_windows(tiles: DataFrame, days: Sequence[dt.date], plan: Plan) -> DataFrame:

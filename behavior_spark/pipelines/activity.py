@@ -15,10 +15,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from behavior_spark.features.activity import Activity, build_state, build_tiles
+from behavior_spark.features.activity import Activity, build_state, build_tiles, is_edition
 from behavior_spark.features.assemble import facts_of
 from behavior_spark.features.definitions import Plan
 from behavior_spark.features.planning import make_plan
@@ -30,6 +30,8 @@ from behavior_spark.pipelines.run import Run
 from behavior_spark.schemas import ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
 
 STATE_EVERY_DAYS = 28
+# Editions of tiles that every task may hold: some 10 MB.
+FEW_EDITIONS = 100_000
 
 
 def plan_of(run: Run) -> Plan:
@@ -109,7 +111,7 @@ def touched_events(run: Run, plan: Plan, events: DataFrame, start: dt.date) -> D
     searched, back = earlier, run.settings.features.correction_days
     if back is not None:
         searched = earlier.where(F.col("arrived_day") >= F.lit(start - dt.timedelta(days=back)))
-    ids = new.select("event_id").distinct()
+    ids = new.select("event_id")
     touched = searched.join(ids, "event_id", "left_semi").select("user_id", day)
     begun = _items_begun(run, plan, start)
     if begun is not None:
@@ -189,17 +191,26 @@ def _activity_before(
     tiles = run.warehouse.read(ACTIVITY_DAYS).where(F.col("known_day") < F.lit(last))
     snapshot = _usable(run, snapshots, first)
     if snapshot is None:
-        return Activity.over(tiles)
+        return Activity.over(tiles, few_editions=_counted(tiles, is_edition())[0] <= FEW_EDITIONS)
     known, before = snapshot
     state = run.warehouse.read(USER_STATE).where(F.col("known_day") == F.lit(known))
-    recent = tiles.where(F.col("event_day") >= F.lit(before))
-    old = tiles.where(F.col("event_day") < F.lit(before))
-    # Of these the snapshot no longer tells everything: their past is added up again.
-    late = old.where(F.col("known_day") >= F.lit(known)).select("user_id").distinct()
-    if late.isEmpty():
-        return Activity.over(recent, state)
+    is_recent = F.col("event_day") >= F.lit(before)
+    # Of these users the snapshot no longer tells everything: their past is added up again.
+    is_late = ~is_recent & (F.col("known_day") >= F.lit(known))
+    read = tiles.where(is_recent | is_late)
+    editions, late_tiles = _counted(read, is_recent & is_edition(), is_late)
+    recent, old = tiles.where(is_recent), tiles.where(~is_recent)
+    if not late_tiles:
+        return Activity.over(recent, state, few_editions=editions <= FEW_EDITIONS)
+    late = old.where(is_late).select("user_id").distinct()
     again = old.join(late, "user_id", "left_semi")
     return Activity.over(recent.unionByName(again), state.join(late, "user_id", "left_anti"))
+
+
+def _counted(tiles: DataFrame, *conditions: Column) -> list[int]:
+    """How many tiles satisfy each condition."""
+    row = tiles.agg(*[F.count_if(condition) for condition in conditions]).first()
+    return [int(each) for each in row] if row else [0] * len(conditions)
 
 
 def _snapshots(run: Run) -> list[tuple[dt.date, dt.date]]:
