@@ -31,6 +31,7 @@ java: python
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m behavior_spark.io.class_archive
 	@touch $(STAMP)
 
 lint: setup  ## Ruff: style and format of imports

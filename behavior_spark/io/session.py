@@ -19,6 +19,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from behavior_spark.config import LocalSpark
+from behavior_spark.io.class_archive import archive_options
 from behavior_spark.io.failures import quiet_query_logs
 from behavior_spark.io.java import check_java
 
@@ -90,7 +91,7 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     log4j = Path(__file__).with_name("log4j2.properties")
     quiet = f"-Dlog4j2.configurationFile={log4j.as_uri()}"
-    java = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m {quiet}"
+    java = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m {quiet} {archive_options()}"
     # Read when the JVM starts, so before any log line is written.
     os.environ.setdefault("SPARK_SUBMIT_OPTS", quiet)
     builder = SparkSession.builder.appName(name)

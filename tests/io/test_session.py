@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pyspark.sql import functions as F
 from behavior_spark.config import LocalSpark
 from behavior_spark.errors import SetupError
 from behavior_spark.io import session as session_module
+from behavior_spark.io.class_archive import archive_options, archive_path, make_archive
 from behavior_spark.io.java import check_java
 from behavior_spark.io.session import delta_jars, get_session, spark_session, utc
 
@@ -199,3 +201,25 @@ def test_the_local_session_is_quiet_and_runs_its_workers_with_this_python(spark)
     assert there == sys.executable
     assert spark.conf.get("spark.ui.enabled") == "false"
     assert spark.conf.get("spark.ui.showConsoleProgress") == "false"
+
+
+def test_a_local_session_maps_the_classes_that_setup_wrote_down(tmp_path):
+    if not archive_path().is_file():
+        make_archive()
+    log = tmp_path / "classes.log"
+    code = (
+        "from behavior_spark.config import LocalSpark\n"
+        "from behavior_spark.io import session\n"
+        f"options = session.archive_options() + ' -Xlog:class+load:file={log}'\n"
+        "session.archive_options = lambda: options\n"
+        "session.get_session(LocalSpark(), name='mapped')[0].stop()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    loaded = [line for line in log.read_text().splitlines() if "org.apache.spark." in line]
+    mapped = [line for line in loaded if "shared objects file" in line]
+    assert len(mapped) > len(loaded) / 2 > 500  # the others are made as it runs
+
+
+def test_without_an_archive_a_session_starts_as_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert archive_options() == ""
