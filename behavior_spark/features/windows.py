@@ -117,11 +117,15 @@ def _lifelong(tiles: DataFrame, state: DataFrame | None, days: int) -> DataFrame
     if state is not None:
         every = state.withColumns({"_from": F.lit(0), "_to": F.lit(days)})
         parts = parts.unionByName(every.select(*parts.columns))
-    if days == 1:
-        placed = parts.withColumn("_place", F.lit(0))
-    else:
-        placed = parts.withColumn("_place", F.explode(F.sequence(F.col("_from"), F.col("_to") - 1)))
+    placed = _in_each_place(parts, days)
     return placed.groupBy(*BEHAVIOUR).agg(*lifelong_totals()).withColumnsRenamed(TOTALS)
+
+
+def _in_each_place(frame: DataFrame, days: int) -> DataFrame:
+    """Rows once for each place in their range, as ``_place``; of one day there is one."""
+    if days == 1:
+        return frame.withColumn("_place", F.lit(0))
+    return frame.withColumn("_place", F.explode(F.sequence(F.col("_from"), F.col("_to") - 1)))
 
 
 def _per_item(
@@ -151,11 +155,7 @@ def _per_item(
         frame = tiles.select(*parts).unionByName(before.select(*parts))
     # By user, and before a tile is repeated for its days: this and the two aggregations after it
     # then need no shuffle between them.
-    frame = frame.repartition("user_id")
-    if len(days) == 1:
-        frame = frame.withColumn("_place", F.lit(0))
-    else:
-        frame = frame.withColumn("_place", F.explode(F.sequence(F.col("_from"), F.col("_to") - 1)))
+    frame = _in_each_place(frame.repartition("user_id"), len(days))
     frame = frame.withColumn("days_ago", F.datediff(_day_at(days), "event_day"))
     frame = _with_copies(frame, days, plan.copies, items)
     totals = lifelong_totals() if state is not None else []

@@ -25,20 +25,20 @@ def archive_path() -> Path:
 def archive_options() -> str:
     """JVM options that use the archive; none where there is none."""
     path = archive_path()
+    if not path.is_file():
+        return ""
     # What does not fit is no news to the reader.
-    return f"-XX:SharedArchiveFile={path} -Xlog:cds=off -Xlog:cds+dynamic=off" * path.is_file()
+    return f'"-XX:SharedArchiveFile={path}" -Xlog:cds=off -Xlog:cds+dynamic=off'
 
 
-def make_archive(path: Path | None = None) -> Path | None:
+def make_archive() -> Path | None:
     """Run a small session whose JVM writes down its classes as it ends.
 
-    Args:
-        path: Where to; this environment's place by default. What is there is replaced.
-
     Returns:
-        The file; None where the JVM wrote none, which costs sessions time and nothing else.
+        The file, in the place of an earlier one; None where the JVM wrote none, which costs
+        sessions time and nothing else.
     """
-    path = path or archive_path()
+    path = archive_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder, path.name)
@@ -57,7 +57,7 @@ def _use_what_nights_use(folder: str, archive: str) -> None:
     from behavior_spark.config import LocalSpark
     from behavior_spark.io.session import get_session
 
-    recording = {"spark.driver.extraJavaOptions": f"-XX:ArchiveClassesAtExit={archive}"}
+    recording = {"spark.driver.extraJavaOptions": f'"-XX:ArchiveClassesAtExit={archive}"'}
     local = LocalSpark(master="local[1]", shuffle_partitions=1, conf=recording)
     spark, _ = get_session(local, name="class archive")
     table = f"delta.`{folder}/table`"

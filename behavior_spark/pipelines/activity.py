@@ -199,11 +199,11 @@ def _activity_before(
     is_late = ~is_recent & (F.col("known_day") >= F.lit(known))
     read = tiles.where(is_recent | is_late)
     editions, late_tiles = _counted(read, is_recent & is_edition(), is_late)
-    recent, old = tiles.where(is_recent), tiles.where(~is_recent)
+    recent = tiles.where(is_recent)
     if not late_tiles:
         return Activity.over(recent, state, few_editions=editions <= FEW_EDITIONS)
-    late = old.where(is_late).select("user_id").distinct()
-    again = old.join(late, "user_id", "left_semi")
+    late = tiles.where(is_late).select("user_id").distinct()
+    again = tiles.where(~is_recent).join(late, "user_id", "left_semi")
     return Activity.over(recent.unionByName(again), state.join(late, "user_id", "left_anti"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -223,3 +224,10 @@ def test_a_local_session_maps_the_classes_that_setup_wrote_down(tmp_path):
 def test_without_an_archive_a_session_starts_as_ever(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     assert archive_options() == ""
+
+
+def test_an_environment_whose_path_has_spaces_is_one_option_to_the_jvm(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "my projects"))
+    archive_path().parent.mkdir(parents=True)
+    archive_path().touch()
+    assert shlex.split(archive_options())[0] == f"-XX:SharedArchiveFile={archive_path()}"
