@@ -38,12 +38,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
     return ByModule(config, log)
 
 
+# Compiling code for a handful of rows is a third of a small test's time.
+INTERPRETED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+
+
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
-    """The suite's session: local, small, stopped before the process ends."""
-    session, _ = get_session(
-        LocalSpark(master="local[2]", driver_memory="2g", shuffle_partitions=2), name="tests"
+def spark(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
+    """The suite's session: local, small, stopped before the process ends.
+
+    Where the slow group runs, it compiles its plans as every real session does.
+    """
+    compiled = any(item.get_closest_marker("real") for item in request.session.items)
+    local = LocalSpark(
+        master="local[2]",
+        driver_memory="2g",
+        shuffle_partitions=2,
+        conf={} if compiled else INTERPRETED,
     )
+    session, _ = get_session(local, name="tests")
     with utc(session):
         yield session
     session.stop()

@@ -37,6 +37,13 @@ _LOCAL_CONF = {
     "spark.python.worker.reuse": "true",
 }
 
+# A small heap in a short life: cheap compilation, and no marking of the whole heap each time that
+# classes or a third of it have grown (a tenth of the processor time of small steps).
+_JVM = (
+    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:MetaspaceSize=256m "
+    "-XX:-G1UseAdaptiveIHOP -XX:InitiatingHeapOccupancyPercent=70"
+)
+
 
 @contextmanager
 def spark_session(
@@ -91,7 +98,7 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     log4j = Path(__file__).with_name("log4j2.properties")
     quiet = f"-Dlog4j2.configurationFile={log4j.as_uri()}"
-    java = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m {quiet} {archive_options()}"
+    java = f"{_JVM} {quiet} {archive_options()}"
     # Read when the JVM starts, so before any log line is written.
     os.environ.setdefault("SPARK_SUBMIT_OPTS", quiet)
     builder = SparkSession.builder.appName(name)
