@@ -117,7 +117,7 @@ def _lifelong(tiles: DataFrame, state: DataFrame | None, days: int) -> DataFrame
     if state is not None:
         every = state.withColumns({"_from": F.lit(0), "_to": F.lit(days)})
         parts = parts.unionByName(every.select(*parts.columns))
-    placed = _in_each_place(parts, days)
+    placed = _in_each_place(parts.repartition("user_id"), days)
     return placed.groupBy(*BEHAVIOUR).agg(*lifelong_totals()).withColumnsRenamed(TOTALS)
 
 
