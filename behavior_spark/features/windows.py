@@ -117,6 +117,8 @@ def _lifelong(tiles: DataFrame, state: DataFrame | None, days: int) -> DataFrame
     if state is not None:
         every = state.withColumns({"_from": F.lit(0), "_to": F.lit(days)})
         parts = parts.unionByName(every.select(*parts.columns))
+    # By user, as the windows are: what follows, the union with them too, needs no other shuffle
+    # (Spark 4.1 and later), and wide rows are never moved.
     placed = _in_each_place(parts.repartition("user_id"), days)
     return placed.groupBy(*BEHAVIOUR).agg(*lifelong_totals()).withColumnsRenamed(TOTALS)
 

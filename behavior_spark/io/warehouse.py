@@ -273,10 +273,10 @@ class Warehouse:
             rows = (
                 self.spark.sql(f"DESCRIBE HISTORY {self.identifier(contract)}{limit}")
                 .select("version", "operation", "operationParameters", "userMetadata")
-                .orderBy(F.desc("version"))
                 .collect()
             )
-        return [_commit(row.asDict()) for row in rows]
+        found = [_commit(row.asDict()) for row in rows]
+        return sorted(found, key=lambda commit: commit.version, reverse=True)
 
     def existing(self) -> list[Contract]:
         """The contracts whose tables are there."""

@@ -17,6 +17,7 @@ from rich.console import Console
 from behavior_spark.config import FeatureSettings, Settings
 from behavior_spark.features.activity import Activity
 from behavior_spark.features.assemble import Inputs, build_features
+from behavior_spark.features.windows import build_activity
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import activity as stored
 from behavior_spark.pipelines.run import Run, running
@@ -280,6 +281,20 @@ def test_a_night_that_brings_no_tile_reads_tiles_all_the_same(
         stored.update_activity(run)
         assert stored.stored_activity(run, [run.as_of]) is not None
     assert stored.stored_activity(run_at(spark, settings, run.as_of), [run.as_of]) is None
+
+
+def test_features_of_many_days_move_tiles_by_user_and_no_wide_rows(
+    built: tuple[Run, Log], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = built
+    days = NIGHTS[:2]
+    activity = stored.stored_activity(run, days)
+    assert activity is not None
+    build_activity(activity, days, stored.plan_of(run)).explain()
+    plan = capsys.readouterr().out
+    # What has a place among the days has been repeated for it, and hundreds of sums follow.
+    assert "Union" in plan and "hashpartitioning(user_id" in plan
+    assert "hashpartitioning(_place" not in plan
 
 
 def test_tiles_read_are_those_since_the_snapshot(built: tuple[Run, Log]) -> None:
