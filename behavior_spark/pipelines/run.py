@@ -85,7 +85,8 @@ class Run:
     @property
     def parallelism(self) -> int:
         """Tasks worth starting at once: the session's shuffle partitions."""
-        return int(self.spark.conf.get("spark.sql.shuffle.partitions") or 200)
+        asked = self.spark.conf.get("spark.sql.shuffle.partitions") or ""
+        return int(asked) if asked.isdigit() else 200  # Databricks knows "auto"
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
