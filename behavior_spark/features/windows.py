@@ -117,14 +117,17 @@ def _lifelong(tiles: DataFrame, state: DataFrame | None, days: int) -> DataFrame
     if state is not None:
         every = state.withColumns({"_from": F.lit(0), "_to": F.lit(days)})
         parts = parts.unionByName(every.select(*parts.columns))
-    # By user, as the windows are: what follows, the union with them too, needs no other shuffle
-    # (Spark 4.1 and later), and wide rows are never moved.
-    placed = _in_each_place(parts.repartition("user_id"), days)
+    placed = _in_each_place(parts, days)
     return placed.groupBy(*BEHAVIOUR).agg(*lifelong_totals()).withColumnsRenamed(TOTALS)
 
 
 def _in_each_place(frame: DataFrame, days: int) -> DataFrame:
-    """Rows once for each place in their range, as ``_place``; of one day there is one."""
+    """Rows once for each place in their range, as ``_place``; of one day there is one.
+
+    They lie by user, moved before they are repeated: no aggregation that follows, nor the union of
+    two such frames (Spark 4.1 and later), then needs a shuffle, and wide rows are never moved.
+    """
+    frame = frame.repartition("user_id")
     if days == 1:
         return frame.withColumn("_place", F.lit(0))
     return frame.withColumn("_place", F.explode(F.sequence(F.col("_from"), F.col("_to") - 1)))
@@ -155,9 +158,7 @@ def _per_item(
             }
         )
         frame = tiles.select(*parts).unionByName(before.select(*parts))
-    # By user, and before a tile is repeated for its days: this and the two aggregations after it
-    # then need no shuffle between them.
-    frame = _in_each_place(frame.repartition("user_id"), len(days))
+    frame = _in_each_place(frame, len(days))
     frame = frame.withColumn("days_ago", F.datediff(_day_at(days), "event_day"))
     frame = _with_copies(frame, days, plan.copies, items)
     totals = lifelong_totals() if state is not None else []
