@@ -1,14 +1,16 @@
 """Feature building from few events to many, beside three other ways to the same numbers.
 
     python -m benchmarks.features [--events 1000000,20000000] [--only ours,plain,join,duckdb]
+    python -m benchmarks.features --events 60000000 --days 2190 --steps first,night
 
-Two years of generated events: users by a Zipf tail (at 20 million events and 200 thousand users
-the first one has 1.1 million), 3 % of them late, 0.2 % corrected later, within 14 days, as
-``features.correction_days: 30`` says to us. Every step runs in a process of its own and writes its
-table; memory is the peak of all its processes.
+Generated events of two years, or of ``--days``: users by a Zipf tail (at 20 million events and 200
+thousand users the first one has 1.1 million), 3 % of them late, 0.2 % corrected later, within 14
+days, as ``features.correction_days: 30`` says to us. Every step runs in a process of its own, whose
+start is not counted, and writes its table; memory is the peak of all its processes.
 
 - first: tiles, state and features of all history (ours); features alone (the others).
-- night: one more day arrives; features of the day after it.
+- night: one more day arrives, three times in one session; features of the day after it. The first
+  night finds a fresh JVM, the last what a session that stays, or a longer job, gives.
 - history: features at 12 as-of days, 30 days apart.
 
 The others: ``plain``, conditional aggregates over all events in Spark, two levels, so that
@@ -36,10 +38,9 @@ from behavior_spark.config import LocalSpark, Settings, validate_settings
 from benchmarks.night import tree_memory
 
 LAST = dt.date(2024, 1, 1)
-DAYS = 730
 TYPES = {"view": 70, "click": 15, "search": 5, "cart": 5, "purchase": 4, "cancel": 1}
 WINDOWS = (1, 7, 30, 90)
-NIGHT = LAST + dt.timedelta(days=1)
+NIGHTS = [LAST + dt.timedelta(days=ahead) for ahead in (1, 2, 3)]
 HISTORY = [LAST - dt.timedelta(days=30 * back) for back in reversed(range(12))]
 STEPS = ("first", "night", "history")
 
@@ -72,8 +73,8 @@ def session(partitions: int) -> Any:
     return spark
 
 
-def generate(spark: Any, folder: Path, events: int, users: int) -> None:
-    """Table ``events`` of everything that arrives before the night after the last day."""
+def generate(spark: Any, folder: Path, events: int, users: int, history: int) -> None:
+    """Table ``events`` of everything that arrives before the last night, a commit for each."""
     from pyspark.sql import functions as F
 
     from behavior_spark.io.warehouse import Warehouse
@@ -86,8 +87,8 @@ def generate(spark: Any, folder: Path, events: int, users: int) -> None:
     for name, share in TYPES.items():
         kind = F.when(dice(2) * 100 >= shares, name).otherwise(kind)
         shares += share
-    second = (dice(3) * (DAYS + 1) * 86_400).cast("long")
-    start = int(dt.datetime(LAST.year, 1, 1, tzinfo=dt.UTC).timestamp()) - DAYS * 86_400
+    second = (dice(3) * (history + len(NIGHTS)) * 86_400).cast("long")
+    start = int(dt.datetime(LAST.year, 1, 1, tzinfo=dt.UTC).timestamp()) - history * 86_400
     happened = F.timestamp_seconds(F.lit(start) + second)
     late = F.when(dice(4) < 0.03, (dice(5) * 3 * 86_400).cast("long")).otherwise(0)
     frame = spark.range(events).select(
@@ -111,25 +112,23 @@ def generate(spark: Any, folder: Path, events: int, users: int) -> None:
         }
     )
     both = frame.unionByName(corrected).withColumn("arrived_day", F.to_date("arrived_at"))
-    known = both.where(F.col("arrived_day") < F.lit(NIGHT))
+    known = both.where(F.col("arrived_day") < F.lit(NIGHTS[-1]))
     known = known.repartitionByRange(16, "arrived_day").sortWithinPartitions("arrived_day")
     warehouse = Warehouse(spark, settings_for(folder).warehouse)
-    for day in (LAST, NIGHT):
-        where = f"arrived_day < DATE'{LAST}'"
-        if day == NIGHT:
-            where = f"arrived_day >= DATE'{LAST}' AND arrived_day < DATE'{NIGHT}'"
+    warehouse.replace(known.where(F.col("arrived_day") < F.lit(LAST)), EVENTS, where="true")
+    for night in NIGHTS:
+        where = f"arrived_day = DATE'{night - dt.timedelta(days=1)}'"
         warehouse.replace(known.where(where), EVENTS, where=where)
 
 
-def run_ours(spark: Any, folder: Path, step: str) -> dict[str, float]:
+def run_ours(spark: Any, folder: Path, days: Sequence[dt.date]) -> dict[str, float]:
     """The project's own way: tiles, state and the features that the other ways make too."""
     from behavior_spark.features.assemble import Inputs, build_features
     from behavior_spark.pipelines.activity import stored_activity, update_activity
     from behavior_spark.pipelines.run import running
     from behavior_spark.schemas import EVENTS, USER_FEATURES, column
 
-    settings, days = settings_for(folder), days_of(step)
-    quiet = Console(quiet=True)
+    settings, quiet = settings_for(folder), Console(quiet=True)
     with running("build-features", settings, as_of=days[-1], spark=spark, console=quiet) as run:
         with run.stage("build activity"):
             update_activity(run)
@@ -206,18 +205,18 @@ def latest(day: dt.date) -> str:
     )
 
 
-def days_of(step: str) -> list[dt.date]:
-    """As-of days of a step."""
-    return {"first": [LAST], "night": [NIGHT], "history": HISTORY}[step]
+def jobs_of(step: str) -> list[list[dt.date]]:
+    """As-of days of each job of a step."""
+    return {"first": [[LAST]], "night": [[night] for night in NIGHTS], "history": [HISTORY]}[step]
 
 
-def run_spark(spark: Any, folder: Path, step: str, *, join: bool) -> dict[str, float]:
+def run_spark(spark: Any, output: Path, days: Sequence[dt.date], *, join: bool) -> None:
     """The plain way, or with a join of users and their earlier events for each day."""
+    folder = output.parent
     spark.read.format("delta").load(str(folder / "warehouse" / "events")).createOrReplaceTempView(
         "events"
     )
-    output = folder / f"{'join' if join else 'plain'}-{step}"
-    for day in days_of(step):
+    for day in days:
         source = f"({latest(day)})"
         if join:
             spine = (
@@ -235,12 +234,11 @@ def run_spark(spark: Any, folder: Path, step: str, *, join: bool) -> dict[str, f
             )
         text = query(day, source).replace("epoch_of", "unix_timestamp")
         spark.sql(text).write.mode("overwrite").parquet(str(output / str(day)))
-    return {}
 
 
-def run_duckdb(folder: Path, step: str) -> dict[str, float]:
+def run_duckdb(output: Path, days: Sequence[dt.date]) -> None:
     """The plain way's SQL in DuckDB, on the same files."""
-    base = folder / "warehouse" / "events"
+    base = output.parent / "warehouse" / "events"
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'; SET threads = 2; SET memory_limit = '6GB'")
     files = [uri.removeprefix("file://") for uri in DeltaTable(str(base)).file_uris()]
@@ -249,20 +247,18 @@ def run_duckdb(folder: Path, step: str) -> dict[str, float]:
         f"arrived_at::TIMESTAMP AS arrived_at) FROM read_parquet({files!r})"
     )
     connection.execute("CREATE MACRO epoch_of(t) AS floor(epoch(t))")
-    for day in days_of(step):
-        output = folder / f"duckdb-{step}" / str(day)
-        output.mkdir(parents=True, exist_ok=True)
+    for day in days:
+        written = output / str(day)
+        written.mkdir(parents=True, exist_ok=True)
         text = query(day, f"({latest(day)})")
-        connection.execute(f"COPY ({text}) TO '{output}/part.parquet' (FORMAT parquet)")
-    return {}
+        connection.execute(f"COPY ({text}) TO '{written}/part.parquet' (FORMAT parquet)")
 
 
 def differences(folder: Path, who: str, step: str) -> int:
     """Rows of another way's table that are not ours, or differ by more than 1e-9."""
     ours = DeltaTable(str(folder / "warehouse" / "user_features"))
     connection = duckdb.connect()
-    days = days_of(step)
-    listed = ", ".join(f"DATE '{day}'" for day in days)
+    listed = ", ".join(f"DATE '{day}'" for days in jobs_of(step) for day in days)
     files = [uri.removeprefix("file://") for uri in ours.file_uris()]
     connection.execute(
         f"CREATE VIEW ours AS SELECT * FROM read_parquet({files!r}) WHERE as_of IN ({listed})"
@@ -284,26 +280,28 @@ def differences(folder: Path, who: str, step: str) -> int:
 
 
 def child(options: argparse.Namespace) -> None:
-    """One step of one way; prints its seconds as JSON."""
+    """One step of one way; prints the seconds of each of its jobs as JSON."""
     folder, who = Path(options.folder), options.who
     spark = None if who == "duckdb" else session(options.partitions)
-    start = time.monotonic()
-    stages: dict[str, float] = {}
     if who == "generate":
-        generate(spark, folder, int(options.events), options.users)
-    elif who == "ours":
-        stages = run_ours(spark, folder, options.step)
-    elif who == "duckdb":
-        run_duckdb(folder, options.step)
-    else:
-        run_spark(spark, folder, options.step, join=who == "join")
-    print(json.dumps({"seconds": round(time.monotonic() - start, 1), **stages}), flush=True)
+        generate(spark, folder, int(options.events), options.users, options.days)
+    jobs, output = [], folder / f"{who}-{options.step}"
+    for days in [] if who == "generate" else jobs_of(options.step):
+        start, stages = time.monotonic(), {}
+        if who == "ours":
+            stages = run_ours(spark, folder, days)
+        elif who == "duckdb":
+            run_duckdb(output, days)
+        else:
+            run_spark(spark, output, days, join=who == "join")
+        jobs.append({"seconds": time.monotonic() - start, **stages})
+    print(json.dumps(jobs), flush=True)
     if spark is not None:
         spark.stop()
 
 
-def measured(arguments: Sequence[str]) -> dict[str, Any]:
-    """Run a step in a process of its own: its seconds and its peak memory."""
+def measured(arguments: Sequence[str]) -> tuple[list[dict[str, float]], float]:
+    """Run a step in a process of its own: seconds of its jobs, and its peak memory in GiB."""
     command = [sys.executable, "-m", "benchmarks.features", "--child", *arguments]
     peak = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
@@ -313,15 +311,15 @@ def measured(arguments: Sequence[str]) -> dict[str, Any]:
         output = running.stdout.read() if running.stdout else ""
     if running.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed")
-    found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
-    return found | {"peak": peak / 2**30}
+    return json.loads(output.strip().splitlines()[-1]), peak / 2**30
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--events", default="1000000,20000000")
-    parser.add_argument("--users", type=int, default=200_000)
+    parser.add_argument("--users", type=int, default=200_000, help="of 20 million events")
+    parser.add_argument("--days", type=int, default=730, help="length of the history")
     parser.add_argument("--partitions", type=int, default=8)
     parser.add_argument("--folder", default="build/benchmark-features")
     parser.add_argument("--only", default="ours,plain,join,duckdb")
@@ -336,22 +334,22 @@ def main() -> None:
     print("| events | step | way | seconds | peak memory | rows that differ |")
     print("| --- | --- | --- | --- | --- | --- |")
     for events in map(int, options.events.split(",")):
-        folder = Path(options.folder, str(events))
-        users = max(1, options.users * events // 20_000_000)
+        folder = Path(options.folder, f"{events}-{options.days}")
+        users = max(1, options.users * events * 730 // 20_000_000 // options.days)
         common = ["--folder", str(folder), "--partitions", str(options.partitions)]
         if not (folder / "warehouse" / "events").is_dir():
-            common_users = ["--events", str(events), "--users", str(users)]
-            measured([*common, *common_users, "--who", "generate"])
+            made = ["--events", str(events), "--users", str(users), "--days", str(options.days)]
+            measured([*common, *made, "--who", "generate"])
         for step in options.steps.split(","):
             for who in options.only.split(","):
                 if who == "join" and step != "history":
                     continue
-                found = measured([*common, "--who", who, "--step", step])
+                jobs, peak = measured([*common, "--who", who, "--step", step])
                 wrong = "" if who == "ours" else f"{differences(folder, who, step)}"
-                detail = ", ".join(f"{k} {v:.1f}" for k, v in found.items() if " " in k)
+                spent = "; ".join(", ".join(f"{k} {v:.1f}" for k, v in job.items()) for job in jobs)
                 print(
-                    f"| {events:,} | {step} | {who} | {found['seconds']:.1f}"
-                    f"{f' ({detail})' if detail else ''} | {found['peak']:.2f} GiB | {wrong} |",
+                    f"| {events:,} | {step} | {who} | {spent.replace('seconds ', '')} "
+                    f"| {peak:.2f} GiB | {wrong} |",
                     flush=True,
                 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,26 @@ def spark(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
     session.stop()
 
 
+@contextmanager
+def interpreted(spark: SparkSession) -> Iterator[None]:
+    """No plan is compiled meanwhile."""
+    before = {key: spark.conf.get(key) for key in INTERPRETED}
+    try:
+        for key, value in INTERPRETED.items():
+            spark.conf.set(key, value)
+        yield
+    finally:
+        for key, value in before.items():
+            spark.conf.set(key, value)
+
+
+@pytest.fixture
+def uncompiled(spark: SparkSession) -> Iterator[None]:
+    """A test of many small logs, whose plans are interpreted in the slow group too."""
+    with interpreted(spark):
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of the real logs: ``BEHAVIOR_DATA``, else ``../shared/data`` beside the checkout."""
@@ -78,13 +99,14 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def demo_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
     """A small shop after fine-tuning, its night, the arrival of outcomes and the report."""
-    return demo(
-        tmp_path_factory.mktemp("demo"),
-        users=150,
-        days=120,
-        seed=11,
-        # Heads on the frozen encoder: seconds instead of a minute; tests/model trains the rest.
-        overrides=["text.finetune=heads", "text.max_examples=400", "training.min_positives=5"],
-        spark=spark,
-        console=Console(quiet=True),
-    )
+    with interpreted(spark):
+        return demo(
+            tmp_path_factory.mktemp("demo"),
+            users=150,
+            days=120,
+            seed=11,
+            # Heads on the frozen encoder: seconds, not a minute; tests/model trains the rest.
+            overrides=["text.finetune=heads", "text.max_examples=400", "training.min_positives=5"],
+            spark=spark,
+            console=Console(quiet=True),
+        )

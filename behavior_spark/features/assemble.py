@@ -151,11 +151,12 @@ def build_features(
     texts = _texts(inputs, as_of_days, settings, targets)
     if texts is not None:
         frame = frame.join(texts, ["as_of", "user_id"], "left")
+    zeros = {kind: F.lit(0).cast(kind) for kind in {f.data_type for f in features if f.zero}}
     chosen = []
     for feature in features:
         value = F.col(feature.name).cast(feature.data_type)
         if feature.zero:
-            value = F.coalesce(value, F.lit(0).cast(feature.data_type))
+            value = F.coalesce(value, zeros[feature.data_type])
         chosen.append(value.alias(feature.name))
     return frame.select("user_id", "as_of", *chosen, *flags)
 

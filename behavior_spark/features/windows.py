@@ -71,9 +71,14 @@ def build_activity(
     rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
     needs = plan.needs
     people = needs[0]
+    # Each call of a column's method is several of the JVM.
+    chosen = {
+        behaviours: F.col("behaviour").isin(*behaviours)
+        for behaviours in {need.behaviours for need in needs}
+    }
     wide = (
         rows.groupBy(*USER)
-        .agg(*[_over_behaviours(need).alias(need.column) for need in needs])
+        .agg(*[_over_behaviours(need, chosen[need.behaviours]) for need in needs])
         .where(F.col(people.column) > 0)
         .withColumn("as_of", _day_at(days))
     )
@@ -234,15 +239,11 @@ def _over_items(stat: str, days: int) -> Column:
     return F.bit_or(column) if stat == "days" else F.sum(column)
 
 
-def _over_behaviours(need: Need) -> Column:
-    """A need of a user: its statistic over the behaviours it names."""
-    column = F.col(f"{need.stat}_{need.window or 'all'}")
-    chosen = F.when(F.col("behaviour").isin(*need.behaviours), column)
-    if need.stat == "first":
-        return F.min(chosen)
-    if need.stat == "last":
-        return F.max(chosen)
-    return F.bit_or(chosen) if need.stat == "days" else F.sum(chosen)
+def _over_behaviours(need: Need, chosen: Column) -> Column:
+    """A need of a user: its statistic over the behaviours it names, which are chosen."""
+    of_chosen = F.when(chosen, F.col(f"{need.stat}_{need.window or 'all'}"))
+    over = {"first": F.min, "last": F.max, "days": F.bit_or}.get(need.stat, F.sum)
+    return over(of_chosen).alias(need.column)
 
 
 def _with_copies(

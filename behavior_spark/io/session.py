@@ -35,6 +35,8 @@ _LOCAL_CONF = {
     "spark.databricks.delta.vacuum.parallelDelete.enabled": "false",
     "spark.sql.debug.maxToStringFields": "200",
     "spark.python.worker.reuse": "true",
+    # For each call of the Python API Spark would note the line it came from: ten calls of the JVM.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 
 # A small heap in a short life: cheap compilation, and no marking of the whole heap each time that

@@ -32,6 +32,7 @@ def test_spark_submit_on_a_local_cluster_gives_the_same_tables(
     confs = {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
         # Delta's defaults start 50 tasks for each look at a table's log.
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.shuffle.partitions": "2",
