@@ -38,6 +38,7 @@ from behavior_spark.config import LocalSpark, Settings, validate_settings
 from benchmarks.night import tree_memory
 
 LAST = dt.date(2024, 1, 1)
+DAYS = 730
 TYPES = {"view": 70, "click": 15, "search": 5, "cart": 5, "purchase": 4, "cancel": 1}
 WINDOWS = (1, 7, 30, 90)
 NIGHTS = [LAST + dt.timedelta(days=ahead) for ahead in (1, 2, 3)]
@@ -210,9 +211,10 @@ def jobs_of(step: str) -> list[list[dt.date]]:
     return {"first": [[LAST]], "night": [[night] for night in NIGHTS], "history": [HISTORY]}[step]
 
 
-def run_spark(spark: Any, output: Path, days: Sequence[dt.date], *, join: bool) -> None:
+def run_spark(
+    spark: Any, folder: Path, output: Path, days: Sequence[dt.date], *, join: bool
+) -> None:
     """The plain way, or with a join of users and their earlier events for each day."""
-    folder = output.parent
     spark.read.format("delta").load(str(folder / "warehouse" / "events")).createOrReplaceTempView(
         "events"
     )
@@ -236,9 +238,9 @@ def run_spark(spark: Any, output: Path, days: Sequence[dt.date], *, join: bool) 
         spark.sql(text).write.mode("overwrite").parquet(str(output / str(day)))
 
 
-def run_duckdb(output: Path, days: Sequence[dt.date]) -> None:
+def run_duckdb(folder: Path, output: Path, days: Sequence[dt.date]) -> None:
     """The plain way's SQL in DuckDB, on the same files."""
-    base = output.parent / "warehouse" / "events"
+    base = folder / "warehouse" / "events"
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'; SET threads = 2; SET memory_limit = '6GB'")
     files = [uri.removeprefix("file://") for uri in DeltaTable(str(base)).file_uris()]
@@ -279,22 +281,30 @@ def differences(folder: Path, who: str, step: str) -> int:
     return int(rows[0][0])
 
 
+def run_job(
+    spark: Any, folder: Path, who: str, step: str, days: Sequence[dt.date]
+) -> dict[str, float]:
+    """One job of a step, one way: its seconds, and ours by stage."""
+    start, stages = time.monotonic(), {}
+    output = folder / f"{who}-{step}"
+    if who == "ours":
+        stages = run_ours(spark, folder, days)
+    elif who == "duckdb":
+        run_duckdb(folder, output, days)
+    else:
+        run_spark(spark, folder, output, days, join=who == "join")
+    return {"seconds": time.monotonic() - start, **stages}
+
+
 def child(options: argparse.Namespace) -> None:
-    """One step of one way; prints the seconds of each of its jobs as JSON."""
-    folder, who = Path(options.folder), options.who
+    """The events, or one step of one way; prints what each of its jobs took as JSON."""
+    folder, who, step = Path(options.folder), options.who, options.step
     spark = None if who == "duckdb" else session(options.partitions)
+    jobs = []
     if who == "generate":
         generate(spark, folder, int(options.events), options.users, options.days)
-    jobs, output = [], folder / f"{who}-{options.step}"
-    for days in [] if who == "generate" else jobs_of(options.step):
-        start, stages = time.monotonic(), {}
-        if who == "ours":
-            stages = run_ours(spark, folder, days)
-        elif who == "duckdb":
-            run_duckdb(output, days)
-        else:
-            run_spark(spark, output, days, join=who == "join")
-        jobs.append({"seconds": time.monotonic() - start, **stages})
+    else:
+        jobs = [run_job(spark, folder, who, step, days) for days in jobs_of(step)]
     print(json.dumps(jobs), flush=True)
     if spark is not None:
         spark.stop()
@@ -319,7 +329,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--events", default="1000000,20000000")
     parser.add_argument("--users", type=int, default=200_000, help="of 20 million events")
-    parser.add_argument("--days", type=int, default=730, help="length of the history")
+    parser.add_argument("--days", type=int, default=DAYS, help="length of the history")
     parser.add_argument("--partitions", type=int, default=8)
     parser.add_argument("--folder", default="build/benchmark-features")
     parser.add_argument("--only", default="ours,plain,join,duckdb")
@@ -335,7 +345,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     for events in map(int, options.events.split(",")):
         folder = Path(options.folder, f"{events}-{options.days}")
-        users = max(1, options.users * events * 730 // 20_000_000 // options.days)
+        users = max(1, options.users * events * DAYS // 20_000_000 // options.days)
         common = ["--folder", str(folder), "--partitions", str(options.partitions)]
         if not (folder / "warehouse" / "events").is_dir():
             made = ["--events", str(events), "--users", str(users), "--days", str(options.days)]
