@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLD_SPARK := build/pyspark-4.0
 # Small tests are mostly Spark planning on one core: two processes, each with its own session.
-SPREAD := -n 2
+PYTEST := PYSPARK_40=$(abspath $(OLD_SPARK)) $(BIN)/python -m pytest -n 2 --durations=15
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,7 +18,8 @@ help:  ## List the targets
 demo: setup  ## Generate a shop's logs and run the night on them, end to end
 	$(BIN)/behavior-spark demo
 
-test: setup lint types layers unit real  ## Everything CI checks
+test: setup lint types layers $(OLD_SPARK)/.installed  ## Everything CI checks
+	$(PYTEST)
 
 setup: java $(STAMP)  ## Virtual environment with all dependencies
 
@@ -44,10 +45,10 @@ layers: setup  ## Import layers
 	$(BIN)/lint-imports
 
 unit: setup  ## Tests and doctests, without the slow group
-	$(BIN)/python -m pytest -m 'not real' $(SPREAD) --durations=15
+	$(PYTEST) -m 'not real'
 
 real: setup $(OLD_SPARK)/.installed  ## The slow group: real logs, whole nights, other Sparks
-	PYSPARK_40=$(abspath $(OLD_SPARK)) $(BIN)/python -m pytest -m real $(SPREAD) --durations=15
+	$(PYTEST) -m real
 
 # Spark 4.0 with its Delta beside the environment's own, for one test of the slow group.
 $(OLD_SPARK)/.installed:

@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config import LocalSpark, WarehouseSettings
 from behavior_spark.features.point_in_time import as_seen, of_users
-from behavior_spark.features.session_features import build_stored_sessions, sessions_seen
+from behavior_spark.features.session_features import by_user, sessions_seen, stored_sessions
 from behavior_spark.features.session_versions import session_versions
 from behavior_spark.features.sessions import build_sessions
 from behavior_spark.io.session import get_session
@@ -110,7 +110,7 @@ def main() -> None:
 
         def stored() -> None:
             seen = sessions_seen(house.read(SESSIONS), [night])
-            built = build_stored_sessions(seen, event_types=["view"], windows=WINDOWS)
+            built = by_user(seen, [stored_sessions(["view"], WINDOWS)])
             built.write.format("delta").mode("overwrite").save(str(Path(folder, "stored")))
 
         timed(one_night)  # warm: classes are loaded, code is compiled

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,18 @@ TOGETHER = ("pipelines/test_nightly.py", "notebooks/test_notebooks.py", "cli/tes
             "real/test_other_sparks.py", "scoring/test_functions.py")  # fmt: skip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest first, so that no process waits for another in the end."""
+
+    def place(item: pytest.Item) -> int:
+        if item.nodeid.partition("::")[0].endswith(TOGETHER):
+            return 0
+        return 1 if item.path in slow else 2
+
+    slow = {item.path for item in items if item.get_closest_marker("real")}
+    items.sort(key=place)
+
+
 class ByModule(LoadScopeScheduling):
     """With several processes, a module's tests stay in one, and so do those of some modules."""
 
@@ -35,29 +46,25 @@ class ByModule(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
-    """What ``-n`` uses."""
+    """What ``-n`` uses: scopes in the order of their tests, not those of most tests first."""
+    config.option.loadscopereorder = False
     return ByModule(config, log)
 
 
-# Compiling code for a handful of rows is a third of a small test's time.
-INTERPRETED = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-}
+@pytest.fixture(scope="session")
+def interpreted() -> dict[str, str]:
+    """Spark settings of small tests: compiling code for a handful of rows is a third of them."""
+    return {
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    }
 
 
 @pytest.fixture(scope="session")
-def spark(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
-    """The suite's session: local, small, stopped before the process ends.
-
-    Where the slow group runs, it compiles its plans as every real session does.
-    """
-    compiled = any(item.get_closest_marker("real") for item in request.session.items)
+def spark(interpreted: dict[str, str]) -> Iterator[SparkSession]:
+    """The suite's session: local, small, stopped before the process ends."""
     local = LocalSpark(
-        master="local[2]",
-        driver_memory="2g",
-        shuffle_partitions=2,
-        conf={} if compiled else INTERPRETED,
+        master="local[2]", driver_memory="2g", shuffle_partitions=2, conf=interpreted
     )
     session, _ = get_session(local, name="tests")
     with utc(session):
@@ -65,24 +72,14 @@ def spark(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
     session.stop()
 
 
-@contextmanager
-def interpreted(spark: SparkSession) -> Iterator[None]:
-    """No plan is compiled meanwhile."""
-    before = {key: spark.conf.get(key) for key in INTERPRETED}
-    try:
-        for key, value in INTERPRETED.items():
-            spark.conf.set(key, value)
-        yield
-    finally:
-        for key, value in before.items():
-            spark.conf.set(key, value)
-
-
 @pytest.fixture
-def uncompiled(spark: SparkSession) -> Iterator[None]:
-    """A test of many small logs, whose plans are interpreted in the slow group too."""
-    with interpreted(spark):
-        yield
+def compiled(spark: SparkSession, interpreted: dict[str, str]) -> Iterator[None]:
+    """Plans are compiled meanwhile, as in every real session."""
+    spark.conf.set("spark.sql.codegen.wholeStage", "true")
+    spark.conf.set("spark.sql.codegen.factoryMode", "FALLBACK")
+    yield
+    for key, value in interpreted.items():
+        spark.conf.set(key, value)
 
 
 @pytest.fixture(scope="session")
@@ -99,14 +96,13 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def demo_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
     """A small shop after fine-tuning, its night, the arrival of outcomes and the report."""
-    with interpreted(spark):
-        return demo(
-            tmp_path_factory.mktemp("demo"),
-            users=150,
-            days=120,
-            seed=11,
-            # Heads on the frozen encoder: seconds, not a minute; tests/model trains the rest.
-            overrides=["text.finetune=heads", "text.max_examples=400", "training.min_positives=5"],
-            spark=spark,
-            console=Console(quiet=True),
-        )
+    return demo(
+        tmp_path_factory.mktemp("demo"),
+        users=150,
+        days=120,
+        seed=11,
+        # Heads on the frozen encoder: seconds, not a minute; tests/model trains the rest.
+        overrides=["text.finetune=heads", "text.max_examples=400", "training.min_positives=5"],
+        spark=spark,
+        console=Console(quiet=True),
+    )

@@ -13,19 +13,20 @@ from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.config.features import TEXT_OPS
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.features.activity import Activity, build_facts, build_tiles
-from behavior_spark.features.bots import flag_bots
+from behavior_spark.features.bots import bot_signals, flag_bots
 from behavior_spark.features.declared import Feature
 from behavior_spark.features.definitions import Plan
 from behavior_spark.features.directions import target_directions
-from behavior_spark.features.funnels import build_funnels, funnel_features
+from behavior_spark.features.funnels import funnel_features, funnel_steps
 from behavior_spark.features.inputs import Inputs, similar_targets
 from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.features.sampling import ALL, Shares, sampled
 from behavior_spark.features.session_features import (
-    build_stored_sessions,
+    by_user,
     sessions_seen,
     stored_session_features,
+    stored_sessions,
 )
 from behavior_spark.features.sessions import build_sessions, session_features
 from behavior_spark.features.slowly_changing import (
@@ -186,13 +187,14 @@ def _sessions(
     sessions: DataFrame, as_of_days: Sequence[dt.date], settings: FeatureSettings
 ) -> DataFrame:
     """What the stored sessions tell of each (as_of, user_id): features, funnels and flags."""
-    seen = sessions_seen(sessions, as_of_days)
     windows = settings.windows_days
-    frame = build_stored_sessions(seen, event_types=settings.event_types, windows=windows)
-    if settings.funnels:
-        funnels = build_funnels(seen, funnels=settings.funnels, windows=windows)
-        frame = frame.join(funnels, ["as_of", "user_id"], "left")
-    return frame.join(flag_bots(seen, settings=settings.bots), ["as_of", "user_id"], "left")
+    parts = [
+        stored_sessions(settings.event_types, windows),
+        funnel_steps(settings.funnels, windows),
+        bot_signals(settings.bots),
+    ]
+    users = by_user(sessions_seen(sessions, as_of_days), parts)
+    return flag_bots(users, settings=settings.bots)
 
 
 def activity_of(

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, StringType
 
 from behavior_spark.config import BotSettings
+from behavior_spark.features.session_features import SessionPart
 from behavior_spark.schemas import column
 
 BOT_COLUMNS = [
@@ -27,53 +28,54 @@ BOT_COLUMNS = [
 ]
 
 
-def flag_bots(seen: DataFrame, *, settings: BotSettings) -> DataFrame:
-    """``as_of, user_id, is_bot, bot_reason`` for users with a session in the window.
+SIGNALS = ("events_per_day", "events_per_minute", "gap_variation")
 
-    Args:
-        seen: Sessions as seen by each as_of (``sessions_seen``).
-        settings: Window and thresholds.
+
+def bot_signals(settings: BotSettings) -> SessionPart:
+    """What a user is judged by, over the sessions of the last ``window_days``.
+
+    ``events_per_day`` (long, rounded down), ``events_per_minute`` (double; null without a long
+    session) and ``gap_variation`` (double; null with too few pauses); all null without a session.
     """
-    signals = bot_signals(seen, settings=settings)
-    if settings.quartile_distances is not None:
-        signals = signals.join(_fences(signals, settings.quartile_distances), "as_of")
-    reasons = [F.when(condition, F.lit(name)) for name, condition in _conditions(settings).items()]
-    reason = F.nullif(F.concat_ws(", ", *reasons), F.lit(""))
-    return signals.select(
-        "as_of", "user_id", reason.isNotNull().alias("is_bot"), reason.alias("bot_reason")
-    )
 
+    def recent(value: Column) -> Column:
+        return F.when(F.col("days_ago") <= settings.window_days, value)
 
-def bot_signals(seen: DataFrame, *, settings: BotSettings) -> DataFrame:
-    """What a user is judged by, one row per (as_of, user_id).
-
-    Returns:
-        ``events_per_day`` (long, rounded down), ``events_per_minute`` (double; null without a
-        long session) and ``gap_variation`` (double; null with too few pauses).
-    """
     moments = F.col("gap_count") + 1
     rate = F.try_divide(moments, F.col("duration_seconds") / 60)
-    long = moments >= settings.min_session_events
-    days = F.size(F.array_distinct(F.flatten(F.collect_list("event_days"))))
-    sums = (
-        seen.where(F.col("days_ago") <= settings.window_days)
-        .groupBy("as_of", "user_id")
-        .agg(
-            F.floor(F.sum("event_count") / days).alias("events_per_day"),
-            F.max(F.when(long, rate)).alias("events_per_minute"),
-            F.sum("gap_count").alias("_n"),
-            F.sum("gap_sum").cast("double").alias("_sum"),
-            F.sum(F.col("gap_squares").cast("decimal(38,0)")).cast("double").alias("_squares"),
-        )
-    )
-    mean = F.try_divide("_sum", "_n")
-    variance = F.greatest(F.try_divide("_squares", "_n") - mean * mean, F.lit(0.0))
+    squares = F.col("gap_squares").cast("decimal(38,0)")
+    sums = {
+        "_events": F.sum(recent(F.col("event_count"))),
+        "_on_days": F.collect_list(recent(F.col("event_days"))),
+        "events_per_minute": F.max(recent(F.when(moments >= settings.min_session_events, rate))),
+        "_gaps": F.sum(recent(F.col("gap_count"))),
+        "_gap_sum": F.sum(recent(F.col("gap_sum"))).cast("double"),
+        "_gap_squares": F.sum(recent(squares)).cast("double"),
+    }
+    days = F.size(F.array_distinct(F.flatten("_on_days")))
+    mean = F.try_divide("_gap_sum", "_gaps")
+    variance = F.greatest(F.try_divide("_gap_squares", "_gaps") - mean * mean, F.lit(0.0))
     variation = F.try_divide(F.sqrt(variance), mean)
-    enough = F.col("_n") >= settings.min_gaps
-    return sums.select(
-        "as_of", "user_id", "events_per_day", "events_per_minute",
-        F.when(enough, variation).alias("gap_variation"),
-    )  # fmt: skip
+    made = {
+        "events_per_day": F.floor(F.try_divide("_events", days)),
+        "gap_variation": F.when(F.col("_gaps") >= settings.min_gaps, variation),
+    }
+    return SessionPart(sums, made=made)
+
+
+def flag_bots(users: DataFrame, *, settings: BotSettings) -> DataFrame:
+    """The users with ``is_bot`` and ``bot_reason`` instead of the signals.
+
+    Args:
+        users: One row per (as_of, user_id) with the columns of ``bot_signals``.
+        settings: Thresholds.
+    """
+    if settings.quartile_distances is not None:
+        users = users.join(_fences(users, settings.quartile_distances), "as_of")
+    reasons = [F.when(condition, F.lit(name)) for name, condition in _conditions(settings).items()]
+    reason = F.nullif(F.concat_ws(", ", *reasons), F.lit(""))
+    flags = {"is_bot": reason.isNotNull(), "bot_reason": reason}
+    return users.withColumns(flags).drop(*SIGNALS, "_fence")
 
 
 def _fences(signals: DataFrame, distances: float) -> DataFrame:

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config import Funnel
 from behavior_spark.features.declared import LONG, Feature
+from behavior_spark.features.session_features import SessionPart
 
 _DAY_MICROS = 86_400_000_000
 # Of a user's turns within a window at most so many are followed, the latest.
@@ -23,7 +24,7 @@ TURNS_FOLLOWED = 5_000
 
 
 def funnel_features(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> list[Feature]:
-    """The features that :func:`build_funnels` gives."""
+    """The features that :func:`funnel_steps` gives."""
     features = []
     for name, funnel in funnels.items():
         steps = ", ".join(funnel.steps)
@@ -42,41 +43,32 @@ def funnel_features(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> li
     return features
 
 
-def build_funnels(
-    seen: DataFrame, *, funnels: Mapping[str, Funnel], windows: Sequence[int]
-) -> DataFrame:
-    """One row per (as_of, user_id) with the funnel features.
+def funnel_steps(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> SessionPart:
+    """The features of ``funnel_features``.
 
     Args:
-        seen: Sessions as seen by each as_of (``sessions_seen``).
         funnels: By name.
         windows: Days before as_of.
     """
-    recent = seen.where(F.col("days_ago") <= max(windows))
-    columns: list[Column] = []
-    by_session = {n: f for n, f in funnels.items() if f.within == "session"}
-    by_days = {n: f for n, f in funnels.items() if f.within != "session"}
-    reached = recent.withColumns(
-        {f"_{name}": furthest_step(F.col("path"), funnel) for name, funnel in by_session.items()}
-    )
-    for name, funnel in by_session.items():
+    ago = F.col("days_ago")
+    marks: dict[str, Column] = {}
+    sums: dict[str, Column] = {}
+    made: dict[str, Column] = {}
+    for name, funnel in funnels.items():
+        if funnel.within == "session":
+            marks[f"_{name}"] = F.when(ago <= max(windows), furthest_step(F.col("path"), funnel))
         for days in windows:
-            step = F.when(F.col("days_ago") <= days, F.col(f"_{name}"))
-            columns.append(F.max(step).alias(f"funnel_{name}_step_{days}d"))
-            columns += [
-                F.count_if(step >= place).alias(f"funnel_{name}_{kind}_{days}d")
-                for place, kind in enumerate(funnel.steps, 1)
-            ]
-    turns: dict[str, Column] = {}
-    for days in windows if by_days else ():
-        path = F.when(F.col("days_ago") <= days, F.col("path"))
-        columns.append(F.flatten(F.collect_list(path)).alias(f"_turns_{days}"))
-        turns |= {
-            f"funnel_{name}_step_{days}d": furthest_step(_latest(f"_turns_{days}", days), funnel)
-            for name, funnel in by_days.items()
-        }
-    frame = reached.groupBy("as_of", "user_id").agg(*columns)
-    return frame.withColumns(turns).drop(*[f"_turns_{days}" for days in windows])
+            reached = f"funnel_{name}_step_{days}d"
+            if funnel.within == "session":
+                step = F.when(ago <= days, F.col(f"_{name}"))
+                sums[reached] = F.max(step)
+                for place, kind in enumerate(funnel.steps, 1):
+                    sums[f"funnel_{name}_{kind}_{days}d"] = F.count_if(step >= place)
+            else:
+                turns = f"_turns_{days}"
+                sums[turns] = F.flatten(F.collect_list(F.when(ago <= days, F.col("path"))))
+                made[reached] = furthest_step(_latest(turns, days), funnel)
+    return SessionPart(sums, marks, made)
 
 
 def count_reached(seen: DataFrame, funnel: Funnel, *, days: int) -> DataFrame:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -12,8 +13,38 @@ from behavior_spark.features.declared import DOUBLE, LONG, Feature
 from behavior_spark.features.sessions import session_features
 
 
+@dataclass(frozen=True)
+class SessionPart:
+    """A part of what a user's sessions tell. All parts are one aggregation: see ``by_user``.
+
+    Attributes:
+        sums: Aggregates over a user's sessions as an as_of sees them, by name.
+        marks: Columns of each session that ``sums`` rest on, by name.
+        made: Columns of ``sums``, by name. Names that begin with ``_`` are not in the result.
+    """
+
+    sums: Mapping[str, Column]
+    marks: Mapping[str, Column] = field(default_factory=dict)
+    made: Mapping[str, Column] = field(default_factory=dict)
+
+
+def by_user(seen: DataFrame, parts: Sequence[SessionPart]) -> DataFrame:
+    """One row per (as_of, user_id) with the columns of all parts.
+
+    Args:
+        seen: Sessions as seen by each as_of (``sessions_seen``).
+        parts: Their names differ.
+    """
+    marks = {name: value for part in parts for name, value in part.marks.items()}
+    sums = {name: value for part in parts for name, value in part.sums.items()}
+    made = {name: value for part in parts for name, value in part.made.items()}
+    counted = seen.withColumns(marks).groupBy("as_of", "user_id")
+    frame = counted.agg(*[value.alias(name) for name, value in sums.items()]).withColumns(made)
+    return frame.drop(*[name for name in (*sums, *made) if name.startswith("_")])
+
+
 def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) -> list[Feature]:
-    """The features that :func:`build_stored_sessions` gives: those of ``build_sessions``, and
+    """The features that :func:`stored_sessions` gives: those of ``build_sessions``, and
     what sessions were like."""
     features = session_features(windows)
     features += [
@@ -64,22 +95,20 @@ def sessions_seen(sessions: DataFrame, as_of_days: Sequence[dt.date]) -> DataFra
     )
 
 
-def build_stored_sessions(
-    seen: DataFrame, *, event_types: Sequence[str], windows: Sequence[int]
-) -> DataFrame:
-    """One row per (as_of, user_id) with the session features.
+def stored_sessions(event_types: Sequence[str], windows: Sequence[int]) -> SessionPart:
+    """The features of ``stored_session_features``.
 
     Args:
-        seen: Sessions as seen by each as_of (``sessions_seen``).
         event_types: Types with features of their own.
         windows: Days before as_of.
     """
-    days = F.array_distinct(F.flatten(F.collect_list("event_days")))
-    columns = [F.count(F.lit(1)).alias("session_count_all"), days.alias("_days")]
-    columns.append(F.max_by("entry_type", F.struct("session_start", "session_key")).alias("_entry"))
+    sums = {
+        "session_count_all": F.count(F.lit(1)),
+        "_days": F.array_distinct(F.flatten(F.collect_list("event_days"))),
+        "_entry": F.max_by("entry_type", F.struct("session_start", "session_key")),
+    }
     for window in windows:
-        columns += _of_window(window)
-    counted = seen.groupBy("as_of", "user_id").agg(*columns)
+        sums |= _of_window(window)
     first = F.datediff("as_of", F.array_min("_days"))
     last = F.datediff("as_of", F.array_max("_days"))
     active = F.size("_days").cast("long")
@@ -93,23 +122,23 @@ def build_stored_sessions(
         made[f"session_last_entry_{kind}"] = (F.col("_entry") == kind).cast("long")
     for window in windows:
         made[f"active_days_{window}d"] = _days_within(window)
-    return counted.withColumns(made).drop("_days", "_entry")
+    return SessionPart(sums, made=made)
 
 
-def _of_window(window: int) -> list[Column]:
+def _of_window(window: int) -> dict[str, Column]:
     inside = F.col("days_ago") <= window
     count = F.count_if(inside)
     bounces = F.count_if(inside & F.col("is_bounce")).cast("double")
     # Means of whole numbers, rounded: no order of rows shows in them.
     depth = F.sum(F.when(inside, F.col("depth"))).cast("double")
     seconds = F.sum(F.when(inside, F.col("duration_seconds").cast("decimal(18,6)")))
-    return [
-        count.alias(f"session_count_{window}d"),
-        F.try_divide(bounces, count).alias(f"session_bounce_share_{window}d"),
-        F.try_divide(depth, count).alias(f"session_depth_mean_{window}d"),
-        F.try_divide(seconds.cast("double"), count).alias(f"session_seconds_mean_{window}d"),
-        F.max(F.when(inside, F.col("value"))).cast("double").alias(f"session_value_max_{window}d"),
-    ]
+    return {
+        f"session_count_{window}d": count,
+        f"session_bounce_share_{window}d": F.try_divide(bounces, count),
+        f"session_depth_mean_{window}d": F.try_divide(depth, count),
+        f"session_seconds_mean_{window}d": F.try_divide(seconds.cast("double"), count),
+        f"session_value_max_{window}d": F.max(F.when(inside, F.col("value"))).cast("double"),
+    }
 
 
 def _days_within(window: int) -> Column:

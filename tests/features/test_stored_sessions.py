@@ -12,9 +12,9 @@ from hypothesis import given
 from pyspark.sql import DataFrame, SparkSession
 
 from behavior_spark.config import BotSettings, Funnel
-from behavior_spark.features.bots import flag_bots
-from behavior_spark.features.funnels import build_funnels, count_reached
-from behavior_spark.features.session_features import build_stored_sessions, sessions_seen
+from behavior_spark.features.bots import bot_signals, flag_bots
+from behavior_spark.features.funnels import count_reached, funnel_steps
+from behavior_spark.features.session_features import by_user, sessions_seen, stored_sessions
 from behavior_spark.schemas import EVENTS
 from tests.features.frames import as_table, features_of, make_inputs, table
 from tests.features.random_logs import DAYS, SETTINGS, TYPES, WINDOWS, random_log
@@ -71,15 +71,15 @@ def test_what_sessions_were_like_and_how_far_funnels_went_equal_plain_loops(
 ) -> None:
     log = random_log(seed, cases=150)
     seen = sessions_seen(full(table(spark, EVENTS, log.events)), DAYS)
-    like = as_table(build_stored_sessions(seen, event_types=TYPES, windows=WINDOWS))
-    funnels = as_table(build_funnels(seen, funnels=FUNNELS, windows=WINDOWS))
+    parts = [stored_sessions(TYPES, WINDOWS), funnel_steps(FUNNELS, WINDOWS)]
+    users = as_table(by_user(seen, parts))
     for day in DAYS:
         for user, rows in of_users(log.events, day).items():
             last = max(rows, key=lambda row: (row["session_start"], row["session_key"]))
-            assert like[day, user][f"session_last_entry_{last['entry_type']}"] == 1
+            assert users[day, user][f"session_last_entry_{last['entry_type']}"] == 1
             for days in WINDOWS:
                 recent = by_window(rows, day, days)
-                found = like[day, user]
+                found = users[day, user]
                 n = len(recent)
                 assert found[f"session_count_{days}d"] == n
                 bounces, depth = (sum(r[name] for r in recent) for name in ("is_bounce", "depth"))
@@ -90,9 +90,7 @@ def test_what_sessions_were_like_and_how_far_funnels_went_equal_plain_loops(
                 assert found[f"session_seconds_mean_{days}d"] == mean
                 if n:
                     far = {name: funnel(recent, name, day, days) for name in FUNNELS}
-                    actual = {
-                        name: funnels[day, user][f"funnel_{name}_step_{days}d"] for name in far
-                    }
+                    actual = {name: users[day, user][f"funnel_{name}_step_{days}d"] for name in far}
                     assert actual == far, (day, user, days)
 
 
@@ -138,6 +136,10 @@ def seen_of(spark: SparkSession, rows: list[Row], *days: int) -> DataFrame:
     return sessions_seen(sessions, [dt.date(2024, 3, day) for day in days])
 
 
+def flags_of(seen: DataFrame, settings: BotSettings) -> dict[Any, Any]:
+    return as_table(flag_bots(by_user(seen, [bot_signals(settings)]), settings=settings))
+
+
 def test_machines_are_flagged_with_their_reason_from_the_day_they_showed_themselves(
     spark: SparkSession,
 ) -> None:
@@ -156,14 +158,14 @@ def test_machines_are_flagged_with_their_reason_from_the_day_they_showed_themsel
     rows += events_of("timer", [at(6, 600 * n) for n in range(140)])
     rows += events_of("scraper", [at(6, dice.uniform(0, 100)) for _ in range(150)])
     rows += events_of("flood", [at(6, dice.uniform(0, 40_000)) for _ in range(2500)])
-    found = as_table(flag_bots(seen_of(spark, rows, 6, 9), settings=BotSettings()))
+    found = flags_of(seen_of(spark, rows, 6, 9), BotSettings())
     flagged = {
         (day.day, user): row["bot_reason"] for (day, user), row in found.items() if row["is_bot"]
     }
     assert flagged == {(9, "timer"): "regularity", (9, "scraper"): "rate", (9, "flood"): "volume"}
     off = BotSettings(events_per_day=None, quartile_distances=None, events_per_minute=None,
                       gap_variation=None)  # fmt: skip
-    none = as_table(flag_bots(seen_of(spark, rows, 9), settings=off))
+    none = flags_of(seen_of(spark, rows, 9), off)
     assert none and not any(row["is_bot"] for row in none.values())
 
 
@@ -173,7 +175,7 @@ def test_a_user_far_above_all_others_is_flagged_by_volume(spark: SparkSession) -
     for n in range(40):
         rows += events_of(f"u{n}", [at(2, dice.uniform(0, 9000)) for _ in range(3 + n % 5)])
     rows += events_of("far", [at(2, dice.uniform(0, 30_000)) for _ in range(400)])
-    found = as_table(flag_bots(seen_of(spark, rows, 4), settings=BotSettings()))
+    found = flags_of(seen_of(spark, rows, 4), BotSettings())
     assert {user for (_, user), row in found.items() if row["is_bot"]} == {"far"}
 
 

@@ -14,12 +14,30 @@ from pyspark.sql import functions as F
 from behavior_spark.errors import BehaviorError
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.demonstration import DemoResult
-from behavior_spark.schemas import RUNS, TEXT_SCORES, USER_PROPENSITY
+from behavior_spark.schemas import (
+    EVENTS,
+    QUARANTINE,
+    RUNS,
+    SESSIONS,
+    TEXT_EMBEDDINGS,
+    TEXT_SCORES,
+    TEXTS,
+    USER_FEATURES,
+    USER_PROFILE,
+    USER_PROPENSITY,
+    Contract,
+)
+from tests.stored_tables import same_rows, snapshot
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 ALL = sorted(path.name for path in NOTEBOOKS.glob("*.py"))
 MARKER = "# Databricks notebook source"
 CELL = "# COMMAND ----------"
+NIGHTLY = (
+    EVENTS, TEXTS, QUARANTINE, SESSIONS, TEXT_EMBEDDINGS, TEXT_SCORES, USER_FEATURES,
+    USER_PROPENSITY, USER_PROFILE,
+)  # fmt: skip
+RUN_COLUMNS = {QUARANTINE.name: ("run_id",)}
 
 
 class Shown(list[DataFrame]):
@@ -47,20 +65,25 @@ def run(name: str, spark: SparkSession) -> Shown:
     return shown
 
 
-def test_the_first_night_accounts_for_its_rows_and_a_rerun_changes_no_prediction(
+def test_the_first_night_accounts_for_its_rows_and_a_rerun_changes_no_table(
     spark: SparkSession, demo_night: DemoResult, demo_folder: Path, tmp_path: Path
 ) -> None:
     warehouse = Warehouse(spark, demo_night.settings.warehouse)
-    copy = str(tmp_path / "before")
-    warehouse.read(USER_PROPENSITY).write.parquet(copy)
-    texts, runs = warehouse.read(TEXT_SCORES).count(), warehouse.read(RUNS).count()
+
+    def rows(contract: Contract) -> DataFrame:
+        return warehouse.read(contract).drop(*RUN_COLUMNS.get(contract.name, ()))
+
+    before = [snapshot(rows(contract), tmp_path / contract.name) for contract in NIGHTLY]
+    runs = warehouse.read(RUNS).count()
 
     shown = run("01_first_night.py", spark)
 
-    before, after = spark.read.parquet(copy), warehouse.read(USER_PROPENSITY)
-    assert before.exceptAll(after).isEmpty() and after.exceptAll(before).isEmpty()
-    assert warehouse.read(TEXT_SCORES).count() == texts
+    for contract, frame in zip(NIGHTLY, before, strict=True):
+        assert same_rows(frame, rows(contract)), contract.name
     assert warehouse.read(RUNS).count() == runs + 1
+    again = warehouse.read(RUNS).orderBy(F.desc("started_at")).first()
+    assert again and again["figures"]["texts_scored"] == 0
+    assert again["models"] == demo_night.steps["nightly"].models
     sources = shown.with_columns("rows_in", "rows_out", "duplicates", "refused", "adds_up")
     assert {r["table_name"]: r["adds_up"] for r in sources.collect()} == {
         "events": True, "texts": True, "items": True

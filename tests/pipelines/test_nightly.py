@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
 
@@ -19,13 +19,11 @@ from behavior_spark.schemas import (
     QUARANTINE,
     RUNS,
     TEXT_EMBEDDINGS,
-    TEXT_SCORES,
     TEXTS,
     USER_FEATURES,
-    USER_PROFILE,
     USER_PROPENSITY,
-    Contract,
 )
+from tests.stored_tables import same_rows, snapshot
 
 QUIET = Console(quiet=True)
 
@@ -33,23 +31,6 @@ QUIET = Console(quiet=True)
 @pytest.fixture(scope="module")
 def warehouse(spark: SparkSession, demo_night: DemoResult) -> Warehouse:
     return Warehouse(spark, demo_night.settings.warehouse)
-
-
-def _rows(warehouse: Warehouse, contract: Contract, *, without: tuple[str, ...] = ()) -> DataFrame:
-    return warehouse.read(contract).drop(*without)
-
-
-def _snapshot(frame: DataFrame, path: Path) -> DataFrame:
-    frame.write.mode("overwrite").parquet(str(path))
-    return frame.sparkSession.read.parquet(str(path))
-
-
-def _same(left: DataFrame, right: DataFrame) -> bool:
-    """Equal as multisets, maps compared as sorted JSON."""
-    maps = [f.name for f in left.schema if f.dataType.typeName() == "map"]
-    plain = {name: F.to_json(F.array_sort(F.map_entries(name))) for name in maps}
-    left, right = left.withColumns(plain), right.withColumns(plain)
-    return left.exceptAll(right).isEmpty() and right.exceptAll(left).isEmpty()
 
 
 def test_every_row_that_came_in_is_accounted_for(
@@ -90,7 +71,7 @@ def test_every_user_seen_before_gets_a_row_for_each_target(
     for target in demo_night.settings.targets:
         users = predicted.where(F.col("target") == target).select("user_id")
         assert users.count() == users.distinct().count()
-        assert _same(users, seen)
+        assert same_rows(users, seen)
 
 
 def test_predictions_are_probabilities_with_deciles_and_reasons(
@@ -148,30 +129,6 @@ def test_columns_are_documented_in_the_tables(warehouse: Warehouse) -> None:
         assert all(row["comment"] for row in described if not row["col_name"].startswith("#"))
 
 
-def test_the_same_night_again_gives_the_same_tables_and_scores_no_text_twice(
-    spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse, tmp_path: Path
-) -> None:
-    run_columns = {QUARANTINE.name: ("run_id",)}
-    tables = (
-        EVENTS, TEXTS, QUARANTINE, TEXT_EMBEDDINGS, TEXT_SCORES, USER_FEATURES, USER_PROPENSITY,
-        USER_PROFILE,
-    )  # fmt: skip
-    before = {
-        c.name: _snapshot(
-            _rows(warehouse, c, without=run_columns.get(c.name, ())), tmp_path / c.name
-        )
-        for c in tables
-    }
-    again = commands.nightly(
-        demo_night.settings, as_of=demo_night.layout.as_of, spark=spark, console=QUIET
-    )
-    assert again.figures["texts_scored"] == 0
-    for contract in tables:
-        now = _rows(warehouse, contract, without=run_columns.get(contract.name, ()))
-        assert _same(before[contract.name], now), contract.name
-    assert again.models == demo_night.steps["nightly"].models
-
-
 def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
     spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse
 ) -> None:
@@ -201,7 +158,7 @@ def test_earlier_days_are_built_in_one_job_and_the_night_stays_as_it_was(
 ) -> None:
     as_of = demo_night.layout.as_of
     tonight = F.col("as_of") == F.lit(as_of)
-    before = _snapshot(warehouse.read(USER_FEATURES).where(tonight), tmp_path / "before")
+    before = snapshot(warehouse.read(USER_FEATURES).where(tonight), tmp_path / "before")
     first = as_of - dt.timedelta(days=20)
     result = commands.build_features(
         demo_night.settings, first=first, every=7, as_of=as_of, spark=spark, console=QUIET
@@ -213,7 +170,7 @@ def test_earlier_days_are_built_in_one_job_and_the_night_stays_as_it_was(
     assert result.figures["rows"] == sum(counts.values())
     numbers = [c for c in before.columns if "_share_" not in c]  # heads may be too late for then
     now = warehouse.read(USER_FEATURES).where(tonight)
-    assert _same(before.select(numbers), now.select(numbers))
+    assert same_rows(before.select(numbers), now.select(numbers))
 
 
 def test_a_run_is_recorded_with_its_counts_models_and_no_secret(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ TABLES = {
     "user_propensity": ["user_id", "target"],
     "user_profile": ["user_id"],
 }
+Tables = dict[str, pd.DataFrame]
 # When and by which run a row was made, and what holds nested values compared elsewhere.
 IGNORED = {"scored_at", "probabilities", "reasons", "embedding"}
 
@@ -45,19 +47,24 @@ def run(command: Sequence[str], env: Mapping[str, str], *, cwd: Path = ROOT) -> 
     return output
 
 
-def table(warehouse: str | Path, name: str) -> pd.DataFrame:
-    """A table's rows in key order, read without Spark."""
-    frame = DeltaTable(str(Path(str(warehouse)) / name)).to_pandas()
-    return frame.sort_values(TABLES[name]).reset_index(drop=True)
+def tables(warehouse: str | Path, *, at: dt.datetime | None = None) -> Tables:
+    """Each table's rows in key order, now or as they were at a moment; read without Spark."""
+    found = {}
+    for name, keys in TABLES.items():
+        delta = DeltaTable(f"{warehouse}/{name}")
+        if at is not None:
+            delta.load_as_version(at)
+        found[name] = delta.to_pandas().sort_values(keys).reset_index(drop=True)
+    return found
 
 
-def assert_same_tables(left: str | Path, right: str | Path) -> None:
+def assert_same_tables(left: Tables, right: Tables) -> None:
     """Equal as the design says: keys, integers and strings equal, doubles within 1e-9.
 
     Probabilities and scores, which rest on trained models, within 1e-6; embeddings by cosine.
     """
     for name in TABLES:
-        a, b = table(left, name), table(right, name)
+        a, b = left[name], right[name]
         assert list(a.columns) == list(b.columns), name
         assert len(a) == len(b) > 0, name
         near = 1e-6 if name in ("user_propensity", "user_profile", "text_scores") else 1e-9

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from night_process import ROOT, assert_same_tables, environment, run
+from night_process import ROOT, Tables, assert_same_tables, environment, run, tables
 
 from behavior_spark.io.session import delta_jars
 from behavior_spark.pipelines.demonstration import DemoResult
@@ -23,7 +23,7 @@ def demo_root(demo_night: DemoResult) -> str:
 
 
 def test_spark_submit_on_a_local_cluster_gives_the_same_tables(
-    first_night: Path, night_arguments: list[str], demo_root: str, tmp_path: Path
+    first_night: Tables, night_arguments: list[str], demo_root: str, tmp_path: Path
 ) -> None:
     run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path)],
         environment())  # fmt: skip
@@ -45,19 +45,19 @@ def test_spark_submit_on_a_local_cluster_gives_the_same_tables(
          *night_arguments],
         environment(DEMO_ROOT=demo_root),
     )  # fmt: skip
-    assert_same_tables(first_night, tmp_path / "warehouse")
+    assert_same_tables(first_night, tables(tmp_path / "warehouse"))
 
 
 def test_spark_connect_gives_the_same_tables(
-    first_night: Path, night_arguments: list[str], demo_root: str, tmp_path: Path
+    first_night: Tables, interpreted_night: list[str], demo_root: str, tmp_path: Path
 ) -> None:
-    run([*CLI, "nightly", *night_arguments],
+    run([*CLI, "nightly", *interpreted_night],
         environment(DEMO_ROOT=demo_root, SPARK_REMOTE="local[2]"))  # fmt: skip
-    assert_same_tables(first_night, tmp_path / "warehouse")
+    assert_same_tables(first_night, tables(tmp_path / "warehouse"))
 
 
 def test_spark_4_0_with_its_delta_gives_the_same_tables(
-    first_night: Path, night_arguments: list[str], demo_root: str, tmp_path: Path
+    first_night: Tables, interpreted_night: list[str], demo_root: str, tmp_path: Path
 ) -> None:
     older = os.environ.get("PYSPARK_40")
     if not older:
@@ -67,5 +67,5 @@ def test_spark_4_0_with_its_delta_gives_the_same_tables(
     env = environment(DEMO_ROOT=demo_root, PYTHONPATH=os.pathsep.join([older, str(ROOT)]))
     seen = run([sys.executable, "-c", "import pyspark; print(pyspark.__version__)"], env)
     assert seen.strip().endswith("4.0.1")
-    run([*CLI, "nightly", *night_arguments], env)
-    assert_same_tables(first_night, tmp_path / "warehouse")
+    run([*CLI, "nightly", *interpreted_night], env)
+    assert_same_tables(first_night, tables(tmp_path / "warehouse"))

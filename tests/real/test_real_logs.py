@@ -12,7 +12,7 @@ from rich.console import Console
 from behavior_spark.config import load_settings
 from behavior_spark.pipelines import commands
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("compiled")]
 
 QUIET = Console(quiet=True)
 
