@@ -44,6 +44,7 @@ def main(discovery: str) -> None:
         .config("spark.executor.resource.gpu.discoveryScript", discovery)
         .config("spark.executor.cores", "4")
         .config("spark.ui.enabled", "false")
+        .config("spark.task.maxFailures", "1")
         .getOrCreate()
     )
     texts = [(f"{number:02d}", f"text {number}") for number in range(40)]

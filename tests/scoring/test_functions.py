@@ -532,6 +532,7 @@ f = TextFunctions(recipe, heads={"mood": head}, prepare=lambda t: t.strip())
 remote = os.environ.get("SPARK_REMOTE")
 builder = SparkSession.builder.config("spark.ui.enabled", "false")
 builder = builder.config("spark.sql.shuffle.partitions", "2")
+builder = builder.config("spark.task.maxFailures", "1")
 builder = builder.remote(remote) if remote else builder.master(sys.argv[2])
 spark = builder.getOrCreate()
 texts = [" lamp", "tea ", None, "  ", "lamp"]
