@@ -26,8 +26,6 @@ BOT_COLUMNS = [
     column("is_bot", BooleanType(), "whether the user behaves like a machine (features.bots)"),
     column("bot_reason", StringType(), "volume, rate, regularity; null where is_bot is false"),
 ]
-
-
 SIGNALS = ("events_per_day", "events_per_minute", "gap_variation")
 
 
