@@ -24,31 +24,35 @@ TOGETHER = ("pipelines/test_nightly.py", "notebooks/test_notebooks.py", "cli/tes
             "real/test_other_sparks.py", "scoring/test_functions.py")  # fmt: skip
 
 
+def scope_of(nodeid: str) -> str:
+    """What stays in one process: a module's tests, and those of some modules together."""
+    module = nodeid.partition("::")[0]
+    return "together" if module.endswith(TOGETHER) else module
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest first, so that no process waits for another in the end."""
+    slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("real")}
 
-    def place(item: pytest.Item) -> int:
-        if item.nodeid.partition("::")[0].endswith(TOGETHER):
-            return 0
-        return 1 if item.path in slow else 2
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        scope = scope_of(item.nodeid)
+        return scope != "together", scope not in slow
 
-    slow = {item.path for item in items if item.get_closest_marker("real")}
     items.sort(key=place)
 
 
-class ByModule(LoadScopeScheduling):
-    """With several processes, a module's tests stay in one, and so do those of some modules."""
+class ByScope(LoadScopeScheduling):
+    """Tests of one scope (``scope_of``) go to one process."""
 
     def _split_scope(self, nodeid: str) -> str:
-        module = nodeid.partition("::")[0]
-        return "together" if module.endswith(TOGETHER) else module
+        return scope_of(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByScope:
     """What ``-n`` uses: scopes in the order of their tests, not those of most tests first."""
     config.option.loadscopereorder = False
-    return ByModule(config, log)
+    return ByScope(config, log)
 
 
 @pytest.fixture(scope="session")

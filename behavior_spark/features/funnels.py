@@ -57,17 +57,16 @@ def funnel_steps(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> Sessi
     for name, funnel in funnels.items():
         if funnel.within == "session":
             marks[f"_{name}"] = F.when(ago <= max(windows), furthest_step(F.col("path"), funnel))
-        for days in windows:
-            reached = f"funnel_{name}_step_{days}d"
-            if funnel.within == "session":
+            for days in windows:
                 step = F.when(ago <= days, F.col(f"_{name}"))
-                sums[reached] = F.max(step)
+                sums[f"funnel_{name}_step_{days}d"] = F.max(step)
                 for place, kind in enumerate(funnel.steps, 1):
                     sums[f"funnel_{name}_{kind}_{days}d"] = F.count_if(step >= place)
-            else:
+        else:
+            for days in windows:
                 turns = f"_turns_{days}"
                 sums[turns] = F.flatten(F.collect_list(F.when(ago <= days, F.col("path"))))
-                made[reached] = furthest_step(_latest(turns, days), funnel)
+                made[f"funnel_{name}_step_{days}d"] = furthest_step(_latest(turns, days), funnel)
     return SessionPart(sums, marks, made)
 
 

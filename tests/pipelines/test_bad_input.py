@@ -17,6 +17,7 @@ from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.schemas import EVENTS, QUARANTINE, RUNS, TEXTS
+from tests.stored_tables import same_rows
 
 AS_OF = dt.date(2024, 3, 1)
 QUIET = Console(quiet=True)
@@ -155,7 +156,7 @@ def test_nights_one_by_one_store_the_same_events_as_one_for_all(
     one = Warehouse(spark, single.warehouse).read(EVENTS)
     many = Warehouse(spark, steps.warehouse).read(EVENTS)
     assert one.count() == 7
-    assert one.exceptAll(many).isEmpty() and many.exceptAll(one).isEmpty()
+    assert same_rows(one, many)
 
 
 def test_user_ids_are_pseudonyms_everywhere_when_a_key_is_configured(

@@ -43,7 +43,7 @@ def interpreted_night(night_arguments: list[str], interpreted: dict[str, str]) -
     return [*night_arguments, "--set", f"spark.conf={json.dumps(interpreted)}"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def first_night(demo_night: DemoResult) -> Tables:
     """The demo's tables as its night left them: what the others are compared with."""
     warehouse = str(demo_night.settings.warehouse.path)

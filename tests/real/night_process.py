@@ -36,8 +36,8 @@ def environment(**changes: str) -> dict[str, str]:
         k: v for k, v in os.environ.items()
         if not k.startswith(("PYSPARK_", "SPARK_")) or k == "PYSPARK_40"
     }  # fmt: skip
-    cheap = {"PYSPARK_PYTHON": sys.executable, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
-    return {**kept, **cheap, **changes}
+    java = "-XX:TieredStopAtLevel=1"
+    return {**kept, "PYSPARK_PYTHON": sys.executable, "JAVA_TOOL_OPTIONS": java, **changes}
 
 
 def run(command: Sequence[str], env: Mapping[str, str], *, cwd: Path = ROOT) -> str:
