@@ -54,10 +54,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.encoder import EmbeddingBatch, Encoder, EncoderOptions, use_threads
-from behavior_spark.model.linear import PackedLinear, can_pack
-from behavior_spark.model.loading import quiet_transformers
-from behavior_spark.model.tokens import Tokens
+from behavior_spark.model.encoder.encoder import (
+    EmbeddingBatch,
+    Encoder,
+    EncoderOptions,
+    use_threads,
+)
+from behavior_spark.model.encoder.linear import PackedLinear, can_pack
+from behavior_spark.model.encoder.loading import quiet_transformers
+from behavior_spark.model.encoder.tokens import Tokens
 from behavior_spark.scoring.ahead import map_ahead, one_behind
 
 T = TypeVar("T")

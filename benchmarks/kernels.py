@@ -20,10 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from behavior_spark.model.devices import use_threads
-from behavior_spark.model.linear import TYPICAL_TOKENS, PackedLinear, can_pack
-from behavior_spark.model.packed import _equal_length
-from behavior_spark.model.precision import describe_processor
+from behavior_spark.model.encoder.devices import describe_processor, use_threads
+from behavior_spark.model.encoder.linear import TYPICAL_TOKENS, PackedLinear, can_pack
+from behavior_spark.model.encoder.packed import _equal_length
 
 WIDTH, INNER, HEADS = 384, 1536, 12
 LAYERS = [(WIDTH, WIDTH, False), (WIDTH, INNER, False), (WIDTH, INNER, True), (INNER, WIDTH, False)]

@@ -33,11 +33,11 @@ import yaml
 
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Tuning
-from behavior_spark.model.bundle import load_text_model
-from behavior_spark.model.encoder import Encoder, EncoderOptions
-from behavior_spark.model.finetune import Mode, finetune
-from behavior_spark.model.fitting import measure
-from behavior_spark.model.labelled import LabelledTexts, normalise_text
+from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
+from behavior_spark.model.heads.fitting import measure
+from behavior_spark.model.heads.labelled import LabelledTexts, normalise_text
+from behavior_spark.model.registry.text_model import load_text_model
+from behavior_spark.model.training.finetune import Mode, finetune
 
 DATA = Path(os.environ.get("BEHAVIOR_DATA") or Path(__file__).parents[1] / "../shared/data")
 TASKS = Path(__file__).parents[1] / "conf/tasks"

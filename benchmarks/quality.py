@@ -24,13 +24,13 @@ from rich.console import Console
 
 from behavior_spark.config import Settings, load_settings
 from behavior_spark.features.assemble import training_set
-from behavior_spark.model.feature_matrix import feature_matrix
-from behavior_spark.model.ranking_metrics import (
+from behavior_spark.model.measures.ranking import (
     bootstrap_interval,
     paired_bootstrap_difference,
     roc_auc,
 )
-from behavior_spark.model.trees import TrainingOptions, fit_trees, tree_margins
+from behavior_spark.model.propensity.feature_matrix import feature_matrix
+from behavior_spark.model.propensity.trees import TrainingOptions, fit_trees, tree_margins
 from behavior_spark.pipelines.feature_building import inputs_at, prepare_inputs
 from behavior_spark.pipelines.propensity import training_table
 from behavior_spark.pipelines.run import running

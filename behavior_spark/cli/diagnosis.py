@@ -60,6 +60,6 @@ def _java(table: Table) -> list[str]:
 
 
 def _device() -> str:
-    from behavior_spark.model.devices import describe_device
+    from behavior_spark.model.encoder.devices import describe_device
 
     return describe_device()

@@ -12,13 +12,13 @@ that satisfies a condition counts for it beside its type.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyspark.sql import Column
 
 from behavior_spark.features.declared import Feature
+from behavior_spark.files import digest_of
 
 NOTHING = "''"
 
@@ -132,15 +132,10 @@ class Plan:
             [each.feature.name, [need.column for need in each.needs], repr(each.ranked)]
             for each in self.definitions
         ]
-        return sha([self.digest, content])
+        return digest_of([self.digest, content])
 
     @property
     def windows(self) -> list[int]:
         """Windows that something needs, ascending."""
         ranked = {d.ranked.window for d in self.definitions if d.ranked}
         return sorted({n.window for n in self.needs if n.window} | ranked)
-
-
-def sha(content: object) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of plain data."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

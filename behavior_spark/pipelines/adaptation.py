@@ -13,7 +13,7 @@ from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.features.text_pairs import text_pairs
 from behavior_spark.io.corpus import remove_corpus, write_corpus
 from behavior_spark.io.sources import check_condition
-from behavior_spark.model.registry import ModelStore
+from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.pipelines.finetuning import progress_of
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import configured_encoder
@@ -21,7 +21,7 @@ from behavior_spark.pipelines.text_scoring import known_texts
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
 
 if TYPE_CHECKING:
-    from behavior_spark.model.pretrain import Adapted
+    from behavior_spark.model.pretraining.pretrain import Adapted
 
 
 def pretrain_stage(run: Run) -> dict[str, Any]:
@@ -38,7 +38,9 @@ def pretrain_stage(run: Run) -> dict[str, Any]:
         InputError: A table is missing.
         ModelError: There is too little to learn from.
     """
-    from behavior_spark.model.pretrain import pretrain  # torch: seconds that other commands spare
+    from behavior_spark.model.pretraining.pretrain import (
+        pretrain,  # torch: seconds that other commands spare
+    )
 
     settings, chosen = run.settings, run.settings.pretrain
     if not settings.text.encoder:

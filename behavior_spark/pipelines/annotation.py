@@ -63,7 +63,7 @@ def annotator_recipe(name: str, task: Annotation) -> AnnotatorRecipe:
         ModelError: There is no model where the config says.
     """
     # torch: seconds that other commands spare
-    from behavior_spark.model.annotator import AnnotatorOptions, annotator_digest
+    from behavior_spark.model.heads.annotator import AnnotatorOptions, annotator_digest
 
     options = AnnotatorOptions(
         labels=tuple(task.labels),

@@ -9,7 +9,7 @@ from behavior_spark.cleaning import rows
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
 from behavior_spark.io.sources import check_condition
-from behavior_spark.model.model_folder import resolve_model_folder
+from behavior_spark.model.encoder.model_folder import resolve_model_folder
 from behavior_spark.pipelines.attributes import mapped_attributes
 from behavior_spark.pipelines.ingestion import map_all, with_clean_texts, with_reasons
 from behavior_spark.pipelines.run import Run

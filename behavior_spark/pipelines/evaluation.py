@@ -14,8 +14,8 @@ from behavior_spark.errors import InputError
 from behavior_spark.features.point_in_time import of_users
 from behavior_spark.features.targets import labels, mark_targets
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model import ranking_metrics as metrics
-from behavior_spark.model.propensity_model import PropensityModel
+from behavior_spark.model.measures import ranking as metrics
+from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.pipelines.propensity import model_store
 from behavior_spark.pipelines.run import Run, last_ingested
 from behavior_spark.report.outcomes import Measured, Outcome

@@ -13,10 +13,10 @@ from behavior_spark.cleaning.text import text_hash
 from behavior_spark.config.labels import PARTS
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.bundle import TextModel, load_text_model
-from behavior_spark.model.labelled import LabelledTexts
-from behavior_spark.model.model_folder import backbone_digest, resolve_model_folder
-from behavior_spark.model.registry import CHAMPION, ModelStore
+from behavior_spark.model.encoder.model_folder import backbone_digest, resolve_model_folder
+from behavior_spark.model.heads.labelled import LabelledTexts
+from behavior_spark.model.registry.store import CHAMPION, ModelStore
+from behavior_spark.model.registry.text_model import TextModel, load_text_model
 from behavior_spark.pipelines.labelled_tables import labelled_rows, labelled_task
 from behavior_spark.pipelines.promotion import gate_stage, learned_from, register_stage
 from behavior_spark.pipelines.run import Run
@@ -25,7 +25,7 @@ from behavior_spark.pipelines.text_scoring import stored_embeddings
 from behavior_spark.schemas import TEXT_EMBEDDINGS
 
 if TYPE_CHECKING:
-    from behavior_spark.model.finetune import FinetuneResult, Stored
+    from behavior_spark.model.training.finetune import FinetuneResult, Stored
 
 
 def finetune_stage(run: Run) -> dict[str, Any]:
@@ -84,7 +84,9 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
 
     Texts whose embedding is in the store, under the configured encoder, are read from there.
     """
-    from behavior_spark.model.finetune import finetune  # torch: seconds that other commands spare
+    from behavior_spark.model.training.finetune import (
+        finetune,  # torch: seconds that other commands spare
+    )
 
     settings, text = run.settings, run.settings.text
     store = ModelStore(Path(settings.models_path))

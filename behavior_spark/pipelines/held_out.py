@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
@@ -17,12 +16,12 @@ from behavior_spark.config.labels import Part
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_labels, read_raw
-from behavior_spark.model.learned_from import LearnedFrom, key_check, text_keys
-from behavior_spark.model.records import data_fingerprint
+from behavior_spark.model.arrays import Bools
+from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
+from behavior_spark.model.registry.records import data_fingerprint
 from behavior_spark.pipelines.labelled_tables import MOST_LABELS, cleaned, labelled_rows
 from behavior_spark.pipelines.run import Run
 
-Bools = npt.NDArray[np.bool_]
 Origin = Literal["test", "dev", "held out by hash"]
 
 MOST_VALUES = 20  # of one slice; the rest are "other"

@@ -15,7 +15,7 @@ from behavior_spark.config.labels import Part
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
-from behavior_spark.model.labelled import LabelledTexts
+from behavior_spark.model.heads.labelled import LabelledTexts
 from behavior_spark.pipelines.annotation import annotated_labels
 from behavior_spark.pipelines.run import Run
 

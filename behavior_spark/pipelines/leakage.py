@@ -13,7 +13,7 @@ from behavior_spark.errors import BehaviorError, LeakageError
 from behavior_spark.features.altered import alter_future, count_differences
 from behavior_spark.features.assemble import Inputs, build_features
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.feature_leakage import feature_aucs, train_on_shuffled_labels
+from behavior_spark.model.propensity.leakage import feature_aucs, train_on_shuffled_labels
 from behavior_spark.pipelines.feature_building import Prepared, check_sessions
 from behavior_spark.pipelines.propensity import training_table
 from behavior_spark.pipelines.run import Run

@@ -12,7 +12,7 @@ from typing import Any
 from behavior_spark.config import Settings
 from behavior_spark.errors import ModelError
 from behavior_spark.io.tracking import tracked_figures
-from behavior_spark.model.registry import CHALLENGER, CHAMPION, ModelStore
+from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
 from behavior_spark.pipelines.annotation import annotate_stage
 from behavior_spark.pipelines.commands import Result, result_of
 from behavior_spark.pipelines.promotion import gate_stage, models_in, rollback_stage

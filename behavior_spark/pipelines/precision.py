@@ -9,8 +9,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.model_folder import backbone_digest
-from behavior_spark.model.registry import ModelStore
+from behavior_spark.model.encoder.model_folder import backbone_digest
+from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import ActiveTextModel, active_text_model, recipe_of
 from behavior_spark.scoring.embedding import check_on_worker

@@ -11,14 +11,21 @@ import numpy as np
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.tracking import tracked_alias, tracked_version
-from behavior_spark.model.bundle import TextModel, load_text_model
-from behavior_spark.model.gate import Comparison, GateRules, Verdict, compare, decide
-from behavior_spark.model.heads import Floats
-from behavior_spark.model.labelled import LabelledTexts, split_task
-from behavior_spark.model.learned_from import LearnedFrom, key_check, text_keys
-from behavior_spark.model.promotions import Promotion, history, lineage, promote, refuse, roll_back
-from behavior_spark.model.records import ModelRecord, data_fingerprint
-from behavior_spark.model.registry import CHALLENGER, CHAMPION, ModelStore
+from behavior_spark.model.arrays import Floats
+from behavior_spark.model.heads.labelled import LabelledTexts, split_task
+from behavior_spark.model.registry.gate import Comparison, GateRules, Verdict, compare, decide
+from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
+from behavior_spark.model.registry.promotions import (
+    Promotion,
+    history,
+    lineage,
+    promote,
+    refuse,
+    roll_back,
+)
+from behavior_spark.model.registry.records import ModelRecord, data_fingerprint
+from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
+from behavior_spark.model.registry.text_model import TextModel, load_text_model
 from behavior_spark.pipelines.held_out import HeldOut, read_held_out, without_learned
 from behavior_spark.pipelines.run import Run, redacted, versions
 from behavior_spark.pipelines.text_evaluation import (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +15,10 @@ from behavior_spark.config.section import Section
 from behavior_spark.errors import BehaviorError, InputError, ModelError
 from behavior_spark.features.assemble import label_rows, training_set
 from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
+from behavior_spark.files import digest_of
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.propensity import TrainingOptions, train_propensity_model
-from behavior_spark.model.propensity_model import PropensityModel
+from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.model.propensity.training import TrainingOptions, train_propensity_model
 from behavior_spark.pipelines.activity import plan_of
 from behavior_spark.pipelines.feature_building import Prepared, inputs_at
 from behavior_spark.pipelines.run import Run
@@ -52,7 +51,7 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "backbone": run.models.get("backbone"),
         "heads": dict(prepared.inputs.heads),
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    return digest_of(content)
 
 
 def _plain(sections: Mapping[str, Section]) -> dict[str, Any]:

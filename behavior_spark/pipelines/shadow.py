@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 
 from behavior_spark.errors import ModelError
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.bundle import load_text_model
-from behavior_spark.model.registry import CHALLENGER, ModelStore
+from behavior_spark.model.registry.store import CHALLENGER, ModelStore
+from behavior_spark.model.registry.text_model import load_text_model
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import ActiveTextModel, late_heads, recipe_of
 from behavior_spark.pipelines.text_scoring import stored_embeddings

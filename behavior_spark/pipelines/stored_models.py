@@ -12,10 +12,10 @@ from typing import get_args
 from behavior_spark.config import Settings, TextSettings
 from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.bundle import load_text_model
-from behavior_spark.model.model_folder import Precision, backbone_digest, checked_precision
-from behavior_spark.model.promotions import lineage
-from behavior_spark.model.registry import ModelStore
+from behavior_spark.model.encoder.model_folder import Precision, backbone_digest, checked_precision
+from behavior_spark.model.registry.promotions import lineage
+from behavior_spark.model.registry.store import ModelStore
+from behavior_spark.model.registry.text_model import load_text_model
 from behavior_spark.pipelines.run import Run
 from behavior_spark.pipelines.text_model import active_text_model, encoder_options
 from behavior_spark.schemas import TEXT_EMBEDDINGS, TEXT_SCORES, Contract

@@ -11,23 +11,24 @@ from typing import Any, cast
 import numpy as np
 
 from behavior_spark.errors import ConfigError, ModelError
-from behavior_spark.model.bundle import TextModel, load_text_model
-from behavior_spark.model.heads import Floats, Head
-from behavior_spark.model.learned_from import LearnedFrom
-from behavior_spark.model.model_folder import short_digest
-from behavior_spark.model.registry import ModelStore
-from behavior_spark.model.scope import measure_scope
-from behavior_spark.model.text_metrics import (
+from behavior_spark.files import short_digest
+from behavior_spark.model.arrays import Floats
+from behavior_spark.model.heads.answers import answers_of
+from behavior_spark.model.heads.head import Head
+from behavior_spark.model.heads.scope import measure_scope
+from behavior_spark.model.measures.classification import (
     FIGURES,
     SLICE_FIGURES,
     Answers,
-    answers_of,
     as_plain,
     calibration_table,
     confusion,
     estimate,
     per_class,
 )
+from behavior_spark.model.registry.learned_from import LearnedFrom
+from behavior_spark.model.registry.store import ModelStore
+from behavior_spark.model.registry.text_model import TextModel, load_text_model
 from behavior_spark.pipelines.held_out import (
     HeldOut,
     read_held_out,
@@ -93,7 +94,9 @@ def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> dict[s
 
 def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
     """float32 [n, dimension] by the model's encoder; NaN rows for texts it cannot embed."""
-    from behavior_spark.model.encoder import cached_encoder  # torch: others spare its seconds
+    from behavior_spark.model.encoder.encoder import (
+        cached_encoder,  # torch: others spare its seconds
+    )
 
     device = None if run.settings.text.device == "auto" else run.settings.text.device
     encoder = cached_encoder(model.encoder_source, model.options, device)

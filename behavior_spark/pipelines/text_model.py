@@ -8,9 +8,7 @@ from pathlib import Path
 
 from behavior_spark.config import Settings, TextSettings
 from behavior_spark.errors import ModelError
-from behavior_spark.model.bundle import TextModel, load_text_model
-from behavior_spark.model.heads import Head
-from behavior_spark.model.model_folder import (
+from behavior_spark.model.encoder.model_folder import (
     EncoderOptions,
     backbone_digest,
     checked_precision,
@@ -18,7 +16,9 @@ from behavior_spark.model.model_folder import (
     resolve_model_folder,
     trained_through,
 )
-from behavior_spark.model.registry import CHAMPION, ModelStore
+from behavior_spark.model.heads.head import Head
+from behavior_spark.model.registry.store import CHAMPION, ModelStore
+from behavior_spark.model.registry.text_model import TextModel, load_text_model
 from behavior_spark.scoring.workers import EncoderRecipe
 
 

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.warehouse import Note, Warehouse
-from behavior_spark.model.heads import Head
+from behavior_spark.model.heads.head import Head
 from behavior_spark.pipelines.builds import Build, changes_since, last_build
 from behavior_spark.pipelines.precision import checked_text_model
 from behavior_spark.pipelines.run import Run

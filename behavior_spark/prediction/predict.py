@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
-from behavior_spark.model.propensity_model import PropensityModel
+from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.schemas import USER_PROPENSITY
 
 _SCORES = StructType([StructField("target", StringType()), StructField("score", DoubleType())])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 
-from behavior_spark.model.feature_leakage import ShuffledLabels
+from behavior_spark.model.propensity.leakage import ShuffledLabels
 
 _ROWS = "_rows"
 

@@ -17,7 +17,7 @@ from behavior_spark.scoring.arrow import gather, map_array
 from behavior_spark.scoring.workers import task_resources
 
 if TYPE_CHECKING:
-    from behavior_spark.model.annotator import Annotator, AnnotatorOptions
+    from behavior_spark.model.heads.annotator import Annotator, AnnotatorOptions
 
 WINDOW_ROWS, WINDOW_BYTES = 512, 8 << 20
 
@@ -48,8 +48,8 @@ class AnnotatorRecipe:
         Raises:
             ModelError: It cannot be loaded, or its files are not the driver's.
         """
-        from behavior_spark.model.annotator import Annotator
-        from behavior_spark.model.devices import choose_device, use_threads
+        from behavior_spark.model.encoder.devices import choose_device, use_threads
+        from behavior_spark.model.heads.annotator import Annotator
 
         cpus, address, task = task_resources()
         use_threads(cpus)
@@ -86,7 +86,7 @@ def annotate_texts(frame: DataFrame, recipe: AnnotatorRecipe, *, at: dt.datetime
 def _record_batch(
     keys: pa.Array, votes: np.ndarray, recipe: AnnotatorRecipe, at: dt.datetime
 ) -> pa.RecordBatch:
-    from behavior_spark.model.annotator import settle
+    from behavior_spark.model.heads.annotator import settle
 
     rows, prompts = votes.shape[:2]
     labels = pa.array(recipe.options.labels, type=pa.string())

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from behavior_spark.model.heads import Head
+from behavior_spark.model.heads.head import Head
 from behavior_spark.schemas import TEXT_SCORES
 from behavior_spark.scoring.arrow import map_array, matrix_of
 

@@ -23,8 +23,8 @@ from behavior_spark.scoring.arrow import gather, list_array
 from behavior_spark.scoring.workers import EncoderRecipe
 
 if TYPE_CHECKING:
-    from behavior_spark.model.encoder import EmbeddingBatch, Encoder
-    from behavior_spark.model.tokens import Tokens
+    from behavior_spark.model.encoder.encoder import EmbeddingBatch, Encoder
+    from behavior_spark.model.encoder.tokens import Tokens
 
 # A window is sorted as one. More rows pad no less where texts are packed, and cost memory.
 WINDOW_ROWS, WINDOW_BYTES = 8192, 32 << 20
@@ -127,7 +127,7 @@ def check_on_worker(frame: DataFrame, recipe: EncoderRecipe) -> DataFrame:
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from behavior_spark.model.precision import check_precision
+        from behavior_spark.model.heads.precision import check_precision
 
         texts = [text for batch in batches for text in batch.column("text").to_pylist() if text]
         device = str(recipe.load().device)
@@ -139,10 +139,8 @@ def check_on_worker(frame: DataFrame, recipe: EncoderRecipe) -> DataFrame:
 
 def _loaded(recipe: EncoderRecipe) -> tuple[Encoder, bool]:
     """The encoder, and whether it runs natively; a new worker imports torch first."""
-    from behavior_spark.model.precision import runs_natively
-
     encoder = recipe.load()
-    return encoder, runs_natively(encoder)
+    return encoder, encoder.runs_natively
 
 
 def _tokenized(

@@ -32,11 +32,11 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.errors import ConfigError, InputError, ModelError
-from behavior_spark.model.heads import Head
+from behavior_spark.model.arrays import Floats
+from behavior_spark.model.heads.head import Head
 from behavior_spark.scoring.arrow import list_array
 from behavior_spark.scoring.workers import EncoderRecipe
 
-Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
 
 EMBEDDING = ArrayType(FloatType(), containsNull=False)

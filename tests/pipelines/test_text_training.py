@@ -12,7 +12,7 @@ from behavior_spark import pipelines
 from behavior_spark.config import validate_settings
 from behavior_spark.errors import BehaviorError, ConfigError, ModelError
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.model.encoder import Encoder
+from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
 
 NIGHT, QUIET = dt.date(2024, 1, 10), Console(quiet=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from behavior_spark.model.heads import Head
+from behavior_spark.model.heads.head import Head
 from behavior_spark.scoring.classification import classify
 
 NOW = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from behavior_spark.errors import ModelError
 from behavior_spark.io.failures import explain
-from behavior_spark.model.encoder import Encoder
-from behavior_spark.model.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.model.encoder.encoder import Encoder
+from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_digest
 from behavior_spark.schemas import TEXT_EMBEDDINGS
 from behavior_spark.scoring.embedding import check_on_worker, embed, observed
 from behavior_spark.scoring.workers import EncoderRecipe

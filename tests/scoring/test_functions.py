@@ -27,15 +27,15 @@ from transformers import BertConfig, BertModel
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
-from behavior_spark.model.bundle import save_text_model
-from behavior_spark.model.encoder import Encoder
-from behavior_spark.model.heads import Head
-from behavior_spark.model.model_folder import (
+from behavior_spark.model.encoder.encoder import Encoder
+from behavior_spark.model.encoder.model_folder import (
     EncoderOptions,
     backbone_digest,
     resolve_model_folder,
 )
-from behavior_spark.model.registry import ModelStore
+from behavior_spark.model.heads.head import Head
+from behavior_spark.model.registry.store import ModelStore
+from behavior_spark.model.registry.text_model import save_text_model
 from behavior_spark.pipelines.functions import text_functions
 from behavior_spark.scoring import functions
 from behavior_spark.scoring.functions import EmbeddingCache, TextFunctions
@@ -122,7 +122,7 @@ def counting(folder: Path) -> Callable[[str], str]:
     handed, embedded = str(folder / "handed"), str(folder / "embedded")
 
     def prepare(text: str) -> str:
-        from behavior_spark.model.encoder import Encoder
+        from behavior_spark.model.encoder.encoder import Encoder
 
         if getattr(Encoder.embed, "to", None) != embedded:
             real = getattr(Encoder.embed, "real", Encoder.embed)
@@ -517,9 +517,9 @@ PROGRAM = """
 import json, os, sys
 import numpy as np
 from pyspark.sql import SparkSession
-from behavior_spark.model.encoder import Encoder
-from behavior_spark.model.heads import Head
-from behavior_spark.model.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.model.encoder.encoder import Encoder
+from behavior_spark.model.heads.head import Head
+from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_digest
 from behavior_spark.scoring.functions import TextFunctions
 from behavior_spark.scoring.workers import EncoderRecipe
 

@@ -1,0 +1,304 @@
+"""Texts to vectors: one frozen transformer, pooled as sentence-transformers does.
+
+Mean pooling with L2 normalisation follows Reimers and Gurevych 2019, "Sentence-BERT"
+(arXiv 1908.10084). Only safetensors weights from a local folder are loaded: no pickle,
+no remote code, no hub.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from behavior_spark.errors import ModelError
+from behavior_spark.model.arrays import Floats
+from behavior_spark.model.encoder import packed
+from behavior_spark.model.encoder.devices import is_native, use_threads
+from behavior_spark.model.encoder.inference import Inference
+from behavior_spark.model.encoder.loading import load_parts
+from behavior_spark.model.encoder.model_folder import (
+    EncoderOptions,
+    backbone_digest,
+    effective_options,
+    resolve_model_folder,
+)
+from behavior_spark.model.encoder.tokens import Tokenizer, Tokens
+
+__all__ = [
+    "EmbeddingBatch",
+    "Encoder",
+    "EncoderOptions",
+    "backbone_digest",
+    "cached_encoder",
+    "resolve_model_folder",
+    "use_threads",
+]
+
+
+_logger = logging.getLogger(__name__)
+_encoders: dict[tuple[str, EncoderOptions, str], Encoder] = {}
+_encoders_lock = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingBatch:
+    """What :meth:`Encoder.embed` found, in the order of the texts given.
+
+    Attributes:
+        embeddings: float32 [n, dimension]; a row with an error is all NaN.
+        token_counts: int32 [n], tokens the model read (special tokens included); 0 where the
+            text was not tokenised.
+        truncated: bool [n], whether a text was longer than what was read of it.
+        errors: per row None, or ``null_text``, ``empty_text``, ``out_of_memory``
+            or ``model_error``.
+        tokens_run: Tokens the model computed, padding included.
+    """
+
+    embeddings: Floats
+    token_counts: npt.NDArray[np.int32]
+    truncated: npt.NDArray[np.bool_]
+    errors: list[str | None]
+    tokens_run: int = 0
+
+
+class Encoder:
+    """A loaded backbone with its tokenizer.
+
+    Attributes:
+        digest: 16 hex characters, see :func:`backbone_digest`.
+        dimension: Length of one embedding.
+        options: Options in effect (``max_length`` capped at the model's positions).
+        device: Where the weights are.
+        model: The torch module, in evaluation mode unless a trainer changes it.
+        inference: How the forward pass is run.
+        load_seconds: What loading took.
+        special_ids: Ids of tokens that stand for no part of a text.
+        mask_id: Id of the token that stands for a masked word, None without one.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        tokenizer: Any,
+        *,
+        digest: str,
+        options: EncoderOptions,
+        trainable: bool = False,
+    ) -> None:
+        self.model = model
+        self.digest, self.options = digest, options
+        config: Any = model.config
+        self.dimension = int(config.hidden_size)
+        self.device = next(model.parameters()).device
+        self.load_seconds = 0.0
+        self._tokenizer = Tokenizer(tokenizer, options)
+        pad_id = int(tokenizer.pad_token_id or 0)
+        self.special_ids = frozenset(int(each) for each in tokenizer.all_special_ids)
+        self.mask_id: int | None = tokenizer.mask_token_id
+        self.inference = Inference(model, options, pad_id=pad_id, fast=not trainable)
+
+    @classmethod
+    def load(
+        cls,
+        source: str,
+        options: EncoderOptions,
+        *,
+        device: str | None = None,
+        trainable: bool = False,
+    ) -> Encoder:
+        """Load the backbone at ``source`` on ``device`` (default: cuda if there is one, else cpu).
+
+        A ``trainable`` one keeps the plain layers; the others are laid out for inference alone.
+
+        Raises:
+            ModelError: The folder, its weights or its tokenizer cannot be used.
+        """
+        start = time.monotonic()
+        folder = resolve_model_folder(source)
+        options = effective_options(folder, options)
+        digest = backbone_digest(source, options)
+        model, tokenizer = load_parts(folder, options)
+        target = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            model.to(target)
+        except (RuntimeError, AssertionError) as error:
+            raise ModelError(
+                f"the encoder cannot be moved to device {target!r}",
+                found=type(error).__name__,
+                fix="name a device that this machine has, such as 'cpu'",
+            ) from error
+        encoder = cls(model.eval(), tokenizer, digest=digest, options=options, trainable=trainable)
+        encoder.load_seconds = time.monotonic() - start
+        return encoder
+
+    @property
+    def runs_natively(self) -> bool:
+        """Whether the processor computes in the encoder's precision itself."""
+        return is_native(self.options.precision, self.device)
+
+    @property
+    def tokenizer_threads(self) -> int:
+        """Threads for :meth:`prepare`: one beside a CPU's model, enough to feed a GPU."""
+        return 1 if self.device.type == "cpu" else min(8, torch.get_num_threads())
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids per text, special tokens included, truncated at ``max_length``, unpadded."""
+        return [pieces[0] for pieces, _ in self._tokenizer.pieces(texts)]
+
+    def forward(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Pooled float32 vectors [rows, dimension] of one batch; keeps gradients if on."""
+        vectors = self.inference.batch(token_ids)
+        if self.options.normalize:
+            vectors = torch.nn.functional.normalize(vectors, dim=1)
+        return vectors
+
+    def prepare(self, texts: Sequence[str | None] | pa.Array) -> Tokens:
+        """Tokenise, cut and sort texts; may run in other threads than :meth:`embed_tokens`."""
+        return self._tokenizer.tokens(texts)
+
+    def embed(
+        self, texts: Sequence[str | None] | pa.Array, *, token_budget: int | None = None
+    ) -> EmbeddingBatch:
+        """Embed each text; a row that cannot be embedded gets an error code, the others go on.
+
+        In fp32 the result does not depend on order or batch mates beyond 1e-5.
+
+        Args:
+            texts: n texts; None is ``null_text``, only white space is ``empty_text``.
+            token_budget: Tokens in one forward pass; default by device.
+
+        Raises:
+            ModelError: ``token_budget`` is less than 1.
+        """
+        return self.embed_tokens(self.prepare(texts), token_budget=token_budget)
+
+    def embed_tokens(self, tokens: Tokens, *, token_budget: int | None = None) -> EmbeddingBatch:
+        """As :meth:`embed`, of texts that :meth:`prepare` has made ready."""
+        return self.begin(tokens, token_budget=token_budget)()
+
+    def begin(
+        self, tokens: Tokens, *, token_budget: int | None = None
+    ) -> Callable[[], EmbeddingBatch]:
+        """Hand the work of :meth:`embed_tokens` to the device; what is returned waits for it.
+
+        Begin the next texts before asking for these, and a GPU has no gap between them.
+        """
+        budget = self.inference.token_budget if token_budget is None else token_budget
+        if budget < 1:
+            raise ModelError("token_budget must be at least 1", found=str(budget))
+        lengths = tokens.lengths
+        pooled = torch.full((len(lengths), self.dimension), torch.nan, device=self.device)
+        failed: dict[int, str] = {}
+        tokens_run = 0
+        with torch.inference_mode():
+            for start, stop in self.inference.cut(lengths, budget):
+                tokens_run += self.inference.tokens_run(lengths[start:stop])
+                self._run(tokens, start, stop, pooled, failed)
+            on_host, copied = _copied_back(self._by_row(tokens, pooled))
+
+        def finish() -> EmbeddingBatch:
+            if copied is not None:
+                copied.synchronize()
+            vectors, errors = on_host.numpy(), list(tokens.errors)
+            for piece, code in failed.items():
+                errors[int(tokens.rows[piece])] = code
+            for row in np.flatnonzero(np.isnan(vectors[:, 0])).tolist():
+                errors[row] = errors[row] or "model_error"
+            if wrong := sum(error in ("out_of_memory", "model_error") for error in errors):
+                _logger.warning("%d of %d texts could not be embedded", wrong, len(errors))
+            return EmbeddingBatch(
+                vectors, tokens.token_counts, tokens.truncated, errors, tokens_run
+            )
+
+        return finish
+
+    def pooled(self, tokens: Tokens, start: int, stop: int) -> torch.Tensor:
+        """Vectors of the pieces ``start`` to ``stop``, float32 [pieces, dimension], unscaled."""
+        first, last = tokens.starts[start], tokens.starts[stop]
+        return self.inference.pooled(tokens.ids[first:last], tokens.lengths[start:stop])
+
+    def _run(
+        self, tokens: Tokens, start: int, stop: int, pooled: torch.Tensor, errors: dict[int, str]
+    ) -> None:
+        """Fill ``pooled`` for one batch; on failure halve it, down to the piece at fault."""
+        code = None
+        try:
+            pooled[start:stop] = self.pooled(tokens, start, stop)
+        except Exception as error:  # the halves are tried below, when its frames hold no memory
+            code = "out_of_memory" if _is_out_of_memory(error) else "model_error"
+            _logger.warning("a batch of %d failed (%s)", stop - start, type(error).__name__)
+        if code is None:
+            return
+        if code == "out_of_memory" and self.device.type == "cuda":
+            if self.inference.replays is not None:
+                self.inference.replays.forget()
+            torch.cuda.empty_cache()
+            # What follows would fail in the same way, and each failure costs time.
+            self.inference.token_budget = max(1024, self.inference.token_budget // 2)
+        if stop - start == 1:
+            errors[start] = code
+            return
+        middle = (start + stop) // 2
+        self._run(tokens, start, middle, pooled, errors)
+        self._run(tokens, middle, stop, pooled, errors)
+
+    def _by_row(self, tokens: Tokens, pooled: torch.Tensor) -> torch.Tensor:
+        """Pieces back to texts, float32 [texts, dimension]: averaged by tokens, scaled.
+
+        A text without a piece, or with a vector that is not finite, has NaN in every place.
+        """
+        counts = np.bincount(tokens.rows, minlength=len(tokens.errors))
+        order = np.argsort(tokens.rows, kind="stable")
+        share = tokens.lengths[order] / tokens.token_counts[tokens.rows[order]]
+        weights, places, parts = (
+            packed.on_device(array, self.device)
+            for array in (share.astype(np.float32), order, counts)
+        )
+        vectors = torch.segment_reduce(
+            pooled[places] * weights[:, None], "sum", lengths=parts, axis=0, unsafe=True
+        )
+        if self.options.normalize:
+            vectors = torch.nn.functional.normalize(vectors, dim=1)
+        usable = torch.isfinite(vectors).all(dim=1) & (parts > 0)
+        return torch.where(usable[:, None], vectors, torch.nan)
+
+
+def cached_encoder(source: str, options: EncoderOptions, device: str | None = None) -> Encoder:
+    """The process's one encoder for these arguments, loaded when first asked for.
+
+    Raises:
+        ModelError: As :meth:`Encoder.load`.
+    """
+    key = (source, options, device or "")
+    with _encoders_lock:
+        if key not in _encoders:
+            _encoders[key] = Encoder.load(source, options, device=device)
+        return _encoders[key]
+
+
+def _copied_back(pooled: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event | None]:
+    """A copy for the host, under way, and what tells that it is there."""
+    if pooled.device.type != "cuda":
+        return pooled.cpu(), None
+    with torch.cuda.device(pooled.device):
+        on_host = torch.empty(pooled.shape, pin_memory=True)
+        on_host.copy_(pooled, non_blocking=True)
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record()
+    return on_host, copied
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError)
+        and any(words in str(error).lower() for words in ("out of memory", "can't allocate memory"))
+    )

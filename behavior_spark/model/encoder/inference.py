@@ -1,0 +1,230 @@
+"""The forward pass of a frozen model: packed without padding where it can be, else padded."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from behavior_spark.model.encoder import packed
+from behavior_spark.model.encoder.linear import can_pack, pack_linears
+from behavior_spark.model.encoder.loading import quiet_transformers
+from behavior_spark.model.encoder.model_folder import OFFSET_POSITIONS, EncoderOptions
+from behavior_spark.model.encoder.replays import Replays, Shape
+
+# Tokens in one forward pass. Small batches stay in a CPU's cache (MiniLM on comments: 147
+# texts/s a core at 1,024 tokens, 131 at 4,096); a GPU wants to be filled.
+CPU_TOKEN_BUDGET = 1024
+GPU_TOKEN_BUDGET = 65536
+
+_logger = logging.getLogger(__name__)
+
+
+class Inference:
+    """Pooled vectors of token ids, by the fastest way that gives what the plain way gives.
+
+    On construction the packed way and, on a CPU, oneDNN's layers are tried on a few texts of
+    different lengths; where the result is not the plain one's, or there is none, they are not
+    used. ``model`` is changed in place and cannot be trained or saved afterwards.
+
+    Attributes:
+        packs: Whether texts are packed without padding.
+        onednn: Whether linear layers are oneDNN's.
+        token_budget: Tokens in one forward pass where the caller names none.
+        replays: On CUDA, where texts are packed: forward passes of recorded shapes.
+    """
+
+    def __init__(
+        self, model: Any, options: EncoderOptions, *, pad_id: int, fast: bool = True
+    ) -> None:
+        self.model, self._options, self._pad_id = model, options, pad_id
+        self._device: torch.device = next(model.parameters()).device
+        self._dtype: torch.dtype = next(model.parameters()).dtype
+        offset = getattr(model.config, "model_type", "") in OFFSET_POSITIONS
+        self._padding = int(model.config.pad_token_id or 0) if offset else None
+        on_cpu = self._device.type == "cpu"
+        self.token_budget = CPU_TOKEN_BUDGET if on_cpu else GPU_TOKEN_BUDGET
+        self.packs = self.onednn = False
+        self.replays: Replays | None = None
+        if fast:
+            with torch.inference_mode():
+                self._try_fast_ways(on_cpu)
+
+    def cut(self, lengths: npt.NDArray[np.int64], budget: int) -> list[tuple[int, int]]:
+        """First and last + 1 of each batch of pieces, which are sorted longest first."""
+        batches, start, edges = [], 0, np.concatenate([[0], np.cumsum(lengths)])
+        while start < len(lengths):
+            if self.packs:
+                stop = int(np.searchsorted(edges, edges[start] + budget, side="right")) - 1
+            else:
+                stop = start + budget // int(lengths[start])
+            stop = min(max(stop, start + 1), len(lengths))
+            batches.append((start, stop))
+            start = stop
+        return batches
+
+    def tokens_run(self, lengths: npt.NDArray[np.int64]) -> int:
+        """Tokens the model computes for one batch of these lengths, padding included."""
+        if self.replays is not None:
+            return Shape.of(lengths).tokens
+        return int(lengths.sum() if self.packs else lengths.max() * len(lengths))
+
+    def pooled(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Pooled vectors, float32 [pieces, dimension] on the device, not normalised.
+
+        Args:
+            ids: int64 [tokens], the pieces one after the other.
+            lengths: int64 [pieces], tokens of each piece.
+        """
+        if not self.packs:
+            return self._padded(ids, lengths)
+        return self._packed(ids, lengths)
+
+    def batch(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """As :meth:`pooled`, of texts in any order; keeps gradients where they are on."""
+        lengths = np.array([len(ids) for ids in token_ids], dtype=np.int64)
+        order = np.argsort(-lengths, kind="stable")
+        flat = np.concatenate([np.asarray(token_ids[i], dtype=np.int64) for i in order])
+        vectors = self.pooled(flat, lengths[order])
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return vectors[packed.on_device(back, self._device)]
+
+    def hidden(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Last hidden states [tokens, dimension] of packed pieces; keeps gradients where on.
+
+        Read them before the next call: on CUDA it may write over them.
+        """
+        if self.packs:
+            return self._packed_states(ids, lengths)[0]
+        states, read = self._padded_states(ids, lengths)
+        return states[read.bool()]
+
+    def pack_for_training(self) -> None:
+        """Pack texts without padding where a trial finds the plain way's result; keep gradients.
+
+        No text sees another. It halves the time of a step on a CPU, and more where lengths are
+        mixed; on CUDA attention weights are then not dropped out.
+        """
+        with torch.inference_mode():
+            ids, lengths = self._trial()
+            self._try_packing(ids, lengths, self.pooled(ids, lengths))
+
+    def _padded(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
+        states, on_device = self._padded_states(ids, lengths)
+        hidden = states.float()
+        if self._options.pooling == "cls":
+            return hidden[:, 0]
+        weights = on_device.unsqueeze(-1).float()
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+
+    def _padded_states(
+        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states [pieces, longest, dimension], and 1 where a token was read, else 0."""
+        read = np.arange(lengths.max()) < lengths[:, None]
+        rows = np.full(read.shape, self._pad_id, dtype=np.int64)
+        rows[read] = ids
+        on_device = packed.on_device(read.astype(np.int64), self._device)
+        states = self.model(
+            input_ids=packed.on_device(rows, self._device), attention_mask=on_device
+        )
+        hidden: torch.Tensor = states.last_hidden_state
+        return hidden, on_device
+
+    def _packed(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
+        hidden, layout = self._packed_states(ids, lengths)
+        if self._options.pooling == "cls":
+            return hidden[layout.edges[: len(lengths)].long()].float()
+        return layout.means(hidden.float())[: len(lengths)]
+
+    def _packed_states(
+        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    ) -> tuple[torch.Tensor, packed.Layout]:
+        positions = self._positions(ids, lengths)
+        if self.replays is not None and not torch.is_grad_enabled():
+            states, layout = self.replays.states(ids, positions, lengths)
+            return states[: len(ids)], layout
+        layout = packed.Layout.of(lengths, self._device)
+        # On a CPU few shapes: see packed.STEP.
+        spare = -len(ids) % packed.STEP if self._device.type == "cpu" else 0
+        on_device, places = (
+            packed.on_device(np.pad(row, (0, spare)), self._device) for row in (ids, positions)
+        )
+        states = packed.packed_hidden(self.model, on_device, places, layout)
+        return states[: len(ids)], layout
+
+    def _positions(
+        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Position ids int64 [tokens] of packed pieces, as the model gives them itself."""
+        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        if self._padding is None:
+            return np.arange(len(ids)) - starts
+        # RoBERTa does not count the padding token, not even one that a text spells out.
+        read = ids != self._padding
+        before = np.concatenate([[0], np.cumsum(read)])
+        return np.where(read, before[1:] - before[starts], 0) + self._padding
+
+    def _try_fast_ways(self, on_cpu: bool) -> None:
+        if self._device.type not in ("cpu", "cuda"):
+            return
+        ids, lengths = self._trial()
+        try:
+            expected = self.pooled(ids, lengths)
+        except Exception as error:  # what is wrong will show, with its code, on real texts
+            _logger.warning("the trial batch failed (%s)", type(error).__name__)
+            return
+        # FlashAttention has no float32; on a GPU the padded way is the faster one there.
+        if on_cpu or self._dtype in (torch.bfloat16, torch.float16):
+            self._try_packing(ids, lengths, expected)
+        if self.packs and not on_cpu:
+            forward = partial(packed.packed_hidden, self.model)
+            self.replays = Replays(forward, self._device)
+        if on_cpu and can_pack(self._dtype):
+            undo = pack_linears(self.model)
+            self.onednn = self._agrees(ids, lengths, expected)
+            if not self.onednn:
+                undo()
+
+    def _try_packing(
+        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], expected: torch.Tensor
+    ) -> None:
+        before = self.model.config._attn_implementation
+        try:
+            with quiet_transformers():
+                packed.enable(self.model)
+            self.packs = True
+            self.packs = self._agrees(ids, lengths, expected)
+        except Exception as error:  # ImportError, ValueError: this model or version cannot
+            _logger.info("attention cannot be packed (%s)", type(error).__name__)
+            self.packs = False
+        if not self.packs:
+            with contextlib.suppress(Exception), quiet_transformers():
+                self.model.set_attn_implementation(before)
+
+    def _agrees(
+        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], expected: torch.Tensor
+    ) -> bool:
+        try:
+            found = self.pooled(ids, lengths)
+        except Exception as error:
+            _logger.info("a faster way cannot run here (%s)", type(error).__name__)
+            return False
+        least = 0.99999 if self._dtype == torch.float32 else 0.999
+        cosines = torch.nn.functional.cosine_similarity(found, expected, dim=1)
+        return bool((cosines >= least).all())
+
+    def _trial(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Token ids of made-up texts: one as long as can be (to 160), two equal ones, one short."""
+        longest = min(self._options.max_length, 160)
+        lengths = np.array([longest, max(3, longest // 4), max(3, longest // 4), 3])
+        ids = np.arange(lengths.sum(), dtype=np.int64) * 7919 % int(self.model.config.vocab_size)
+        ids[ids == self._pad_id] += 1
+        return np.where(ids < self.model.config.vocab_size, ids, 0), lengths

@@ -1,0 +1,178 @@
+"""The rows of one matrix nearest to each row of another by cosine: exact, however it is cut up.
+
+A float32 product of the same two vectors differs in its last bits with the shape of the
+matrices, the BLAS library and the processor; rounding would only move the problem to the edges
+between two rounded numbers. So the product only proposes: every pair that could be among the k
+best, given the product's error bound, has its cosine computed again in float64, each pair by
+itself and in one fixed order. Products of float32 numbers are exact in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from behavior_spark.errors import ModelError
+from behavior_spark.model.arrays import Doubles, Floats, Integers
+
+# Scores (4 bytes each), or float64 numbers of pairs computed again, held at once: 8 MB, which
+# stays in a processor's cache.
+_AT_ONCE = 2_000_000
+# Similarities between 0 and 1: coarser than float64's error, so that vectors at right angles tie.
+_STEPS = 2.0**24
+
+
+def nearest(
+    queries: Floats,
+    corpus: Floats,
+    k: int,
+    *,
+    excluded: npt.NDArray[np.integer] | None = None,
+    device: str = "cpu",
+) -> tuple[Floats, Integers]:
+    """The k corpus rows nearest to each query by cosine similarity, the nearest first.
+
+    A similarity is the cosine rounded to a multiple of 2**-24 (6e-8), as fine as float32 is near
+    1, and depends on its two vectors alone; equal similarities are in the order of the corpus. A
+    vector of zeros has similarity 0 to all. Memory beyond the arguments: one normalised copy of
+    each, and some tens of MB.
+
+    Args:
+        queries: float32 [q, d], finite, of any length above or equal to zero.
+        corpus: float32 [n, d], likewise.
+        k: How many, at least 1; n where the corpus has fewer rows.
+        excluded: integer [q], for each query one corpus row that is no match, or -1.
+        device: Where torch multiplies.
+
+    Returns:
+        float32 [q, min(k, n)], similarities in [-1, 1], and int64 of the same shape, corpus rows.
+        An excluded row comes last, with similarity -inf, where fewer than k others exist.
+
+    Raises:
+        ModelError: The widths differ, a number is not finite, or k is less than 1.
+    """
+    _check(queries, corpus, k)
+    count, kept = len(queries), min(k, len(corpus))
+    similarities, indices = np.empty((count, kept), np.float32), np.empty((count, kept), np.int64)
+    if not similarities.size:
+        return similarities, indices
+    banned = np.full(count, -1) if excluded is None else np.asarray(excluded)
+    query_norms, corpus_norms = _norms(queries), _norms(corpus)
+    left = _units(queries, query_norms, device)
+    right = _units(corpus, corpus_norms, device)
+    for part in _parts(count, len(corpus)):
+        rows, columns = _candidates(left[part], right, kept, banned[part])
+        found = _cosines((queries[part], query_norms[part]), (corpus, corpus_norms), rows, columns)
+        found[columns == banned[part][rows]] = -np.inf
+        order = np.lexsort((columns, -found, rows))
+        starts = np.searchsorted(rows, np.arange(part.stop - part.start))
+        best = order[starts[:, None] + np.arange(kept)]
+        similarities[part], indices[part] = found[best], columns[best]
+    return similarities, indices
+
+
+class RunningNearest:
+    """The k rows nearest to each query, of a corpus that comes in blocks.
+
+    Attributes:
+        similarities: float32 [q, rows kept], as :func:`nearest` of all the blocks in one.
+        positions: int64 of the same shape, rows counted over all blocks.
+    """
+
+    def __init__(self, queries: Floats, k: int, *, device: str = "cpu") -> None:
+        self.similarities = np.empty((len(queries), 0), np.float32)
+        self.positions = np.empty((len(queries), 0), np.int64)
+        self._queries, self._k, self._device = queries, k, device
+        self._seen = 0
+
+    def add(self, corpus: Floats, *, excluded: npt.NDArray[np.integer] | None = None) -> None:
+        """Compare the queries with the corpus's next block; arguments as of :func:`nearest`."""
+        similarities, indices = nearest(
+            self._queries, corpus, self._k, excluded=excluded, device=self._device
+        )
+        similarities = np.concatenate([self.similarities, similarities], axis=1)
+        positions = np.concatenate([self.positions, indices + self._seen], axis=1)
+        # Stable: of equal ones those seen before stay first.
+        order = np.argsort(-similarities, axis=1, kind="stable")[:, : self._k]
+        self.similarities = np.take_along_axis(similarities, order, axis=1)
+        self.positions = np.take_along_axis(positions, order, axis=1)
+        self._seen += len(corpus)
+
+
+def _check(queries: Floats, corpus: Floats, k: int) -> None:
+    if k < 1:
+        raise ModelError("k must be at least 1", found=str(k))
+    if queries.ndim != 2 or corpus.ndim != 2 or queries.shape[1] != corpus.shape[1]:
+        raise ModelError(
+            "these embeddings cannot be compared: their lengths differ",
+            found=f"queries of shape {queries.shape}, a corpus of shape {corpus.shape}",
+            fix="compare embeddings of one encoder",
+        )
+    if not (np.isfinite(queries).all() and np.isfinite(corpus).all()):
+        raise ModelError(
+            "an embedding holds a number that is null, NaN or infinite",
+            fix="leave out such rows, or set their embedding to null",
+        )
+
+
+def _candidates(
+    queries: torch.Tensor, corpus: torch.Tensor, k: int, banned: npt.NDArray[np.integer]
+) -> tuple[Integers, Integers]:
+    """Every pair that can be among a query's k best: rows ascending, and their columns.
+
+    For unit vectors of width d the product is off by (d + 3) 2**-24 at most, whatever the order
+    of its sums (Higham 2002, "Accuracy and Stability of Numerical Algorithms", 3.1), and the
+    rounded cosine by 2**-25. A pair among the k best is thus less than twice that below the k-th
+    score.
+    """
+    scores = queries @ corpus.T
+    rows = np.flatnonzero(banned >= 0)
+    scores[torch.from_numpy(rows), torch.from_numpy(banned[rows])] = -torch.inf
+    least = torch.topk(scores, k, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
+    margin = (queries.shape[1] + 8) * 2.0**-23
+    found = torch.nonzero(scores >= least - margin).cpu().numpy()
+    return found[:, 0], found[:, 1]
+
+
+def _cosines(
+    queries: tuple[Floats, Doubles],
+    corpus: tuple[Floats, Doubles],
+    rows: Integers,
+    columns: Integers,
+) -> Floats:
+    """Rounded cosine of each pair (row, column) from vectors and their norms: float32 [pairs]."""
+    found = np.zeros(len(rows), np.float32)
+    lengths = queries[1][rows] * corpus[1][columns]
+    pairs = np.flatnonzero(lengths)
+    for part in _parts(len(pairs), 2 * corpus[0].shape[1]):
+        chosen = pairs[part]
+        left, right = queries[0][rows[chosen]], corpus[0][columns[chosen]]
+        dots = np.multiply(left, right, dtype=np.float64).sum(axis=1)
+        found[chosen] = np.rint(dots / lengths[chosen] * _STEPS) / _STEPS + 0.0  # never -0.0
+    return found
+
+
+def _norms(matrix: Floats) -> Doubles:
+    found = np.empty(len(matrix), np.float64)
+    for part in _parts(len(matrix), 2 * matrix.shape[1]):
+        found[part] = np.sqrt(np.square(matrix[part], dtype=np.float64).sum(axis=1))
+    return found
+
+
+def _units(matrix: Floats, norms: Doubles, device: str) -> torch.Tensor:
+    """Vectors of length 1, zeros where the norm is 0."""
+    units = np.zeros(matrix.shape, np.float32)
+    lengths = np.where(norms > 0, norms, 1.0)[:, None]
+    np.divide(matrix, lengths, out=units, casting="same_kind")
+    # Elsewhere in the process a GPU may have been told to multiply in TF32.
+    precise = torch.get_float32_matmul_precision() == "highest"
+    return torch.from_numpy(units).to(device, torch.float32 if precise else torch.float64)
+
+
+def _parts(rows: int, width: int) -> Iterator[slice]:
+    """Slices over rows, of so many that rows times width is what may be held at once."""
+    step = max(1, _AT_ONCE // max(1, width))
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))

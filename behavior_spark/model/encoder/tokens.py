@@ -1,0 +1,233 @@
+"""Texts to token ids: cut into pieces the model can read, longest piece first."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from behavior_spark.model.encoder.model_folder import CHARACTERS_PER_TOKEN, EncoderOptions
+from behavior_spark.model.encoder.words import Words, ranges
+
+# A text of which pieces are pooled is read up to so many pieces.
+MOST_PIECES = 64
+
+# Fewer texts go to the tokenizer as they are, which takes less than to look their words up.
+FEWEST_BY_WORDS = 64
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The token ids of n texts, as pieces laid one after the other, longest first.
+
+    Attributes:
+        ids: int64 [all tokens of all pieces].
+        starts: int64 [pieces + 1], where each piece starts in ``ids``, and the end.
+        rows: int64 [pieces], the text each piece comes from.
+        token_counts: int32 [n], tokens the model reads of each text; 0 where it is not read.
+        truncated: bool [n], whether a text was longer than what is read of it.
+        errors: per text None, or why it is not read: ``null_text``, ``empty_text`` or
+            ``model_error``.
+    """
+
+    ids: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    token_counts: npt.NDArray[np.int32]
+    truncated: npt.NDArray[np.bool_]
+    errors: list[str | None]
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each piece, int64 [pieces], descending."""
+        return np.diff(self.starts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """As :class:`Tokens`, in the order of the texts: ids one piece after the other."""
+
+    ids: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    truncated: npt.NDArray[np.bool_]
+    errors: list[str | None]
+
+
+class Tokenizer:
+    """A fast tokenizer, and the lengths one model can read. Safe to use from two threads.
+
+    Args:
+        tokenizer: A fast transformers tokenizer; its own state is not changed.
+        options: ``max_length`` and ``long_texts``.
+    """
+
+    def __init__(self, tokenizer: Any, options: EncoderOptions) -> None:
+        # A copy, since truncation is a state of the tokenizer that would be saved with it.
+        self._fast = copy.deepcopy(tokenizer.backend_tokenizer)
+        self._fast.no_padding()
+        self._fast.no_truncation()
+        cuts_right = tokenizer.truncation_side == "right"
+        self._words = Words.of(self._fast) if cuts_right else None
+        self._fast.enable_truncation(options.max_length, direction=tokenizer.truncation_side)
+        self._max_length = options.max_length
+        self._pieces = 1 if options.long_texts == "truncate" else MOST_PIECES
+        self._most_characters = options.max_length * CHARACTERS_PER_TOKEN * self._pieces
+
+    def pieces(self, texts: Sequence[str]) -> list[tuple[list[list[int]], bool]]:
+        """For each text its pieces' token ids, special tokens included, and whether it was cut."""
+        short, cut = self._shortened(texts)
+        found = []
+        for encoding, too_long in zip(
+            self._fast.encode_batch_fast(short), cut.tolist(), strict=True
+        ):
+            more = encoding.overflowing
+            kept = [encoding.ids, *(piece.ids for piece in more[: self._pieces - 1])]
+            found.append((kept, too_long or len(more) >= self._pieces))
+        return found
+
+    def tokens(self, texts: Sequence[str | None] | pa.Array) -> Tokens:
+        """All texts, ready for the model; one that cannot be read gets an error code.
+
+        Args:
+            texts: n texts; as an Arrow array they need not become Python's first.
+        """
+        pieces = self._by_words(texts) if len(texts) >= FEWEST_BY_WORDS else None
+        if pieces is None:
+            pieces = self._one_by_one(texts.to_pylist() if isinstance(texts, pa.Array) else texts)
+        lengths = pieces.lengths
+        counts = np.bincount(pieces.rows, weights=lengths, minlength=len(texts)).astype(np.int32)
+        # Longest first, so that memory trouble shows at once; stable, so that runs repeat.
+        order = np.argsort(-lengths, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(lengths[order])])
+        first = (np.cumsum(lengths) - lengths)[order]
+        return Tokens(
+            ids=pieces.ids[ranges(first, lengths[order])],
+            starts=starts.astype(np.int64, copy=False),
+            rows=pieces.rows[order],
+            token_counts=counts,
+            truncated=pieces.truncated,
+            errors=pieces.errors,
+        )
+
+    def _by_words(self, texts: Sequence[str | None] | pa.Array) -> _Pieces | None:
+        """Pieces of all texts at once, where the tokenizer reads word by word; else None."""
+        if self._words is None:
+            return None
+        column = _column(texts)
+        blank = pc.or_(pc.utf8_is_space(column), pc.equal(pc.binary_length(column), 0))
+        errors: list[str | None] = [None] * len(column)
+        for found, code in ((column.is_null(), "null_text"), (blank, "empty_text")):
+            for row in pc.indices_nonzero(found).to_pylist():
+                errors[row] = code
+        rows = pc.indices_nonzero(pc.invert(blank)).to_numpy().astype(np.int64)
+        read, cut = self._short_column(column.take(pa.array(rows)))
+        try:
+            content, counts = self._words.ids(read)
+        except Exception as error:  # one by one it will show which text is at fault
+            _logger.warning("tokenising a batch by words failed (%s)", type(error).__name__)
+            return None
+        before, after = self._words.first, self._words.last
+        most = self._max_length - len(before) - len(after)
+        needed = np.maximum(1, -(-counts // most))
+        pieces = np.minimum(needed, self._pieces)
+        skipped = ranges(np.zeros_like(pieces), pieces) * most  # of a text, before the piece
+        held = np.minimum(most, np.repeat(counts, pieces) - skipped)
+        lengths = held + len(before) + len(after)
+        starts = np.cumsum(lengths) - lengths
+        ids = np.empty(int(lengths.sum()), dtype=np.int64)
+        source = np.repeat(np.cumsum(counts) - counts, pieces) + skipped
+        ids[ranges(starts + len(before), held)] = content[ranges(source, held)]
+        for place, token in enumerate(before):
+            ids[starts + place] = token
+        for place, token in enumerate(after):
+            ids[starts + len(before) + held + place] = token
+        truncated = np.zeros(len(column), dtype=bool)
+        truncated[rows] = cut | (needed > pieces)
+        return _Pieces(ids, lengths, np.repeat(rows, pieces), truncated, errors)
+
+    def _short_column(
+        self, column: pa.LargeStringArray
+    ) -> tuple[pa.LargeStringArray, npt.NDArray[np.bool_]]:
+        """As :meth:`_shortened`, of a column without nulls."""
+        long = pc.greater(pc.utf8_length(column), self._most_characters)
+        cut = long.to_numpy(zero_copy_only=False).copy()
+        if cut.any():
+            short, cut[cut] = self._shortened(column.filter(long).to_pylist())
+            column = pc.replace_with_mask(column, long, pa.array(short, type=column.type))
+        return column, cut
+
+    def _one_by_one(self, texts: Sequence[str | None]) -> _Pieces:
+        """Pieces of each text as the tokenizer gives them."""
+        errors = [_text_error(text) for text in texts]
+        rows = {row: text for row, text in enumerate(texts) if text and not errors[row]}
+        truncated = np.zeros(len(texts), dtype=bool)
+        pieces: list[list[int]] = []
+        owners: list[int] = []
+        for row, (found, truncated[row]) in self._of_rows(rows, errors):
+            if not found[0]:  # characters the tokenizer drops, and no special tokens
+                errors[row] = "empty_text"
+                continue
+            pieces += found
+            owners += [row] * len(found)
+        lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
+        flat = np.fromiter(chain.from_iterable(pieces), dtype=np.int64, count=int(lengths.sum()))
+        return _Pieces(flat, lengths, np.array(owners, dtype=np.int64), truncated, errors)
+
+    def _shortened(self, texts: Sequence[str]) -> tuple[list[str], npt.NDArray[np.bool_]]:
+        """Texts without what no piece can hold, in characters UTF-8 has, and which were cut."""
+        whole = [text.lstrip() for text in texts]
+        sizes = np.fromiter(map(len, whole), dtype=np.int64, count=len(whole))
+        short = [_encodable(text[: self._most_characters]) for text in whole]
+        return short, sizes > self._most_characters
+
+    def _of_rows(
+        self, rows: dict[int, str], errors: list[str | None]
+    ) -> Iterator[tuple[int, tuple[list[list[int]], bool]]]:
+        """Pieces by row: all in one call, or one by one where that call fails."""
+        try:
+            yield from zip(rows, self.pieces(list(rows.values())), strict=True)
+            return
+        except Exception as error:
+            _logger.warning("tokenising a batch failed (%s)", type(error).__name__)
+        for row, text in rows.items():
+            try:
+                found = self.pieces([text])[0]
+            except Exception:
+                errors[row] = "model_error"
+                continue
+            yield row, found
+
+
+def _column(texts: Sequence[str | None] | pa.Array) -> pa.LargeStringArray:
+    """Texts as one Arrow array."""
+    if isinstance(texts, pa.Array):
+        return texts.cast(pa.large_string())
+    try:
+        return pa.array(texts, type=pa.large_string())
+    except UnicodeEncodeError:
+        encodable = [None if text is None else _encodable(text) for text in texts]
+        return pa.array(encodable, type=pa.large_string())
+
+
+def _text_error(text: str | None) -> str | None:
+    if text is None:
+        return "null_text"
+    return None if text.strip() else "empty_text"
+
+
+def _encodable(text: str) -> str:
+    """The text, with ``?`` for halves of characters, which UTF-8 does not have."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", errors="replace").decode("utf-8")

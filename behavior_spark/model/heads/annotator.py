@@ -1,0 +1,325 @@
+"""Label texts with a causal language model: the label whose words it finds most likely.
+
+No text is generated, so the answer is always one of the labels. The score of a label is the
+mean log-probability of its tokens after the prompt; what the model says of a prompt without
+content is divided out (Zhao et al. 2021, "Calibrate Before Use", arXiv 2102.09690). Several
+prompts vote.
+
+A prompt is computed once: its keys and values are kept, and the tokens of all labels run on
+them as one batch.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from behavior_spark.errors import ModelError
+from behavior_spark.files import digest_of
+from behavior_spark.model.arrays import Floats
+from behavior_spark.model.encoder.devices import is_native
+from behavior_spark.model.encoder.loading import quiet_transformers
+from behavior_spark.model.encoder.model_folder import (
+    CHARACTERS_PER_TOKEN,
+    file_digests,
+    resolve_model_folder,
+)
+
+CONTENT_FREE = ("N/A", "[MASK]", "")
+TOKENS_AT_ONCE = {"cpu": 4_096, "cuda": 16_384}
+LOGITS_AT_ONCE = 64_000_000  # float32: 256 MB
+
+
+@dataclass(frozen=True)
+class AnnotatorOptions:
+    """What decides an annotation, beside the model's files.
+
+    Attributes:
+        labels: Labels, in order.
+        words: For each label the words that stand for it.
+        prompts: Each holds ``{text}`` and ends in ``{label}``.
+        calibrate: Divide out the answers to prompts without content.
+        max_length: Tokens of a text that are read.
+    """
+
+    labels: tuple[str, ...]
+    words: tuple[str, ...]
+    prompts: tuple[str, ...]
+    calibrate: bool = True
+    max_length: int = 512
+
+
+def annotator_digest(source: str, options: AnnotatorOptions) -> str:
+    """16 hex characters that change when an annotation could.
+
+    Raises:
+        ModelError: There is no model at ``source``.
+    """
+    content = {
+        "files": file_digests(resolve_model_folder(source)),
+        "options": [options.labels, options.words, options.prompts, options.calibrate,
+                    options.max_length],
+    }  # fmt: skip
+    return digest_of(content)
+
+
+class Annotator:
+    """A loaded language model with its prompts and labels.
+
+    Attributes:
+        digest: See :func:`annotator_digest`.
+        options: As given.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, options: AnnotatorOptions, *, digest: str
+    ) -> None:
+        self.options, self.digest = options, digest
+        self._model, self._tokenizer = model, tokenizer
+        self._accepts = set(inspect.signature(model.forward).parameters)
+        self._prompts = [_Prompt.parse(text, options.words) for text in options.prompts]
+        self._label_ids = [
+            [self._continuation(prompt, words) for words in options.words]
+            for prompt in self._prompts
+        ]
+        self._max_length = self._longest_text()
+        self._priors: list[Floats] | None = None
+
+    @classmethod
+    def load(
+        cls, source: str, options: AnnotatorOptions, *, device: str | None = None
+    ) -> Annotator:
+        """Load the model at ``source``; in bf16 where the device computes in it.
+
+        Raises:
+            ModelError: It is no causal language model in Hugging Face format with safetensors
+                and a tokenizer, or its context is too short for the prompts.
+        """
+        folder = resolve_model_folder(source)
+        digest = annotator_digest(source, options)
+        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        dtype = torch.bfloat16 if is_native("bf16", target) else torch.float32
+        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        try:
+            with quiet_transformers():
+                model, report = AutoModelForCausalLM.from_pretrained(
+                    folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **local
+                )
+                tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **local)
+        except Exception as error:
+            raise ModelError(
+                f"transformers cannot load a causal language model from {folder}",
+                found=type(error).__name__,
+                fix="give a folder such as of GPT-2, Llama or Qwen, saved with safetensors",
+            ) from error
+        if report["missing_keys"] or report["mismatched_keys"] or not tokenizer.is_fast:
+            raise ModelError(
+                f"the language model in {folder} is not complete",
+                found=f"{len(report['missing_keys'])} tensors missing"
+                if tokenizer.is_fast
+                else "a slow tokenizer",
+                fix="give a causal language model with all its weights and tokenizer.json",
+            )
+        return cls(model.to(target).eval(), tokenizer, options, digest=digest)
+
+    def votes(self, texts: Sequence[str]) -> Floats:
+        """float32 [n, prompts, labels]: each prompt's probabilities of the labels."""
+        if not len(texts):
+            return np.empty((0, len(self._prompts), len(self.options.labels)), dtype=np.float32)
+        found = [self._scores(number, texts) for number in range(len(self._prompts))]
+        if self.options.calibrate:
+            if self._priors is None:
+                self._priors = [
+                    _log_softmax(self._scores(number, CONTENT_FREE)).mean(axis=0)
+                    for number in range(len(self._prompts))
+                ]
+            found = [scores - prior for scores, prior in zip(found, self._priors, strict=True)]
+        return np.exp(np.stack([_log_softmax(scores) for scores in found], axis=1))
+
+    def _scores(self, number: int, texts: Sequence[str]) -> Floats:
+        """float32 [n, labels]: mean log-probability of each label's tokens after a prompt."""
+        prompt, labels = self._prompts[number], self._label_ids[number]
+        encoded = self._tokenizer([prompt.fill(self._cut(text)) for text in texts])["input_ids"]
+        ids: list[list[int]] = [self._opened(each) for each in encoded]
+        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+        found = np.empty((len(ids), len(labels)), dtype=np.float32)
+        with torch.inference_mode():
+            for rows in self._batches(order, ids, labels):
+                found[rows] = self._batch_scores([ids[row] for row in rows], labels)
+        return found
+
+    def _batches(
+        self, order: list[int], ids: list[list[int]], labels: list[list[int]]
+    ) -> list[list[int]]:
+        """Rows of similar length, few enough for the device's memory."""
+        longest_label = max(len(each) for each in labels)
+        width = len(labels) * max(1, longest_label - 1)
+        most_rows = max(1, LOGITS_AT_ONCE // (width * int(self._model.config.vocab_size)))
+        most_tokens = TOKENS_AT_ONCE.get(self._model.device.type, TOKENS_AT_ONCE["cpu"])
+        batches: list[list[int]] = [[]]
+        for row in order:  # ascending: the last is the longest
+            full = (len(batches[-1]) + 1) * len(ids[row]) > most_tokens
+            if batches[-1] and (full or len(batches[-1]) >= most_rows):
+                batches.append([])
+            batches[-1].append(row)
+        return batches
+
+    def _batch_scores(self, ids: list[list[int]], labels: list[list[int]]) -> Floats:
+        device, rows, width = self._model.device, len(ids), max(len(each) for each in ids)
+        lengths = torch.tensor([len(each) for each in ids], device=device)
+        # Padded on the left, so that every prompt ends where the labels begin.
+        padded = torch.tensor([[0] * (width - len(each)) + each for each in ids], device=device)
+        mask = (torch.arange(width, device=device) >= width - lengths[:, None]).long()
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        out = self._run(
+            input_ids=padded, attention_mask=mask, position_ids=positions, logits_to_keep=1
+        )
+        first = torch.log_softmax(out.logits[:, -1].float(), dim=-1)
+        total = first[:, torch.tensor([each[0] for each in labels], device=device)]
+        long = [place for place, each in enumerate(labels) if len(each) > 1]
+        if long:
+            rest = self._rest([labels[place] for place in long], out.past_key_values, mask, lengths)
+            total[:, long] += rest.view(rows, len(long))
+        counts = torch.tensor([len(each) for each in labels], device=device)
+        found: Floats = (total / counts).cpu().numpy()
+        return found
+
+    def _rest(
+        self, labels: list[list[int]], cache: Any, mask: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """float [rows * labels]: log-probability of all tokens of a label but its first."""
+        rows, device = len(lengths), mask.device
+        cache.batch_repeat_interleave(len(labels))
+        steps = max(len(each) for each in labels) - 1
+        fed = torch.tensor(
+            [each[:-1] + [0] * (steps - len(each) + 1) for each in labels], device=device
+        )
+        wanted = torch.tensor(
+            [each[1:] + [-1] * (steps - len(each) + 1) for each in labels], device=device
+        )
+        fed, wanted = fed.repeat(rows, 1), wanted.repeat(rows, 1)
+        seen = mask.repeat_interleave(len(labels), dim=0)
+        places = lengths.repeat_interleave(len(labels))[:, None]
+        out = self._run(
+            input_ids=fed,
+            attention_mask=torch.cat([seen, torch.ones_like(fed)], dim=1),
+            position_ids=places + torch.arange(steps, device=device),
+            past_key_values=cache,
+        )
+        chances = torch.log_softmax(out.logits.float(), dim=-1)
+        taken = chances.gather(2, wanted.clamp(min=0)[:, :, None])[:, :, 0]
+        return torch.where(wanted >= 0, taken, torch.zeros_like(taken)).sum(dim=1)
+
+    def _run(self, **inputs: Any) -> Any:
+        """One forward pass; some families count positions themselves and take none."""
+        known = self._accepts
+        return self._model(
+            use_cache=True, **{name: each for name, each in inputs.items() if name in known}
+        )
+
+    def _continuation(self, prompt: _Prompt, words: str) -> list[int]:
+        """Tokens of a label where it follows the prompt, whatever the text."""
+        tail = prompt.after[-1:] or "."
+        before = self._ids(tail)
+        both = self._ids(tail + prompt.space + words)
+        whole = both[: len(before)] == before
+        found = both[len(before) :] if whole else self._ids(prompt.space + words)
+        if not found:
+            raise ModelError(
+                "the language model's tokenizer has no token for a label",
+                found=f"label words {words!r}",
+                fix="give other words for the label",
+            )
+        return found
+
+    def _ids(self, text: str) -> list[int]:
+        found: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return found
+
+    def _opened(self, ids: list[int]) -> list[int]:
+        """A model needs at least one token before the label."""
+        if ids:
+            return ids
+        first = self._tokenizer.bos_token_id
+        return [int(first if first is not None else self._tokenizer.eos_token_id or 0)]
+
+    def _longest_text(self) -> int:
+        """Tokens of a text that fit beside the longest prompt and label."""
+        positions = getattr(self._model.config, "max_position_embeddings", None)
+        if not isinstance(positions, int):
+            return self.options.max_length
+        prompt = max(len(self._opened(self._tokenizer(p.fill(""))["input_ids"]))
+                     for p in self._prompts)  # fmt: skip
+        label = max(len(each) for labels in self._label_ids for each in labels)
+        room = positions - prompt - label - 2  # a token at each seam may be split
+        if room < 1:
+            raise ModelError(
+                "the language model's context is too short for the prompts",
+                found=f"{positions} tokens, prompts of {prompt} and labels of {label}",
+                fix="give shorter prompts, or another model",
+            )
+        return min(self.options.max_length, room)
+
+    def _cut(self, text: str) -> str:
+        """The text's first tokens."""
+        short = text[: self._max_length * CHARACTERS_PER_TOKEN]
+        if len(short) <= self._max_length // 4:  # a character is four tokens at the most
+            return short
+        encoded = self._tokenizer(short, add_special_tokens=False, return_offsets_mapping=True)
+        offsets = encoded["offset_mapping"]
+        return short if len(offsets) <= self._max_length else short[: offsets[self._max_length][0]]
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    """A prompt cut at its text; what stands between ``after`` and the label is ``space``."""
+
+    before: str
+    after: str
+    space: str
+
+    @classmethod
+    def parse(cls, prompt: str, words: Sequence[str]) -> _Prompt:
+        if prompt.count("{text}") != 1 or not prompt.rstrip().endswith("{label}"):
+            raise ModelError(
+                "a prompt holds {text} once and ends in {label}",
+                fix="such as 'Message: {text}\\nThe customer wants: {label}'",
+            )
+        listed = prompt.rstrip().removesuffix("{label}").replace("{labels}", ", ".join(words))
+        before, after = listed.split("{text}")
+        stripped = after.rstrip()
+        return cls(before, stripped, after[len(stripped) :])
+
+    def fill(self, text: str) -> str:
+        return f"{self.before}{text}{self.after}"
+
+
+def settle(votes: Floats) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    """The label most prompts vote for; of equals the one with the higher mean probability.
+
+    Args:
+        votes: float32 [n, prompts, labels].
+
+    Returns:
+        int64 [n] label numbers, float32 [n] share of prompts that agree, float32 [n] mean
+        probability over prompts.
+    """
+    labels = votes.shape[2]
+    chosen = np.eye(labels, dtype=np.float32)[votes.argmax(axis=2)].mean(axis=1)
+    mean = votes.mean(axis=1)
+    winner = (chosen + mean * np.float32(1e-4)).argmax(axis=1)
+    rows = np.arange(len(votes))
+    return winner, chosen[rows, winner], mean[rows, winner]
+
+
+def _log_softmax(scores: Floats) -> Floats:
+    top = scores.max(axis=-1, keepdims=True)
+    found: Floats = scores - top - np.log(np.exp(scores - top).sum(axis=-1, keepdims=True))
+    return found

@@ -1,0 +1,94 @@
+"""What a model must beat: logistic regression on recency, frequency and value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from behavior_spark.model.arrays import Doubles
+from behavior_spark.model.propensity.feature_matrix import feature_matrix
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Logistic regression on standardised log1p columns, kept as plain coefficients.
+
+    Null recency means "never" and becomes `never`; other nulls are zero.
+    """
+
+    columns: tuple[str, ...]
+    recency: str
+    never: float
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+    weights: tuple[float, ...]
+    intercept: float
+
+    def scores(self, frame: pd.DataFrame) -> Doubles:
+        """Log-odds, float64 of shape (rows,)."""
+        design = _log_columns(frame, self.columns, self.recency, self.never)
+        scaled = (design - np.array(self.centre)) / np.array(self.scale)
+        return np.asarray(scaled @ np.array(self.weights) + self.intercept, dtype=np.float64)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The baseline whose ``asdict`` went through JSON."""
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
+        return cls(**plain)
+
+
+def fit_baselines(
+    frame: pd.DataFrame, labels: Doubles, named: dict[str, str], *, weights: Doubles
+) -> dict[str, Baseline]:
+    """`recency` and `recency_frequency_value`; none where no columns are named."""
+    if not named:
+        return {}
+    recency = named["recency"]
+    everything = (recency, named["frequency"], named["value"])
+    return {
+        "recency": _fit_baseline(frame, labels, weights, (recency,), recency),
+        "recency_frequency_value": _fit_baseline(frame, labels, weights, everything, recency),
+    }
+
+
+def _fit_baseline(
+    frame: pd.DataFrame,
+    labels: Doubles,
+    weights: Doubles,
+    columns: tuple[str, ...],
+    recency: str,
+) -> Baseline:
+    from sklearn.linear_model import LogisticRegression
+
+    observed = feature_matrix(frame, (recency,), "baseline")
+    never = 2 * float(np.nanmax(observed)) + 1 if np.isfinite(observed).any() else 1.0
+    design = _log_columns(frame, columns, recency, never)
+    centre, scale = design.mean(axis=0), design.std(axis=0)
+    scale[scale == 0] = 1.0
+    fitted = LogisticRegression(max_iter=1000).fit((design - centre) / scale, labels, weights)
+    return Baseline(
+        columns=columns,
+        recency=recency,
+        never=never,
+        centre=tuple(centre.tolist()),
+        scale=tuple(scale.tolist()),
+        weights=tuple(fitted.coef_[0].tolist()),
+        intercept=float(fitted.intercept_[0]),
+    )
+
+
+def _log_columns(
+    frame: pd.DataFrame, columns: tuple[str, ...], recency: str, never: float
+) -> Doubles:
+    raw = feature_matrix(frame, columns, "baseline").astype(np.float64)
+    filler = np.array([never if column == recency else 0.0 for column in columns])
+    filled = np.where(np.isnan(raw), filler, raw)
+    return np.asarray(np.sign(filled) * np.log1p(np.abs(filled)), dtype=np.float64)

@@ -1,0 +1,172 @@
+"""A model's record, written once beside it, and its card for people.
+
+The card follows Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv 1810.03993).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from behavior_spark.errors import ModelError
+from behavior_spark.files import digest_of, read_json, short_digest, write_json
+from behavior_spark.model.heads.head import Head
+from behavior_spark.model.registry.text_model import load_text_model
+
+_RESTORE = "restore the folder, or train the model again"
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """Where a model comes from.
+
+    Attributes:
+        digest: The model's.
+        parents: Digest of the encoder it started from (``encoder``) and of the champion at the
+            time (``champion``); None where there was none.
+        trained_through: ISO day of the last label of any head; None where labels have no day.
+        data: For each head the fingerprint of its labelled texts and their number.
+        config: The settings that made it, secrets removed.
+        licence: Of the encoder and the labels, as the config names it.
+        versions: Of the packages that made it.
+        created_at: ISO time, UTC.
+    """
+
+    digest: str
+    parents: Mapping[str, str | None] = field(default_factory=dict)
+    trained_through: str | None = None
+    data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    licence: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    created_at: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).isoformat())
+
+    def save(self, folder: Path) -> ModelRecord:
+        """Write record.json and card.md into the model's folder; a record there already stays.
+
+        Returns:
+            The record that is there.
+        """
+        if (folder / "record.json").exists():
+            return ModelRecord.load(folder)
+        model = load_text_model(folder)
+        if model.digest != self.digest:
+            raise ModelError(
+                f"the record is of another model than the one in {folder}",
+                found=f"{self.digest}, not {model.digest}",
+            )
+        content = asdict(self)
+        (folder / "card.md").write_text(model_card(self, model.heads), encoding="utf-8")
+        write_json(folder / "record.json", content | {"record_digest": digest_of(content)})
+        return self
+
+    @classmethod
+    def load(cls, folder: Path) -> ModelRecord:
+        """The record that :meth:`save` wrote; one with the digest alone where there is none.
+
+        Raises:
+            ModelError: It is damaged, or was changed after it was written.
+        """
+        if not (folder / "record.json").exists():
+            return cls(folder.name, created_at="")
+        content = read_json(folder / "record.json")
+        recorded = content.pop("record_digest", None)
+        if recorded != digest_of(content):
+            raise ModelError(
+                f"the record of {folder} was changed after it was written", fix=_RESTORE
+            )
+        try:
+            return cls(**content)
+        except TypeError as error:
+            raise ModelError(f"the record of {folder} is not complete", fix=_RESTORE) from error
+
+
+def data_fingerprint(texts: list[str], labels: list[Any]) -> str:
+    """16 hex characters of a labelled table, the same for its rows in any order."""
+    rows = sorted(json.dumps([text, label]) for text, label in zip(texts, labels, strict=True))
+    return short_digest("\n".join(rows).encode())
+
+
+def model_card(record: ModelRecord, heads: Mapping[str, Head]) -> str:
+    """The card in Markdown: what the model is for, what it learned from, how well it does."""
+    config = record.config
+    lines = [
+        f"# Text model {record.digest}",
+        "",
+        "## Model details",
+        "",
+        f"- Made on {record.created_at[:10] or 'an unknown day'} by behavior-spark "
+        f"{record.versions.get('behavior-spark', '')}, mode `{config.get('finetune', '?')}`.",
+        f"- Encoder: {config.get('encoder', '?')}, digest {record.parents.get('encoder')}.",
+        f"- Champion at the time: {record.parents.get('champion') or 'none'}.",
+        f"- Licence: {record.licence or 'not stated: the terms of encoder and labels apply'}.",
+        "",
+        "## Intended use",
+        "",
+        "To classify texts of the kind it was trained on, in one of the labels below, as one",
+        "input among others. Not for decisions about a person by itself, nor for other kinds of",
+        "text or other languages than those it was measured on.",
+        "",
+        "## Training data",
+        "",
+        "| head | labelled texts | fingerprint | last label |",
+        "| --- | ---: | --- | --- |",
+    ]
+    for name, head in heads.items():
+        data = record.data.get(name, {})
+        lines.append(
+            f"| {name} | {data.get('texts', '?'):,} | {data.get('fingerprint', '?')} | "
+            f"{head.trained_through or 'undated'} |"
+            if isinstance(data.get("texts"), int)
+            else f"| {name} | ? | ? | {head.trained_through or 'undated'} |"
+        )
+    lines += ["", "## Metrics and evaluation data", ""]
+    lines += [
+        "On texts of the labelled tables that were held out by hash. They also chose the",
+        "regularisation and the temperature, so a little optimism remains; `behavior-spark",
+        "evaluate` measures on a test table, with intervals, by slice.",
+        "",
+    ]
+    for name, head in heads.items():
+        lines += _measured(name, head)
+    lines += [
+        "## Factors and caveats",
+        "",
+        "Groups of users are not told apart in training; slices of an evaluation show length,",
+        "kind and day. Names and postal addresses in texts are not masked. Labels are what the",
+        "table says, with its mistakes.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _measured(name: str, head: Head) -> list[str]:
+    rows = head.metrics.get("rows", {})
+    shown = [
+        f"{key} {head.metrics[key]:.3f}"
+        for key in ("accuracy", "precision", "recall", "f1")
+        if isinstance(head.metrics.get(key), int | float)
+    ]
+    kind = "several labels a text" if head.multi_label else "one label a text"
+    lines = [
+        f"### {name}",
+        "",
+        f"{len(head.labels)} labels, {kind}; {rows.get('train', '?')} texts learned from, "
+        f"{rows.get('validation', '?')} held out.",
+        f"{', '.join(shown) or 'Not measured'} (averaged over labels, accuracy over texts).",
+        "",
+    ]
+    per_class = head.metrics.get("per_class")
+    if isinstance(per_class, dict) and per_class:
+        lines.append("| label | texts | precision | recall | F1 |")
+        lines.append("| --- | ---: | ---: | ---: | ---: |")
+        lines += [
+            f"| {label} | {each['rows']} | {each['precision']:.3f} | {each['recall']:.3f} | "
+            f"{each['f1']:.3f} |"
+            for label, each in per_class.items()
+        ]
+        lines.append("")
+    return lines

@@ -1,0 +1,247 @@
+"""Train an encoder and the heads of several tasks together, and keep the best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from behavior_spark.config.tuning import Tuning
+from behavior_spark.model.arrays import Floats
+from behavior_spark.model.encoder.encoder import Encoder
+from behavior_spark.model.heads.fitting import (
+    best_thresholds,
+    classification_report,
+    label_weights,
+    task_loss,
+)
+from behavior_spark.model.heads.head import Head, sigmoid
+from behavior_spark.model.heads.labelled import TaskSplit
+from behavior_spark.model.training.checkpoint import Checkpoint, Tensors
+from behavior_spark.model.training.distributed import from_first, world_size
+from behavior_spark.model.training.optimisation import (
+    Optimisation,
+    Rates,
+    cut,
+    epoch_batches,
+    layer_groups,
+)
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What :func:`train_together` found; the encoder it was given is at its best epoch.
+
+    Attributes:
+        best_epoch: 0 is the start, where no epoch was better.
+        scores: Mean over tasks of the macro-F1 on held-out texts after each epoch, the start
+            first.
+        layers: For each task the weight, float32 [labels, dimension], and the bias, float32
+            [labels], of its head at that epoch.
+    """
+
+    best_epoch: int
+    scores: list[float]
+    layers: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
+
+
+def train_together(
+    encoder: Encoder,
+    splits: Sequence[TaskSplit],
+    start: Mapping[str, Head],
+    tuning: Tuning,
+    *,
+    seed: int,
+    tell: Tell,
+    checkpoint: Checkpoint | None = None,
+) -> Trained:
+    """Train ``encoder`` (fp32) in place on all tasks at once, and leave it at its best epoch.
+
+    A text goes through the encoder once a step, whatever number of tasks label it; the loss is
+    the sum of the tasks' mean losses. The heads start at ``start``. Epochs without a better
+    score than the best end the run after ``tuning.patience`` of them. ``encoder.digest`` is no
+    longer that of its weights.
+
+    With a checkpoint, a run that was killed goes on where it was and ends as an unbroken one.
+    Called in several processes (:mod:`.distributed`) each takes its share of every batch, and
+    all end with the same weights.
+    """
+    run = _Run(encoder, splits, start, tuning, seed, tell, checkpoint)
+    devices = [encoder.device] if encoder.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        return run.all_epochs()
+
+
+class _Run:
+    """The moving parts of one training run."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        splits: Sequence[TaskSplit],
+        start: Mapping[str, Head],
+        tuning: Tuning,
+        seed: int,
+        tell: Tell,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self._encoder, self._splits, self._tuning = encoder, splits, tuning
+        self._seed, self._tell, self._checkpoint = seed, tell, checkpoint
+        device = encoder.device
+        encoder.inference.pack_for_training()
+        self._linears = [
+            linear_layer(start[split.name].weight, start[split.name].bias, device)
+            for split in splits
+        ]
+        self._layers = torch.nn.ModuleList(self._linears)
+        self._all = torch.nn.ModuleList([encoder.model, self._layers])
+        texts, self._rows = _learned_texts(splits)
+        self._token_ids = encoder.tokenize(texts)
+        self._lengths = np.array([len(ids) for ids in self._token_ids], dtype=np.int64)
+        self._weighting = [
+            None if weights is None else weights.to(device)
+            for weights in (label_weights(split, tuning.class_weights) for split in splits)
+        ]
+        self._batch = tuning.batch_size * tuning.accumulate * world_size()
+        groups = layer_groups(
+            encoder.model,
+            rate=tuning.learning_rate,
+            layer_decay=tuning.layer_decay,
+            weight_decay=tuning.weight_decay,
+        )
+        groups.append(
+            {"params": list(self._layers.parameters()), "peak": tuning.head_learning_rate,
+             "weight_decay": 0.0}
+        )  # fmt: skip
+        steps = tuning.epochs * -(-len(texts) // self._batch)
+        self._optimisation = Optimisation(
+            groups,
+            Rates(steps, tuning.warm_up, tuning.schedule),
+            device=device,
+            seed=seed,
+            precision=tuning.precision,
+        )
+        self._scores: list[float] = []
+        self._best_epoch, self._best = 0, Tensors()
+
+    def all_epochs(self) -> Trained:
+        """From the start, or from the checkpoint, to the end."""
+        epoch, first = self._resume()
+        while epoch <= self._tuning.epochs and not self._out_of_patience(epoch):
+            self._epoch(epoch, first)
+            self._scores.append(from_first(self._score))
+            if self._scores[-1] > max(self._scores[:-1]):
+                self._best_epoch, self._best = epoch, self._weights()
+            epoch, first = epoch + 1, 0
+            self._save(epoch, first)
+        self._all.load_state_dict(self._best)
+        layers = {
+            split.name: (layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())
+            for split, layer in zip(self._splits, self._linears, strict=True)
+        }
+        return Trained(self._best_epoch, self._scores, layers)
+
+    def _epoch(self, epoch: int, first: int) -> None:
+        """The batches of an epoch, from ``first`` on."""
+        batches = epoch_batches(self._lengths, self._batch, seed=self._seed, epoch=epoch)
+        self._encoder.model.train()
+        for number, batch in enumerate(batches[first:], start=first + 1):
+            parts = cut(batch, self._tuning.batch_size)
+            self._optimisation.step(parts, [len(part) for part in parts], self._loss)
+            self._tell("train", self._optimisation.done, self._optimisation.rates.total)
+            if self._checkpoint and self._checkpoint.due():
+                self._save(epoch, number)
+        self._encoder.model.eval()
+
+    def _loss(self, part: npt.NDArray[np.int64]) -> torch.Tensor | None:
+        """Loss of some texts, over every task that labels some of them."""
+        vectors = self._encoder.forward([self._token_ids[text] for text in part])
+        losses = []
+        for task, split in enumerate(self._splits):
+            pairs = [(i, row) for i, text in enumerate(part) for row in self._rows[task][text]]
+            if not pairs:
+                continue
+            places, rows = map(list, zip(*pairs, strict=True))
+            targets = torch.from_numpy(split.targets[rows]).to(self._encoder.device)
+            logits = self._linears[task](vectors[places])
+            smoothing = self._tuning.label_smoothing
+            losses.append(task_loss(logits, targets, self._weighting[task], smoothing=smoothing))
+        return torch.stack(losses).sum() if losses else None
+
+    def _score(self) -> float:
+        """Mean over tasks of the macro-F1 on held-out texts."""
+        pairs = zip(self._splits, self._layers, strict=True)
+        return float(np.mean([_macro_f1(self._encoder, split, layer) for split, layer in pairs]))
+
+    def _weights(self) -> Tensors:
+        """A copy of all weights, on the CPU."""
+        return {n: tensor.detach().cpu().clone() for n, tensor in self._all.state_dict().items()}
+
+    def _out_of_patience(self, epoch: int) -> bool:
+        return epoch - 1 - self._best_epoch >= self._tuning.patience
+
+    def _save(self, epoch: int, batch: int) -> None:
+        if self._checkpoint:
+            progress = {"epoch": epoch, "batch": batch, "done": self._optimisation.done,
+                        "scores": self._scores, "best_epoch": self._best_epoch}  # fmt: skip
+            parameters, optimiser = self._optimisation.parameters, self._optimisation.optimiser
+            self._checkpoint.save(parameters, optimiser, progress, best=self._best)
+
+    def _resume(self) -> tuple[int, int]:
+        """The epoch and the batch to go on with."""
+        found = None
+        if self._checkpoint:
+            optimisation = self._optimisation
+            found = self._checkpoint.load(optimisation.parameters, optimisation.optimiser)
+        if found is None:
+            self._scores, self._best = [from_first(self._score)], self._weights()
+            return 1, 0
+        progress, self._best = found
+        self._scores, self._best_epoch = progress["scores"], progress["best_epoch"]
+        self._optimisation.done = progress["done"]
+        return progress["epoch"], progress["batch"]
+
+
+def linear_layer(weight: Floats, bias: Floats, device: torch.device) -> torch.nn.Linear:
+    """A layer with these weights [out, in] and bias [out]; draws no random number."""
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device=device)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight.copy()))
+        layer.bias.copy_(torch.from_numpy(bias.copy()))
+    return layer
+
+
+def _learned_texts(splits: Sequence[TaskSplit]) -> tuple[list[str], list[list[list[int]]]]:
+    """The different texts to learn from, and for each task and text its rows."""
+    number: dict[str, int] = {}
+    for split in splits:
+        for row in np.flatnonzero(~split.validation):
+            number.setdefault(split.texts[row], len(number))
+    rows: list[list[list[int]]] = []
+    for split in splits:
+        of_text: list[list[int]] = [[] for _ in number]
+        for row in np.flatnonzero(~split.validation):
+            of_text[number[split.texts[row]]].append(int(row))
+        rows.append(of_text)
+    return list(number), rows
+
+
+def _macro_f1(encoder: Encoder, split: TaskSplit, layer: torch.nn.Module) -> float:
+    """Macro-F1 on the held-out texts; a multi-label task with its best thresholds."""
+    held = np.flatnonzero(split.validation)
+    vectors = encoder.embed([split.texts[row] for row in held]).embeddings
+    with torch.inference_mode():
+        logits = layer(torch.from_numpy(np.nan_to_num(vectors)).to(encoder.device)).cpu().numpy()
+    targets = split.targets[held]
+    if split.multi_label:
+        truth, probabilities = targets.astype(bool), sigmoid(logits)
+        said = probabilities >= best_thresholds(probabilities, truth)
+    else:
+        columns = np.arange(len(split.labels))
+        truth, said = targets[:, None] == columns, logits.argmax(axis=1)[:, None] == columns
+    return float(classification_report(split.labels, truth, said)["f1"])

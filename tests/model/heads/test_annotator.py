@@ -1,0 +1,121 @@
+"""A language model as annotator: tiny, with random weights, for the arithmetic is what counts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from behavior_spark.errors import ModelError
+from behavior_spark.model.heads.annotator import (
+    Annotator,
+    AnnotatorOptions,
+    annotator_digest,
+    settle,
+)
+from tests.model.language_model import tiny_language_model
+
+OPTIONS = AnnotatorOptions(
+    labels=("refund", "parcel", "other"),
+    words=("money back", "late parcel", "where"),
+    prompts=("message : {text} . the customer wants {label}", "{text} : {label}"),
+    calibrate=False,
+    max_length=16,
+)
+TEXTS = ["where is my parcel", "refund", "the late late parcel is a message my", ""]
+
+
+@pytest.fixture(scope="module", params=["gpt2", "llama"])
+def folder(request, tmp_path_factory) -> Path:
+    return tiny_language_model(tmp_path_factory.mktemp("lm"), kind=request.param)
+
+
+def load(folder: Path, **changes) -> Annotator:
+    from dataclasses import replace
+
+    annotator = Annotator.load(str(folder), replace(OPTIONS, **changes), device="cpu")
+    annotator._model.float()  # the same arithmetic as below, on any processor
+    return annotator
+
+
+def naive(annotator: Annotator, prompt: str, words: str) -> float:
+    """Mean log-probability of the label's tokens, from one plain forward pass."""
+    ids = annotator._tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    label = annotator._tokenizer(words, add_special_tokens=False)["input_ids"]
+    with torch.inference_mode():
+        logits = annotator._model(input_ids=torch.tensor([ids + label])).logits[0]
+    chances = torch.log_softmax(logits.float(), dim=-1)
+    places = range(len(ids) - 1, len(ids) + len(label) - 1)
+    return float(np.mean([chances[p, t] for p, t in zip(places, label, strict=True)]))
+
+
+def test_labels_are_scored_as_if_each_were_read_alone_after_its_prompt(folder: Path) -> None:
+    annotator = load(folder)
+    votes = annotator.votes(TEXTS)
+    assert votes.shape == (4, 2, 3) and np.allclose(votes.sum(axis=2), 1, atol=1e-5)
+    for i, text in enumerate(TEXTS):
+        for j, prompt in enumerate(
+            (f"message : {text} . the customer wants", f"{text} :")
+        ):  # fmt: skip
+            scores = np.array([naive(annotator, prompt, words) for words in OPTIONS.words])
+            expected = np.exp(scores) / np.exp(scores).sum()
+            assert np.allclose(votes[i, j], expected, atol=1e-4)
+
+
+def test_what_is_said_without_content_is_divided_out(folder: Path) -> None:
+    plain, fair = load(folder).votes(["N/A", "[MASK]", "", *TEXTS]), load(folder, calibrate=True)
+    prior = np.exp(np.log(plain[:3]).mean(axis=0))
+    expected = plain[3:] / prior
+    assert np.allclose(fair.votes(TEXTS), expected / expected.sum(axis=2, keepdims=True), atol=1e-4)
+
+
+def test_a_text_is_labelled_the_same_alone_and_among_many(folder: Path, monkeypatch) -> None:
+    annotator = load(folder, calibrate=True)
+    together = annotator.votes(TEXTS * 3)
+    monkeypatch.setattr("behavior_spark.model.heads.annotator.LOGITS_AT_ONCE", 1)
+    assert np.allclose(annotator.votes(TEXTS * 3), together, atol=1e-5)
+    assert annotator.votes([]).shape == (0, 2, 3)
+
+
+def test_a_long_text_is_cut_where_the_prompt_still_fits(folder: Path) -> None:
+    annotator = load(folder, max_length=500)
+    long, longer = "my parcel is late " * 30, "my parcel is late " * 5000
+    assert np.allclose(annotator.votes([long]), annotator.votes([longer]), atol=1e-6)
+    short = load(folder, max_length=16)
+    assert np.allclose(
+        short.votes(["late " * 16]), short.votes(["late " * 16 + "refund " * 9]), atol=1e-6
+    )
+
+
+def test_the_digest_changes_with_all_that_decides_a_label(folder: Path) -> None:
+    from dataclasses import replace
+
+    changes = ({}, {"prompts": OPTIONS.prompts[:1]}, {"words": ("a", "b", "c")},
+               {"labels": ("x", "y", "z")}, {"calibrate": True}, {"max_length": 8})  # fmt: skip
+    found = {annotator_digest(str(folder), replace(OPTIONS, **each)) for each in changes}
+    assert len(found) == len(changes)
+
+
+def test_the_winner_is_what_most_prompts_say_and_of_equals_the_likelier() -> None:
+    votes = np.array(
+        [
+            [[0.5, 0.4, 0.1], [0.6, 0.3, 0.1], [0.0, 1.0, 0.0]],
+            [[0.4, 0.3, 0.3], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]],
+        ],
+        dtype=np.float32,
+    )
+    winner, agreement, probability = settle(votes)
+    assert winner.tolist() == [0, 1]
+    assert agreement == pytest.approx([2 / 3, 1 / 3])
+    assert probability == pytest.approx([1.1 / 3, 1.3 / 3])
+
+
+@pytest.mark.parametrize("prompt", ["no text {label}", "{label} of {text}", "{text} {label}?"])
+def test_a_prompt_without_its_parts_is_refused(folder: Path, prompt: str) -> None:
+    with pytest.raises(ModelError, match="a prompt holds"):
+        load(folder, prompts=(prompt,))
+
+
+def test_an_encoder_is_no_language_model(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match="language model"):
+        Annotator.load(str(tiny_folder), OPTIONS, device="cpu")

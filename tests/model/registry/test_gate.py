@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from behavior_spark.model.measures.classification import Answers
+from behavior_spark.model.registry.gate import GateRules, compare, decide
+
+ROWS, LABELS = 400, ("a", "b")
+RULES = GateRules(figure="accuracy", resamples=300)
+
+
+def answering(right: np.ndarray) -> Answers:
+    """A model that is right where told to be."""
+    truth = np.zeros((ROWS, 2), dtype=bool)
+    truth[np.arange(ROWS), np.arange(ROWS) % 2] = True
+    said = np.where(right[:, None], truth, ~truth)
+    return Answers(LABELS, False, truth, said, said.astype(np.float32))
+
+
+def right_but(*wrong: range) -> np.ndarray:
+    right = np.ones(ROWS, dtype=bool)
+    for each in wrong:
+        right[list(each)] = False
+    return right
+
+
+CHAMPION = answering(right_but(range(0, 400, 10)))
+HALVES = {"first": np.arange(ROWS) < 200, "second": np.arange(ROWS) >= 200}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "verdict"),
+    [
+        (range(0, 400, 40), "better"),
+        (range(0, 400, 10), "not worse"),
+        (range(5, 405, 10), "not worse"),  # other texts, no fewer
+        (range(0, 400, 5), "worse"),
+    ],
+)
+def test_a_model_passes_where_it_is_better_or_no_worse(wrong: range, verdict: str) -> None:
+    challenger = answering(right_but(range(wrong.start, min(wrong.stop, ROWS), wrong.step)))
+    found = compare(challenger, CHAMPION, {}, RULES)
+    assert found.verdict == verdict
+    assert decide({"intent": found}, figure="accuracy").passed == (verdict != "worse")
+
+
+def test_a_loss_beyond_the_margin_is_refused_though_the_texts_are_few() -> None:
+    def among(answers: Answers) -> Answers:
+        return Answers(LABELS, False, answers.truth[:30], answers.said[:30],
+                       answers.probabilities[:30])  # fmt: skip
+
+    champion = among(answering(right_but(range(0, 30, 10))))
+    challenger = among(answering(right_but(range(1, 30, 8), range(2, 3))))
+    found = compare(challenger, champion, {}, RULES)
+    assert found.difference.high >= 0 > -RULES.most_lost > found.difference.value
+    assert found.verdict == "worse"
+
+
+def test_a_slice_that_loses_more_than_the_margin_is_refused_though_the_whole_is_better() -> None:
+    worse = compare(answering(right_but(range(200, 236))), CHAMPION, HALVES, RULES)
+    assert worse.difference.value > 0 and set(worse.worse_slices) == {"second"}
+    verdict = decide({"intent": worse}, figure="accuracy")
+    assert not verdict.passed and "slice second" in verdict.reason
+    small = GateRules(figure="accuracy", resamples=300, slice_rows=201)
+    assert decide({"intent": compare(answering(right_but(range(200, 236))), CHAMPION, HALVES,
+                                     small)}, figure="accuracy").passed  # fmt: skip
+
+
+def test_what_cannot_be_compared_is_not_promoted() -> None:
+    assert not decide({}, figure="accuracy").passed
+    found = compare(CHAMPION, CHAMPION, {}, RULES)
+    verdict = decide({"intent": found}, figure="accuracy", missing=("spam",))
+    assert not verdict.passed and "spam" in verdict.reason
