@@ -125,8 +125,8 @@ def generate(spark: Any, folder: Path, events: int, users: int, history: int) ->
 def run_ours(spark: Any, folder: Path, days: Sequence[dt.date]) -> dict[str, float]:
     """The project's own way: tiles, state and the features that the other ways make too."""
     from behavior_spark.features.assemble import Inputs, build_features
-    from behavior_spark.pipelines.activity import stored_activity, update_activity
-    from behavior_spark.pipelines.run import running
+    from behavior_spark.pipelines.users.activity import stored_activity, update_activity
+    from behavior_spark.runs.run import running
     from behavior_spark.schemas import EVENTS, USER_FEATURES, column
 
     settings, quiet = settings_for(folder), Console(quiet=True)

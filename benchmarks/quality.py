@@ -31,10 +31,10 @@ from behavior_spark.model.measures.ranking import (
 )
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
 from behavior_spark.model.propensity.trees import TrainingOptions, fit_trees, tree_margins
-from behavior_spark.pipelines.feature_building import inputs_at, prepare_inputs
-from behavior_spark.pipelines.propensity import training_table
-from behavior_spark.pipelines.run import running
-from behavior_spark.pipelines.text_model import active_text_model
+from behavior_spark.pipelines.texts.active_model import active_text_model
+from behavior_spark.pipelines.users.features import inputs_at, prepare_inputs
+from behavior_spark.pipelines.users.propensity import training_table
+from behavior_spark.runs.run import running
 
 Floats = npt.NDArray[np.float64]
 

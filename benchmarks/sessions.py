@@ -28,7 +28,7 @@ from behavior_spark.features.session_versions import session_versions
 from behavior_spark.features.sessions import build_sessions
 from behavior_spark.io.session import get_session
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines.session_building import neighbourhood
+from behavior_spark.pipelines.logs.sessions import neighbourhood
 from behavior_spark.schemas import EVENTS, SESSIONS
 
 START = dt.date(2024, 1, 1)

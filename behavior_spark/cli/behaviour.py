@@ -54,6 +54,6 @@ def check_leakage(
     """
     result = run_command("check_leakage", config, set_, as_of, as_json, strict=False)
     write_page(result, output)
-    from behavior_spark.pipelines.leakage import raise_on_leak
+    from behavior_spark.pipelines.users.leakage import raise_on_leak
 
     raise_on_leak(result.details["leakage"])

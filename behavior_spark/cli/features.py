@@ -29,7 +29,7 @@ def describe(
     night of --as-of would use.
     """
     day, settings = day_from(as_of), settings_from(config, set_)
-    from behavior_spark.pipelines.describing import describe_features
+    from behavior_spark.pipelines.users.describing import describe_features
 
     described = describe_features(settings, as_of=day)
     if as_json:

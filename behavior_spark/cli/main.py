@@ -107,7 +107,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a commented config from the schemas of your tables."""
-    from behavior_spark.pipelines.starting import write_config
+    from behavior_spark.pipelines.logs.starting import write_config
 
     write_config(events=events, texts=texts, items=items, output=output, force=force)
     typer.echo(f"wrote {output}\nnext: read it, then behavior-spark check --config {output}")

@@ -24,10 +24,10 @@ from behavior_spark.pipelines.commands import (
     sql,
     train_propensity,
 )
-from behavior_spark.pipelines.describing import Described, describe_features
-from behavior_spark.pipelines.functions import similar_to, text_functions
-from behavior_spark.pipelines.leakage import assert_no_leakage, find_leaks
 from behavior_spark.pipelines.lifecycle import annotate, evaluate, models, promote, rollback
+from behavior_spark.pipelines.texts.functions import similar_to, text_functions
+from behavior_spark.pipelines.users.describing import Described, describe_features
+from behavior_spark.pipelines.users.leakage import assert_no_leakage, find_leaks
 
 __all__ = [
     "Described", "Result", "annotate", "assert_no_leakage", "build_features", "check",

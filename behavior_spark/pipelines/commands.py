@@ -12,29 +12,29 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from behavior_spark.config import Settings
-from behavior_spark.pipelines.adaptation import pretrain_stage
-from behavior_spark.pipelines.checks import check_settings, sample_rows
-from behavior_spark.pipelines.evaluation import report_stage
-from behavior_spark.pipelines.feature_building import (
+from behavior_spark.pipelines.logs.checks import check_settings, sample_rows
+from behavior_spark.pipelines.logs.ingestion import ingest_stage
+from behavior_spark.pipelines.logs.sessions import build_sessions_stage
+from behavior_spark.pipelines.reports.outcomes import report_stage
+from behavior_spark.pipelines.text_models.finetuning import finetune_stage
+from behavior_spark.pipelines.text_models.pretraining import pretrain_stage
+from behavior_spark.pipelines.texts.active_model import active_text_model
+from behavior_spark.pipelines.texts.functions import text_functions
+from behavior_spark.pipelines.texts.scoring import Rescore, score_texts_stage
+from behavior_spark.pipelines.texts.shadow import shadow_stage
+from behavior_spark.pipelines.texts.store_cleaning import clean_scores_stage
+from behavior_spark.pipelines.users.features import (
     Prepared,
     build_features_stage,
     days_between,
     prepare_inputs,
 )
-from behavior_spark.pipelines.finetuning import finetune_stage
-from behavior_spark.pipelines.functions import text_functions
-from behavior_spark.pipelines.funnel_counts import funnel_stage, funnels_markdown
-from behavior_spark.pipelines.ingestion import ingest_stage
-from behavior_spark.pipelines.leakage import check_leakage_stage, raise_on_leak
-from behavior_spark.pipelines.profiles import profile_stage
-from behavior_spark.pipelines.propensity import predict_stage, train_stage, valid_models
-from behavior_spark.pipelines.run import Run, running
-from behavior_spark.pipelines.session_building import build_sessions_stage
-from behavior_spark.pipelines.shadow import shadow_stage
-from behavior_spark.pipelines.store_cleaning import clean_scores_stage
-from behavior_spark.pipelines.text_model import active_text_model
-from behavior_spark.pipelines.text_scoring import Rescore, score_texts_stage
+from behavior_spark.pipelines.users.funnels import funnel_stage, funnels_markdown
+from behavior_spark.pipelines.users.leakage import check_leakage_stage, raise_on_leak
+from behavior_spark.pipelines.users.profiles import profile_stage
+from behavior_spark.pipelines.users.propensity import predict_stage, train_stage, valid_models
 from behavior_spark.report.outcomes import Outcome, outcomes_markdown
+from behavior_spark.runs.run import Run, running
 from behavior_spark.schemas import RUNS
 
 _TEXT_FUNCTION = re.compile(r"\b(embed|classify)_text\s*\(", re.IGNORECASE)

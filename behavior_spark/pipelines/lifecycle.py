@@ -13,12 +13,12 @@ from behavior_spark.config import Settings
 from behavior_spark.errors import ModelError
 from behavior_spark.io.tracking import tracked_figures
 from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
-from behavior_spark.pipelines.annotation import annotate_stage
 from behavior_spark.pipelines.commands import Result, result_of
-from behavior_spark.pipelines.promotion import gate_stage, models_in, rollback_stage
-from behavior_spark.pipelines.run import running, utc_today
-from behavior_spark.pipelines.text_evaluation import evaluate_stage, text_store
+from behavior_spark.pipelines.text_models.annotation import annotate_stage
+from behavior_spark.pipelines.text_models.evaluation import evaluate_stage, text_store
+from behavior_spark.pipelines.text_models.promotion import gate_stage, models_in, rollback_stage
 from behavior_spark.report.text_quality import text_quality_markdown
+from behavior_spark.runs.run import running, utc_today
 
 
 def evaluate(

@@ -120,7 +120,7 @@ class TextFunctions:
 
     Example::
 
-        f = text_functions(settings)                      # behavior_spark.pipelines.functions
+        f = text_functions(settings)                      # behavior_spark.pipelines.texts.functions
         df.select("text", f.embed_text("text"), f.classify_text("text", head="intent"))
         f.register(spark)
         spark.sql("SELECT classify_text(text, 'intent').label, count(*) FROM chats GROUP BY 1")

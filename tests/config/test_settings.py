@@ -10,7 +10,7 @@ import yaml
 
 from behavior_spark.config import Settings, load_settings, validate_settings
 from behavior_spark.errors import ConfigError
-from behavior_spark.pipelines.run import redacted
+from behavior_spark.runs.run import redacted
 
 KEY = "correct-horse-battery-staple"
 BASE = yaml.safe_load("""

@@ -19,8 +19,8 @@ from behavior_spark.features.activity import Activity
 from behavior_spark.features.assemble import Inputs, build_features
 from behavior_spark.features.windows import build_activity
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines import activity as stored
-from behavior_spark.pipelines.run import Run, running
+from behavior_spark.pipelines.users import activity as stored
+from behavior_spark.runs.run import Run, running
 from behavior_spark.schemas import ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
 from tests.features.frames import Table, as_table, assert_same, table
 from tests.features.random_logs import (

@@ -17,7 +17,8 @@ from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.features.assemble import Inputs, build_features
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines import commands, leakage
+from behavior_spark.pipelines import commands
+from behavior_spark.pipelines.users import leakage
 from behavior_spark.schemas import EVENTS, SESSIONS, USER_FEATURES, Contract
 
 QUIET = Console(quiet=True)

@@ -21,9 +21,9 @@ from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.registry.promotions import history
 from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
-from behavior_spark.pipelines.run import running
-from behavior_spark.pipelines.shadow import shadow_stage
-from behavior_spark.pipelines.text_model import active_text_model
+from behavior_spark.pipelines.texts.active_model import active_text_model
+from behavior_spark.pipelines.texts.shadow import shadow_stage
+from behavior_spark.runs.run import running
 from behavior_spark.schemas import (
     ANNOTATIONS,
     SHADOW_DISAGREEMENT,

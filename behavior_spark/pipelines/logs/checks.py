@@ -1,0 +1,66 @@
+"""Check a config against the tables it names: everything that can be known without reading rows."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.cleaning import rows
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.io.labels import read_labels
+from behavior_spark.io.sources import check_condition
+from behavior_spark.model.encoder.model_folder import resolve_model_folder
+from behavior_spark.pipelines.logs.attributes import mapped_attributes
+from behavior_spark.pipelines.logs.ingestion import map_all, with_clean_texts, with_reasons
+from behavior_spark.runs.run import Run
+from behavior_spark.schemas import EVENTS, INPUTS, ITEMS
+
+SAMPLE_ROWS = 5
+
+
+def check_settings(run: Run) -> dict[str, dict[str, DataFrame]]:
+    """Check sources, labels, conditions and the encoder's folder; start no model, read no row.
+
+    Returns:
+        The mapped sources by contract and source name.
+
+    Raises:
+        ConfigError: A mapping or a condition does not fit the tables.
+        InputError: A table is not there or cannot be read.
+        ModelError: The encoder is not there.
+    """
+    settings = run.settings
+    mapped = map_all(run)
+    mapped_attributes(run)
+    events = run.warehouse.empty(EVENTS)
+    items = run.warehouse.empty(ITEMS)
+    check_condition(events, settings.population, label="population")
+    for name, target in settings.targets.items():
+        check_condition(events, target.event, label=f"targets.{name}.event")
+        if target.item:
+            check_condition(items, target.item, label=f"targets.{name}.item")
+    for name, labels in settings.text.heads.items():
+        label = f"text.heads.{name}"
+        read_labels(run.spark, labels, label=label)
+    if settings.text.encoder:
+        resolve_model_folder(settings.text.encoder)
+    return mapped
+
+
+def sample_rows(
+    run: Run, mapped: dict[str, dict[str, DataFrame]]
+) -> dict[str, list[dict[str, object]]]:
+    """Five mapped rows of each source as they would be stored: cleaned, masked, with reasons."""
+    shown: dict[str, list[dict[str, object]]] = {}
+    for table, sources in mapped.items():
+        contract = INPUTS[table]
+        for name, frame in sources.items():
+            sample = with_reasons(run, frame.limit(SAMPLE_ROWS), contract)
+            checked = with_clean_texts(run, sample, contract)
+            chosen = [n for n in contract.names if n in checked.columns and n != "arrived_day"]
+            with spark_errors(f"reading sources.{table}"):
+                collected = checked.select(*chosen, F.col(rows.REASON).alias("refused")).collect()
+            shown[table if name == table else f"{table} from {name}"] = [
+                row.asDict() for row in collected
+            ]
+    return shown

@@ -1,0 +1,132 @@
+"""Report: what was predicted at a day against what then happened."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import functions as F
+
+from behavior_spark.errors import InputError
+from behavior_spark.features.point_in_time import of_users
+from behavior_spark.features.targets import labels, mark_targets
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.measures import ranking as metrics
+from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.pipelines.users.propensity import model_store
+from behavior_spark.report.outcomes import Measured, Outcome
+from behavior_spark.runs.run import Run, last_ingested
+from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_PROPENSITY
+
+MOST_USERS = 1_000_000
+RESAMPLES = 1000
+
+
+def report_stage(run: Run) -> list[Outcome]:
+    """Measure the predictions of ``run.as_of`` where their horizon has passed and was ingested.
+
+    Raises:
+        InputError: There are no predictions for this day, or no horizon has passed.
+    """
+    settings, warehouse = run.settings, run.warehouse
+    predictions = warehouse.require(USER_PROPENSITY, made_by="nightly").where(
+        F.col("as_of") == F.lit(run.as_of)
+    )
+    digests = {r["target"]: r["model_digest"] for r in
+               predictions.select("target", "model_digest").distinct().collect()}  # fmt: skip
+    if not digests:
+        raise InputError(
+            f"no predictions for {run.as_of}", fix="run `behavior-spark nightly` for that day first"
+        )
+    through = last_ingested(run) or run.as_of
+    passed = {
+        name: target
+        for name, target in settings.targets.items()
+        if name in digests and run.as_of + dt.timedelta(days=target.horizon_days) <= through
+    }
+    if not passed:
+        first = min(t.horizon_days for t in settings.targets.values())
+        raise InputError(
+            f"what happened after {run.as_of} is not known yet",
+            found=f"events before {through}",
+            fix="run `behavior-spark ingest --as-of "
+            f"{run.as_of + dt.timedelta(days=first)}` when those days have arrived",
+        )
+    with run.stage("outcomes"), spark_errors("joining predictions with outcomes"):
+        events = of_users(warehouse.require(EVENTS, made_by="ingest"), key="event_id")
+        items = warehouse.read(ITEMS) if settings.sources.items else None
+        marked = mark_targets(events, items, passed)
+        happened = labels(marked, [run.as_of], passed, known_before=through).drop("as_of")
+        table = _table(run, happened, list(passed))
+    return [_measure(run, table, name, digests[name]) for name in passed]
+
+
+def _table(run: Run, happened: Any, targets: list[str]) -> pd.DataFrame:
+    """One row per user: features, and for each target score, probability and label."""
+    tonight = F.col("as_of") == F.lit(run.as_of)
+    wide = (
+        run.warehouse.read(USER_PROPENSITY)
+        .where(tonight & F.col("target").isin(targets))
+        .groupBy("user_id")
+        .agg(
+            *[F.max(F.when(F.col("target") == t, F.col(c))).alias(f"{c}_{t}")
+              for t in targets for c in ("score", "probability")]
+        )
+    )  # fmt: skip
+    wanted = {"recency_days", "value_all"}
+    features = run.warehouse.read(USER_FEATURES).where(tonight)
+    wanted |= {n for n in features.columns if n.startswith("event_count_")}
+    frame = (
+        wide.join(features.select("user_id", *sorted(wanted)), "user_id")
+        .join(happened, "user_id", "left")
+        .fillna(0, subset=[f"label_{t}" for t in targets])
+        .orderBy(F.xxhash64("user_id"), "user_id")
+        .limit(MOST_USERS)
+    )
+    return frame.toPandas()
+
+
+def _measure(run: Run, table: pd.DataFrame, target: str, digest: str) -> Outcome:
+    truth = table[f"label_{target}"].to_numpy(dtype=float)
+    score = table[f"score_{target}"].to_numpy(dtype=float)
+    probability = table[f"probability_{target}"].to_numpy(dtype=float)
+    model = PropensityModel.load(model_store(run, target) / digest)
+    rivals = {
+        name: np.asarray(model.baseline_scores(table, name)) for name in sorted(model.baselines)
+    }
+    outcome = Outcome(
+        target=target,
+        as_of=run.as_of,
+        horizon_days=run.settings.targets[target].horizon_days,
+        users=len(table),
+        positives=int(truth.sum()),
+        mean_probability=float(probability.mean()),
+        trained_through=model.trained_through,
+        measured={
+            "AUC": _interval(metrics.roc_auc, truth, score),
+            "average precision": _interval(metrics.average_precision, truth, score),
+            "lift at 10 %": _interval(metrics.lift_at, truth, score),
+            "calibration error": _interval(metrics.expected_calibration_error, truth, probability),
+        },
+        baselines={name: _interval(metrics.roc_auc, truth, s) for name, s in rivals.items()},
+        gains={
+            name: Measured(
+                *metrics.paired_bootstrap_difference(
+                    metrics.roc_auc, truth, score, s, resamples=RESAMPLES
+                )
+            )
+            for name, s in rivals.items()
+        },
+    )
+    for name, measured in outcome.measured.items():
+        if not math.isnan(measured.value):
+            run.figures[f"{target}_{name.replace(' ', '_').replace('%', 'pct')}"] = measured.value
+    return outcome
+
+
+def _interval(metric: Any, truth: np.ndarray, scores: np.ndarray) -> Measured:
+    low, high = metrics.bootstrap_interval(metric, truth, scores, resamples=RESAMPLES)
+    return Measured(float(metric(truth, scores)), low, high)

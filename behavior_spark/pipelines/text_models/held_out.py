@@ -1,0 +1,196 @@
+"""Labelled texts that a model is measured on: read, cleaned, none of them learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType
+
+from behavior_spark.config import Settings
+from behavior_spark.config.labels import Part
+from behavior_spark.errors import InputError
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.io.sources import map_labels, read_raw
+from behavior_spark.model.arrays import Bools
+from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
+from behavior_spark.model.registry.records import data_fingerprint
+from behavior_spark.pipelines.text_models.labelled_tables import MOST_LABELS, cleaned, labelled_rows
+from behavior_spark.runs.run import Run
+
+Origin = Literal["test", "dev", "held out by hash"]
+
+MOST_VALUES = 20  # of one slice; the rest are "other"
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Texts of one task with their labels.
+
+    Attributes:
+        name: The head's.
+        origin: ``test``: a table that training never sees; ``dev`` or ``held out by hash``: texts
+            that chose among models, so that figures on them are a little too good.
+        texts: n texts, cleaned.
+        labels: For each its labels.
+        slices: By name, such as ``length 6-15 words``: bool [n].
+        dropped: Rows left out, by reason.
+    """
+
+    name: str
+    origin: Origin
+    texts: list[str]
+    labels: list[tuple[str, ...]]
+    slices: dict[str, Bools]
+    dropped: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex characters of the texts and labels."""
+        return data_fingerprint(self.texts, [list(each) for each in self.labels])
+
+    def where(self, kept: Bools, reason: str) -> HeldOut:
+        """The texts kept; the others are counted under ``reason``."""
+        if kept.all():
+            return self
+        rows = np.flatnonzero(kept).tolist()
+        return replace(
+            self,
+            texts=[self.texts[row] for row in rows],
+            labels=[self.labels[row] for row in rows],
+            slices={name: mask[kept] for name, mask in self.slices.items()},
+            dropped=self.dropped | {reason: int((~kept).sum())},
+        )
+
+
+def read_held_out(run: Run, name: str) -> HeldOut:
+    """The test part of a head's labels; else the dev part; else the share held out by hash.
+
+    Labels given on or after the run's ``as_of`` are left out where they carry a day.
+
+    Raises:
+        InputError: No labelled text is held out.
+    """
+    task, label = run.settings.text.heads[name], f"text.heads.{name}"
+    part: Part = "test"
+    origin: Origin = "test"
+    if not task.has_test:
+        part, origin = ("dev", "dev") if task.dev else ("train", "held out by hash")
+    frame = labelled_rows(run, name, parts=(part,))
+    multi = isinstance(frame.schema["label"].dataType, ArrayType)
+    with spark_errors(label):
+        ordered = frame.orderBy(F.xxhash64("text"), "text", "label")
+        table: pd.DataFrame = ordered.limit(MOST_LABELS).toPandas()
+    texts = [cleaned(text, run.settings).strip() for text in table["text"]]
+    labels = [tuple(map(str, v)) if multi else (str(v),) for v in table["label"]]
+    held = HeldOut(name, origin, texts, labels, {}, {})
+    if origin == "held out by hash":
+        place = text_keys(texts).astype(np.float64) / 2.0**64
+        kept = place < task.validation_share
+        table = table[kept]
+        held = replace(held.where(kept, "learned_from"), dropped={})
+    held = replace(held, slices=_slices(held.texts, table, run.settings))
+    held = held.where(np.array([bool(text) for text in held.texts], dtype=np.bool_), "empty_text")
+    held = held.where(np.array([each != ("",) for each in held.labels], dtype=np.bool_), "no_label")
+    if not len(held):
+        raise InputError(
+            f"{label}: no labelled text to measure on",
+            found=f"before {run.as_of}" if task.day else None,
+            fix="name a table of labels that training does not see: text.heads."
+            f"{name}.test with path",
+        )
+    return held
+
+
+def without_learned(
+    run: Run, held: HeldOut, models: Sequence[LearnedFrom | None], *, refuse: bool = False
+) -> HeldOut:
+    """Held-out texts that none of the models has learned from.
+
+    Of a test table also those are left out that chose a threshold or an epoch.
+
+    Args:
+        run: For the key of the hashes, and for a note where a model's record has another.
+        held: Texts to measure on.
+        models: What each model has learned from, where it is known.
+        refuse: Texts that were learned from are an error, and so is not to know.
+
+    Raises:
+        InputError: There are such texts and they are refused, or no text is left.
+    """
+    seen = np.zeros(len(held), dtype=np.bool_)
+    own = run.settings.privacy.pseudonymise_key
+    by_check = {key_check(key): key for key in (None, own)}
+    for learned in models:
+        if learned is None:
+            continue
+        if learned.key_check not in by_check:
+            unknown = f"{held.name}: a model keeps the texts it learned from under another key"
+            fix = "set privacy.pseudonymise_key as it was when the model was trained"
+            if refuse:
+                raise InputError(unknown, fix=fix)
+            run.note(f"{unknown}: leakage is not looked for ({fix})")
+            continue
+        keys = text_keys(held.texts, key=by_check[learned.key_check])
+        seen |= learned.shared_with(keys, dev=held.origin == "test")
+    if seen.any() and refuse:
+        raise InputError(
+            f"{held.name}: {int(seen.sum()):,} of {len(held):,} held-out texts were learned from",
+            found="texts equal but for case and white space in both tables",
+            fix="take them out of one of the tables, or set text.evaluation.leakage: remove",
+        )
+    if seen.all():
+        raise InputError(
+            f"{held.name}: the model has learned from all {len(held):,} held-out texts",
+            fix=f"give text.heads.{held.name}.test a table that training does not see",
+        )
+    return held.where(~seen, "learned_from")
+
+
+def read_out_of_scope(run: Run, name: str) -> list[str]:
+    """Cleaned texts outside every class of a head; none where the config names no such table."""
+    place = run.settings.text.heads[name].out_of_scope
+    if place is None:
+        return []
+    label = f"text.heads.{name}.out_of_scope"
+    part = run.settings.text.heads[name].model_copy(
+        update={
+            **dict.fromkeys(("path", "table", "annotated", "where", "split", "dev", "test", "day")),
+            **place.model_dump(exclude_none=True),
+            "label": "''",
+            "slices": {},
+        }
+    )
+    frame = map_labels(read_raw(run.spark, part, label=label), part, label=label)
+    kept = frame.where(F.col("text").isNotNull()).select("text").distinct()
+    with spark_errors(label):
+        table = kept.orderBy(F.xxhash64("text"), "text").limit(MOST_LABELS).toPandas()
+    texts = (cleaned(text, run.settings).strip() for text in table["text"])
+    return [text for text in texts if text]
+
+
+def _slices(texts: list[str], table: pd.DataFrame, settings: Settings) -> dict[str, Bools]:
+    """Masks by length in words, by month of the label's day, and by the config's expressions."""
+    words = np.array([len(text.split()) for text in texts], dtype=np.int64)
+    bounds = [0, *settings.text.evaluation.length_buckets]
+    found: dict[str, Bools] = {}
+    for low, high in zip(bounds, [*bounds[1:], None], strict=True):
+        name = f"length {low + 1}-{high} words" if high else f"length over {low} words"
+        found[name] = (words > low) & (words <= (high or np.inf))
+    columns = {"day": [str(day)[:7] if day is not None and not pd.isna(day) else None
+                       for day in table["day"]]}  # fmt: skip
+    if "slices" in table:
+        names = sorted({name for row in table["slices"] for name in row})
+        columns |= {name: [row[name] for row in table["slices"]] for name in names}
+    for column, values in columns.items():
+        counted = pd.Series(values, dtype=object).value_counts()
+        for value in counted.index[:MOST_VALUES]:
+            found[f"{column} {value}"] = np.array([each == value for each in values], dtype=bool)
+    return {name: mask for name, mask in found.items() if mask.any()}

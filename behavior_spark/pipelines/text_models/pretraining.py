@@ -1,0 +1,127 @@
+"""Adapt the encoder to the warehouse's own texts, without labels: ``pretrain``."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.features.text_pairs import text_pairs
+from behavior_spark.io.corpus import remove_corpus, write_corpus
+from behavior_spark.io.sources import check_condition
+from behavior_spark.model.registry.store import ModelStore
+from behavior_spark.pipelines.text_models.finetuning import progress_of
+from behavior_spark.pipelines.texts.active_model import configured_encoder
+from behavior_spark.pipelines.texts.scoring import known_texts
+from behavior_spark.runs.run import Run
+from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
+
+if TYPE_CHECKING:
+    from behavior_spark.model.pretraining.pretrain import Adapted
+
+
+def pretrain_stage(run: Run) -> dict[str, Any]:
+    """Train the configured encoder further on the texts known before the night.
+
+    The result is an encoder of its own under ``models/encoders``; ``text.encoder`` is to name
+    it. It knows the last day it saw, and no earlier night takes it.
+
+    Returns:
+        The encoder's folder, the figures before and after, and the loss curve.
+
+    Raises:
+        ConfigError: No encoder is configured, or a setting does not fit.
+        InputError: A table is missing.
+        ModelError: There is too little to learn from.
+    """
+    from behavior_spark.model.pretraining.pretrain import (
+        pretrain,  # torch: seconds that other commands spare
+    )
+
+    settings, chosen = run.settings, run.settings.pretrain
+    if not settings.text.encoder:
+        raise ConfigError("nothing to pre-train: text.encoder is not set")
+    models = Path(settings.models_path)
+    base = configured_encoder(settings.text, ModelStore(models), run.as_of)
+    # A rerun after a kill finds the checkpoint by its inputs, not by this folder; it replaces
+    # what the killed run left here.
+    folder = models / "encoders" / f".corpus-{chosen.method}"
+    try:
+        with run.stage("write texts"):
+            write_corpus(_rows(run), folder, files=max(1, run.parallelism))
+        device = None if settings.text.device == "auto" else settings.text.device
+        with run.stage(f"adapt the encoder ({chosen.method})"):
+            adapted = pretrain(
+                base.source,
+                base.options,
+                folder,
+                models / "encoders",
+                settings=chosen,
+                last_day=(run.as_of - dt.timedelta(days=1)).isoformat(),
+                device=device,
+                progress=progress_of(run),
+            )
+    finally:
+        remove_corpus(folder)  # people's words do not stay behind, whatever went wrong
+    return _told(run, adapted)
+
+
+def _rows(run: Run) -> DataFrame:
+    """``text``, or ``left, right``: the distinct texts or pairs known before the night."""
+    chosen, warehouse = run.settings.pretrain, run.warehouse
+    if chosen.method == "behaviour":
+        events = warehouse.require(EVENTS, made_by="ingest")
+        sources = run.settings.sources
+        if not (sources.items or sources.texts):
+            raise ConfigError(
+                "pretrain.method=behaviour pairs the texts of events",
+                found="neither sources.items nor sources.texts",
+                fix="map one of them, with item_id or text_id in the events",
+            )
+        rows = text_pairs(
+            events,
+            warehouse.read(ITEMS) if sources.items else None,
+            warehouse.read(TEXTS) if sources.texts else None,
+            as_of=run.as_of,
+            event_types=chosen.event_types,
+        )
+    elif chosen.where:
+        texts = warehouse.require(TEXTS, made_by="ingest")
+        check_condition(texts, chosen.where, label="pretrain.where")
+        seen = texts.where(F.col("arrived_at") < F.lit(run.as_of).cast("timestamp"))
+        rows = seen.where(chosen.where).select("text").distinct()
+    else:
+        if not (warehouse.exists(TEXTS) or warehouse.exists(ITEMS)):
+            raise InputError("there are no texts yet", fix="run `behavior-spark ingest` first")
+        rows = known_texts(warehouse, run.as_of).select("text")
+    rows = rows.where(" AND ".join(f"trim({name}) <> ''" for name in rows.columns))
+    if chosen.max_texts:
+        rows = rows.orderBy(F.xxhash64(*rows.columns), *rows.columns).limit(chosen.max_texts)
+    return rows
+
+
+def _told(run: Run, adapted: Adapted) -> dict[str, Any]:
+    outcome = adapted.outcome
+    run.models["encoder"] = adapted.digest
+    run.figures["steps"] = outcome.steps
+    for name in outcome.after:
+        run.figures[f"{name}_before"] = outcome.before[name]
+        run.figures[f"{name}_after"] = outcome.after[name]
+        run.say(
+            f"{name} of held-out texts: {outcome.before[name]:.4g} -> {outcome.after[name]:.4g}"
+        )
+    if adapted.new_word_head:
+        run.note("the encoder came without a head for words: `before` is after that head learned")
+    run.note(f"set text.encoder to {adapted.folder}, fine-tune, and compare before you use it")
+    return {
+        "encoder": str(adapted.folder),
+        "digest": adapted.digest,
+        "before": outcome.before,
+        "after": outcome.after,
+        "curve": outcome.curve,
+        "packed": adapted.packed,
+    }

@@ -1,0 +1,275 @@
+"""From a trained model to the champion: registered, judged at the gate, rolled back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from behavior_spark.config import Settings
+from behavior_spark.errors import ConfigError, InputError, ModelError
+from behavior_spark.io.tracking import tracked_alias, tracked_version
+from behavior_spark.model.arrays import Floats
+from behavior_spark.model.heads.labelled import LabelledTexts, split_task
+from behavior_spark.model.registry.gate import Comparison, GateRules, Verdict, compare, decide
+from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
+from behavior_spark.model.registry.promotions import (
+    Promotion,
+    history,
+    lineage,
+    promote,
+    refuse,
+    roll_back,
+)
+from behavior_spark.model.registry.records import ModelRecord, data_fingerprint
+from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
+from behavior_spark.model.registry.text_model import TextModel, load_text_model
+from behavior_spark.pipelines.text_models.evaluation import (
+    answer_held_out,
+    embed_held_out,
+    text_store,
+)
+from behavior_spark.pipelines.text_models.held_out import HeldOut, read_held_out, without_learned
+from behavior_spark.runs.run import Run, redacted, versions
+
+
+def register_stage(
+    run: Run, digest: str, tasks: Sequence[LabelledTexts], learned: LearnedFrom, *, encoder: str
+) -> ModelRecord:
+    """Give a trained model its record and card, and make it the challenger.
+
+    Args:
+        run: The run.
+        digest: Of the published model.
+        tasks: What it was trained on.
+        learned: The texts behind it.
+        encoder: Digest of the encoder that training began with.
+    """
+    store, text = text_store(run), run.settings.text
+    folder = store.folder(digest)
+    model = load_text_model(folder)
+    days = [head.trained_through for head in model.heads.values() if head.trained_through]
+    champion = store.alias(CHAMPION)
+    record = ModelRecord(
+        digest=digest,
+        parents={"encoder": encoder, "champion": champion if champion != digest else None},
+        trained_through=max(days, default=None),
+        data={
+            task.name: {
+                "fingerprint": data_fingerprint(task.texts, list(task.labels)),
+                "texts": len(task.texts),
+            }
+            for task in tasks
+        },
+        config=json.loads(redacted(run.settings))["text"],
+        licence=text.licence,
+        versions=versions(),
+    )
+    if not (folder / "record.json").exists():
+        learned.save(folder)
+    record = record.save(folder)
+    if champion != digest:
+        store.set_alias(CHALLENGER, digest)
+    note = tracked_version(
+        run.settings.name,
+        digest=digest,
+        folder=folder,
+        parameters={"mode": text.finetune, "encoder": text.encoder, **_data_parameters(record)},
+        figures=run.figures,
+    )
+    if note:
+        run.note(note)
+    return record
+
+
+def learned_from(tasks: Sequence[LabelledTexts], settings: Settings) -> LearnedFrom:
+    """The texts that training on ``tasks`` learns from, as hashes; those that only chose apart."""
+    key = settings.privacy.pseudonymise_key
+    train: list[str] = []
+    dev: list[str] = []
+    for task in tasks:
+        split = split_task(
+            task,
+            validation_share=settings.text.heads[task.name].validation_share,
+            seed=settings.training.seed,
+            max_examples=settings.text.max_examples,
+        )
+        chose = split.validation & (not split.refit)
+        for part, chosen in ((train, ~chose), (dev, chose)):
+            part += [text for text, ok in zip(split.texts, chosen, strict=True) if ok]
+    return LearnedFrom(text_keys(train, key=key), text_keys(dev, key=key), key_check(key))
+
+
+def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") -> dict[str, Any]:
+    """Make a model the champion if it passes the gate; either way it is logged.
+
+    Args:
+        run: The run.
+        digest: Of a published model.
+        force: Promote it whatever the gate says.
+        reason: In words, for the log; needed with ``force``.
+
+    Returns:
+        JSON values: ``promoted``, ``model``, ``replaced``, ``reason`` and ``gate``.
+
+    Raises:
+        ConfigError: ``force`` without a reason.
+        ModelError: The model cannot be used, or is the champion already.
+    """
+    if force and not reason:
+        raise ConfigError("a forced promotion needs a reason", fix="add --reason 'why'")
+    store = text_store(run)
+    champion = store.alias(CHAMPION)
+    run.models["text"] = digest
+    load_text_model(store.folder(digest))
+    if champion is None:
+        why = reason or "the first model: there is no champion to compare it with"
+        return _finish(run, promote(store, digest, reason=why), None)
+    if champion == digest:
+        raise ModelError(f"{digest} is the champion already")
+    if force:
+        return _finish(run, promote(store, digest, reason=f"forced: {reason}"), None)
+    with run.stage("gate"):
+        verdict = _judge(run, store, digest, champion)
+    figures = verdict.as_dict()
+    why = f"{reason}: {verdict.reason}" if reason else verdict.reason
+    if verdict.passed:
+        return _finish(run, promote(store, digest, reason=why, figures=figures), verdict)
+    return _finish(run, refuse(store, digest, reason=why, figures=figures), verdict)
+
+
+def rollback_stage(run: Run, *, to: str | None, reason: str) -> dict[str, Any]:
+    """Make an earlier champion the champion again; its scores are in the store.
+
+    Raises:
+        ModelError: There is no such earlier champion, or its files were damaged.
+    """
+    store = text_store(run)
+    earlier = [each for each in lineage(store) if each != store.alias(CHAMPION)]
+    if to is None and earlier:
+        to = earlier[-1]
+    if to in earlier:
+        load_text_model(store.folder(str(to)))  # before anything points at it
+    done = roll_back(store, to=to, reason=reason)
+    run.models["text"] = done.model
+    return _finish(run, done, None)
+
+
+def models_in(store: ModelStore) -> dict[str, Any]:
+    """Every published model with its aliases, record and figures, and the promotion log."""
+    names: dict[str, list[str]] = {}
+    for alias, digest in store.aliases().items():
+        names.setdefault(digest, []).append(alias)
+    models = []
+    for digest in store.digests():
+        record = ModelRecord.load(store.folder(digest))
+        models.append(
+            {
+                "model": digest,
+                "aliases": names.get(digest, []),
+                "created_at": record.created_at,
+                "trained_through": record.trained_through,
+                "parents": dict(record.parents),
+                "licence": record.licence,
+                "figures": _latest_figures(store, digest),
+            }
+        )
+    models.sort(key=lambda model: str(model["created_at"]))
+    return {"models": models, "promotions": [vars(each) for each in history(store)]}
+
+
+def _judge(run: Run, store: ModelStore, challenger: str, champion: str) -> Verdict:
+    """Both models on the held-out texts that neither has learned from."""
+    models = [load_text_model(store.folder(digest)) for digest in (challenger, champion)]
+    learned = [LearnedFrom.load(store.folder(digest)) for digest in (challenger, champion)]
+    configured = run.settings.text.heads
+    wanted = [name for name in models[1].heads if name in configured]
+    missing = tuple(name for name in wanted if name not in models[0].heads)
+    comparisons: dict[str, Comparison] = {}
+    for name in wanted:
+        if name in missing:
+            continue
+        try:
+            held = without_learned(run, read_held_out(run, name), learned)
+            comparisons[name] = _compared(run, models, name, held)
+        except (InputError, ModelError) as error:  # such as one label a text before, several now
+            run.note(f"{name} is not compared: {error.problem}")
+            continue
+        _tell(run, name, comparisons[name])
+    return decide(comparisons, figure=run.settings.text.gate.figure, missing=missing)
+
+
+def _compared(run: Run, models: list[TextModel], name: str, held: HeldOut) -> Comparison:
+    vectors: dict[str, Floats] = {}
+    for model in models:
+        if model.backbone_digest not in vectors:
+            vectors[model.backbone_digest] = embed_held_out(run, model, held.texts)
+    answers = [
+        answer_held_out(model.heads[name], vectors[model.backbone_digest], held) for model in models
+    ]
+    gate = run.settings.text.gate
+    rules = GateRules(
+        figure=gate.figure,
+        most_lost=gate.most_lost,
+        slice_margin=gate.slice_margin,
+        slice_rows=gate.slice_rows,
+        resamples=run.settings.text.evaluation.resamples,
+        seed=run.settings.training.seed,
+    )
+    return compare(answers[0], answers[1], held.slices, rules)
+
+
+def _finish(run: Run, entry: Promotion, verdict: Verdict | None) -> dict[str, Any]:
+    said = {
+        "promoted": f"{entry.model} is the champion now: {entry.reason}",
+        "rolled_back": f"{entry.model} is the champion again, in place of {entry.replaced}",
+        "refused": f"{entry.model} was refused, {entry.replaced} stays the champion: "
+        f"{entry.reason}",
+    }
+    run.note(said[entry.event])
+    if entry.event != "refused" and (
+        note := tracked_alias(run.settings.name, digest=entry.model, alias=CHAMPION)
+    ):
+        run.note(note)
+    run.figures["promoted"] = float(entry.event == "promoted")
+    return {
+        "event": entry.event,
+        "model": entry.model,
+        "replaced": entry.replaced,
+        "reason": entry.reason,
+        "gate": None if verdict is None else verdict.as_dict(),
+    }
+
+
+def _tell(run: Run, name: str, found: Comparison) -> None:
+    difference = found.difference
+    figures = {
+        f"{name}_gate_difference": difference.value,
+        f"{name}_gate_low": difference.low,
+        f"{name}_gate_high": difference.high,
+        f"{name}_gate_texts": float(found.texts),
+    }
+    run.figures |= {key: value for key, value in figures.items() if np.isfinite(value)}
+    run.say(
+        f"{name}: {found.verdict}, {run.settings.text.gate.figure} {difference.value:+.4f} "
+        f"({difference.low:+.4f} to {difference.high:+.4f}) on {found.texts:,} texts, "
+        f"{found.slices_judged} slices judged"
+    )
+
+
+def _latest_figures(store: ModelStore, digest: str) -> dict[str, float]:
+    measured = store.evaluations(digest)
+    heads: Mapping[str, Any] = measured[-1].get("heads", {}) if measured else {}
+    found = {f"{n}_f1_macro": h["figures"]["f1_macro"]["value"] for n, h in heads.items()}
+    if found:
+        return found
+    model = load_text_model(store.folder(digest))
+    kept = {f"{n}_f1_macro": head.metrics.get("f1") for n, head in model.heads.items()}
+    return {name: float(value) for name, value in kept.items() if isinstance(value, int | float)}
+
+
+def _data_parameters(record: ModelRecord) -> dict[str, Any]:
+    found = {f"{name}_data": data["fingerprint"] for name, data in record.data.items()}
+    return found | {"trained_through": record.trained_through}

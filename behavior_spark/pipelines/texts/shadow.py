@@ -1,0 +1,150 @@
+"""The challenger in the shadow: it reads a sample of a night, and only differences are kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.errors import ModelError
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.registry.store import CHALLENGER, ModelStore
+from behavior_spark.model.registry.text_model import load_text_model
+from behavior_spark.pipelines.texts.active_model import ActiveTextModel, late_heads, recipe_of
+from behavior_spark.pipelines.texts.scoring import stored_embeddings
+from behavior_spark.runs.run import Run
+from behavior_spark.schemas import SHADOW_DISAGREEMENT, TEXT_SCORES, TEXTS
+from behavior_spark.scoring.classification import classify
+from behavior_spark.scoring.embedding import embed
+from behavior_spark.scoring.resources import resource_profile
+from behavior_spark.scoring.texts import distinct_texts
+
+_PARTS = 1_000_000
+PAIRS_SHOWN = 3
+
+
+def shadow_stage(run: Run, champion: ActiveTextModel | None) -> None:
+    """Let the challenger label a sample of the night's texts; store where it differs.
+
+    The sample is chosen by hash, so that a rerun takes the same texts. Nothing is written but
+    ``shadow_disagreement``: the challenger's vectors and labels are not kept, and a challenger
+    that cannot be used is a note and no failure of the night.
+    """
+    shadow = run.settings.text.shadow
+    if champion is None or not champion.heads or not shadow.share or not shadow.most_texts:
+        return
+    challenger = _challenger(run, champion)
+    if challenger is None:
+        return
+    with run.stage("shadow"), spark_errors("comparing the challenger with the champion"):
+        night = f"as_of = DATE'{run.as_of.isoformat()}'"
+        pairs = _pairs(run, champion, challenger)
+        run.warehouse.replace(pairs, SHADOW_DISAGREEMENT, where=night)
+        _tell(run, run.warehouse.read(SHADOW_DISAGREEMENT).where(night))
+
+
+def _challenger(run: Run, champion: ActiveTextModel) -> ActiveTextModel | None:
+    store = ModelStore(Path(run.settings.models_path))
+    digest = store.alias(CHALLENGER)
+    if digest is None:
+        return None
+    try:
+        model = load_text_model(store.folder(digest))
+    except ModelError as error:
+        run.note(f"the challenger {digest} cannot be used: {error.problem}")
+        return None
+    if late_heads(model, run.as_of):
+        run.note(f"the challenger learned from labels of {run.as_of} or later: it reads nothing")
+        return None
+    heads = {
+        name: head
+        for name, head in model.heads.items()
+        if name in champion.heads and head.digest != champion.heads[name].digest
+    }
+    if not heads:
+        return None
+    run.models["challenger"] = digest
+    return ActiveTextModel(model.encoder_source, model.options, model.backbone_digest, heads)
+
+
+def _sample(run: Run) -> DataFrame:
+    """``text_hash, text`` of the night's sample."""
+    shadow = run.settings.text.shadow
+    since = run.as_of - dt.timedelta(days=shadow.days)
+    arrived = (F.col("arrived_at") < F.lit(run.as_of).cast("timestamp")) & (
+        F.col("arrived_day") >= F.lit(since)
+    )
+    place = F.pmod(F.xxhash64("text_hash"), F.lit(_PARTS))
+    chosen = run.warehouse.read(TEXTS).where(arrived & (place < round(shadow.share * _PARTS)))
+    distinct = distinct_texts(chosen)
+    return distinct.orderBy(place, "text_hash").limit(shadow.most_texts)
+
+
+def _pairs(run: Run, champion: ActiveTextModel, challenger: ActiveTextModel) -> DataFrame:
+    """Texts of the sample by head, the champion's label and the challenger's."""
+    sample, now = _sample(run), dt.datetime.now(dt.UTC)
+    if challenger.digest == champion.digest:
+        stored = stored_embeddings(run, champion.digest)
+        vectors = stored.join(F.broadcast(sample.select("text_hash")), "text_hash", "left_semi")
+    else:
+        spread = sample.repartition(run.parallelism, "text_hash")
+        recipe = recipe_of(challenger, run.settings.text)
+        scored = embed(spread, recipe, at=now, profile=resource_profile(run.settings.text.gpu))
+        vectors = scored.where("text_hash IS NOT NULL AND error IS NULL")
+    theirs = classify(vectors, list(challenger.heads.values()), at=now).select(
+        "text_hash", "head", F.col("label").alias("challenger_label")
+    )
+    digests = {name: champion.heads[name].digest for name in challenger.heads}
+    ours = (
+        run.warehouse.read(TEXT_SCORES)
+        .where(F.col("head_digest").isin(*digests.values()))
+        .join(F.broadcast(sample.select("text_hash")), "text_hash", "left_semi")
+        .dropDuplicates(["text_hash", "head_digest"])
+        .select("text_hash", "head", F.col("label").alias("champion_label"))
+    )
+    digest_of = F.create_map(
+        *[F.lit(each) for name, digest in digests.items() for each in (name, digest)]
+    )
+    other_of = F.create_map(
+        *[F.lit(each) for n, head in challenger.heads.items() for each in (n, head.digest)]
+    )
+    return (
+        ours.join(theirs, ["text_hash", "head"])
+        .groupBy("head", "champion_label", "challenger_label")
+        .agg(F.count("*").alias("texts"))
+        .withColumns(
+            {
+                "as_of": F.lit(run.as_of),
+                "champion_digest": digest_of[F.col("head")],
+                "challenger_digest": other_of[F.col("head")],
+            }
+        )
+    )
+
+
+def _tell(run: Run, pairs: DataFrame) -> None:
+    """Disagreement of each head, and the pairs of labels most often in dispute."""
+    rows = pairs.collect()  # at most the square of the labels
+    if not rows:
+        run.note("the challenger had no text to read: none of the sample has arrived or is scored")
+    for head in sorted({row["head"] for row in rows}):
+        own = [row for row in rows if row["head"] == head]
+        texts = sum(row["texts"] for row in own)
+        apart = [row for row in own if row["champion_label"] != row["challenger_label"]]
+        differ = sum(row["texts"] for row in apart)
+        run.figures |= {
+            f"shadow_{head}_texts": float(texts),
+            f"shadow_{head}_disagreement": differ / texts,
+        }
+        apart.sort(key=lambda row: (-row["texts"], str(row["champion_label"])))
+        shown = ", ".join(
+            f"{row['champion_label'] or '(none)'} or {row['challenger_label'] or '(none)'} "
+            f"{row['texts']:,}"
+            for row in apart[:PAIRS_SHOWN]
+        )
+        run.note(
+            f"the challenger's {head} differs on {differ:,} of {texts:,} texts "
+            f"({differ / texts:.1%})" + (f": {shown}" if shown else "")
+        )

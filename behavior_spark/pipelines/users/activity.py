@@ -1,0 +1,254 @@
+"""Tiles kept from night to night: which days to build, and what a day's features read.
+
+A night builds the tiles that became known since the last build. It reads the events that arrived
+since then and, only for those that correct earlier events or whose item began to count for a
+target, what they touch (``builds`` knows what changed).
+
+``user_state`` holds a snapshot of lifelong totals every four weeks: a night adds the tiles since
+the snapshot, which it mostly reads for its windows anyway. Each snapshot is made of the one
+before it and the tiles between; users of whom something earlier than that became known since
+are added up from their tiles anew.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.features.activity import Activity, build_state, build_tiles, is_edition
+from behavior_spark.features.assemble import facts_of
+from behavior_spark.features.definitions import Plan
+from behavior_spark.features.planning import make_plan
+from behavior_spark.features.point_in_time import of_users, of_users_at_large
+from behavior_spark.features.targets import item_matches, match_column
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.runs.builds import Build, Changes, changes_since, last_build
+from behavior_spark.runs.run import Run
+from behavior_spark.schemas import ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
+
+STATE_EVERY_DAYS = 28
+# Editions of tiles that every task may hold: some 10 MB.
+FEW_EDITIONS = 100_000
+
+
+def plan_of(run: Run) -> Plan:
+    """What the run's activity features are made of."""
+    settings = run.settings
+    return make_plan(settings.features, settings.targets, settings.population)
+
+
+def update_activity(run: Run) -> None:
+    """Build the tiles that became known since the last build, and a snapshot where one is due.
+
+    Days are replaced whole, in the commit that says so: a run that is killed before it is repeated
+    by the next one, and a repeated one changes nothing.
+    """
+    run.warehouse.require(EVENTS, made_by="ingest")
+    plan, last = plan_of(run), last_build(run, ACTIVITY_DAYS)
+    changes = changes_since(run, EVENTS, last)
+    start, why = first_changed_day(run, plan, last, changes)
+    end = max(run.as_of, last.through) if last and start else run.as_of
+    run.reached[ACTIVITY_DAYS.name] = end
+    if start is not None and start >= end:
+        return
+    if last and start is None:
+        run.note(f"activity is built anew from all history: {why}")
+    where = "true" if start is None else f"known_day >= DATE'{start}'"
+    with spark_errors("building activity"):
+        definition = f"{plan.digest}/{matches_digest(run, plan, end)}"
+        build = Build(end, definition, changes.version)
+        snapshots = _drop_stale_snapshots(run, start)
+        tiles = new_tiles(run, plan, start, end)
+        run.warehouse.replace(tiles, ACTIVITY_DAYS, where=where, note=build.note)
+        _add_snapshot(run, end, snapshots)
+    run.say(f"activity of {start or 'all days'} to {end} built")
+
+
+def first_changed_day(
+    run: Run, plan: Plan, last: Build | None, changes: Changes
+) -> tuple[dt.date | None, str]:
+    """First known_day to build, and where it is None (all of them) why."""
+    if last is None:
+        return None, changes.why
+    definition, _, matches = last.definition.partition("/")
+    if definition != plan.digest:
+        return None, "event types, conditions or targets have changed"
+    if matches != matches_digest(run, plan, last.through):
+        return None, (
+            "items that count for a target were listed later than their valid_from (items without "
+            "one count as known always: map it, if nights are to be quick)"
+        )
+    return changes.start, changes.why
+
+
+def new_tiles(run: Run, plan: Plan, start: dt.date | None, end: dt.date) -> DataFrame:
+    """Tiles that became known in [start, end); from all history where start is None."""
+    events = run.warehouse.require(EVENTS, made_by="ingest").where(
+        F.col("arrived_day") < F.lit(end)
+    )
+    items = run.warehouse.read(ITEMS) if run.settings.sources.items else None
+    if start is None:
+        versions = of_users_at_large(events, key="event_id")
+    else:
+        versions = of_users(touched_events(run, plan, events, start), key="event_id")
+    facts = facts_of(versions, items, plan, run.settings.targets)
+    tiles = build_tiles(facts, start=start, end=end).tiles
+    return tiles.sortWithinPartitions("known_day", "event_day")
+
+
+def touched_events(run: Run, plan: Plan, events: DataFrame, start: dt.date) -> DataFrame:
+    """Events that arrived from a day on, and earlier ones whose tiles they change.
+
+    Earlier ones are found by their ids, a narrow read; only where there are any is more read:
+    all that the same users did on the same days, and every version of that.
+    """
+    day = F.to_date("event_time").alias("_event_day")
+    new = events.where(F.col("arrived_day") >= F.lit(start))
+    earlier = events.where(F.col("arrived_day") < F.lit(start))
+    searched, back = earlier, run.settings.features.correction_days
+    if back is not None:
+        searched = earlier.where(F.col("arrived_day") >= F.lit(start - dt.timedelta(days=back)))
+    ids = new.select("event_id")
+    touched = searched.join(ids, "event_id", "left_semi").select("user_id", day)
+    begun = _items_begun(run, plan, start)
+    if begun is not None:
+        hit = searched.join(begun, "item_id", "left_semi").select("user_id", day)
+        touched = touched.unionByName(hit)
+    # What nobody had done is no fact: an event that a link gives a user has no earlier tile.
+    touched = touched.where(F.col("user_id").isNotNull())
+    span = touched.agg(F.min("_event_day").alias("low"), F.max("_event_day").alias("high")).first()
+    if span is None or span["low"] is None:
+        return new
+    # Nothing arrives before it happens.
+    since = earlier.where(F.col("arrived_day") >= F.lit(span["low"]))
+    after = F.lit(span["high"] + dt.timedelta(days=1)).cast("timestamp")
+    beside = (
+        since.where(F.col("event_time") < after)
+        .select("event_id", "user_id", day)
+        .join(touched.distinct(), ["user_id", "_event_day"], "left_semi")
+    )
+    # Not every id of ``new``: an earlier version out of reach would come without the others of
+    # its tile, and leave it with itself alone.
+    chain = beside.select("event_id").distinct()
+    return since.join(chain, "event_id", "left_semi").unionByName(new)
+
+
+def matches_digest(run: Run, plan: Plan, before: dt.date) -> str:
+    """Digest of which items counted for which target since when, before a day.
+
+    Where it changes, items were listed late: what events on them counted for has changed.
+    """
+    matches = _matches(run, plan)
+    if matches is None:
+        return ""
+    known = matches.where(F.col("since") < F.lit(before))
+    # A sum does not depend on the order of rows.
+    row = known.agg(F.sum(F.xxhash64("item_id", "target", "since").cast("decimal(20,0)"))).first()
+    return str(row[0]) if row and row[0] is not None else ""
+
+
+def _matches(run: Run, plan: Plan) -> DataFrame | None:
+    """``item_id, target, since`` (date) of targets with items; None where there are none."""
+    targets = run.settings.targets
+    wanted = {m.target: targets[m.target] for m in plan.marks if m.target}
+    wanted = {name: target for name, target in wanted.items() if target.item}
+    if not wanted or not run.settings.sources.items:
+        return None
+    each = [
+        F.struct(F.lit(name).alias("target"), F.to_date(match_column(name)).alias("since"))
+        for name in wanted
+    ]
+    matches = item_matches(run.warehouse.read(ITEMS), wanted)
+    return matches.select("item_id", F.inline(F.array(*each))).where("since IS NOT NULL")
+
+
+def _items_begun(run: Run, plan: Plan, start: dt.date) -> DataFrame | None:
+    """Items that began to count for a target on or after a day; None where there are none."""
+    matches = _matches(run, plan)
+    if matches is None:
+        return None
+    begun = matches.where(F.col("since") >= F.lit(start)).select("item_id").distinct()
+    return None if begun.isEmpty() else begun
+
+
+def stored_activity(run: Run, days: Sequence[dt.date]) -> Activity | None:
+    """Tiles for features at as_of days; None where no build reaches them."""
+    last = last_build(run, ACTIVITY_DAYS)
+    if last is None or run.reached.get(ACTIVITY_DAYS.name, last.through) < max(days):
+        return None
+    if last.definition.partition("/")[0] != plan_of(run).digest:
+        return None
+    return _activity_before(run, min(days), max(days), _snapshots(run))
+
+
+def _activity_before(
+    run: Run, first: dt.date, last: dt.date, snapshots: Sequence[tuple[dt.date, dt.date]]
+) -> Activity:
+    """Tiles known before a day, with the latest snapshot that the first day may use."""
+    tiles = run.warehouse.read(ACTIVITY_DAYS).where(F.col("known_day") < F.lit(last))
+    snapshot = _usable(run, snapshots, first)
+    if snapshot is None:
+        return Activity.over(tiles, few_editions=_counted(tiles, is_edition())[0] <= FEW_EDITIONS)
+    known, before = snapshot
+    state = run.warehouse.read(USER_STATE).where(F.col("known_day") == F.lit(known))
+    is_recent = F.col("event_day") >= F.lit(before)
+    # Of these users the snapshot no longer tells everything: their past is added up again.
+    is_late = ~is_recent & (F.col("known_day") >= F.lit(known))
+    read = tiles.where(is_recent | is_late)
+    editions, late_tiles = _counted(read, is_recent & is_edition(), is_late)
+    recent = tiles.where(is_recent)
+    if not late_tiles:
+        return Activity.over(recent, state, few_editions=editions <= FEW_EDITIONS)
+    late = tiles.where(is_late).select("user_id").distinct()
+    again = tiles.where(~is_recent).join(late, "user_id", "left_semi")
+    return Activity.over(recent.unionByName(again), state.join(late, "user_id", "left_anti"))
+
+
+def _counted(tiles: DataFrame, *conditions: Column) -> list[int]:
+    """How many tiles satisfy each condition."""
+    row = tiles.agg(*[F.count_if(condition) for condition in conditions]).first()
+    return [int(each) for each in row] if row else [0] * len(conditions)
+
+
+def _snapshots(run: Run) -> list[tuple[dt.date, dt.date]]:
+    """known_day and before_day of the snapshots that are there, the latest first."""
+    rows = run.warehouse.read(USER_STATE).select("known_day", "before_day").distinct().collect()
+    return sorted(((row["known_day"], row["before_day"]) for row in rows), reverse=True)
+
+
+def _usable(
+    run: Run, snapshots: Sequence[tuple[dt.date, dt.date]], day: dt.date
+) -> tuple[dt.date, dt.date] | None:
+    """The latest snapshot known by a day whose tiles hold all of the day's windows."""
+    start = day - dt.timedelta(days=run.settings.features.longest_window)
+    return next((one for one in snapshots if one[0] <= day and one[1] <= start), None)
+
+
+def _drop_stale_snapshots(run: Run, start: dt.date | None) -> list[tuple[dt.date, dt.date]]:
+    """Remove snapshots that rest on tiles about to be replaced; returns those that stay.
+
+    This comes before the tiles change: whoever reads in between adds up more tiles instead.
+    """
+    snapshots = _snapshots(run)
+    fresh = [one for one in snapshots if start is not None and one[0] <= start]
+    if len(fresh) < len(snapshots):
+        where = "true" if start is None else f"known_day > DATE'{start}'"
+        run.warehouse.replace(run.warehouse.empty(USER_STATE), USER_STATE, where=where)
+    return fresh
+
+
+def _add_snapshot(run: Run, end: dt.date, snapshots: Sequence[tuple[dt.date, dt.date]]) -> None:
+    """Add a snapshot of totals as known before a day, where one is due.
+
+    One of this very day was stale and is gone: it is never there twice.
+    """
+    latest = _usable(run, snapshots, end)
+    if latest and (end - latest[0]).days < STATE_EVERY_DAYS:
+        return
+    before = end - dt.timedelta(days=run.settings.features.longest_window)
+    activity = _activity_before(run, end, end, snapshots)
+    state = build_state(activity, known_before=end, event_before=before)
+    run.warehouse.append(state, USER_STATE)

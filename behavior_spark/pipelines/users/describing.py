@@ -1,0 +1,50 @@
+"""Describe features: what a config gives, without reading a table."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+from behavior_spark.config import Settings
+from behavior_spark.config.settings import ATTRIBUTE_KEYS
+from behavior_spark.features.assemble import list_features
+from behavior_spark.features.declared import Feature
+from behavior_spark.pipelines.texts.active_model import active_text_model
+from behavior_spark.runs.run import utc_today
+
+
+@dataclass(frozen=True)
+class Described:
+    """Every feature in order, and what the reader should know."""
+
+    features: list[Feature]
+    notes: list[str] = field(default_factory=list)
+
+
+def describe_features(settings: Settings, *, as_of: dt.date | None = None) -> Described:
+    """The features of a night, in the order of the table's columns.
+
+    Args:
+        settings: The job's settings.
+        as_of: The night, today (UTC) by default; it decides which text heads are in use.
+
+    Raises:
+        ConfigError: A declared feature cannot be built, or two have the same name.
+        ModelError: The text model cannot be used.
+    """
+    model = active_text_model(settings, as_of or utc_today()) if settings.sources.texts else None
+    labels = {name: head.labels for name, head in model.heads.items()} if model else {}
+    similar = [name for name, target in settings.targets.items() if target.item] if model else []
+    features = list_features(
+        settings.features,
+        settings.targets,
+        head_labels=labels,
+        similar_to=similar,
+        texts=bool(settings.sources.texts),
+        sessions=True,
+        attributes={
+            name: [column for column in source.columns if column not in ATTRIBUTE_KEYS]
+            for name, source in settings.sources.attributes.items()
+        },
+    )
+    return Described(features, list(model.notes) if model else [])

@@ -1,0 +1,171 @@
+"""Build features: the clean tables -> ``user_features`` of a night, or of many days at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pyspark.sql import functions as F
+
+from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.features.assemble import Inputs, build_features, declared_features
+from behavior_spark.features.bots import BOT_COLUMNS
+from behavior_spark.features.declared import Feature
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.pipelines.logs.attributes import mapped_attributes
+from behavior_spark.pipelines.texts.active_model import ActiveTextModel
+from behavior_spark.pipelines.texts.scoring import stored_embeddings
+from behavior_spark.pipelines.users.activity import stored_activity, update_activity
+from behavior_spark.runs.builds import last_build
+from behavior_spark.runs.run import Run
+from behavior_spark.schemas import EVENTS, ITEMS, SESSIONS, TEXT_SCORES, TEXTS, USER_FEATURES
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What features are made of, and which there are.
+
+    Attributes:
+        inputs: The tables.
+        features: The features they give.
+        trained_through: Latest day of a label that a text head in use learned from.
+    """
+
+    inputs: Inputs
+    features: list[Feature]
+    trained_through: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the features that models learn from, in order."""
+        return [feature.name for feature in self.features if feature.numeric]
+
+
+def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
+    """The tables a night's features read. Every row later than the night stays out of sight."""
+    midnight = F.lit(run.as_of).cast("timestamp")
+    warehouse, sources = run.warehouse, run.settings.sources
+    events = warehouse.require(EVENTS, made_by="ingest").where(F.col("arrived_at") < midnight)
+    items = warehouse.read(ITEMS) if sources.items else None
+    texts = warehouse.read(TEXTS).where(F.col("arrived_at") < midnight) if sources.texts else None
+    scored = texts is not None and model is not None
+    inputs = Inputs(
+        events=events,
+        items=items,
+        texts=texts,
+        embeddings=stored_embeddings(run, model.digest) if scored and model else None,
+        scores=warehouse.read(TEXT_SCORES) if scored else None,
+        heads={n: h.digest for n, h in model.heads.items()} if scored and model else {},
+        head_labels={n: h.labels for n, h in model.heads.items()} if scored and model else {},
+        sessions=warehouse.require(SESSIONS, made_by="build-features"),
+        attributes=mapped_attributes(run),
+    )
+    features = declared_features(run.settings.features, run.settings.targets, inputs)
+    heads = model.heads.values() if scored and model else ()
+    late = max((head.trained_through for head in heads if head.trained_through), default=None)
+    return Prepared(inputs, features, late)
+
+
+def inputs_at(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Inputs:
+    """The inputs with the stored tiles that features at these days read.
+
+    Raises:
+        InputError: The stored sessions are not those of these days and this config.
+    """
+    check_sessions(run, prepared, days)
+    return replace(prepared.inputs, activity=stored_activity(run, days))
+
+
+def check_sessions(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> None:
+    """Refuse sessions of another gap, or that were built before what these days see arrived.
+
+    Raises:
+        InputError: Says what is there, and what builds them.
+    """
+    if SESSIONS.name in run.reached:
+        return
+    gap, last = str(run.settings.features.session_gap_minutes), last_build(run, SESSIONS)
+    found = None
+    if last is None:
+        found = "no complete build of them"
+    elif last.definition != gap:
+        found = f"a gap of {last.definition} minutes, not {gap}"
+    elif last.through < max(days):
+        arrived = F.col("arrived_day")
+        since = (arrived >= F.lit(last.through)) & (arrived < F.lit(max(days)))
+        with spark_errors("reading events"):
+            if not prepared.inputs.events.where(since).isEmpty():
+                found = f"they reach to {last.through}, wanted {max(days)}"
+    if found:
+        raise InputError(
+            "the table sessions is not up to date",
+            found=found,
+            fix=f"run `behavior-spark build-features --as-of {run.as_of}` first",
+        )
+
+
+def days_between(first: dt.date | None, last: dt.date, *, every: int) -> list[dt.date]:
+    """As-of days to build, ascending: the last one, and others ``every`` days apart before it.
+
+    Raises:
+        ConfigError: The first lies after the last.
+
+    >>> days_between(dt.date(2024, 5, 1), dt.date(2024, 5, 31), every=14)
+    [datetime.date(2024, 5, 3), datetime.date(2024, 5, 17), datetime.date(2024, 5, 31)]
+    """
+    if first is not None and first > last:
+        raise ConfigError(
+            f"--from {first} is after --as-of {last}", fix="give an earlier day, or a later night"
+        )
+    span = 0 if first is None else (last - first).days
+    return sorted(last - dt.timedelta(days=back) for back in range(0, span + 1, every))
+
+
+def build_features_stage(
+    run: Run, model: ActiveTextModel | None, days: Sequence[dt.date] = ()
+) -> Prepared:
+    """Build and replace ``user_features`` of the night, or of several days in one job.
+
+    Args:
+        run: The run.
+        model: The text model; it must have learned from nothing later than the first day.
+        days: As-of days, none later than the night; by default the night alone.
+    """
+    days = list(days) or [run.as_of]
+    with run.stage("build activity"):
+        update_activity(run)
+    prepared = prepare_inputs(run, model)
+    settings = run.settings
+    with run.stage("build features"):
+        frame = build_features(
+            inputs_at(run, prepared, days),
+            days,
+            settings=settings.features,
+            targets=settings.targets,
+            population=settings.population,
+        )
+        contract = USER_FEATURES.with_columns(
+            [f.field for f in prepared.features] + list(BOT_COLUMNS)
+        )
+        listed = ", ".join(f"DATE'{day}'" for day in days)
+        where = f"as_of = {listed}" if len(days) == 1 else f"as_of IN ({listed})"
+        with spark_errors("building features"):
+            run.warehouse.replace(frame, contract, where=where)
+            written = run.warehouse.read(USER_FEATURES).where(where).groupBy("as_of")
+            rows = written.agg(
+                F.count(F.lit(1)).alias("users"), F.count_if("is_bot").alias("bots")
+            ).collect()
+    counted = {row["as_of"]: (row["users"], row["bots"]) for row in rows}
+    run.figures["users"], run.figures["bots"] = counted.get(run.as_of, (0, 0))
+    run.figures["features"] = len(prepared.features)
+    if len(days) > 1:
+        run.figures["as_of_days"] = len(days)
+        run.figures["rows"] = sum(users for users, _ in counted.values())
+    for day in days:
+        users, bots = counted.get(day, (0, 0))
+        run.say(
+            f"{day}: {users:,} users, {bots:,} of them like machines, "
+            f"{len(prepared.features)} features"
+        )
+    return prepared

@@ -1,0 +1,155 @@
+"""Check for leakage: features against another future, models against labels without meaning."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+
+from pyspark.sql import DataFrame
+
+from behavior_spark.errors import BehaviorError, LeakageError
+from behavior_spark.features.altered import alter_future, count_differences
+from behavior_spark.features.assemble import Inputs, build_features
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.propensity.leakage import feature_aucs, train_on_shuffled_labels
+from behavior_spark.pipelines.users.features import Prepared, check_sessions
+from behavior_spark.pipelines.users.propensity import training_table
+from behavior_spark.report.leakage import LeakageReport, Suspicious
+from behavior_spark.runs.run import Run
+from behavior_spark.schemas import EVENTS, TEXTS
+
+_SHOWN = 10
+
+
+def find_leaks(
+    build: Callable[[Inputs], DataFrame], inputs: Inputs, as_of: dt.date, *, gap_minutes: int = 30
+) -> dict[str, int]:
+    """Features that change where only the future does, with at how many users.
+
+    Args:
+        build: Makes features: one row per ``user_id, as_of``, all of the one as_of.
+        inputs: Its tables. Best with rows known after as_of; others are added anyway.
+        as_of: The day.
+        gap_minutes: Inactivity that ends a session, for ``inputs.sessions``.
+
+    Returns:
+        By feature; ``_rows`` counts users that stand in one of the two alone.
+    """
+    other = alter_future(inputs, as_of, gap_minutes=gap_minutes)
+    with spark_errors("comparing features"):
+        row = count_differences(build(inputs), build(other)).first()
+    counts = row.asDict() if row else {}
+    return {name: int(users) for name, users in counts.items() if users}
+
+
+def assert_no_leakage(
+    build: Callable[[Inputs], DataFrame], inputs: Inputs, as_of: dt.date, *, gap_minutes: int = 30
+) -> None:
+    """Raise unless features are the same in another future: for tests of your own features.
+
+    Arguments as of :func:`find_leaks`.
+
+    Raises:
+        LeakageError: Some are not; it names them.
+    """
+    leaks = find_leaks(build, inputs, as_of, gap_minutes=gap_minutes)
+    if leaks:
+        raise leakage_error(leaks, as_of)
+
+
+def leakage_error(leaks: dict[str, int], as_of: dt.date) -> LeakageError:
+    """The error that names what leaks."""
+    shown = ["users that have a row" if name == "_rows" else name for name in sorted(leaks)]
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return LeakageError(
+        f"{len(leaks)} features at {as_of} change with what became known later",
+        found=", ".join(shown[:_SHOWN]) + more,
+        fix="use only rows with arrived_at and event_time before as_of, in their last version "
+        "known by then",
+    )
+
+
+def check_leakage_stage(run: Run, prepared: Prepared) -> LeakageReport:
+    """All three checks; figures and notes go to the run."""
+    settings = run.settings
+    check_sessions(run, prepared, [run.as_of])
+    with run.stage("another future"):
+        leaks = _stored_leaks(run, prepared)
+    report = LeakageReport(run.as_of, leaks, len(prepared.names))
+    by_horizon: dict[int, list[str]] = defaultdict(list)
+    for name, target in settings.targets.items():
+        by_horizon[target.horizon_days].append(name)
+    with run.stage("training rows"):
+        for horizon, targets in by_horizon.items():
+            try:
+                _check_training(run, prepared, targets, horizon, report)
+            except BehaviorError as error:
+                run.note(" ".join(str(error).split()))
+    run.figures["leaking_features"] = len(leaks)
+    run.figures["suspicious_features"] = len(report.suspicious)
+    return report
+
+
+def _stored_leaks(run: Run, prepared: Prepared) -> dict[str, int]:
+    """Leaks of the nightly features, on tables with whatever is known after as_of."""
+    settings, stored = run.settings, prepared.inputs
+    inputs = replace(
+        stored,
+        events=run.warehouse.read(EVENTS),
+        texts=run.warehouse.read(TEXTS) if stored.texts is not None else None,
+    )
+
+    def build(tables: Inputs) -> DataFrame:
+        return build_features(
+            tables,
+            [run.as_of],
+            settings=settings.features,
+            targets=settings.targets,
+            population=settings.population,
+        )
+
+    return find_leaks(build, inputs, run.as_of, gap_minutes=settings.features.session_gap_minutes)
+
+
+def _check_training(
+    run: Run, prepared: Prepared, targets: list[str], horizon: int, report: LeakageReport
+) -> None:
+    table = training_table(run, prepared, targets, horizon)
+    limits, training = run.settings.leakage, run.settings.training
+    for target in targets:
+        aucs = feature_aucs(table, prepared.names, f"label_{target}")
+        for name, auc in zip(prepared.names, aucs, strict=True):
+            if max(auc, 1 - auc) >= limits.suspicious_auc:
+                report.suspicious.append(Suspicious(target, name, float(auc)))
+        try:
+            report.shuffled.append(
+                train_on_shuffled_labels(
+                    table,
+                    target=target,
+                    features=prepared.names,
+                    horizon_days=horizon,
+                    deviations=limits.shuffled_deviations,
+                    seed=training.seed,
+                )
+            )
+        except BehaviorError as error:
+            run.note(f"{target} is not checked: {' '.join(str(error).split())}")
+
+
+def raise_on_leak(report: LeakageReport) -> None:
+    """Raise where a check found a leak; a suspicious feature alone is for people to judge.
+
+    Raises:
+        LeakageError: A feature changes with the future, or labels without meaning are predicted.
+    """
+    if report.leaks:
+        raise leakage_error(report.leaks, report.as_of)
+    off = [each for each in report.shuffled if not each.by_chance]
+    if off:
+        raise LeakageError(
+            f"a model predicts labels that were shuffled: {', '.join(e.target for e in off)}",
+            found=", ".join(f"AUC {e.auc:.3f}, by chance {e.low:.3f} to {e.high:.3f}" for e in off),
+            fix="rows of one user and day may stand twice, or a feature may hold the label",
+        )

@@ -1,0 +1,267 @@
+"""Train propensity models where none is valid, and predict with them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import functions as F
+
+from behavior_spark.config.section import Section
+from behavior_spark.errors import BehaviorError, InputError, ModelError
+from behavior_spark.features.assemble import label_rows, training_set
+from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
+from behavior_spark.files import digest_of
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.model.propensity.training import TrainingOptions, train_propensity_model
+from behavior_spark.pipelines.users.activity import plan_of
+from behavior_spark.pipelines.users.features import Prepared, inputs_at
+from behavior_spark.prediction.predict import (
+    decile_cuts,
+    predict,
+    score_histogram,
+    score_margins,
+    with_decile,
+)
+from behavior_spark.prediction.training_days import training_days
+from behavior_spark.runs.run import Run
+from behavior_spark.schemas import USER_FEATURES, USER_PROPENSITY
+
+BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": "value_all"}
+
+
+def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
+    """What a model's meaning rests on: target, features and text model; 16 hex characters."""
+    settings, features = run.settings, run.settings.features
+    declared = [each.model_dump(exclude={"description"}) for each in features.declared]
+    content = {
+        "target": settings.targets[target].model_dump(exclude={"description"}),
+        "population": settings.population,
+        "features": prepared.names,
+        "activity": plan_of(run).meaning,
+        "gap": features.session_gap_minutes,
+        "declared": declared,
+        "funnels": _plain(features.funnels),
+        "attributes": _plain(settings.sources.attributes),
+        "backbone": run.models.get("backbone"),
+        "heads": dict(prepared.inputs.heads),
+    }
+    return digest_of(content)
+
+
+def _plain(sections: Mapping[str, Section]) -> dict[str, Any]:
+    return {name: each.model_dump(mode="json") for name, each in sections.items()}
+
+
+def valid_models(run: Run, prepared: Prepared) -> dict[str, PropensityModel]:
+    """For each target the newest model that fits, knows nothing after as_of and is fresh enough."""
+    found: dict[str, PropensityModel] = {}
+    oldest = run.as_of - dt.timedelta(days=run.settings.training.retrain_every_days)
+    for target in run.settings.targets:
+        wanted = fingerprint(run, prepared, target)
+        candidates = []
+        for folder in model_store(run, target).glob("*/"):
+            try:
+                model = PropensityModel.load(folder)
+            except ModelError as error:
+                run.note(f"model {folder.name} of {target} is left out: {error.problem}")
+                continue
+            through = dt.date.fromisoformat(model.trained_through)
+            if model.fingerprint == wanted and oldest < through <= run.as_of:
+                candidates.append((model.trained_through, model.digest, model))
+        if candidates:
+            found[target] = max(candidates, key=lambda c: c[:2])[2]
+    return found
+
+
+def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> dict[str, PropensityModel]:
+    """A model for every target that can have one.
+
+    Args:
+        run: The run.
+        prepared: Tables and features.
+        retrain: Train even where a valid model exists.
+
+    Raises:
+        InputError: No target has enough history or positives.
+    """
+    models = {} if retrain else valid_models(run, prepared)
+    missing = [name for name in run.settings.targets if name not in models]
+    if missing:
+        with run.stage("train"):
+            models |= _train(run, prepared, missing)
+    for target, model in models.items():
+        run.models[target] = model.digest
+        holdout = model.metrics.get("holdout", {})
+        for measure, value in holdout.items():
+            number = value.get("value") if isinstance(value, dict) else value
+            if isinstance(number, int | float):
+                run.figures[f"{target}_{measure}"] = float(number)
+    if not models:
+        raise InputError(
+            "no target can be predicted",
+            found="; ".join(run.notes[-len(missing) :]),
+            fix="ingest a longer history, or shorten the horizons",
+        )
+    return models
+
+
+def predict_stage(run: Run, prepared: Prepared, models: dict[str, PropensityModel]) -> None:
+    """Predict every target for every user of the night and replace its rows."""
+    features = run.warehouse.require(USER_FEATURES, made_by="build-features").where(
+        F.col("as_of") == F.lit(run.as_of)
+    )
+    needed = sorted({name for model in models.values() for name in model.features})
+    # Deciles are of people: machines get a place among them, and none in the cuts.
+    people = features.where(~F.coalesce("is_bot", F.lit(False))).select("user_id", *needed)
+    features = features.select("user_id", *needed)
+    settings = run.settings
+    with run.stage("predict"), spark_errors("predicting"):
+        histogram = score_histogram(score_margins(people, models)).collect()
+        by_target: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for row in histogram:
+            by_target[row["target"]].append((row["step"], row["users"]))
+        predictions = predict(
+            features,
+            models,
+            horizons={name: settings.targets[name].horizon_days for name in models},
+            comments={f.name: f.comment for f in prepared.features},
+            reasons=settings.training.reasons,
+            as_of=run.as_of,
+        )
+        cuts = {name: decile_cuts(counts) for name, counts in by_target.items()}
+        run.warehouse.replace(
+            with_decile(predictions, cuts), USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'"
+        )
+        written = run.warehouse.read(USER_PROPENSITY).where(F.col("as_of") == F.lit(run.as_of))
+        run.figures["predictions"] = written.count()
+
+
+def _train(run: Run, prepared: Prepared, targets: list[str]) -> dict[str, PropensityModel]:
+    by_horizon: dict[int, list[str]] = defaultdict(list)
+    for name in targets:
+        by_horizon[run.settings.targets[name].horizon_days].append(name)
+    models: dict[str, PropensityModel] = {}
+    for horizon, names in by_horizon.items():
+        try:
+            table = training_table(run, prepared, names, horizon)
+        except InputError as error:
+            run.note(" ".join(str(error).split()))
+            continue
+        for name in names:
+            try:
+                models[name] = _train_one(run, prepared, table, name)
+            except BehaviorError as error:
+                run.note(f"{name} is not predicted: {' '.join(str(error).split())}")
+    return models
+
+
+def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: int) -> pd.DataFrame:
+    """Features and labels of the training days on the driver, at most ``training.max_rows``.
+
+    Raises:
+        InputError: The log is too short for one training day.
+    """
+    settings, training = run.settings, run.settings.training
+    first = prepared.inputs.events.agg(
+        F.to_date(F.min("event_time")).alias("day"),
+        F.approx_count_distinct("user_id").alias("users"),
+    ).first()
+    days = []
+    if first and first["day"]:
+        days = training_days(
+            run.as_of, horizon_days=horizon, count=training.as_of_days,
+            every_days=training.every_days, first_event=first["day"],
+        )  # fmt: skip
+    if not days or first is None:
+        raise InputError(
+            f"too little history to learn {', '.join(targets)}",
+            found=f"first event on {first['day'] if first else None}, as_of {run.as_of}, "
+            f"horizon {horizon} days",
+            fix="a horizon must have passed: choose a later as_of or a shorter horizon",
+        )
+    late = prepared.trained_through
+    if late is not None and late >= days[0].isoformat():
+        run.note(
+            f"the text model learned from labels up to {late}, later than training days from "
+            f"{days[0]} on: what texts add on the held-out day may be flattered"
+        )
+    frame = training_set(
+        inputs_at(run, prepared, days),
+        days,
+        settings=settings.features,
+        targets=settings.targets,
+        population=settings.population,
+        known_before=run.as_of,
+        labelled=targets,
+        shares=_shares(run, prepared, targets, days, rows=len(days) * first["users"]),
+        seed=training.seed,
+    )
+    labelled = [f"label_{name}" for name in targets]
+    with spark_errors("building the training set"):
+        table = frame.select("user_id", "as_of", *prepared.names, *labelled, "weight").toPandas()
+    run.say(f"{len(table):,} rows at {len(days)} as-of days, {days[0]} to {days[-1]}")
+    return table
+
+
+def _shares(
+    run: Run, prepared: Prepared, targets: list[str], days: list[dt.date], *, rows: int
+) -> Shares:
+    """How many of about so many rows to learn from; who did what is foretold is kept longest."""
+    most = run.settings.training.max_rows
+    if rows <= most:
+        return ALL
+    chosen = {name: run.settings.targets[name] for name in targets}
+    known = label_rows(prepared.inputs, days, chosen, known_before=run.as_of)
+    did = is_positive([f"label_{name}" for name in targets])
+    with spark_errors("counting positives"):
+        positives = known.where(did).count()
+    shares = shares_for(rows, positives, most=most)
+    run.note(
+        f"training on {shares.positives:.1%} of the rows with a positive label and "
+        f"{shares.negatives:.1%} of the others, weighted accordingly (training.max_rows)"
+    )
+    return shares
+
+
+def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -> PropensityModel:
+    training = run.settings.training
+    label = f"label_{target}"
+    positives = int(table[label].sum())
+    if positives < training.min_positives:
+        raise ModelError(
+            "too few positives to learn from",
+            found=f"{positives}, wanted {training.min_positives} (training.min_positives)",
+        )
+    model = train_propensity_model(
+        table,
+        target=target,
+        features=prepared.names,
+        label=label,
+        as_of="as_of",
+        weight="weight",
+        horizon_days=run.settings.targets[target].horizon_days,
+        options=TrainingOptions(seed=training.seed),
+        calibration=training.calibration,
+        baseline_columns=baseline_columns(prepared),
+        fingerprint=fingerprint(run, prepared, target),
+    )
+    model.save(model_store(run, target) / model.digest)
+    run.say(f"{target}: model {model.digest}, {positives:,} positives")
+    return model
+
+
+def baseline_columns(prepared: Prepared) -> dict[str, str]:
+    """Recency, frequency and value columns of the baseline, as far as they are built."""
+    longest = [n for n in prepared.names if n.startswith("event_count_") and n.endswith("d")]
+    return {**BASELINE, "frequency": longest[-1]}
+
+
+def model_store(run: Run, target: str) -> Path:
+    """Folder of a target's models, one subfolder a digest."""
+    return Path(run.settings.models_path) / "propensity" / target
