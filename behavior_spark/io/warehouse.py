@@ -20,6 +20,7 @@ from pyspark.sql.types import StructField, StructType
 
 from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.schemas import TABLES, Contract
 
@@ -37,14 +38,14 @@ class Commit:
     Attributes:
         version: Of the table, one more with each commit.
         operation: Delta's name of it.
-        rows: A condition that all rows it added or took out satisfy; None where it is not known.
+        days: The days of all rows it added or took out; None where its writer did not say.
         note: What its writer said of it.
         is_append: Whether it added rows and took none out.
     """
 
     version: int
     operation: str
-    rows: str | None
+    days: DayRange | None
     note: Note
     is_append: bool
 
@@ -150,38 +151,42 @@ class Warehouse:
         contract: Contract,
         *,
         transaction: tuple[str, int] | None = None,
-        rows: str = "",
+        days: DayRange | None = None,
         note: Note | None = None,
     ) -> None:
         """Add rows. With a transaction (id, version) a second attempt adds nothing.
 
-        ``rows``, a condition that all of them satisfy, goes to the table's history, where that
-        of ``replace`` is too, and so does ``note``: see ``history``.
+        ``days``, in which all of them lie, and ``note`` go to the table's history: see
+        ``history``.
         """
         self.create(contract)
         writer = self._fitted(frame, contract).write.format("delta").mode("append")
-        writer = _saying(writer, rows, note)
+        writer = _saying(writer, days, note)
         if transaction:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
         with spark_errors(f"writing table {contract.name}"):
             self._save(writer, contract)
 
     def replace(
-        self, frame: DataFrame, contract: Contract, *, where: str, note: Note | None = None
+        self,
+        frame: DataFrame,
+        contract: Contract,
+        *,
+        where: str | DayRange,
+        note: Note | None = None,
     ) -> None:
         """Replace exactly the rows that satisfy ``where``; others stay as they are.
 
-        ``note`` goes to the table's history with the commit: see ``history``.
+        A range of days and ``note`` go to the table's history with the commit: see ``history``.
         """
         self.create(contract)
         writer = (
             self._fitted(frame, contract)
             .write.format("delta")
             .mode("overwrite")
-            .option("replaceWhere", where)
+            .option("replaceWhere", where.sql if isinstance(where, DayRange) else where)
         )
-        # Not every Delta keeps the condition itself: 4.0 leaves it out for a table of a catalog.
-        writer = _saying(writer, where, note)
+        writer = _saying(writer, where if isinstance(where, DayRange) else None, note)
         with spark_errors(f"writing table {contract.name}"):
             self._save(writer, contract)
 
@@ -344,9 +349,9 @@ def _definition(field: StructField, *, nullable: bool = False) -> str:
     return f"`{field.name}` {field.dataType.simpleString()}{required} COMMENT {comment}"
 
 
-def _saying(writer: DataFrameWriter, rows: str, note: Note | None) -> DataFrameWriter:
+def _saying(writer: DataFrameWriter, days: DayRange | None, note: Note | None) -> DataFrameWriter:
     """A writer whose commit says so in the history: what ``_commit`` reads."""
-    said = {**({"rows": rows} if rows else {}), **(note or {})}
+    said = {**(days.as_note() if days else {}), **(note or {})}
     return writer.option("userMetadata", json.dumps(said)) if said else writer
 
 
@@ -357,9 +362,9 @@ def _commit(row: Mapping[str, Any]) -> Commit:
     except ValueError:
         note = {}  # somebody else's words
     note = note if isinstance(note, dict) else {}
-    predicate = how.get("predicate")
     is_append = row["operation"] == "WRITE" and how.get("mode") == "Append"
-    return Commit(row["version"], row["operation"], note.get("rows") or predicate, note, is_append)
+    days = DayRange.from_note(note)
+    return Commit(row["version"], row["operation"], days, note, is_append)
 
 
 def _old(name: str) -> str:

@@ -11,14 +11,11 @@ it.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import asdict, dataclass
 
 from behavior_spark.io.warehouse import Note
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import Contract
-
-_FIRST_DAY = re.compile(r"arrived_day >= DATE'(\d{4}-\d{2}-\d{2})'")
 
 
 @dataclass(frozen=True)
@@ -114,9 +111,9 @@ def changes_since(run: Run, source: Contract, last: Build | None) -> Changes:
     for commit in since:
         if commit.is_upkeep:
             continue
-        found = _FIRST_DAY.search(commit.rows or "")
-        if found is None:
+        first = commit.days.since if commit.days else None
+        if first is None:
             why = f"table {source.name} was changed by {commit.operation}"
             return Changes(version, None, why)
-        days.append(dt.date.fromisoformat(found.group(1)))
+        days.append(first)
     return Changes(version, min(days))

@@ -18,6 +18,7 @@ from behavior_spark.config import FeatureSettings, Settings
 from behavior_spark.features.activity import Activity
 from behavior_spark.features.assemble import Inputs, build_features
 from behavior_spark.features.windows import build_activity
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.users import activity as stored
 from behavior_spark.runs.run import Run, running
@@ -81,9 +82,8 @@ def ingest(run: Run, log: Log, since: dt.date | None) -> None:
     """What arrived in [since, night) as ingestion writes it; items are read whole."""
     start = midnight(since or dt.date(2000, 1, 1))
     rows = [r for r in log.events if start <= r["arrived_at"] < midnight(run.as_of)]
-    where = f"arrived_day < DATE'{run.as_of}'"
-    where = where if since is None else f"arrived_day >= DATE'{since}' AND {where}"
-    run.warehouse.replace(table(run.spark, EVENTS, rows), EVENTS, where=where)
+    days = DayRange("arrived_day", since=since, before=run.as_of)
+    run.warehouse.replace(table(run.spark, EVENTS, rows), EVENTS, where=days)
     known = [item for item in log.items if item["valid_from"] < midnight(run.as_of)]
     run.warehouse.replace(table(run.spark, ITEMS, known), ITEMS, where="true")
 
@@ -238,7 +238,7 @@ def event(key: str, user: str, happened: str, arrived: str, **more: Any) -> dict
 def write_night(run: Run, events: list[dict[str, Any]]) -> None:
     first = min(row["arrived_day"] for row in events)
     run.warehouse.append(
-        table(run.spark, EVENTS, events), EVENTS, rows=f"arrived_day >= DATE'{first}'"
+        table(run.spark, EVENTS, events), EVENTS, days=DayRange("arrived_day", first)
     )
     run.warehouse.create(ITEMS)
 

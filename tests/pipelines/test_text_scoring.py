@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from behavior_spark.config import Settings, validate_settings
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_digest
 from behavior_spark.model.heads.head import Head
@@ -60,7 +61,7 @@ class Store:
                 F.to_date("t").alias("arrived_day"),
             ),
             TEXTS,
-            rows=f"arrived_day >= DATE'{day}'",
+            days=DayRange("arrived_day", day),
         )  # fmt: skip
 
     def publish(self, *names: str, seed: int = 0) -> dict[str, Head]:

@@ -15,6 +15,7 @@ from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
 from behavior_spark.cleaning.identities import linked_versions, with_known_users
 from behavior_spark.config import Source
 from behavior_spark.errors import InputError
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_source, read_raw
 from behavior_spark.runs.run import Run, SourceCounts, last_night_before
@@ -67,8 +68,8 @@ def _link_history(run: Run, start: dt.date | None) -> None:
         added = _Counted.over(
             linked_versions(events, _links(run), since=start), rows=F.count(F.lit(1))
         )
-        rows = "" if start is None else f"arrived_day >= DATE'{start}'"
-        run.warehouse.append(added.frame, EVENTS, rows=rows)
+        days = None if start is None else DayRange("arrived_day", since=start)
+        run.warehouse.append(added.frame, EVENTS, days=days)
         run.figures["events_linked"] = added.counts()["rows"]
     run.say(f"events that a link gave a user: {run.figures['events_linked']:,}")
 
@@ -246,11 +247,8 @@ def describe(counts: SourceCounts) -> str:
     return line if counts.balanced else f"{line} (DOES NOT ADD UP)"
 
 
-def _own_days(contract: Contract, start: dt.date | None, as_of: dt.date) -> str:
-    if contract is ITEMS:
-        return "true"
-    where = f"arrived_day < DATE'{as_of}'"
-    return where if start is None else f"arrived_day >= DATE'{start}' AND {where}"
+def _own_days(contract: Contract, start: dt.date | None, as_of: dt.date) -> str | DayRange:
+    return "true" if contract is ITEMS else DayRange("arrived_day", since=start, before=as_of)
 
 
 def _write_quarantine(run: Run, refused: list[DataFrame]) -> None:
