@@ -1,4 +1,4 @@
-"""A range of days of a table: what a write replaces, as SQL and as a note in the table's history."""
+"""A range of days of a table: what a write replaces, as SQL and as a note of its commit."""
 
 from __future__ import annotations
 
