@@ -17,8 +17,8 @@ PROGRAM = "behavior-spark"
 INTRODUCTION = f"""# Commands
 
 `{PROGRAM} COMMAND --help` shows the same in the terminal. Exit codes: 0 done, 2 bad input or
-config, 1 anything else. Each command that takes `--config` and `--as-of` is also a job in `jobs/`
-and a function of `behavior_spark.pipelines`.
+config, 1 anything else. Commands that a schedule runs have a job in `jobs/`, and a function of the
+same name in `behavior_spark.pipelines`.
 
 This page is generated from the command line itself.
 """

@@ -85,7 +85,7 @@ def describe_type(annotation: Any, places: dict[Section, list[str]]) -> str:
     if origin is list:
         return f"list of {describe_type(arguments[0], places)}"
     if origin is dict:
-        return f"name: {describe_type(arguments[1], places)}"
+        return f"mapping of names to {describe_type(arguments[1], places)}"
     if arguments:
         words = [describe_type(each, places) for each in arguments if each is not NoneType]
         return " or ".join(dict.fromkeys(words))
@@ -131,7 +131,7 @@ def _keys(section: Section, places: dict[Section, list[str]]) -> str:
 
 def _bounds(field: FieldInfo) -> list[str]:
     bounds = [
-        f"{words} {getattr(limit, name):g}"
+        f"{words} {getattr(limit, name):,}"
         for limit in field.metadata
         for name, words in _BOUNDS.items()
         if getattr(limit, name, None) is not None
