@@ -57,7 +57,7 @@ $(OLD_SPARK)/.installed:
 	@touch $@
 
 docs: setup  ## The documentation into site/; a warning is an error
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 wheel: setup  ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel

@@ -24,14 +24,13 @@ This page is generated from the command line itself.
 """
 
 
-def commands_page() -> str:
+def commands_page(application: typer.Typer = app) -> str:
     """The page: an overview, then one heading a command."""
-    found = list(walk_commands(typer.main.get_command(app), ()))
-    overview = markdown_table(
-        ["command", "what it does"],
-        [[f"[{name}](#{anchor(name)})", plain(_first_sentence(command))] for name, command in found],
-    )
-    return "\n\n".join([INTRODUCTION, overview, *[_section(*each) for each in found]]) + "\n"
+    commands = list(walk_commands(typer.main.get_command(application), ()))
+    rows = [[f"[{name}](#{anchor(name)})", plain(_summary(command))] for name, command in commands]
+    overview = markdown_table(["command", "what it does"], rows)
+    sections = [_section(name, command) for name, command in commands]
+    return "\n\n".join([INTRODUCTION, overview, *sections]) + "\n"
 
 
 def walk_commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
@@ -58,7 +57,7 @@ def _help(command: Any) -> str:
     return "\n".join(line.strip() for line in (command.help or "").splitlines()).strip()
 
 
-def _first_sentence(command: Any) -> str:
+def _summary(command: Any) -> str:
     return _help(command).split("\n\n")[0].replace("\n", " ")
 
 

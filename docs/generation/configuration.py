@@ -30,12 +30,12 @@ This page is generated from `behavior_spark/config`.
 """
 
 
-def configuration_page() -> str:
+def configuration_page(settings: Section = Settings) -> str:
     """The page: one heading a section, one row a key."""
-    places = section_places(Settings)
+    places = section_places(settings)
     parts = [INTRODUCTION]
     for section, paths in places.items():
-        parts += [_heading(section, paths), _introduction(section, paths), _keys(section, places)]
+        parts += [_heading(paths[0]), _introduction(section, paths), _keys(section, places)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -102,11 +102,9 @@ def _nested(annotation: Any) -> Iterator[tuple[Section, str]]:
             yield section, ".".join(part for part in (below, deeper) if part)
 
 
-def _heading(section: Section, paths: list[str]) -> str:
-    if section is Settings:
-        return "## Top level { #top-level }"
-    depth = "##" if "." not in paths[0] else "###"
-    return f"{depth} {paths[0]} {{ #{anchor(paths[0])} }}"
+def _heading(place: str) -> str:
+    depth = "###" if "." in place.removesuffix(".NAME") else "##"
+    return f"{depth} {place or 'Top level'} {{ #{anchor(place)} }}"
 
 
 def _introduction(section: Section, paths: list[str]) -> str:

@@ -6,6 +6,7 @@ https://www.mkdocs.org/user-guide/configuration/#hooks
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from docs.generation.commands import commands_page  # noqa: E402
 from docs.generation.configuration import configuration_page  # noqa: E402
 from docs.generation.tables import tables_page  # noqa: E402
 
-GENERATED = {
+GENERATED: dict[str, Callable[[], str]] = {
     "reference/configuration.md": configuration_page,
     "reference/tables.md": tables_page,
     "reference/commands.md": commands_page,
@@ -45,7 +46,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Point links that leave ``docs/``, as the repository needs them, at the site's own pages."""
+    """Point links that the repository needs (into and out of ``docs/``) at the site's own pages."""
     for source, target in ELSEWHERE.items():
         markdown = markdown.replace(f"](../{source}", f"]({target}")
-    return markdown
+    return markdown.replace("](docs/", "](../")  # of pages kept elsewhere, one folder down

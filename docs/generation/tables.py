@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pyspark.sql.types import ArrayType, DataType, StructField, StructType
 
@@ -20,13 +20,13 @@ This page is generated from `behavior_spark/schemas`.
 _MAPPED = "Your config maps your own tables to this one, under `sources.{name}`."
 
 
-def tables_page() -> str:
+def tables_page(tables: Sequence[Contract] = tuple(TABLES.values())) -> str:
     """The page: an overview, then one heading a table."""
     overview = markdown_table(
         ["table", "what a row is"],
-        [[f"[{name}](#{name})", plain(table.comment)] for name, table in TABLES.items()],
+        [[f"[{table.name}](#{table.name})", plain(table.comment)] for table in tables],
     )
-    parts = [INTRODUCTION, overview, *[_section(table) for table in TABLES.values()]]
+    parts = [INTRODUCTION, overview, *[_section(table) for table in tables]]
     return "\n\n".join(parts) + "\n"
 
 
