@@ -1,4 +1,4 @@
-"""Settings of adapting an encoder to the texts of the warehouse, without labels."""
+"""Settings of pretraining an encoder on the texts of the warehouse, without labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from behavior_spark.config.section import Section
 
 
 class Adaptation(Section):
-    """How ``pretrain`` goes on training the encoder."""
+    """How ``pretrain`` trains the encoder further, on texts without labels."""
 
     method: Literal["mlm", "simcse", "behaviour"] = Field(
         "mlm",
@@ -20,9 +20,11 @@ class Adaptation(Section):
     epochs: int = Field(1, ge=1, le=100, description="passes over the texts or pairs")
     learning_rate: float = Field(5e-5, gt=0, description="peak rate")
     warm_up: float = Field(0.06, ge=0, lt=1, description="share of the steps with a rising rate")
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW, on weight matrices alone")
     batch_tokens: int = Field(4096, ge=64, description="mlm: tokens in one forward pass")
-    batch_texts: int = Field(64, ge=2, description="simcse, behaviour: texts or pairs in one")
+    batch_texts: int = Field(
+        64, ge=2, description="simcse, behaviour: texts or pairs in one forward pass"
+    )
     accumulate: int = Field(1, ge=1, description="forward passes for each step of the optimiser")
     mask_share: float = Field(0.15, gt=0, lt=1, description="mlm: share of the tokens guessed")
     head_steps: float = Field(
@@ -32,7 +34,7 @@ class Adaptation(Section):
         description="mlm: share of the steps in which a new word head learns alone, for an "
         "encoder that comes without one",
     )
-    temperature: float = Field(0.05, gt=0, description="simcse, behaviour: of the loss")
+    temperature: float = Field(0.05, gt=0, description="simcse, behaviour: temperature of the loss")
     held_out_share: float = Field(
         0.05, gt=0, lt=0.5, description="texts, by hash, that only measure"
     )
@@ -45,4 +47,4 @@ class Adaptation(Section):
         "auto", description="of the products; auto: bf16 where the processor has it"
     )
     checkpoint_seconds: int = Field(120, ge=1, description="a killed run loses no more than this")
-    seed: int = 7
+    seed: int = Field(7, description="of the order of texts, masks and dropout")

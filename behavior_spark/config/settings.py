@@ -181,7 +181,9 @@ class TextSettings(Section):
     )
     max_chars: int = Field(4000, ge=16, le=1_000_000, description="longer texts are cut")
     max_length: int = Field(128, ge=8, le=8192, description="tokens the encoder reads")
-    pooling: Literal["mean", "cls"] = "mean"
+    pooling: Literal["mean", "cls"] = Field(
+        "mean", description="a text's vector: the mean of its tokens' vectors, or the first token's"
+    )
     long_texts: Literal["truncate", "pool"] = Field(
         "truncate",
         description="a text of more than max_length tokens is cut, or read in pieces whose "
@@ -196,7 +198,7 @@ class TextSettings(Section):
         "auto", description="auto: the GPU Spark gave the task, else one that is there, else CPU"
     )
     gpu: GpuSettings | None = Field(
-        None, description="ask Spark for GPUs for the scoring stage alone; see GpuSettings"
+        None, description="ask Spark for GPUs for the scoring stage alone"
     )
     token_budget: int | None = Field(
         None, ge=64, description="tokens in one forward pass; by default what suits the device"
@@ -215,20 +217,18 @@ class TextSettings(Section):
         description="heads: the encoder stays frozen; few: it learns by contrast, for 8 to 64 "
         "labels a class; full: all weights are trained; auto: few or heads, by the labels",
     )
-    tuning: Tuning = Field(default=Tuning(), description="how the encoder learns; see Tuning")
+    tuning: Tuning = Field(default=Tuning(), description="how the encoder is fine-tuned")
     max_examples: int | None = Field(None, ge=10, description="labels used for each head at most")
     promote: Literal["auto", "manual"] = Field(
         "auto",
         description="auto: finetune ends at the gate, and a model that passes is the champion; "
         "manual: it stays the challenger until `promote`",
     )
-    gate: Gate = Field(default=Gate(), description="what a challenger must satisfy; see Gate")
+    gate: Gate = Field(default=Gate(), description="what a challenger must satisfy to be promoted")
     evaluation: Evaluation = Field(
-        default=Evaluation(), description="how a model is measured; see Evaluation"
+        default=Evaluation(), description="how `evaluate` measures a text model"
     )
-    shadow: Shadow = Field(
-        default=Shadow(), description="what the challenger reads on a night; see Shadow"
-    )
+    shadow: Shadow = Field(default=Shadow(), description="what the challenger reads on a night")
     licence: str | None = Field(
         None, description="of the encoder and the labels, for the model card"
     )
@@ -263,17 +263,21 @@ class TrainingSettings(Section):
         "the others by hash, with a weight",
     )
     min_positives: int = Field(20, ge=2, description="fewer positives: the target is refused")
-    calibration: Literal["auto", "isotonic", "platt"] = "auto"
+    calibration: Literal["auto", "isotonic", "platt"] = Field(
+        "auto",
+        description="how margins become probabilities: isotonic regression or Platt's sigmoid; "
+        "auto: isotonic from 1,000 rows of each class on",
+    )
     reasons: int = Field(3, ge=0, le=10, description="reasons given for each prediction")
-    seed: int = 7
+    seed: int = Field(7, description="of everything random in training and its measures")
 
 
 class LocalSpark(Section):
     """A session of our own, where the platform gives none. Never applied to a cluster."""
 
-    master: str = "local[*]"
-    driver_memory: str = "3g"
-    shuffle_partitions: int = Field(4, ge=1)
+    master: str = Field("local[*]", description="local[*]: all cores; local[4]: four of them")
+    driver_memory: str = Field("3g", description="memory of the JVM that does all the work")
+    shuffle_partitions: int = Field(4, ge=1, description="partitions after a shuffle")
     conf: dict[str, str] = Field(
         default_factory=dict, description="more Spark settings", repr=False
     )
@@ -283,34 +287,51 @@ class Settings(Section):
     """One job's settings."""
 
     name: str = Field("behavior", description="shown in summaries and stored with each run")
-    warehouse: WarehouseSettings
+    warehouse: WarehouseSettings = Field(
+        description="where the tables are written; a plain string is a folder"
+    )
     models: str | None = Field(
         None, description="folder for models, readable by all workers; default warehouse/_models"
     )
-    sources: Sources
+    sources: Sources = Field(description="your own tables, and how their columns become ours")
     lookback_days: int = Field(
         0,
         ge=0,
         description="arrival days a night reads again, for logs whose rows come late "
         "without an arrival time",
     )
-    privacy: Privacy = Privacy()
-    text: TextSettings = TextSettings()
-    features: FeatureSettings
+    privacy: Privacy = Field(
+        default=Privacy(), description="what is hidden before anything is stored"
+    )
+    text: TextSettings = Field(
+        default=TextSettings(), description="how texts are cleaned, embedded and classified"
+    )
+    features: FeatureSettings = Field(description="which features are built")
     population: str = Field(
         "true", description="SQL condition on an event: users with one before as_of are predicted"
     )
-    targets: Annotated[dict[str, Target], Field(min_length=1)]
-    training: TrainingSettings = TrainingSettings()
+    targets: Annotated[dict[str, Target], Field(min_length=1)] = Field(
+        description="what is predicted, by name: a condition on events and a horizon"
+    )
+    training: TrainingSettings = Field(
+        default=TrainingSettings(), description="how the propensity models are trained"
+    )
     pretrain: Adaptation = Field(
-        default=Adaptation(), description="how `pretrain` adapts the encoder; see Adaptation"
+        default=Adaptation(),
+        description="how `pretrain` trains the encoder further on your own texts",
     )
     annotate: dict[str, Annotation] = Field(
         default_factory=dict,
-        description="tasks for which a language model labels texts, by name; see Annotation",
+        description="tasks for which a language model labels texts, by name",
     )
-    leakage: LeakageSettings = LeakageSettings()
-    spark: LocalSpark = LocalSpark()
+    leakage: LeakageSettings = Field(
+        default=LeakageSettings(), description="what `check-leakage` finds suspicious"
+    )
+    spark: LocalSpark = Field(
+        default=LocalSpark(),
+        description="the local Spark session that is made where none is given; never applied to a "
+        "cluster",
+    )
 
     @field_validator("privacy", "text", "training", "pretrain", "leakage", "spark", mode="before")
     @classmethod
