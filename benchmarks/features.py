@@ -131,9 +131,9 @@ def run_ours(spark: Any, folder: Path, days: Sequence[dt.date]) -> dict[str, flo
 
     settings, quiet = settings_for(folder), Console(quiet=True)
     with running("build-features", settings, as_of=days[-1], spark=spark, console=quiet) as run:
-        with run.stage("build activity"):
+        with run.step("build activity"):
             update_activity(run)
-        with run.stage("build features"):
+        with run.step("build features"):
             frame = build_features(
                 Inputs(run.warehouse.read(EVENTS), activity=stored_activity(run, days)),
                 days,
@@ -146,7 +146,7 @@ def run_ours(spark: Any, folder: Path, days: Sequence[dt.date]) -> dict[str, flo
             )
             listed = ", ".join(f"DATE'{day}'" for day in days)
             run.warehouse.replace(frame, contract, where=f"as_of IN ({listed})")
-    return run.stages
+    return run.steps
 
 
 def query(day: dt.date, events: str = "known") -> str:

@@ -30,11 +30,11 @@ def run_demo(
 
 def _show_steps(result: DemoResult, output: Path) -> None:
     settings, steps = result.settings, result.steps
-    show(steps["finetune"], settings, as_json=False, queries=[], places=False)
-    show(steps["report"], settings, as_json=False, queries=[], places=False)
+    show(steps["finetune"], as_json=False, places=False)
+    show(steps["report"], as_json=False, places=False)
     night = steps["nightly"]
     queries = next_queries(settings, ["demo.yaml"], night.as_of.isoformat())
-    show(night, settings, as_json=False, queries=[_with_root(output) + q for q in queries])
+    show(night, as_json=False, queries=[_with_root(output) + q for q in queries])
 
 
 def _with_root(output: Path) -> str:

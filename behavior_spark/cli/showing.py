@@ -4,46 +4,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from behavior_spark.config import Settings
-from behavior_spark.pipelines.commands import Result
-from behavior_spark.report.outcomes import outcome_table
 from behavior_spark.report.summary import summary
-
-WIDEST_CELL = 60
-QUERY_CELL = 400
+from behavior_spark.runs.result import Result
 
 
 def show(
     result: Result,
-    settings: Settings,
     *,
     as_json: bool,
-    queries: list[str],
+    queries: Sequence[str] = (),
+    dated: bool = True,
     places: bool = True,
 ) -> None:
-    """Print what a command did; ``places`` says whether to list the tables."""
+    """Print what a command did.
+
+    Args:
+        result: Of the command.
+        as_json: Whether the last line is the result as JSON.
+        queries: To ask next, each a command line.
+        dated: Whether the night is named.
+        places: Whether to list the tables; only where rows were read or the night is named.
+    """
     console = Console()
-    for outcome in result.details.get("outcomes", []):
-        console.print(outcome_table(outcome))
-    for name, rows in result.details.get("rows", {}).items() if result.command == "check" else ():
-        console.print(records(rows, title=name))
-    if result.command in ("funnel", "check-leakage"):
-        console.print(result.details["markdown"], markup=False, highlight=False, soft_wrap=True)
     console.print(
         summary(
-            command=result.command,
-            as_of="" if result.command == "check" else result.as_of.isoformat(),
+            f"{result.command} for {result.as_of}" if dated else result.command,
             seconds=result.seconds,
-            sources=result.sources,
-            figures=result.figures,
-            targets=list(settings.targets),
-            tables=result.tables if places and result.command != "check" else {},
+            sources=[asdict(counts) for counts in result.sources],
+            blocks=result.blocks(),
+            tables=result.tables if places and dated else {},
             notes=result.notes,
         )
     )
@@ -55,62 +49,20 @@ def show(
         print_json(result)
 
 
+def show_answer(result: Result, *, as_json: bool) -> None:
+    """Print what was asked for on standard output, and notes on standard error."""
+    console, aside = Console(), Console(stderr=True)
+    for block in result.blocks():
+        console.print(block)
+    for note in result.notes:
+        aside.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        print_json(result)
+
+
 def print_json(result: Result) -> None:
     """The result as one line of JSON."""
     print(json.dumps(result.as_dict(), default=str))  # noqa: T201
-
-
-def show_rows(rows: list[dict[str, Any]], console: Console) -> None:
-    """Rows of a query: a table where it fits the terminal, else one row below the other."""
-    widths = [
-        max([len(name), *(len(cell(row[name], widest=QUERY_CELL)) for row in rows)])
-        for name in (rows[0] if rows else {})
-    ]
-    fits = sum(min(width, 40) + 3 for width in widths) <= console.width
-    if fits or len(widths) <= 4:
-        console.print(rows_table(rows))
-    else:
-        console.print(records(rows, title=f"{len(rows):,} rows", widest=QUERY_CELL))
-
-
-def rows_table(rows: list[dict[str, Any]], *, title: str | None = None) -> Table:
-    """Rows of a query or a sample as a table; long cells are cut."""
-    table = Table(title=title and Text(title), title_justify="left")
-    names = list(rows[0]) if rows else ["(no rows)"]
-    for name in names:
-        numeric = bool(rows) and all(isinstance(r[name], int | float) for r in rows)
-        header = Text(name)
-        table.add_column(header, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*[Text(cell(row[name], widest=QUERY_CELL)) for name in names])
-    return table
-
-
-def records(rows: list[dict[str, Any]], *, title: str, widest: int = WIDEST_CELL) -> Table:
-    """Rows one below the other, a line a column: for wide rows."""
-    table = Table(title=Text(title), title_justify="left", show_header=False, box=None)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for row in rows:
-        for name, value in row.items():
-            table.add_row(Text(name), Text(cell(value, widest=widest)))
-        table.add_section()
-        table.add_row("", "")
-    if not rows:
-        table.add_row("(no rows)", "")
-    return table
-
-
-def cell(value: Any, *, widest: int = WIDEST_CELL) -> str:
-    """A value in few characters."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list) and len(value) > 8:
-        value = [*value[:3], f"... {len(value)} values"]
-    text = str(value)
-    return text if len(text) <= widest else text[: widest - 3] + "..."
 
 
 def next_queries(

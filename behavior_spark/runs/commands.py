@@ -78,6 +78,7 @@ class Command:
         stages: In the order in which they run; a run may leave some out, and adds none.
         dated: Whether it has ``--as-of``.
         page: Whether its result is also a page of Markdown (``--output``).
+        answers: Whether the command line prints what its stages show and nothing beside it.
         fixed: Arguments that the command line always gives.
     """
 
@@ -86,6 +87,7 @@ class Command:
     stages: tuple[Stage[Any, Any], ...]
     dated: bool = True
     page: bool = False
+    answers: bool = False
     fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -126,6 +128,7 @@ def command(
     stages: tuple[Stage[Any, Any], ...] = (),
     dated: bool = True,
     page: bool = False,
+    answers: bool = False,
     fixed: Mapping[str, Any] | None = None,
 ) -> Callable[[F], F]:
     """Declare a function to be a command of the same name; see ``Command`` for the arguments."""
@@ -133,7 +136,7 @@ def command(
     def declare(function: F) -> F:
         name = function.__name__.replace("_", "-")
         COMMANDS[name] = Command(
-            name, function, stages, dated, page, MappingProxyType(dict(fixed or {}))
+            name, function, stages, dated, page, answers, MappingProxyType(dict(fixed or {}))
         )
         return function
 

@@ -1,4 +1,4 @@
-"""A run: its session, its warehouse, its clock, what it counted and how it ended."""
+"""A run: its session, its warehouse, its clock, its stages' results and how it ended."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from behavior_spark.errors import BehaviorError
 from behavior_spark.io.failures import explain, from_spark
 from behavior_spark.io.session import spark_session
 from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.runs.commands import COMMANDS
+from behavior_spark.runs.stages import StageResult
 from behavior_spark.schemas import RUNS
 
 # Keys whose values are secrets: ours, and those of readers and of Spark's own settings.
@@ -63,6 +65,14 @@ class Run:
         spark: Session to work in.
         warehouse: Tables to read and write.
         console: Where progress is shown (standard error).
+        run_id: Key of its row in ``runs``.
+        started_at: UTC.
+        declared: Names of the stages that the command has declared, in order; None: any.
+        results: What each stage gave so far, in order.
+        sources: Rows of each contract that was read: in = out + duplicates + refused.
+        steps: Seconds of each step.
+        notes: What the reader should know.
+        ingested_from: First arrival day that was read; None: all.
         reached: The day that a product's table reaches after this run's build; see ``builds``.
     """
 
@@ -74,13 +84,14 @@ class Run:
     console: Console
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    declared: tuple[str, ...] | None = None
+    results: list[StageResult] = field(default_factory=list)
     sources: list[SourceCounts] = field(default_factory=list)
-    stages: dict[str, float] = field(default_factory=dict)
-    figures: dict[str, float] = field(default_factory=dict)
-    models: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ingested_from: dt.date | None = None
     reached: dict[str, dt.date] = field(default_factory=dict)
+    _entered: int = 0
 
     @property
     def parallelism(self) -> int:
@@ -88,16 +99,28 @@ class Run:
         asked = self.spark.conf.get("spark.sql.shuffle.partitions") or ""
         return int(asked) if asked.isdigit() else 200  # Databricks knows "auto"
 
+    def enter(self, name: str) -> None:
+        """Begin a stage.
+
+        Raises:
+            RuntimeError: The command has not declared it, or not here: a fault of the program.
+        """
+        if self.declared is None:
+            return
+        if name not in self.declared[self._entered :]:
+            raise RuntimeError(f"{self.command} has not declared the stage {name!r} here")
+        self._entered = self.declared.index(name, self._entered) + 1
+
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage and say that it runs."""
+    def step(self, name: str) -> Iterator[None]:
+        """Time a part of the work and say that it runs."""
         start = time.monotonic()
         with self.console.status(f"{name} ..."):
             if not self.console.is_terminal:
                 self.console.print(f"{name} ...")
             yield
-        self.stages[name] = round(time.monotonic() - start, 3)
-        self.console.print(f"[green]✓[/] {name} [dim]{self.stages[name]:.1f} s[/]")
+        self.steps[name] = round(time.monotonic() - start, 3)
+        self.console.print(f"[green]✓[/] {name} [dim]{self.steps[name]:.1f} s[/]")
 
     def say(self, message: str) -> None:
         """Show a line of progress."""
@@ -141,6 +164,8 @@ def running(
     with spark_session(settings.spark, name=f"{settings.name}: {command}", given=spark) as session:
         warehouse = Warehouse(session, settings.warehouse)
         run = Run(command, settings, as_of or utc_today(), session, warehouse, console)
+        if command in COMMANDS:
+            run.declared = tuple(stage.name for stage in COMMANDS[command].stages)
         try:
             yield run
         except Exception as error:
@@ -159,7 +184,9 @@ def _record(run: Run, *, status: str, error: str | None) -> None:
         run.run_id, run.command, run.as_of, run.started_at,
         round((dt.datetime.now(dt.UTC) - run.started_at).total_seconds(), 3), status, error,
         [tuple(vars(counts).values()) for counts in run.sources],
-        run.stages, {k: float(v) for k, v in run.figures.items()}, run.models,
+        run.steps,
+        {name: float(value) for done in run.results for name, value in done.figures.items()},
+        {name: digest for done in run.results for name, digest in done.models.items()},
         redacted(run.settings), versions(), run.ingested_from,
         all(counts.balanced for counts in run.sources),
     )  # fmt: skip

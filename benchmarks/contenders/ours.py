@@ -122,7 +122,7 @@ def main() -> None:
         if options.head:
             publish_head(settings, options)
             more["head"], third = night(spark, settings, NIGHT + dt.timedelta(days=1))
-            more["head_stages"] = third.stages
+            more["head_stages"] = third.steps
             more["head_rows"] = warehouse.read(TEXT_SCORES).count()
         stored = warehouse.read(TEXT_EMBEDDINGS)
         rows = stored.count()

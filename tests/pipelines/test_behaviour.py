@@ -19,6 +19,8 @@ from behavior_spark.features.assemble import Inputs, build_features
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.users import leakage
+from behavior_spark.pipelines.users.funnels import FunnelsCounted
+from behavior_spark.pipelines.users.leakage import LeakageChecked
 from behavior_spark.schemas import EVENTS, SESSIONS, USER_FEATURES, Contract
 
 QUIET = Console(quiet=True)
@@ -168,9 +170,9 @@ def test_funnel_counts_users_and_sessions_as_known_at_the_day(
 ) -> None:
     settings = settings_in(shop, "nightly")
     result = commands.funnel(settings, as_of=SECOND, spark=spark, console=QUIET)
-    steps = {s.step: (s.users, s.of_first) for s in result.details["funnels"]}
+    steps = {s.step: (s.users, s.of_first) for s in result.of(FunnelsCounted).steps}
     assert steps == {"view": (3, 1.0), "purchase": (1, 1 / 3)}
-    assert "| buy | purchase | 1 | 33.3% |" in result.details["markdown"]
+    assert "| buy | purchase | 1 | 33.3% |" in result.page()
     bare = settings.model_copy(
         update={"features": settings.features.model_copy(update={"funnels": {}})}
     )
@@ -183,9 +185,9 @@ def test_check_leakage_passes_the_nightly_features_and_reports_what_it_could_not
 ) -> None:
     settings = settings_in(shop, "nightly")
     result = commands.check_leakage(settings, as_of=SECOND, spark=spark, console=QUIET)
-    found = result.details["leakage"]
+    found = result.of(LeakageChecked).report
     assert found.leaks == {} and found.features > 20
-    assert "exactly the same" in result.details["markdown"]
+    assert "exactly the same" in result.page()
     assert any("too little history" in note for note in result.notes)
     json.dumps(result.as_dict(), default=str)
 

@@ -14,6 +14,8 @@ from behavior_spark.demo.logs import BOT, UserLogs
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.demonstration import DemoResult
+from behavior_spark.pipelines.reports.outcomes import Reported
+from behavior_spark.pipelines.text_models.finetuning import Finetuned
 from behavior_spark.schemas import (
     EVENTS,
     QUARANTINE,
@@ -96,14 +98,14 @@ def test_predictions_are_probabilities_with_deciles_and_reasons(
 def test_the_model_was_checked_on_a_later_day_and_beats_chance(demo_night: DemoResult) -> None:
     figures = demo_night.steps["nightly"].figures
     assert 0.55 < figures["purchase_30d_roc_auc"] < 0.99
-    outcomes = {o.target: o for o in demo_night.steps["report"].details["outcomes"]}
+    outcomes = {o.target: o for o in demo_night.steps["report"].of(Reported).outcomes}
     assert outcomes["purchase_30d"].measured["AUC"].value > 0.55
     assert set(outcomes["purchase_30d"].baselines) == {"recency", "recency_frequency_value"}
     assert outcomes["purchase_30d"].trained_through <= demo_night.layout.as_of.isoformat()
 
 
 def test_heads_learned_something_from_the_labels(demo_night: DemoResult) -> None:
-    heads = demo_night.steps["finetune"].details["heads"]
+    heads = demo_night.steps["finetune"].of(Finetuned).heads
     assert set(heads) == {"intent", "emotion", "spam"}
     assert heads["intent"]["accuracy"] > 0.5  # nine intents; the most frequent has 27 %
 

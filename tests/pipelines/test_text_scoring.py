@@ -205,10 +205,10 @@ def test_failed_texts_are_tried_again_when_asked_and_all_are_with_rescore(store:
         f"UPDATE {table} SET embedding = NULL, error = 'out_of_memory' WHERE text_hash = '{failed}'"
     )
     assert store.score().figures["texts_scored"] == 0
-    assert store.score(rescore="failed").figures["texts_scored"] == 1
+    assert store.score(retry_failed=True).figures["texts_scored"] == 1
     best = text_scoring.one_per_text(store.warehouse.read(TEXT_EMBEDDINGS))
     assert best.where("error IS NOT NULL").isEmpty() and best.count() == 5
-    again = store.score(rescore="all")
+    again = store.score(rescore=True)
     assert again.figures["texts_scored"] == 5
     assert sorted(set(store.scored(head))) == store.hashes()
     assert store.score().figures["texts_scored"] == 0
@@ -235,7 +235,7 @@ def test_the_precision_is_chosen_once_and_recorded(store: Store, tmp_path: Path)
     expected = backbone_digest(ENCODER, EncoderOptions(max_length=16, precision=chosen))
     assert [row[0] for row in used] == [expected] == [first.models["backbone"]]
     second = store.score()
-    assert second.figures["texts_scored"] == 0 and "check precision" not in second.stages
+    assert second.figures["texts_scored"] == 0 and "check precision" not in second.steps
 
 
 def test_long_texts_are_counted_and_the_run_says_where_its_time_went(store: Store) -> None:

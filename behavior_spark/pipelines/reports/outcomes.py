@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
+from rich.console import RenderableType
 
 from behavior_spark.errors import InputError
 from behavior_spark.features.point_in_time import of_users
@@ -17,15 +20,58 @@ from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.measures import ranking as metrics
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.pipelines.users.propensity import model_store
-from behavior_spark.report.outcomes import Measured, Outcome
+from behavior_spark.report.outcomes import Measured, Outcome, outcome_table, outcomes_markdown
 from behavior_spark.runs.run import Run, last_ingested
+from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_PROPENSITY
 
 MOST_USERS = 1_000_000
 RESAMPLES = 1000
 
 
-def report_stage(run: Run) -> list[Outcome]:
+@dataclass(frozen=True)
+class Reported(StageResult):
+    """Predictions of a day against what then happened.
+
+    Attributes:
+        job: Name of the job.
+        outcomes: One for each target whose horizon has passed.
+    """
+
+    job: str
+    outcomes: list[Outcome]
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Measures of each target."""
+        return {
+            f"{outcome.target}_{name.replace(' ', '_').replace('%', 'pct')}": measured.value
+            for outcome in self.outcomes
+            for name, measured in outcome.measured.items()
+            if not math.isnan(measured.value)
+        }
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The outcomes, and the page."""
+        return {"outcomes": [asdict(o) for o in self.outcomes], "markdown": self.page()}
+
+    def blocks(self) -> list[RenderableType]:
+        """One table for each target."""
+        return [outcome_table(outcome) for outcome in self.outcomes]
+
+    def page(self) -> str:
+        """The outcomes as a page."""
+        return outcomes_markdown(self.outcomes, name=self.job)
+
+
+@stage(
+    "report",
+    does="predictions of a day against what happened since, beside simple baselines",
+    reads=(EVENTS, ITEMS, USER_FEATURES, USER_PROPENSITY),
+    models=("propensity",),
+)
+def report_stage(run: Run) -> Reported:
     """Measure the predictions of ``run.as_of`` where their horizon has passed and was ingested.
 
     Raises:
@@ -55,13 +101,14 @@ def report_stage(run: Run) -> list[Outcome]:
             fix="run `behavior-spark ingest --as-of "
             f"{run.as_of + dt.timedelta(days=first)}` when those days have arrived",
         )
-    with run.stage("outcomes"), spark_errors("joining predictions with outcomes"):
+    with run.step("outcomes"), spark_errors("joining predictions with outcomes"):
         events = of_users(warehouse.require(EVENTS, made_by="ingest"), key="event_id")
         items = warehouse.read(ITEMS) if settings.sources.items else None
         marked = mark_targets(events, items, passed)
         happened = labels(marked, [run.as_of], passed, known_before=through).drop("as_of")
         table = _table(run, happened, list(passed))
-    return [_measure(run, table, name, digests[name]) for name in passed]
+    outcomes = [_measure(run, table, name, digests[name]) for name in passed]
+    return Reported(settings.name, outcomes)
 
 
 def _table(run: Run, happened: Any, targets: list[str]) -> pd.DataFrame:
@@ -97,7 +144,7 @@ def _measure(run: Run, table: pd.DataFrame, target: str, digest: str) -> Outcome
     rivals = {
         name: np.asarray(model.baseline_scores(table, name)) for name in sorted(model.baselines)
     }
-    outcome = Outcome(
+    return Outcome(
         target=target,
         as_of=run.as_of,
         horizon_days=run.settings.targets[target].horizon_days,
@@ -121,10 +168,6 @@ def _measure(run: Run, table: pd.DataFrame, target: str, digest: str) -> Outcome
             for name, s in rivals.items()
         },
     )
-    for name, measured in outcome.measured.items():
-        if not math.isnan(measured.value):
-            run.figures[f"{target}_{name.replace(' ', '_').replace('%', 'pct')}"] = measured.value
-    return outcome
 
 
 def _interval(metric: Any, truth: np.ndarray, scores: np.ndarray) -> Measured:

@@ -42,6 +42,13 @@ class ActiveTextModel:
     notes: list[str] = field(default_factory=list)
     unchecked: bool = False
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The encoder (``backbone``) and each head (``head_<name>``)."""
+        return {"backbone": self.digest} | {
+            f"head_{name}": head.digest for name, head in self.heads.items()
+        }
+
 
 def encoder_options(text: TextSettings) -> EncoderOptions:
     """Options of the configured encoder; in fp32 where the precision is to be chosen."""

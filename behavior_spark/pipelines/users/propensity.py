@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pyspark.sql import functions as F
+from rich.console import RenderableType
 
 from behavior_spark.config.section import Section
 from behavior_spark.errors import BehaviorError, InputError, ModelError
@@ -29,8 +31,21 @@ from behavior_spark.prediction.predict import (
     with_decile,
 )
 from behavior_spark.prediction.training_days import training_days
+from behavior_spark.report.quality import targets_table
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import USER_FEATURES, USER_PROPENSITY
+from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import (
+    ACTIVITY_DAYS,
+    EVENTS,
+    ITEMS,
+    SESSIONS,
+    TEXT_EMBEDDINGS,
+    TEXT_SCORES,
+    TEXTS,
+    USER_FEATURES,
+    USER_PROPENSITY,
+    USER_STATE,
+)
 
 BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": "value_all"}
 
@@ -48,7 +63,7 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "declared": declared,
         "funnels": _plain(features.funnels),
         "attributes": _plain(settings.sources.attributes),
-        "backbone": run.models.get("backbone"),
+        "backbone": prepared.backbone,
         "heads": dict(prepared.inputs.heads),
     }
     return digest_of(content)
@@ -79,7 +94,68 @@ def valid_models(run: Run, prepared: Prepared) -> dict[str, PropensityModel]:
     return found
 
 
-def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> dict[str, PropensityModel]:
+@dataclass(frozen=True)
+class PropensityModels(StageResult):
+    """The models of a night.
+
+    Attributes:
+        by_target: For each target that can be predicted.
+        left_out: For each other target why it cannot.
+    """
+
+    by_target: dict[str, PropensityModel]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def figures_by_target(self) -> dict[str, dict[str, float]]:
+        """Measures of each model on the held-out day, by name."""
+        found: dict[str, dict[str, float]] = {}
+        for target, model in self.by_target.items():
+            measures = found.setdefault(target, {})
+            for measure, value in model.metrics.get("holdout", {}).items():
+                number = value.get("value") if isinstance(value, dict) else value
+                if isinstance(number, int | float):
+                    measures[measure] = float(number)
+        return found
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Measures of each target's model."""
+        return {
+            f"{target}_{measure}": number
+            for target, measures in self.figures_by_target.items()
+            for measure, number in measures.items()
+        }
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """Each target's model."""
+        return {target: model.digest for target, model in self.by_target.items()}
+
+    def blocks(self) -> list[RenderableType]:
+        """Measures of each target's model as a table."""
+        measured = {name: m for name, m in self.figures_by_target.items() if "roc_auc" in m}
+        return [targets_table(measured)] if measured else []
+
+
+@stage("find-models", does="find each target's newest valid model", models=("propensity",))
+def find_models_stage(run: Run, prepared: Prepared) -> PropensityModels:
+    """The models that a night uses as they are; a target without one is noted."""
+    models = valid_models(run, prepared)
+    why = "no valid model: run `behavior-spark train-propensity`"
+    left_out = {name: why for name in run.settings.targets if name not in models}
+    for name in left_out:
+        run.note(f"{name} has {why}")
+    return PropensityModels(models, left_out)
+
+
+@stage(
+    "train-propensity",
+    does="a model for each target that has no valid one",
+    reads=(EVENTS, ITEMS, TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES, SESSIONS, ACTIVITY_DAYS, USER_STATE),
+    models=("text", "propensity"),
+)
+def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> PropensityModels:
     """A model for every target that can have one.
 
     Args:
@@ -92,26 +168,43 @@ def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> dict[str, Pro
     """
     models = {} if retrain else valid_models(run, prepared)
     missing = [name for name in run.settings.targets if name not in models]
+    left_out: dict[str, str] = {}
     if missing:
-        with run.stage("train"):
-            models |= _train(run, prepared, missing)
-    for target, model in models.items():
-        run.models[target] = model.digest
-        holdout = model.metrics.get("holdout", {})
-        for measure, value in holdout.items():
-            number = value.get("value") if isinstance(value, dict) else value
-            if isinstance(number, int | float):
-                run.figures[f"{target}_{measure}"] = float(number)
+        with run.step("train"):
+            trained = _train(run, prepared, missing)
+        models |= trained.by_target
+        left_out |= trained.left_out
     if not models:
         raise InputError(
             "no target can be predicted",
-            found="; ".join(run.notes[-len(missing) :]),
+            found="; ".join(dict.fromkeys(left_out.values())),
             fix="ingest a longer history, or shorten the horizons",
         )
-    return models
+    return PropensityModels(models, left_out)
 
 
-def predict_stage(run: Run, prepared: Prepared, models: dict[str, PropensityModel]) -> None:
+@dataclass(frozen=True)
+class Predicted(StageResult):
+    """Predictions as they were written: one row for each user and target."""
+
+    rows: int
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Rows written."""
+        return {"predictions": self.rows}
+
+
+@stage(
+    "predict",
+    does="features and models to a probability with reasons for each user and target",
+    reads=(USER_FEATURES,),
+    writes=(USER_PROPENSITY,),
+    models=("propensity",),
+)
+def predict_stage(
+    run: Run, prepared: Prepared, models: Mapping[str, PropensityModel]
+) -> Predicted:
     """Predict every target for every user of the night and replace its rows."""
     features = run.warehouse.require(USER_FEATURES, made_by="build-features").where(
         F.col("as_of") == F.lit(run.as_of)
@@ -121,7 +214,7 @@ def predict_stage(run: Run, prepared: Prepared, models: dict[str, PropensityMode
     people = features.where(~F.coalesce("is_bot", F.lit(False))).select("user_id", *needed)
     features = features.select("user_id", *needed)
     settings = run.settings
-    with run.stage("predict"), spark_errors("predicting"):
+    with run.step("predict"), spark_errors("predicting"):
         histogram = score_histogram(score_margins(people, models)).collect()
         by_target: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for row in histogram:
@@ -139,26 +232,30 @@ def predict_stage(run: Run, prepared: Prepared, models: dict[str, PropensityMode
             with_decile(predictions, cuts), USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'"
         )
         written = run.warehouse.read(USER_PROPENSITY).where(F.col("as_of") == F.lit(run.as_of))
-        run.figures["predictions"] = written.count()
+        return Predicted(written.count())
 
 
-def _train(run: Run, prepared: Prepared, targets: list[str]) -> dict[str, PropensityModel]:
+def _train(run: Run, prepared: Prepared, targets: list[str]) -> PropensityModels:
     by_horizon: dict[int, list[str]] = defaultdict(list)
     for name in targets:
         by_horizon[run.settings.targets[name].horizon_days].append(name)
     models: dict[str, PropensityModel] = {}
+    left_out: dict[str, str] = {}
     for horizon, names in by_horizon.items():
         try:
             table = training_table(run, prepared, names, horizon)
         except InputError as error:
-            run.note(" ".join(str(error).split()))
+            why = " ".join(str(error).split())
+            run.note(why)
+            left_out |= dict.fromkeys(names, why)
             continue
         for name in names:
             try:
                 models[name] = _train_one(run, prepared, table, name)
             except BehaviorError as error:
-                run.note(f"{name} is not predicted: {' '.join(str(error).split())}")
-    return models
+                left_out[name] = f"{name} is not predicted: {' '.join(str(error).split())}"
+                run.note(left_out[name])
+    return PropensityModels(models, left_out)
 
 
 def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: int) -> pd.DataFrame:
