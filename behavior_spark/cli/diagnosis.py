@@ -37,9 +37,24 @@ def diagnose(console: Console) -> int:
     console.print(table)
     if missing:
         console.print(f"[red]missing: {', '.join(missing)}[/]")
+        if commands := _commands_without_models(missing):
+            console.print(f"these commands run all the same: {', '.join(commands)}")
         return 2
     console.print("[green]a night can run here[/]")
     return 0
+
+
+def _commands_without_models(missing: list[str]) -> list[str]:
+    """Commands none of whose stages uses a model; none where Spark itself is missing."""
+    if set(missing) - {name for name, extra in _NEEDED.items() if extra == "model"}:
+        return []
+    from behavior_spark.pipelines import COMMANDS
+
+    return [
+        name
+        for name, declared in COMMANDS.items()
+        if not any(stage.models for stage in declared.stages)
+    ]
 
 
 def _java(table: Table) -> list[str]:

@@ -55,6 +55,16 @@ class Commit:
         return self.operation.startswith(_UPKEEP)
 
 
+def table_location(settings: WarehouseSettings, contract: Contract) -> str:
+    """Path or full name of a table: ``catalog.schema.name``, or a folder."""
+    if settings.schema_:
+        return f"{settings.schema_}.{contract.name}"
+    root = str(settings.path)
+    if not re.match(r"^[a-z0-9]+:", root):
+        root = str(Path(root).absolute())
+    return f"{root.rstrip('/')}/{contract.name}"
+
+
 class Warehouse:
     """Reads and writes the tables of one job.
 
@@ -70,12 +80,7 @@ class Warehouse:
 
     def location(self, contract: Contract) -> str:
         """Path or full name of a table."""
-        if self.settings.schema_:
-            return f"{self.settings.schema_}.{contract.name}"
-        root = str(self.settings.path)
-        if not re.match(r"^[a-z0-9]+:", root):
-            root = str(Path(root).absolute())
-        return f"{root.rstrip('/')}/{contract.name}"
+        return table_location(self.settings, contract)
 
     def identifier(self, contract: Contract) -> str:
         """The table's name in SQL."""

@@ -30,6 +30,7 @@ from behavior_spark.pipelines.model_commands import (
     promote,
     rollback,
 )
+from behavior_spark.pipelines.planning import plan
 from behavior_spark.pipelines.texts.functions import similar_to, text_functions
 from behavior_spark.pipelines.users.describing import Described, describe_features
 from behavior_spark.pipelines.users.leakage import assert_no_leakage, find_leaks
@@ -39,6 +40,7 @@ from behavior_spark.runs.result import Result
 __all__ = [
     "COMMANDS", "Described", "Result", "annotate", "assert_no_leakage", "build_features", "check",
     "check_leakage", "clean_scores", "describe_features", "evaluate", "find_leaks", "finetune",
-    "funnel", "ingest", "models", "nightly", "predict", "pretrain", "profile", "promote", "report",
-    "rollback", "score_texts", "similar_to", "sql", "text_functions", "train_propensity",
+    "funnel", "ingest", "models", "nightly", "plan", "predict", "pretrain", "profile", "promote",
+    "report", "rollback", "score_texts", "similar_to", "sql", "text_functions",
+    "train_propensity",
 ]  # fmt: skip

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import inspect
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import get_type_hints
 
 import pytest
+import typer
 
 from behavior_spark import pipelines
 from behavior_spark.cli.declared import declared_app
+from behavior_spark.config import load_settings
+from behavior_spark.errors import ConfigError
 from behavior_spark.pipelines.commands import nightly
+from behavior_spark.pipelines.planning import Planned
 from behavior_spark.runs.commands import COMMANDS
 from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import Run
@@ -98,7 +103,7 @@ def test_a_command_is_a_function_a_cli_command_and_a_job_of_its_name(name: str) 
     assert getattr(pipelines, name.replace("-", "_")) is declared.function
     assert declared.help and not any(word in declared.help for word in ("Args:", "Raises:"))
     stem = {"profile": "profile_users"}.get(name, name.replace("-", "_"))
-    if name not in ("check", "sql"):
+    if name not in ("check", "plan", "sql"):
         job = (ROOT / "jobs" / f"{stem}.py").read_text(encoding="utf-8")
         assert f'run_job("{name}")' in job
     known = {option.name for option in declared.parameters}
@@ -123,3 +128,42 @@ def test_options_are_typed_from_the_command_line_to_the_stage() -> None:
     retrain = COMMANDS["nightly"].parameters[0]
     assert (retrain.name, retrain.type, retrain.default) == ("retrain", bool, False)
     assert COMMANDS["nightly"].function is nightly
+
+
+def test_a_plan_names_stages_and_places_and_reads_nothing(tmp_path: Path) -> None:
+    settings = load_settings(["demo.yaml"], overrides=[f"warehouse={tmp_path / 'w'}"])
+    planned = pipelines.plan(settings, "nightly").of(Planned)
+    assert [s.name for s in planned.stages] == [s.name for s in COMMANDS["nightly"].stages]
+    assert planned.tables["events"] == str(tmp_path / "w" / "events")
+    assert "models" not in planned.tables and planned.models_folder
+    assert not (tmp_path / "w").exists()
+    with pytest.raises(ConfigError, match="there is no command 'nigthly'"):
+        pipelines.plan(settings, "nigthly")
+
+
+def code_under(heading: str) -> str:
+    """The Python block under a heading of CONTRIBUTING.md."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return page.split(f"## {heading}", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
+
+
+def test_a_command_is_added_as_contributing_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = code_under("Add a command: 2 files")
+    (tmp_path / "added_command.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = dict(COMMANDS)
+    try:
+        importlib.import_module("added_command")
+        added = [COMMANDS[name] for name in COMMANDS if name not in before]
+        assert [declared.name for declared in added] == ["places"]
+        typer.main.get_command(declared_app()).main(
+            ["places", "--config", "demo.yaml", "--only", "runs"], standalone_mode=False
+        )
+        assert capsys.readouterr().out.strip().endswith("/runs")
+        planned = pipelines.plan(load_settings(["demo.yaml"]), "places").of(Planned)
+        assert [s.name for s in planned.stages] == ["places"]
+    finally:
+        COMMANDS.clear()
+        COMMANDS.update(before)
