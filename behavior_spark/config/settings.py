@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.config.behaviour import LeakageSettings
 from behavior_spark.config.features import FeatureSettings
 from behavior_spark.config.labels import Format, Labels
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
+from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.config.section import Section, checked_names
 from behavior_spark.config.tuning import Tuning
 
@@ -316,8 +316,8 @@ class Settings(Section):
     training: TrainingSettings = Field(
         default=TrainingSettings(), description="how the propensity models are trained"
     )
-    pretrain: Adaptation = Field(
-        default=Adaptation(),
+    pretrain: Pretraining = Field(
+        default=Pretraining(),
         description="how `pretrain` trains the encoder further on your own texts",
     )
     annotate: dict[str, Annotation] = Field(

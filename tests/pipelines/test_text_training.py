@@ -135,19 +135,19 @@ def test_a_wrong_labelled_table_is_said_in_three_lines(spark, shop, head):
     assert len(str(error.value).splitlines()) <= 3 and "text.heads.intent" in str(error.value)
 
 
-def test_an_encoder_adapted_to_behaviour_scores_later_nights_and_no_earlier_one(spark, shop):
+def test_an_encoder_pretrained_on_behaviour_scores_later_nights_and_no_earlier_one(spark, shop):
     pretrain = {"method": "behaviour", "epochs": 2, "batch_texts": 8, "held_out_share": 0.2}
     result = do(spark, "pretrain", settings_of(shop, pretrain=pretrain))
     folder = Path(result.of(Pretrained).encoder)
     assert result.figures["found_after"] >= result.figures["found_before"]
     assert not list(folder.parent.glob(".corpus*")) and folder.name == result.models["encoder"]
-    adapted = settings_of(shop, encoder=str(folder))
-    do(spark, "finetune", adapted)
-    model = Path(adapted.models_path) / "text"
+    pretrained = settings_of(shop, encoder=str(folder))
+    do(spark, "finetune", pretrained)
+    model = Path(pretrained.models_path) / "text"
     head = next(model.glob("*/heads/intent/head.json"))
     assert head.exists()
     with pytest.raises(ModelError, match="must not look back") as error:
-        do(spark, "score_texts", adapted, as_of=NIGHT - dt.timedelta(days=1))
+        do(spark, "score_texts", pretrained, as_of=NIGHT - dt.timedelta(days=1))
     assert "2024-01-09" in str(error.value)
 
 

@@ -1,4 +1,4 @@
-"""Adapt the encoder to the warehouse's own texts, without labels: ``pretrain``."""
+"""Train the encoder further on the warehouse's own texts, without labels: ``pretrain``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
 
 if TYPE_CHECKING:
-    from behavior_spark.model.pretraining.pretrain import Adapted
+    from behavior_spark.model.pretraining.pretrain import PretrainedEncoder
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def pretrain_stage(run: Run) -> Pretrained:
         with run.step("write texts"):
             write_corpus(_rows(run), folder, files=max(1, run.parallelism))
         device = None if settings.text.device == "auto" else settings.text.device
-        with run.step(f"adapt the encoder ({chosen.method})"):
-            adapted = pretrain(
+        with run.step(f"pretrain ({chosen.method})"):
+            made = pretrain(
                 base.source,
                 base.options,
                 folder,
@@ -121,7 +121,7 @@ def pretrain_stage(run: Run) -> Pretrained:
             )
     finally:
         remove_corpus(folder)  # people's words do not stay behind, whatever went wrong
-    return _told(run, adapted)
+    return _told(run, made)
 
 
 def _rows(run: Run) -> DataFrame:
@@ -158,21 +158,21 @@ def _rows(run: Run) -> DataFrame:
     return rows
 
 
-def _told(run: Run, adapted: Adapted) -> Pretrained:
-    outcome = adapted.outcome
+def _told(run: Run, made: PretrainedEncoder) -> Pretrained:
+    outcome = made.outcome
     for name in outcome.after:
         run.say(
             f"{name} of held-out texts: {outcome.before[name]:.4g} -> {outcome.after[name]:.4g}"
         )
-    if adapted.new_word_head:
+    if made.new_word_head:
         run.note("the encoder came without a head for words: `before` is after that head learned")
-    run.note(f"set text.encoder to {adapted.folder}, fine-tune, and compare before you use it")
+    run.note(f"set text.encoder to {made.folder}, fine-tune, and compare before you use it")
     return Pretrained(
-        encoder=adapted.folder,
-        digest=adapted.digest,
+        encoder=made.folder,
+        digest=made.digest,
         steps=outcome.steps,
         before=outcome.before,
         after=outcome.after,
         curve=outcome.curve,
-        packed=adapted.packed,
+        packed=made.packed,
     )

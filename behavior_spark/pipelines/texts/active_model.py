@@ -115,15 +115,15 @@ def configured_encoder(text: TextSettings, store: ModelStore, as_of: dt.date) ->
     """The encoder that config names, in the precision it names or that was recorded for it.
 
     Raises:
-        ModelError: It cannot be used, or was adapted to texts of ``as_of`` or later.
+        ModelError: It cannot be used, or was pre-trained on texts of ``as_of`` or later.
     """
     source = str(text.encoder)
     last = trained_through(source)
     if last is not None and last >= as_of.isoformat():
         raise ModelError(
             f"the encoder {source} must not look back to {as_of}",
-            found=f"it was adapted to texts through {last}",
-            fix="use an encoder adapted earlier (pretrain --as-of), or a later --as-of",
+            found=f"it was pre-trained on texts through {last}",
+            fix="use an encoder pre-trained earlier (pretrain --as-of), or a later --as-of",
         )
     options = effective_options(resolve_model_folder(source), encoder_options(text))
     digest = backbone_digest(source, options)

@@ -1,7 +1,7 @@
-"""Whether adapting the encoder to a domain's texts, without labels, helps a task of that domain.
+"""Whether pretraining the encoder on a domain's texts, without labels, helps a task of that domain.
 
-    python benchmarks/models_adapted.py banking77 simcse
-    python benchmarks/models_adapted.py forum behaviour --epochs 5
+    python benchmarks/models_pretrained.py banking77 simcse
+    python benchmarks/models_pretrained.py forum behaviour --epochs 5
 
 The corpus of ``banking77`` is the texts of its training part; the task is its 77 intents by a
 logistic head, from 8 texts a label (three draws) and from all, on the official test part. The
@@ -9,8 +9,8 @@ corpus of ``forum`` (Stack Exchange, quantum computing) is its posts and comment
 ``behaviour`` the pairs of neighbours in a thread; the task is the ten most frequent tags of its
 612 questions, each question told by a head that learned from the other four fifths.
 
-Prints figures of the encoder as it came, adapted, and half way between the weights, each with the
-difference to the first and its 95 % interval (paired bootstrap over texts).
+Prints figures of the encoder as it came, pre-trained, and half way between the weights, each
+with the difference to the first and its 95 % interval (paired bootstrap over texts).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from behavior_spark.config.adaptation import Adaptation
+from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
 from behavior_spark.model.heads.answers import answers_of
 from behavior_spark.model.heads.fitting import fit_head
@@ -99,10 +99,10 @@ def answers_on_test(encoder: Encoder, data: Data, test: np.ndarray) -> Answers:
     return answers_of(head, test, [[str(label)] for label in data.truth])
 
 
-def half_way(source: str, adapted: Path, folder: Path) -> Path:
+def half_way(source: str, pretrained: Path, folder: Path) -> Path:
     """An encoder whose weights lie half way between two."""
     before, mean = (
-        Encoder.load(each, EncoderOptions(), trainable=True) for each in (source, str(adapted))
+        Encoder.load(each, EncoderOptions(), trainable=True) for each in (source, str(pretrained))
     )
     with torch.no_grad():
         for start, end in zip(before.model.parameters(), mean.model.parameters(), strict=True):
@@ -123,7 +123,7 @@ def compare(name: str, answers: Sequence[dict[str, Answers]], figure: str) -> No
 
 
 def main() -> None:
-    """Adapt, measure, print."""
+    """Pretrain, measure, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", choices=["banking77", "forum"])
     parser.add_argument("method", choices=["mlm", "simcse", "behaviour"])
@@ -138,7 +138,7 @@ def main() -> None:
         rows: list[tuple[str, ...]] = [(text,) for text in dict.fromkeys(bank.task.texts)]
     else:
         rows, task = forum(call.method)
-    settings = Adaptation(method=call.method, epochs=call.epochs, learning_rate=call.learning_rate)
+    settings = Pretraining(method=call.method, epochs=call.epochs, learning_rate=call.learning_rate)
     with tempfile.TemporaryDirectory() as scratch:
         corpus = Path(scratch) / "corpus"
         corpus.mkdir()
@@ -146,13 +146,14 @@ def main() -> None:
         columns = dict(zip(names, (list(c) for c in zip(*rows, strict=True)), strict=True))
         pq.write_table(pa.table(columns), corpus / "part-0.parquet")
         start = time.monotonic()
-        adapted = pretrain(ENCODER, options, corpus, Path(scratch) / "made", settings=settings)
-        outcome = adapted.outcome
+        pretrained = pretrain(ENCODER, options, corpus, Path(scratch) / "made", settings=settings)
+        outcome = pretrained.outcome
         took = f"{outcome.steps:,} steps in {time.monotonic() - start:,.0f} s"
         print(f"{call.data}, {call.method}: {len(rows):,} rows, {took}", flush=True)
         print(f"{outcome.before} -> {outcome.after}", flush=True)
-        middle = half_way(ENCODER, adapted.folder, Path(scratch) / "middle")
-        sources = {"as it came": ENCODER, "adapted": str(adapted.folder), "half way": str(middle)}
+        middle = half_way(ENCODER, pretrained.folder, Path(scratch) / "middle")
+        sources = {"as it came": ENCODER, "pretrained": str(pretrained.folder)}
+        sources["half way"] = str(middle)
         encoders = {way: Encoder.load(source, options) for way, source in sources.items()}
         if bank:
             tests = {way: encoder.embed(bank.test).embeddings for way, encoder in encoders.items()}

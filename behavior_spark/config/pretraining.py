@@ -9,7 +9,7 @@ from pydantic import Field
 from behavior_spark.config.section import Section
 
 
-class Adaptation(Section):
+class Pretraining(Section):
     """How ``pretrain`` trains the encoder further, on texts without labels."""
 
     method: Literal["mlm", "simcse", "behaviour"] = Field(
