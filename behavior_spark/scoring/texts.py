@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+# A task reads about so many texts: some seconds of a core, much more than its model's start.
+TEXTS_PER_TASK = 512
 # Up to so many keys travel to every task (about 100 bytes each).
 MOST_BROADCAST_KEYS = 1_000_000
 
@@ -44,3 +48,27 @@ def one_per_text(frame: DataFrame) -> DataFrame:
         F.col("error").isNotNull(), F.col("scored_at").desc()
     )
     return frame.withColumn("_n", F.row_number().over(window)).where("_n = 1").drop("_n")
+
+
+def tasks_for(texts: int, *, parallelism: int) -> int:
+    """How many tasks run the model: by the texts there are, not by their bytes.
+
+    A power of two up to ``parallelism``: three tasks on two cores would take as long as four.
+
+    >>> [tasks_for(texts, parallelism=8) for texts in (1, 500, 1_000, 2_000, 6_000, 1_000_000)]
+    [1, 1, 2, 4, 8, 8]
+    """
+    wanted: int = 2 ** max(0, math.ceil(math.log2(max(1, texts) / TEXTS_PER_TASK)))
+    return min(parallelism, wanted)
+
+
+def spread_texts(frame: DataFrame, tasks: int) -> DataFrame:
+    """The rows dealt to so many tasks by ``text_hash``, in its order.
+
+    Sorted, so that a rerun elsewhere reads the same texts in the same order. Dealt by a hash of
+    the hash: Spark would take ``repartition(n, "text_hash")`` away where the rows lie by
+    ``text_hash`` in n partitions already, and adaptive execution would then join those that are
+    small in bytes, though each is minutes of a model's work.
+    """
+    dealt = frame.repartition(tasks, F.xxhash64("text_hash"))
+    return dealt.sortWithinPartitions("text_hash")

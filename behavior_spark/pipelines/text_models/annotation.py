@@ -18,7 +18,7 @@ from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ANNOTATIONS, TEXTS
 from behavior_spark.scoring.annotation import AnnotatorRecipe, annotate_texts
-from behavior_spark.scoring.texts import distinct_texts, not_scored
+from behavior_spark.scoring.texts import distinct_texts, not_scored, spread_texts
 
 TEXTS_PER_TASK = 64
 
@@ -162,7 +162,7 @@ def _annotate(run: Run, task: Annotation, recipe: AnnotatorRecipe) -> None:
     pending = not_scored(distinct, done).orderBy(F.xxhash64("text_hash"), "text_hash")
     chosen = pending.limit(task.most_texts)
     parts = max(1, min(run.parallelism, -(-task.most_texts // TEXTS_PER_TASK)))
-    spread = chosen.repartition(parts, "text_hash")
+    spread = spread_texts(chosen, parts)
     labelled = annotate_texts(spread, recipe, at=dt.datetime.now(dt.UTC))
     with spark_errors("annotating texts"):
         run.warehouse.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +29,8 @@ from behavior_spark.scoring.texts import (
     distinct_texts,
     not_scored,
     one_per_text,
+    spread_texts,
+    tasks_for,
 )
 
 Rescore = Literal["nothing", "failed", "all"]
@@ -39,7 +40,6 @@ PARTS = 4096
 # The first chunk shows the rate; later ones are cut to last `commit_seconds`. Where there are
 # no more texts than that, they are one chunk.
 FIRST_CHUNK_PER_TASK = 2_500
-TEXTS_PER_TASK = 2_048
 
 
 @dataclass(frozen=True)
@@ -258,13 +258,9 @@ class Chunk:
             note: What the commit says in the table's history.
         """
         run, text = self.run, self.run.settings.text
-        # A power of two: three tasks on two cores would take as long as four.
-        wanted = 2 ** max(0, round(math.log2(max(1, most) / TEXTS_PER_TASK)))
-        tasks = min(run.parallelism, wanted)
-        # Sorted, so that a rerun elsewhere reads the same texts in the same order.
-        spread = pending.repartition(tasks, "text_hash").sortWithinPartitions("text_hash")
+        tasks = tasks_for(most, parallelism=run.parallelism)
         scored = embed(
-            spread,
+            spread_texts(pending, tasks),
             recipe_of(self.model, text),
             at=dt.datetime.now(dt.UTC),
             profile=resource_profile(text.gpu),

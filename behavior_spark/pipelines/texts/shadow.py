@@ -22,7 +22,7 @@ from behavior_spark.schemas import SHADOW_DISAGREEMENT, TEXT_EMBEDDINGS, TEXT_SC
 from behavior_spark.scoring.classification import classify
 from behavior_spark.scoring.embedding import embed
 from behavior_spark.scoring.resources import resource_profile
-from behavior_spark.scoring.texts import distinct_texts
+from behavior_spark.scoring.texts import distinct_texts, spread_texts, tasks_for
 
 _PARTS = 1_000_000
 PAIRS_SHOWN = 3
@@ -148,7 +148,8 @@ def _pairs(run: Run, champion: ActiveTextModel, challenger: ActiveTextModel) -> 
         stored = stored_embeddings(run, champion.digest)
         vectors = stored.join(F.broadcast(sample.select("text_hash")), "text_hash", "left_semi")
     else:
-        spread = sample.repartition(run.parallelism, "text_hash")
+        most = run.settings.text.shadow.most_texts
+        spread = spread_texts(sample, tasks_for(most, parallelism=run.parallelism))
         recipe = recipe_of(challenger, run.settings.text)
         scored = embed(spread, recipe, at=now, profile=resource_profile(run.settings.text.gpu))
         vectors = scored.where("text_hash IS NOT NULL AND error IS NULL")
