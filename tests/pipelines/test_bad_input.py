@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_faulty_rows_are_quarantined_with_their_reason_and_the_rest_goes_through
     )
     settings = _settings(tmp_path)
     result = commands.ingest(settings, as_of=AS_OF, spark=spark, console=QUIET)
-    counts = {s.table_name: s for s in result.sources}
+    counts = {s.table_name: asdict(s) for s in result.sources}
     assert counts["events"] | {"balanced": True} == {
         "table_name": "events", "rows_in": 8, "rows_out": 2, "duplicates": 1, "refused": 5,
         "without_user": 1, "not_yet": 1, "balanced": True,
