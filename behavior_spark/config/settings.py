@@ -7,6 +7,7 @@ as comments.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -18,6 +19,7 @@ from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.config.section import Section, checked_names
 from behavior_spark.config.tuning import Tuning
+from behavior_spark.errors import ConfigError
 
 # First words of features that are about no single type, target or head.
 RESERVED = {
@@ -380,5 +382,16 @@ class Settings(Section):
 
     @property
     def models_path(self) -> str:
-        """Folder of the models."""
-        return self.models or f"{(self.warehouse.path or '').rstrip('/')}/_models"
+        """Folder of the models: a path that every process can open, such as a mounted volume.
+
+        Raises:
+            ConfigError: It is the address of an object store, which models cannot be in.
+        """
+        folder = self.models or f"{(self.warehouse.path or '').rstrip('/')}/_models"
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", folder):
+            raise ConfigError(
+                "models must be in a folder that this machine and every worker can open",
+                found=f"{folder}, an address" + ("" if self.models else " that follows warehouse"),
+                fix="set models to a local path or a mounted volume, such as /Volumes/main/models",
+            )
+        return folder

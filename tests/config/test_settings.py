@@ -173,3 +173,14 @@ def test_annotated_labels_need_a_task_and_prompts_their_parts() -> None:
     assert "words of its own" in refused(
         annotate={"ask": task | {"labels": {"a": "same", "b": "same"}}}
     )
+
+
+@pytest.mark.parametrize("address", ["s3a://bucket/w", "abfss://c@a.dfs.example/w", "gs://b"])
+def test_models_in_an_object_store_are_refused_by_name_and_tables_are_not(address):
+    settings = validate_settings(tree(warehouse=address))
+    with pytest.raises(ConfigError, match="an address that follows warehouse") as caught:
+        _ = settings.models_path
+    assert address in str(caught.value) and len(str(caught.value).splitlines()) == 3
+    kept = validate_settings(tree(warehouse=address, models="/Volumes/main/models"))
+    assert kept.models_path == "/Volumes/main/models"
+    assert validate_settings(tree(warehouse="build/w")).models_path == "build/w/_models"

@@ -75,6 +75,7 @@ def check_stage(run: Run) -> Checked:
 
 def _checked_sources(run: Run) -> MappedSources:
     settings = run.settings
+    _ = settings.models_path  # a place that models cannot be in is refused before any work
     mapped = map_all(run)
     mapped_attributes(run)
     events = run.warehouse.empty(EVENTS)
