@@ -39,23 +39,21 @@ def test_every_row_that_came_in_is_accounted_for(
     demo_night: DemoResult, warehouse: Warehouse
 ) -> None:
     for step in ("nightly", "ingest"):
-        assert {s["table_name"] for s in demo_night.steps[step].sources} == {
+        assert {s.table_name for s in demo_night.steps[step].sources} == {
             "events", "texts", "items"
         }  # fmt: skip
         for source in demo_night.steps[step].sources:
-            assert source["rows_in"] == (
-                source["rows_out"] + source["duplicates"] + source["refused"]
-            )
-    night = {s["table_name"]: s for s in demo_night.steps["nightly"].sources}
-    assert night["events"]["duplicates"] > 0
-    assert night["events"]["refused"] > 0
-    assert night["events"]["without_user"] > 0
+            assert source.rows_in == source.rows_out + source.duplicates + source.refused
+    night = {s.table_name: s for s in demo_night.steps["nightly"].sources}
+    assert night["events"].duplicates > 0
+    assert night["events"].refused > 0
+    assert night["events"].without_user > 0
     stored = warehouse.read(EVENTS).where(F.col("arrived_day") < F.lit(demo_night.layout.as_of))
-    assert stored.count() == night["events"]["rows_out"]
+    assert stored.count() == night["events"].rows_out
     refused = warehouse.read(QUARANTINE).where(F.col("as_of") == F.lit(demo_night.layout.as_of))
     by_table = refused.groupBy("table_name").agg(F.sum("refused_rows").alias("n")).collect()
     counted = {row["table_name"]: row["n"] for row in by_table}
-    assert counted.get("events") == night["events"]["refused"]
+    assert counted.get("events") == night["events"].refused
     assert counted.get("texts") == night["texts"]["refused"]
 
 

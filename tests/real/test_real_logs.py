@@ -32,11 +32,11 @@ def test_online_retail_reaches_its_figures_on_november(
     assert night.figures["predictions"] == 3 * 4010
     later = commands.ingest(settings, as_of=dt.date(2011, 12, 10), spark=spark, console=QUIET)
     read = {
-        name: [s for r in (night, later) for s in r.sources if s["table_name"] == name]
+        name: [s for r in (night, later) for s in r.sources if s.table_name == name]
         for name in ("events", "items")
     }
-    assert sum(s["rows_in"] for s in read["events"]) == 541_909
-    assert sum(s["duplicates"] for s in read["events"]) == 5_268
+    assert sum(s.rows_in for s in read["events"]) == 541_909
+    assert sum(s.duplicates for s in read["events"]) == 5_268
     report = commands.report(settings, as_of=as_of, spark=spark, console=QUIET)
     measured = {o.target: o for o in report.of(Reported).outcomes}
     for target, least in (("purchase_30d", 0.74), ("lunch_30d", 0.87), ("cancel_30d", 0.78)):
