@@ -54,7 +54,7 @@ def test_every_row_that_came_in_is_accounted_for(
     by_table = refused.groupBy("table_name").agg(F.sum("refused_rows").alias("n")).collect()
     counted = {row["table_name"]: row["n"] for row in by_table}
     assert counted.get("events") == night["events"].refused
-    assert counted.get("texts") == night["texts"]["refused"]
+    assert counted.get("texts") == night["texts"].refused
 
 
 def test_every_user_seen_before_gets_a_row_for_each_target(
