@@ -34,7 +34,7 @@ from behavior_spark.features.slowly_changing import (
     attribute_features,
     join_attributes,
 )
-from behavior_spark.features.targets import labels, mark_targets
+from behavior_spark.features.targets import labels, labels_otherwise, mark_targets
 from behavior_spark.features.texts import (
     TextFeature,
     build_texts,
@@ -226,7 +226,7 @@ def training_set(
     shares: Shares = ALL,
     seed: int = 7,
 ) -> DataFrame:
-    """Features with ``label_<target>`` (int 0 or 1), by the same path as the nightly table.
+    """Features with ``label_<target>`` (see ``labels``), by the same path as the nightly table.
 
     Users that behave like machines at a day (``is_bot``) are left out of it.
 
@@ -249,19 +249,17 @@ def training_set(
     Raises:
         InputError: A horizon has not passed: a user's outcome would be cut.
     """
-    names = list(targets if labelled is None else labelled)
-    _check_horizons(as_of_days, {name: targets[name] for name in names}, known_before)
+    foretold = {name: targets[name] for name in (targets if labelled is None else labelled)}
+    _check_horizons(as_of_days, foretold, known_before)
     frame = build_features(
         inputs, as_of_days, settings=settings, targets=targets, population=population
     )
     if inputs.sessions is not None:
         frame = frame.where(~F.col("is_bot")).drop("is_bot", "bot_reason")
-    known = label_rows(
-        inputs, as_of_days, {name: targets[name] for name in names}, known_before=known_before
-    )
-    columns = [f"label_{name}" for name in names]
-    frame = frame.join(known, ["as_of", "user_id"], "left").fillna(0, subset=columns)
-    return sampled(frame, columns, shares, seed=seed)
+    known = label_rows(inputs, as_of_days, foretold, known_before=known_before)
+    otherwise = labels_otherwise(foretold)
+    frame = frame.join(known, ["as_of", "user_id"], "left").fillna(otherwise)
+    return sampled(frame, list(otherwise), shares, seed=seed)
 
 
 def label_rows(
