@@ -54,6 +54,6 @@ def _rows_table(sources: Sequence[Mapping[str, Any]]) -> Table:
 
 def _places(tables: Mapping[str, str]) -> Table:
     table = Table(title="Tables (Delta)", title_justify="left", show_header=False)
-    for name, place in tables.items():
-        table.add_row(name, Text(place, overflow="fold"))
+    for name, location in tables.items():
+        table.add_row(name, Text(location, overflow="fold"))
     return table

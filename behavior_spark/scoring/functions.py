@@ -269,10 +269,10 @@ def _classify(model: TextFunctions, text: pa.Array, head: pa.Array) -> pa.Array:
         rows = np.flatnonzero((head_codes == index) & (codes >= 0))
         if not len(rows):
             continue
-        used, place = np.unique(codes[rows], return_inverse=True)
+        used, inverse = np.unique(codes[rows], return_inverse=True)
         probabilities, best = model.heads[name].answer(vectors[used])
-        label_codes[rows] = np.where(best < 0, -1, len(labels) + best)[place]
-        chances[rows] = probabilities.max(axis=1)[place]
+        label_codes[rows] = np.where(best < 0, -1, len(labels) + best)[inverse]
+        chances[rows] = probabilities.max(axis=1)[inverse]
         answered[rows] = True
         labels += model.heads[name].labels
     return pa.StructArray.from_arrays(
