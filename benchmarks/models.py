@@ -111,15 +111,12 @@ def clean(text: str) -> str:
     return clean_text(text, max_chars=4000).text
 
 
-def few(data: Data, per_label: int, seed: int) -> Data:
-    """``per_label`` training texts of every label, drawn at random."""
+def few(data: Data, each: int, seed: int) -> Data:
+    """``each`` training texts of every label, drawn at random by the seed."""
     task, rng = data.task, np.random.default_rng(seed)
     labels = np.array(task.labels)
     rows = np.concatenate(
-        [
-            rng.choice(np.flatnonzero(labels == x), per_label, replace=False)
-            for x in np.unique(labels)
-        ]
+        [rng.choice(np.flatnonzero(labels == x), each, replace=False) for x in np.unique(labels)]
     )
     chosen = replace(
         task, texts=[task.texts[i] for i in rows], labels=[str(labels[i]) for i in rows]
