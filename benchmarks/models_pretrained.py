@@ -1,16 +1,18 @@
-"""Whether pretraining the encoder on a domain's texts, without labels, helps a task of that domain.
+"""Effect of pretraining the encoder on unlabelled texts of a domain for a task of that domain.
 
     python benchmarks/models_pretrained.py banking77 simcse
     python benchmarks/models_pretrained.py forum behaviour --epochs 5
 
-The corpus of ``banking77`` is the texts of its training part; the task is its 77 intents by a
-logistic head, from 8 texts a label (three draws) and from all, on the official test part. The
-corpus of ``forum`` (Stack Exchange, quantum computing) is its posts and comments, for
-``behaviour`` the pairs of neighbours in a thread; the task is the ten most frequent tags of its
-612 questions, each question told by a head that learned from the other four fifths.
+``banking77``: the corpus is the texts of its training part. The task is its 77 intents by a
+logistic head, trained on 8 texts per label (three draws) and on all, measured on the official test
+part.
 
-Prints figures of the encoder as it came, pre-trained, and half way between the weights, each
-with the difference to the first and its 95 % interval (paired bootstrap over texts).
+``forum`` (Stack Exchange, quantum computing): the corpus is its posts and comments; for the method
+``behaviour``, pairs of successive texts of a thread. The task is the ten most frequent tags of its
+612 questions, by cross-validation with five folds.
+
+Prints figures of the encoder as it came, pretrained, and with the mean of both weights, with the
+difference to the first and its 95 % interval (paired bootstrap over texts).
 """
 
 from __future__ import annotations
@@ -47,16 +49,16 @@ TAGS, FOLDS, DRAWS = 10, 5, 3
 
 
 def forum(method: str) -> tuple[list[tuple[str, ...]], LabelledTexts]:
-    """Rows of the corpus, and the questions with their frequent tags."""
+    """Rows of the corpus (one text, or a pair), and the questions with their frequent tags."""
     folder = DATA / "stackexchange_quantumcomputing"
     posts = pd.read_parquet(folder / "posts.parquet")
     comments = pd.read_parquet(folder / "comments.parquet")
     words = posts["Title"].fillna("") + ". " + posts["Body"].fillna("")
-    posts["text"] = [clean(re.sub("<[^>]+>", " ", each)) for each in words]
+    posts["text"] = [clean(re.sub("<[^>]+>", " ", text)) for text in words]
     questions = posts[posts["PostTypeId"] == "1"]
-    found = [re.findall("<([^<>]+)>", each) for each in questions["Tags"]]
-    frequent = {t for t, _ in Counter(t for tags in found for t in tags).most_common(TAGS)}
-    labels = [[tag for tag in tags if tag in frequent] for tags in found]
+    all_tags = [re.findall("<([^<>]+)>", text) for text in questions["Tags"]]
+    frequent = {t for t, _ in Counter(t for tags in all_tags for t in tags).most_common(TAGS)}
+    labels = [[tag for tag in tags if tag in frequent] for tags in all_tags]
     task = LabelledTexts("tags", list(questions["text"]), labels, multi_label=True)
     posts["thread"], comments["text"] = posts["ParentId"].fillna(posts["Id"]), comments["Text"]
     threads = posts.set_index("Id")["thread"]
@@ -71,17 +73,17 @@ def forum(method: str) -> tuple[list[tuple[str, ...]], LabelledTexts]:
 
 
 def answers_by_fold(encoder: Encoder, task: LabelledTexts) -> Answers:
-    """What heads say of the questions of the fold that each has not seen."""
-    vectors, told = encoder.embed(task.texts).embeddings, [list(each) for each in task.labels]
-    place = {text: i for i, text in enumerate(task.texts)}
+    """Answers by cross-validation: each fold is classified by a head trained on the others."""
+    vectors, labels = encoder.embed(task.texts).embeddings, [list(names) for names in task.labels]
+    position = {text: i for i, text in enumerate(task.texts)}
     folds, rows = [], np.arange(len(task.texts))
     for number in range(FOLDS):
         kept, out = rows[rows % FOLDS != number], rows[rows % FOLDS == number]
-        part = replace(task, texts=[task.texts[i] for i in kept], labels=[told[i] for i in kept])
+        part = replace(task, texts=[task.texts[i] for i in kept], labels=[labels[i] for i in kept])
         split = split_task(part, validation_share=0.2, seed=0, max_examples=None)
-        own = vectors[[place[text] for text in split.texts]]
+        own = vectors[[position[text] for text in split.texts]]
         head = fit_head(split, own, backbone_digest=encoder.digest)
-        folds.append(answers_of(head, vectors[out], [told[i] for i in out]))
+        folds.append(answers_of(head, vectors[out], [labels[i] for i in out]))
     return replace(
         folds[0],
         truth=np.concatenate([fold.truth for fold in folds]),
@@ -91,7 +93,10 @@ def answers_by_fold(encoder: Encoder, task: LabelledTexts) -> Answers:
 
 
 def answers_on_test(encoder: Encoder, data: Data, test: np.ndarray) -> Answers:
-    """What a head that learned from ``data`` says of banking77's test part."""
+    """Answers on banking77's test part by a head trained on ``data``.
+
+    ``test`` are the embeddings of the test part, float32 [texts, dimension].
+    """
     split = split_task(data.task, validation_share=0.1, seed=0, max_examples=None)
     split = replace(split, refit=True)
     vectors = encoder.embed(split.texts).embeddings
@@ -100,9 +105,9 @@ def answers_on_test(encoder: Encoder, data: Data, test: np.ndarray) -> Answers:
 
 
 def half_way(source: str, pretrained: Path, folder: Path) -> Path:
-    """An encoder whose weights lie half way between two."""
+    """Save an encoder whose weights are the mean of two encoders'; return its folder."""
     before, mean = (
-        Encoder.load(each, EncoderOptions(), trainable=True) for each in (source, str(pretrained))
+        Encoder.load(name, EncoderOptions(), trainable=True) for name in (source, str(pretrained))
     )
     with torch.no_grad():
         for start, end in zip(before.model.parameters(), mean.model.parameters(), strict=True):
@@ -112,12 +117,16 @@ def half_way(source: str, pretrained: Path, folder: Path) -> Path:
 
 def compare(name: str, answers: Sequence[dict[str, Answers]], figure: str) -> None:
     """Print the figure of each encoder and its difference to the first."""
-    for way in answers[0]:
-        values = [estimate(each[way], [figure], resamples=0)[figure].value for each in answers]
-        line = f"{name}, {way}: {figure} {np.mean(values):.4f}"
-        if way != "as it came":
-            found = [estimate_difference(each[way], each["as it came"], figure) for each in answers]
-            shown = ", ".join(f"{d.value:+.4f} ({d.low:+.4f} to {d.high:+.4f})" for d in found)
+    for encoder in answers[0]:
+        values = [estimate(draw[encoder], [figure], resamples=0)[figure].value for draw in answers]
+        line = f"{name}, {encoder}: {figure} {np.mean(values):.4f}"
+        if encoder != "as it came":
+            differences = [
+                estimate_difference(draw[encoder], draw["as it came"], figure) for draw in answers
+            ]
+            shown = ", ".join(
+                f"{d.value:+.4f} ({d.low:+.4f} to {d.high:+.4f})" for d in differences
+            )
             line += f"; difference {shown}"
         print(line, flush=True)
 
@@ -154,18 +163,18 @@ def main() -> None:
         middle = half_way(ENCODER, pretrained.folder, Path(scratch) / "middle")
         sources = {"as it came": ENCODER, "pretrained": str(pretrained.folder)}
         sources["half way"] = str(middle)
-        encoders = {way: Encoder.load(source, options) for way, source in sources.items()}
+        encoders = {key: Encoder.load(source, options) for key, source in sources.items()}
         if bank:
-            tests = {way: encoder.embed(bank.test).embeddings for way, encoder in encoders.items()}
+            tests = {key: encoder.embed(bank.test).embeddings for key, encoder in encoders.items()}
             parts = {"8 a class": [few(bank, 8, seed) for seed in range(DRAWS)], "all": [bank]}
             for name, draws in parts.items():
-                found = [
-                    {way: answers_on_test(e, part, tests[way]) for way, e in encoders.items()}
+                draws_answers = [
+                    {key: answers_on_test(e, part, tests[key]) for key, e in encoders.items()}
                     for part in draws
                 ]
-                compare(name, found, "accuracy")
+                compare(name, draws_answers, "accuracy")
         else:
-            answers = {way: answers_by_fold(encoder, task) for way, encoder in encoders.items()}
+            answers = {key: answers_by_fold(encoder, task) for key, encoder in encoders.items()}
             for figure in ("roc_auc_macro", "f1_macro"):
                 compare("ten tags", [answers], figure)
 

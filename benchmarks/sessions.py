@@ -1,12 +1,12 @@
-"""What a night of sessions costs beside all of history, and beside the simple way.
+"""Time to build sessions: one night, all history, and features directly from events.
 
     python -m benchmarks.sessions [--events 1000000] [--users 20000] [--days 90]
 
-Generated events with a Zipf tail and one user who makes a twentieth of all; 1 % arrive up to two
-days late, 0.5 % come again corrected. Measured, each from the read to the committed Delta table:
-all of history at once; the last night alone; and the simple way, session features of one as_of
-straight from all events. That the night writes exactly the rows that all of history has for its
-day is checked, and so are the features of both ways.
+Generated events whose users follow Zipf's law, with one user who has a twentieth of all; 1 % arrive
+up to two days late, 0.5 % are corrected. Measured, each from the read to the committed Delta table:
+all history at once; the last night only; and session features of one as_of from stored sessions
+and directly from all events. It is checked that the night writes exactly the rows that the build of
+all history has for that day, and that both kinds of features agree.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TYPES = ["view", "view", "view", "click", "cart", "purchase"]
 
 
 def generate(spark: SparkSession, events: int, users: int, days: int) -> DataFrame:
-    """Events in visits of about eight: a function of their number alone."""
+    """Events in visits of about eight; an event depends only on its id."""
 
     def draw(salt: int, *of: str) -> Column:
         return F.pmod(F.xxhash64(*of, F.lit(salt)), F.lit(1_000_000)) / 1_000_000
@@ -70,7 +70,7 @@ def generate(spark: SparkSession, events: int, users: int, days: int) -> DataFra
 
 
 def timed(what: Callable[[], None]) -> float:
-    """Seconds of a call."""
+    """Seconds that a call takes."""
     start = time.monotonic()
     what()
     return time.monotonic() - start
@@ -113,7 +113,7 @@ def main() -> None:
             built = by_user(seen, [stored_sessions(["view"], WINDOWS)])
             built.write.format("delta").mode("overwrite").save(str(Path(folder, "stored")))
 
-        timed(one_night)  # warm: classes are loaded, code is compiled
+        timed(one_night)  # warm-up: loads classes and compiles code
         seconds = {
             "all of history: versions of sessions": timed(full),
             "one night: versions of sessions": timed(one_night),

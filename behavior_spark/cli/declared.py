@@ -1,6 +1,6 @@
-"""The commands of ``behavior_spark.pipelines`` as they were declared, for the command line.
+"""Typer commands for the declared commands of ``behavior_spark.pipelines``.
 
-Nothing here knows a command: names, help, options and types come from ``runs.commands``.
+This module names no command: names, help, options and types come from ``runs.commands``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from behavior_spark.runs.commands import Command, Parameter
 from behavior_spark.runs.result import Result
 from behavior_spark.schemas import USER_PROFILE, USER_PROPENSITY
 
-# After a command that writes one of these, people want to look at them.
+# After a command that writes one of these tables, the summary suggests queries of them.
 _WORTH_A_LOOK = {USER_PROPENSITY.name, USER_PROFILE.name}
 
 
 def declared_app() -> typer.Typer:
-    """An application with every declared command."""
+    """A Typer application with every declared command."""
     app = typer.Typer(rich_markup_mode="rich")
     for declared in COMMANDS.values():
         app.command(declared.name, help=declared.help)(_runner(declared))
@@ -35,7 +35,7 @@ def declared_app() -> typer.Typer:
 
 
 def _runner(declared: Command) -> Callable[..., None]:
-    """A function with the options of a command, which runs it and shows its result."""
+    """A function for Typer that runs a command with its options and shows the result."""
 
     def run(**given: Any) -> None:
         config, overrides = given.pop("config"), list(given.pop("set_"))
@@ -66,16 +66,16 @@ def _runner(declared: Command) -> Callable[..., None]:
 
 
 def _parameters(declared: Command) -> list[inspect.Parameter]:
-    """What Typer reads: the command's own options between those that all have."""
+    """The signature that Typer reads: the command's own parameters and those of all commands."""
     own = [_parameter(parameter) for parameter in declared.parameters]
     arguments = [p for p, of in zip(own, declared.parameters, strict=True) if of.option.argument]
-    found = [*arguments, _keyword("config", Config), _keyword("set_", Set, [])]
+    parameters = [*arguments, _keyword("config", Config), _keyword("set_", Set, [])]
     if declared.dated:
-        found.append(_keyword("as_of", AsOf, None))
-    found += [p for p in own if p not in arguments]
+        parameters.append(_keyword("as_of", AsOf, None))
+    parameters += [p for p in own if p not in arguments]
     if declared.page:
-        found.append(_keyword("output", Output, None))
-    return [*found, _keyword("as_json", Json, False)]
+        parameters.append(_keyword("output", Output, None))
+    return [*parameters, _keyword("as_json", Json, False)]
 
 
 def _keyword(
@@ -100,7 +100,7 @@ def _parameter(parameter: Parameter) -> inspect.Parameter:
 
 
 def _value(parameter: Parameter, given: Any) -> Any:
-    """What the function takes, of what Typer gives."""
+    """Convert a value from Typer to the type that the command's function takes."""
     if get_origin(parameter.type) is tuple:
         return tuple(given)
     if _is_day(parameter.type):
@@ -115,7 +115,7 @@ def _is_day(kind: Any) -> bool:
 
 
 def _write_page(result: Result, output: Path | None) -> None:
-    """Write a result's page of Markdown where ``--output`` asks for it."""
+    """Write the result's Markdown page to ``output``, if both are given."""
     page = result.page()
     if output is None or page is None:
         return

@@ -1,4 +1,4 @@
-"""Show the demo's results."""
+"""Run ``behavior-spark demo`` and show its results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from behavior_spark.pipelines.demonstration import DemoResult, demo
 def run_demo(
     *, users: int, days: int, seed: int, output: Path, generate_only: bool, as_json: bool
 ) -> None:
-    """Run the demo and print the night's summary and the report."""
+    """Run the demo and print the results of fine-tuning, the report and the night."""
     result = demo(output, users=users, days=days, seed=seed, generate_only=generate_only)
     console = Console()
     if generate_only:

@@ -1,4 +1,4 @@
-"""The group of all commands; those that were declared are imported when they are asked for."""
+"""The group of all commands; the declared commands are imported only when needed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typer.core import TyperGroup
 
 
 class LazyGroup(TyperGroup):
-    """Its own commands, which need no Spark, and then those of ``cli.declared``.
+    """Commands of ``cli.main``, which need no Spark, followed by those of ``cli.declared``.
 
-    So ``doctor`` runs where pyspark is missing, and says so.
+    So ``doctor`` runs even if pyspark is missing, and reports that.
     """
 
     _own: dict[str, Any]
@@ -32,11 +32,11 @@ class LazyGroup(TyperGroup):
         self._own = dict(own)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        """A command by its name; one of its own imports nothing else."""
+        """The command with this name; those of ``cli.main`` import nothing else."""
         return self._own.get(cmd_name) or self.commands.get(cmd_name)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        """Names for ``--help``; without pyspark its own alone."""
+        """Names for ``--help``; without pyspark only the commands of ``cli.main``."""
         try:
             return list(self.commands)
         except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The command line: arguments in, exit code out."""
+"""The command line ``behavior-spark``."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ app.add_typer(features_app, name="features")
 
 
 def main() -> None:
-    """Entry point: exit code 0 done, 2 bad input or config, 1 anything else."""
+    """Entry point. Exit codes: 0 done, 2 an error in input, config, model or setup, 1 any other."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; errors are shown in three lines or fewer."""
+    """Run one command, show its error in at most three lines, and return the exit code."""
     try:
         code = app(args=arguments, standalone_mode=False)
     except BehaviorError as error:
@@ -64,9 +64,9 @@ def run(arguments: list[str]) -> int:
         return 2
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):
-            error.show()  # a usage error: Typer brings its own Click, whose classes are private
+            error.show()  # a usage error; the classes of Typer's bundled Click are private
             return 2
-        # A stack trace may quote rows: it is for those who ask.
+        # A stack trace may contain rows, so it is shown only on request.
         console = Console(stderr=True, soft_wrap=True)
         if os.environ.get("BEHAVIOR_DEBUG", "") not in ("", "0"):
             console.print(traceback.format_exc(), markup=False)

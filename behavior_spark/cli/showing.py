@@ -1,4 +1,4 @@
-"""Show a result: tables for people on standard output, or one line of JSON."""
+"""Show a result on standard output: tables for people and, on request, one line of JSON."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def show(
     dated: bool = True,
     places: bool = True,
 ) -> None:
-    """Print what a command did.
+    """Print the summary of a command.
 
     Args:
-        result: Of the command.
-        as_json: Whether the last line is the result as JSON.
-        queries: To ask next, each a command line.
-        dated: Whether the night is named.
-        places: Whether to list the tables; only where rows were read or the night is named.
+        result: Result of the command.
+        as_json: Whether to print the result as JSON on the last line.
+        queries: Command lines to suggest as next queries.
+        dated: Whether the command has an as_of; if so, it is shown.
+        places: Whether to list the tables; they are listed only if ``dated`` is set, too.
     """
     console = Console()
     console.print(
@@ -43,14 +43,14 @@ def show(
     )
     if queries:
         console.print("\n[bold]Ask next:[/]")
-        for query in queries:  # one line each, to be copied
+        for query in queries:  # never wrapped, so that they can be copied
             console.print(f"  {query}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print_json(result)
 
 
 def show_answer(result: Result, *, as_json: bool) -> None:
-    """Print what was asked for on standard output, and notes on standard error."""
+    """Print only the blocks of the stages, with notes on standard error."""
     console, aside = Console(), Console(stderr=True)
     for block in result.blocks():
         console.print(block)
@@ -61,14 +61,14 @@ def show_answer(result: Result, *, as_json: bool) -> None:
 
 
 def print_json(result: Result) -> None:
-    """The result as one line of JSON."""
+    """Print the result as one line of JSON."""
     print(json.dumps(result.as_dict(), default=str))  # noqa: T201
 
 
 def next_queries(
     settings: Settings, config: list[str], as_of: str, overrides: Sequence[str] = ()
 ) -> list[str]:
-    """Queries worth asking after a night."""
+    """Command lines with queries that are useful after a night."""
     target = next(iter(settings.targets))
     command = "behavior-spark sql" + "".join(f" --config {name}" for name in config)
     command += "".join(f" --set {override}" for override in overrides)

@@ -1,4 +1,4 @@
-"""A range of days of a table: what a write replaces, as SQL and as a note of its commit."""
+"""A range of days that a write replaces, as a SQL condition and as a note of its commit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class DayRange:
     """The rows of a table whose day lies in ``[since, before)``.
 
     Attributes:
-        column: The day's column.
-        since: First day; None: no first.
-        before: The day after the last; None: no last.
+        column: Name of the column that holds the day.
+        since: First day of the range; None: no lower bound.
+        before: Day after the last one; None: no upper bound.
     """
 
     column: str
@@ -23,7 +23,7 @@ class DayRange:
 
     @property
     def sql(self) -> str:
-        """The range as a condition.
+        """The range as a SQL condition.
 
         >>> DayRange("arrived_day", dt.date(2024, 5, 1), dt.date(2024, 5, 3)).sql
         "arrived_day >= DATE'2024-05-01' AND arrived_day < DATE'2024-05-03'"
@@ -44,7 +44,7 @@ class DayRange:
 
     @classmethod
     def from_note(cls, note: Mapping[str, object]) -> DayRange | None:
-        """The range that a note holds; None where it holds none."""
+        """The range that a note holds; None if it holds no valid one."""
         column = note.get("days_of")
         if column is None:
             return None

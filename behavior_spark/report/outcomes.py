@@ -1,4 +1,4 @@
-"""What was predicted against what happened, as a table for people and as Markdown."""
+"""Comparison of predictions with outcomes, as a table for the terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Measured:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One target at one day, measured after its horizon.
+    """Predictions of one target at one as_of, measured after the horizon.
 
     Attributes:
-        target: Its name.
+        target: Name of the target.
         as_of: Day of the predictions.
-        horizon_days: Days looked at from there.
-        users: Users measured.
-        positives: Users who did it.
-        mean_probability: What was predicted on average; compare with positives / users.
-        trained_through: The model saw nothing from this day on.
-        measured: Figures of the model.
+        horizon_days: Length of the horizon in days, from ``as_of``.
+        users: Number of users measured.
+        positives: Number of users whose outcome is yes.
+        mean_probability: Mean predicted probability; compare with positives / users.
+        trained_through: The model used no data from this day on.
+        measured: Figures of the model by name.
         baselines: The first figure, of each baseline.
-        gains: The first figure of the model less that of the baseline, paired.
+        gains: The first figure of the model less that of each baseline, paired over users.
         compared_by: Title of the first figure.
     """
 
@@ -54,12 +54,12 @@ class Outcome:
 
     @property
     def base_rate(self) -> float:
-        """Share of users who did it."""
+        """Share of users whose outcome is yes; NaN without users."""
         return self.positives / self.users if self.users else float("nan")
 
 
 def outcome_rows(outcome: Outcome) -> list[tuple[str, str]]:
-    """What to show of an outcome: name and figure."""
+    """The lines to show for an outcome: name and formatted figure."""
     rows = [
         ("users", f"{outcome.users:,}"),
         ("did it", f"{outcome.positives:,} ({outcome.base_rate:.1%})"),
@@ -75,7 +75,7 @@ def outcome_rows(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def outcome_table(outcome: Outcome) -> Table:
-    """An outcome for the terminal."""
+    """An outcome as a table for the terminal."""
     title = f"{outcome.target} at {outcome.as_of}, {outcome.horizon_days} days"
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column(style="dim")

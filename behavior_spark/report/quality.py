@@ -1,4 +1,4 @@
-"""How good models are, as tables for the terminal."""
+"""Quality of models, as tables for the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TARGET_FIGURES = {
     "positives": "positives",
 }
 
-# What `finetune` and `evaluate` measure of a head, by the names they give it.
+# Columns of heads: for each, the names that `finetune` and `evaluate` use for the figure.
 _HEAD_FIGURES = {
     "accuracy": ("accuracy",),
     "precision": ("precision_macro", "precision"),
@@ -30,7 +30,7 @@ def targets_table(measured: Mapping[str, Mapping[str, float]]) -> Table:
     """Propensity models, one row each.
 
     Args:
-        measured: For each target its figures on the held-out day, by name.
+        measured: For each target, its figures on the held-out training day, by name.
     """
     title = "Models, checked on the last training day by one that had not seen it"
     table = Table(title=title, title_justify="left", caption_justify="left")
@@ -44,10 +44,10 @@ def targets_table(measured: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def heads_table(measured: Mapping[str, Mapping[str, float]]) -> Table:
-    """Text heads, one row each; a column that no head has is left out.
+    """Text heads, one row each. A figure that no head has is left out.
 
     Args:
-        measured: For each head its figures on held-out texts, by name.
+        measured: For each head, its figures on held-out texts, by name.
     """
     table = Table(title="Text heads on held-out labels", title_justify="left")
     table.add_column("head")

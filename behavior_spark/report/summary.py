@@ -1,4 +1,4 @@
-"""The end of a run for people: what was done, how good it is, where it is."""
+"""The summary at the end of a run: rows, results of the stages, tables and notes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def summary(
     tables: Mapping[str, str],
     notes: Sequence[str],
 ) -> Group:
-    """Rows, what the stages show, places and notes of a run, as blocks for the terminal.
+    """The summary of a run as blocks for the terminal.
 
     Args:
-        title: What was done.
-        seconds: How long it took.
-        sources: Rows of each contract: in, out, duplicates, refused.
-        blocks: What the stages show.
-        tables: Where each table is.
-        notes: What the reader should know.
+        title: Name of the command, with its as_of if it has one.
+        seconds: Wall time in seconds.
+        sources: Row counts of each contract: in, out, duplicates, refused.
+        blocks: Blocks of the stages.
+        tables: Path or full name of each table.
+        notes: Notes for the user.
     """
     parts: list[RenderableType] = [Text(f"\n{title}: done in {seconds:,.0f} s", style="bold")]
     if sources:
@@ -54,6 +54,6 @@ def _rows_table(sources: Sequence[Mapping[str, Any]]) -> Table:
 
 def _places(tables: Mapping[str, str]) -> Table:
     table = Table(title="Tables (Delta)", title_justify="left", show_header=False)
-    for name, place in tables.items():
-        table.add_row(name, Text(place, overflow="fold"))
+    for name, location in tables.items():
+        table.add_row(name, Text(location, overflow="fold"))
     return table

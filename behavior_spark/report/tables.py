@@ -15,12 +15,12 @@ QUERY_CELL = 400
 
 @dataclass(frozen=True)
 class FittedRows:
-    """Rows of a query: a table where it fits the terminal, else one row below the other."""
+    """Rows of a query: a table if it fits the terminal, else one record below the other."""
 
     rows: list[dict[str, Any]]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Choose by the width there is."""
+        """Choose the form by the width of the terminal."""
         yield _fitted(self.rows, width=options.max_width)
 
 
@@ -35,7 +35,7 @@ def _fitted(rows: list[dict[str, Any]], *, width: int) -> Table:
 
 
 def rows_table(rows: list[dict[str, Any]], *, title: str | None = None) -> Table:
-    """Rows of a query or a sample as a table; long cells are cut."""
+    """Rows of a query or a sample as a table; long cells are shortened."""
     table = Table(title=title and Text(title), title_justify="left")
     names = list(rows[0]) if rows else ["(no rows)"]
     for name in names:
@@ -48,7 +48,7 @@ def rows_table(rows: list[dict[str, Any]], *, title: str | None = None) -> Table
 
 
 def records(rows: list[dict[str, Any]], *, title: str, widest: int = WIDEST_CELL) -> Table:
-    """Rows one below the other, a line a column: for wide rows."""
+    """Wide rows as records, one below the other, with one line for each column."""
     table = Table(title=Text(title), title_justify="left", show_header=False, box=None)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
@@ -63,7 +63,7 @@ def records(rows: list[dict[str, Any]], *, title: str, widest: int = WIDEST_CELL
 
 
 def cell(value: Any, *, widest: int = WIDEST_CELL) -> str:
-    """A value in few characters."""
+    """A value as text of at most ``widest`` characters; empty for None."""
     if value is None:
         return ""
     if isinstance(value, float):

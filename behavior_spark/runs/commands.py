@@ -1,9 +1,9 @@
-"""A command: declared once, with its stages and options.
+"""Commands: each is declared once, with its stages and options.
 
-``@command`` keeps a function of ``behavior_spark.pipelines`` as it is, and its types with it. The
-command line, ``--help``, the jobs, ``plan``, ``doctor`` and the documentation are made from the
-list of what it declared: the name, the text of ``--help`` and the options stand in the function's
-own signature and docstring.
+``@command`` registers a function of ``behavior_spark.pipelines`` and leaves the function and its
+types unchanged. The command line, ``--help``, the jobs, ``plan``, ``doctor`` and the documentation
+are made from the registered commands. The command's name, its help text and its options come from
+the function's name, docstring and signature.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from rich.console import Console
 
 from behavior_spark.runs.stages import Stage
 
-# What a docstring tells programmers, and ``--help`` leaves out.
+# Sections of a docstring that are for programmers; ``--help`` leaves them out.
 _FOR_PROGRAMMERS = ("Args:", "Returns:", "Raises:", "Attributes:")
 
 
 class Place(TypedDict, total=False):
-    """Where and when a command runs; every command takes these beside its own options.
+    """Where and when a command runs; every command takes these in addition to its own options.
 
     Attributes:
-        as_of: The night: only what was known before its 00:00 UTC is seen. Today by default.
-        spark: A session to use; the platform's or a local one by default.
-        console: Where progress is shown; standard error by default.
+        as_of: Only data known before this day's 00:00 UTC is used. Default: today (UTC).
+        spark: A session to use. Default: the platform's session, or a local one.
+        console: Where progress is shown. Default: standard error.
     """
 
     as_of: dt.date | None
@@ -43,12 +43,11 @@ class Option:
     """How a function's parameter is given on the command line.
 
     Attributes:
-        flags: Such as ``--limit``; none: the parameter's name. An empty tuple with ``argument``
-            makes it a positional argument.
-        help: For ``--help``.
-        metavar: What stands for the value in ``--help``.
+        help: Text for ``--help``.
+        flags: Names such as ``--limit``; empty: one made from the parameter's name.
+        metavar: Placeholder for the value in ``--help``.
         least: The smallest number allowed.
-        argument: Whether it is given by place and without a flag.
+        argument: Whether it is a positional argument, without a flag.
     """
 
     help: str
@@ -60,7 +59,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter that the command line offers: its name, type, default and option."""
+    """A parameter of a command's function that the command line offers."""
 
     name: str
     type: Any
@@ -70,16 +69,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Command:
-    """A command as it was declared.
+    """A declared command.
 
     Attributes:
-        name: As typed, such as ``score-texts``.
-        function: ``settings`` and options in, ``Result`` out.
-        stages: In the order in which they run; a run may leave some out, and adds none.
-        dated: Whether it has ``--as-of``.
-        page: Whether its result is also a page of Markdown (``--output``).
-        answers: Whether the command line prints what its stages show and nothing beside it.
-        fixed: Arguments that the command line always gives.
+        name: Name on the command line, such as ``score-texts``.
+        function: Takes ``settings`` and options, returns a ``Result``.
+        stages: Stages in the order in which they run. A run may skip some, and adds none.
+        dated: Whether it has the option ``--as-of``.
+        page: Whether its result is also available as a Markdown page (``--output``).
+        answers: Whether the command line prints only what the stages show, without a summary.
+        fixed: Arguments that the command line always passes.
     """
 
     name: str
@@ -92,7 +91,7 @@ class Command:
 
     @property
     def help(self) -> str:
-        """The docstring without what is for programmers."""
+        """The function's docstring without the sections for programmers."""
         text = inspect.getdoc(self.function) or ""
         kept: list[str] = []
         for line in text.splitlines():
@@ -105,7 +104,7 @@ class Command:
     def parameters(self) -> list[Parameter]:
         """The function's parameters that carry an ``Option``, in order."""
         hints = get_type_hints(self.function, include_extras=True)
-        found = []
+        parameters = []
         for name, parameter in inspect.signature(self.function).parameters.items():
             hint = hints.get(name)
             if get_origin(hint) is not Annotated:
@@ -113,11 +112,11 @@ class Command:
             kind, *notes = get_args(hint)
             option = next((note for note in notes if isinstance(note, Option)), None)
             if option is not None:
-                found.append(Parameter(name, kind, parameter.default, option))
-        return found
+                parameters.append(Parameter(name, kind, parameter.default, option))
+        return parameters
 
 
-# By name, in the order in which ``--help`` lists them.
+# Declared commands by name, in the order of ``--help``.
 COMMANDS: dict[str, Command] = {}
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -131,7 +130,7 @@ def command(
     answers: bool = False,
     fixed: Mapping[str, Any] | None = None,
 ) -> Callable[[F], F]:
-    """Declare a function to be a command of the same name; see ``Command`` for the arguments."""
+    """Declare a function as a command of the same name; see ``Command`` for the arguments."""
 
     def declare(function: F) -> F:
         name = function.__name__.replace("_", "-")

@@ -1,4 +1,4 @@
-"""What a command did, for whoever called it: its stages' results and the accounts of the run."""
+"""The result of a command: its stages' results, row counts, times, tables and notes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ R = TypeVar("R", bound=StageResult)
 
 @dataclass(frozen=True)
 class Result:
-    """What a command did.
+    """The result of a command.
 
     Attributes:
-        command: Its name.
-        as_of: The night.
-        run_id: Key of its row in ``runs``.
-        seconds: Wall time, session start not counted.
-        steps: Seconds of each step; ``runs.stages`` holds the same.
-        sources: Rows of each contract: in = out + duplicates + refused.
-        results: What each stage gave, in order; ``of`` finds one by its type.
-        tables: Where each table is that it read or wrote.
-        notes: What the reader should know.
+        command: Name of the command.
+        as_of: The run's as_of.
+        run_id: Key of the run's row in ``runs``.
+        seconds: Wall time in seconds, without the start of the session.
+        steps: Seconds of each step; the same as ``runs.stages``.
+        sources: Row counts of each contract: in = out + duplicates + refused.
+        results: Results of the stages, in order; ``of`` returns one by its type.
+        tables: Path or full name of each table that was read or written.
+        notes: Notes for the user.
     """
 
     command: str
@@ -45,7 +45,7 @@ class Result:
 
     @classmethod
     def of_run(cls, run: Run) -> Result:
-        """The result of a run that did its work."""
+        """The result of a run whose stages are done."""
         now = dt.datetime.now(dt.UTC)
         used = [*run.warehouse.used(), RUNS]
         return cls(
@@ -61,10 +61,10 @@ class Result:
         )
 
     def of(self, kind: type[R]) -> R:
-        """The result of the stage that gives this type; the last one where several did.
+        """The stage result of this type; the last one if there are several.
 
         Raises:
-            KeyError: No stage of the command gave one.
+            KeyError: No stage of the run returned this type.
         """
         for result in reversed(self.results):
             if isinstance(result, kind):
@@ -75,34 +75,34 @@ class Result:
     @property
     def figures(self) -> dict[str, float]:
         """Counts and measures of all stages by name."""
-        return {name: value for one in self.results for name, value in one.figures.items()}
+        return {name: value for result in self.results for name, value in result.figures.items()}
 
     @property
     def models(self) -> dict[str, str]:
-        """Digest of each model used."""
-        return {name: digest for one in self.results for name, digest in one.models.items()}
+        """Digest of each model used, by name."""
+        return {name: digest for result in self.results for name, digest in result.models.items()}
 
     @property
     def details(self) -> dict[str, Any]:
-        """What only some stages give, as plain data."""
-        return {name: value for one in self.results for name, value in one.details.items()}
+        """Details that only some stages return, as plain data by name."""
+        return {name: value for result in self.results for name, value in result.details.items()}
 
     @property
     def failure(self) -> BehaviorError | None:
-        """What a stage found that the command line ends with."""
-        return next((one.failure for one in self.results if one.failure), None)
+        """The first error of a stage that the command line raises after showing the result."""
+        return next((result.failure for result in self.results if result.failure), None)
 
     def blocks(self) -> list[RenderableType]:
-        """What the stages show on a terminal."""
-        return [block for one in self.results for block in one.blocks()]
+        """What all stages show on a terminal."""
+        return [block for result in self.results for block in result.blocks()]
 
     def page(self) -> str | None:
-        """The result as Markdown; None where no stage gives a page."""
-        pages = [page for one in self.results if (page := one.page())]
+        """The result as Markdown; None if no stage has a page."""
+        pages = [page for result in self.results if (page := result.page())]
         return "\n".join(pages) or None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data; days as ISO text."""
+        """The result as plain data; days as ISO text."""
         return {
             "command": self.command,
             "as_of": self.as_of.isoformat(),

@@ -1,8 +1,9 @@
-"""A stage: declared once, with the tables it reads and writes, the models it uses and its result.
+"""Stages: each is declared once, with its tables, models and result.
 
-A stage is a function of a run and of what earlier stages gave it; ``@stage`` says what it is. All
-that names stages follows from that: the order of a night, what ``plan`` and ``doctor`` tell, the
-summary and the table ``runs``. A run refuses a stage that its command has not declared.
+A stage is a function that takes a run and results of earlier stages. ``@stage`` declares its name,
+the tables it reads and writes and the models it uses. The order of a night, the output of ``plan``
+and ``doctor``, the summary and the table ``runs`` all follow from these declarations. A run raises
+an error for a stage that its command has not declared.
 """
 
 from __future__ import annotations
@@ -23,34 +24,35 @@ ModelUse = Literal["text", "propensity", "language"]
 
 
 class StageResult:
-    """What a stage did: the base of each stage's own dataclass.
+    """Base class for the result of a stage.
 
-    A stage's result has typed fields, for whoever goes on with them. What of it is stored, shown
-    and printed as JSON is said by the properties below, each empty by default.
+    Each stage returns a dataclass of its own with typed fields for the stages and callers that
+    use them. The properties and methods below define what is stored, shown and printed as JSON;
+    each is empty by default.
     """
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Counts and measures by name, for ``runs.figures``."""
+        """Counts and measures by name, stored in ``runs.figures``."""
         return {}
 
     @property
     def models(self) -> Mapping[str, str]:
-        """Digest of each model used, for ``runs.models``."""
+        """Digest of each model used, by name, stored in ``runs.models``."""
         return {}
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """What only this stage gives, for ``--json``."""
+        """Further plain data by name, for ``--json``."""
         return {}
 
     @property
     def failure(self) -> BehaviorError | None:
-        """What the command line ends with, after the result was shown."""
+        """An error that the command line raises after it has shown the result."""
         return None
 
     def blocks(self) -> list[RenderableType]:
-        """Tables and texts of the summary on a terminal."""
+        """Tables and texts for the summary on a terminal."""
         return []
 
     def page(self) -> str | None:
@@ -64,15 +66,15 @@ R = TypeVar("R", bound=StageResult)
 
 @dataclass(frozen=True)
 class Stage(Generic[P, R]):
-    """A declared stage; calling it runs it and keeps its result in the run.
+    """A declared stage. Calling it runs the stage and adds its result to the run.
 
     Attributes:
-        name: As messages and documentation write it.
+        name: Name in messages and documentation.
         does: What it does, in one line.
-        reads: Tables it reads.
-        writes: Tables it writes.
-        models: Kinds of models it uses: ``text``, ``propensity`` or ``language``.
-        function: The code.
+        reads: Tables that it reads.
+        writes: Tables that it writes.
+        models: Kinds of models that it uses: ``text``, ``propensity`` or ``language``.
+        function: The function that runs the stage.
     """
 
     name: str
@@ -86,7 +88,7 @@ class Stage(Generic[P, R]):
         """Run the stage.
 
         Raises:
-            RuntimeError: The command of the run has not declared it.
+            RuntimeError: The command of the run has not declared this stage.
         """
         run.enter(self.name)
         result = self.function(run, *args, **kwargs)
@@ -102,7 +104,7 @@ def stage(
     writes: tuple[Contract, ...] = (),
     models: tuple[ModelUse, ...] = (),
 ) -> Callable[[Callable[Concatenate[Run, P], R]], Stage[P, R]]:
-    """Declare a function to be a stage; see ``Stage`` for the arguments."""
+    """Declare a function as a stage; see ``Stage`` for the arguments."""
 
     def declare(function: Callable[Concatenate[Run, P], R]) -> Stage[P, R]:
         return Stage(name, does, reads, writes, models, function)

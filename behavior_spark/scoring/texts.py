@@ -1,4 +1,4 @@
-"""Which texts are there, and which of them are new to the store of scores."""
+"""Find the distinct texts, and those that are not in the score store yet."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-# A task reads about so many texts: some seconds of a core, much more than its model's start.
+# Texts per task: some seconds of one core, much longer than loading the model takes.
 TEXTS_PER_TASK = 512
-# Up to so many keys travel to every task (about 100 bytes each).
+# Maximum number of keys that are broadcast (about 100 bytes each).
 MOST_BROADCAST_KEYS = 1_000_000
 
 
 def distinct_texts(rows: DataFrame) -> DataFrame:
-    """``text_hash, text``, one row per distinct text of rows of these; nulls left out."""
+    """``text_hash, text``: one row per distinct text, without rows that have a null in either."""
     return (
         rows.where("text_hash IS NOT NULL AND text IS NOT NULL")
         .groupBy("text_hash")
@@ -23,14 +23,14 @@ def distinct_texts(rows: DataFrame) -> DataFrame:
 
 
 def not_scored(frame: DataFrame, scored: DataFrame, *, among: DataFrame | None = None) -> DataFrame:
-    """Rows whose ``text_hash`` is not in ``scored``: keys alone are compared.
+    """Rows whose ``text_hash`` is not in ``scored``; no other column is compared.
 
     Args:
         frame: Rows with a ``text_hash``.
-        scored: The store.
-        among: Not many rows with the hashes of ``frame`` (mostly itself). The stored keys are
-            then read once where they lie, and only those that meet one of these go on: nothing
-            of the store is shuffled, however large it is.
+        scored: The score store.
+        among: A small frame with the hashes of ``frame`` (usually ``frame`` itself). It is
+            broadcast to filter the stored keys, so that the store is never shuffled, whatever its
+            size.
     """
     keys = scored.select("text_hash")
     if among is not None:
@@ -40,9 +40,9 @@ def not_scored(frame: DataFrame, scored: DataFrame, *, among: DataFrame | None =
 
 
 def one_per_text(frame: DataFrame) -> DataFrame:
-    """One row per text_hash: two runs at once, or a second scoring, may have stored it twice.
+    """Keep one row per ``text_hash``: concurrent or repeated runs may have stored several.
 
-    One without an error comes before one with; of those the newest.
+    Rows without an error are preferred; among equal ones the newest is kept.
     """
     window = Window.partitionBy("text_hash").orderBy(
         F.col("error").isNotNull(), F.col("scored_at").desc()
@@ -51,9 +51,9 @@ def one_per_text(frame: DataFrame) -> DataFrame:
 
 
 def tasks_for(texts: int, *, parallelism: int) -> int:
-    """How many tasks run the model: by the texts there are, not by their bytes.
+    """Number of tasks that run the model, from the number of texts and not their bytes.
 
-    A power of two up to ``parallelism``: three tasks on two cores would take as long as four.
+    A power of two, at most ``parallelism``: three tasks on two cores would take as long as four.
 
     >>> [tasks_for(texts, parallelism=8) for texts in (1, 500, 1_000, 2_000, 6_000, 1_000_000)]
     [1, 1, 2, 4, 8, 8]
@@ -63,12 +63,12 @@ def tasks_for(texts: int, *, parallelism: int) -> int:
 
 
 def spread_texts(frame: DataFrame, tasks: int) -> DataFrame:
-    """The rows dealt to so many tasks by ``text_hash``, in its order.
+    """Distribute the rows over ``tasks`` partitions by ``text_hash``, sorted in each.
 
-    Sorted, so that a rerun elsewhere reads the same texts in the same order. Dealt by a hash of
-    the hash: Spark would take ``repartition(n, "text_hash")`` away where the rows lie by
-    ``text_hash`` in n partitions already, and adaptive execution would then join those that are
-    small in bytes, though each is minutes of a model's work.
+    Sorted, so that a rerun on other machines reads the same texts in the same order. Partitioned
+    by a hash of ``text_hash``: Spark drops ``repartition(n, "text_hash")`` if the rows already are
+    in n partitions by ``text_hash``, and adaptive execution would then merge partitions that are
+    small in bytes, although each means minutes of work for the model.
     """
-    dealt = frame.repartition(tasks, F.xxhash64("text_hash"))
-    return dealt.sortWithinPartitions("text_hash")
+    spread = frame.repartition(tasks, F.xxhash64("text_hash"))
+    return spread.sortWithinPartitions("text_hash")
