@@ -12,23 +12,20 @@ from pyspark.sql import functions as F
 from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.config.features import TEXT_OPS
 from behavior_spark.errors import ConfigError, InputError
-from behavior_spark.features.activity import Activity, build_facts, build_tiles
-from behavior_spark.features.bots import bot_signals, flag_bots
 from behavior_spark.features.declared import Feature
-from behavior_spark.features.definitions import Plan
 from behavior_spark.features.directions import target_directions
-from behavior_spark.features.funnels import funnel_features, funnel_steps
+from behavior_spark.features.families.bots import bot_signals, flag_bots
 from behavior_spark.features.inputs import Inputs, similar_targets
-from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.features.sampling import ALL, Shares, sampled
-from behavior_spark.features.session_features import (
+from behavior_spark.features.sessions.by_user import (
     by_user,
     sessions_seen,
     stored_session_features,
     stored_sessions,
 )
-from behavior_spark.features.sessions import build_sessions, session_features
+from behavior_spark.features.sessions.from_events import build_sessions, session_features
+from behavior_spark.features.sessions.funnels import funnel_features, funnel_steps
 from behavior_spark.features.slowly_changing import (
     attribute_columns,
     attribute_features,
@@ -42,7 +39,10 @@ from behavior_spark.features.texts import (
     similarities_by_text,
     text_features,
 )
-from behavior_spark.features.windows import build_activity
+from behavior_spark.features.tiles.activity import Activity, build_facts, build_tiles
+from behavior_spark.features.tiles.definitions import Plan
+from behavior_spark.features.tiles.planning import make_plan
+from behavior_spark.features.tiles.windows import build_activity
 
 __all__ = [
     "Inputs", "activity_of", "build_features", "declared_features", "facts_of", "label_rows",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame
 
 from behavior_spark.config import Target
-from behavior_spark.features.activity import Activity
+from behavior_spark.features.tiles.activity import Activity
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from behavior_spark.features.declared import DOUBLE, LONG, STRING, STRINGS, Feature
-from behavior_spark.features.definitions import Definition, Need, Ranked
 from behavior_spark.features.point_in_time import DAY_SECONDS
+from behavior_spark.features.tiles.definitions import Definition, Need, Ranked
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.assemble import Inputs, build_features, declared_features
-from behavior_spark.features.planning import make_plan
+from behavior_spark.features.tiles.planning import make_plan
 from behavior_spark.schemas import EVENTS, ITEMS, TEXT_SCORES, TEXTS
 from tests.features.frames import as_table, assert_same, make_inputs, table
 from tests.features.random_logs import random_log

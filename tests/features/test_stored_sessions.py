@@ -12,9 +12,9 @@ from hypothesis import given
 from pyspark.sql import DataFrame, SparkSession
 
 from behavior_spark.config import BotSettings, Funnel
-from behavior_spark.features.bots import bot_signals, flag_bots
-from behavior_spark.features.funnels import count_reached, funnel_steps
-from behavior_spark.features.session_features import by_user, sessions_seen, stored_sessions
+from behavior_spark.features.families.bots import bot_signals, flag_bots
+from behavior_spark.features.sessions.by_user import by_user, sessions_seen, stored_sessions
+from behavior_spark.features.sessions.funnels import count_reached, funnel_steps
 from behavior_spark.schemas import EVENTS
 from tests.features.frames import as_table, features_of, make_inputs, table
 from tests.features.random_logs import DAYS, SETTINGS, TYPES, WINDOWS, random_log

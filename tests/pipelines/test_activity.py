@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from behavior_spark.config import FeatureSettings, Settings
-from behavior_spark.features.activity import Activity
 from behavior_spark.features.assemble import Inputs, build_features
-from behavior_spark.features.windows import build_activity
+from behavior_spark.features.tiles.activity import Activity
+from behavior_spark.features.tiles.windows import build_activity
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.users import activity as stored

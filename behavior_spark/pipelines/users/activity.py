@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from behavior_spark.features.activity import Activity, build_state, build_tiles, is_edition
 from behavior_spark.features.assemble import facts_of
-from behavior_spark.features.definitions import Plan
-from behavior_spark.features.planning import make_plan
 from behavior_spark.features.point_in_time import of_users, of_users_at_large
 from behavior_spark.features.targets import item_matches, match_column
+from behavior_spark.features.tiles.activity import Activity, build_state, build_tiles, is_edition
+from behavior_spark.features.tiles.definitions import Plan
+from behavior_spark.features.tiles.planning import make_plan
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.runs.builds import Build, Changes, changes_since, last_build
 from behavior_spark.runs.run import Run

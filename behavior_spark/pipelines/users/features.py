@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.features.assemble import Inputs, build_features, declared_features
-from behavior_spark.features.bots import BOT_COLUMNS
 from behavior_spark.features.declared import Feature
+from behavior_spark.features.families.bots import BOT_COLUMNS
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.logs.attributes import mapped_attributes
 from behavior_spark.pipelines.texts.active_model import ActiveTextModel, active_text_model

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from behavior_spark.features.declared import DOUBLE, LONG, Feature
-from behavior_spark.features.sessions import session_features
+from behavior_spark.features.sessions.from_events import session_features
 
 
 @dataclass(frozen=True)

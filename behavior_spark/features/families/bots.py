@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, StringType
 
 from behavior_spark.config import BotSettings
-from behavior_spark.features.session_features import SessionPart
+from behavior_spark.features.sessions.by_user import SessionPart
 from behavior_spark.schemas import column
 
 BOT_COLUMNS = [

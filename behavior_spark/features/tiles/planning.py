@@ -9,9 +9,9 @@ from behavior_spark.config import DeclaredFeature, FeatureSettings, On, Target
 from behavior_spark.config.features import TEXT_OPS
 from behavior_spark.features import operations
 from behavior_spark.features.declared import DOUBLE
-from behavior_spark.features.definitions import Copy, Definition, Mark, Need, Plan
 from behavior_spark.features.operations import Selection, within
 from behavior_spark.features.targets import with_own_history
+from behavior_spark.features.tiles.definitions import Copy, Definition, Mark, Need, Plan
 from behavior_spark.files import digest_of
 
 # Changes when the same config gives other tiles: stored ones are then built anew.

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config import Funnel
 from behavior_spark.features.declared import LONG, Feature
-from behavior_spark.features.session_features import SessionPart
+from behavior_spark.features.sessions.by_user import SessionPart
 
 _DAY_MICROS = 86_400_000_000
 # Of a user's turns within a window at most so many are followed, the latest.
