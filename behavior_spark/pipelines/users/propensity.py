@@ -15,13 +15,11 @@ from rich.console import RenderableType
 
 from behavior_spark.config.section import Section
 from behavior_spark.errors import BehaviorError, InputError, ModelError
-from behavior_spark.features.assemble import label_rows, training_set
 from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
 from behavior_spark.files import digest_of
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.training import TrainingOptions, train_propensity_model
-from behavior_spark.pipelines.users.activity import plan_of
 from behavior_spark.pipelines.users.features import Prepared, inputs_at
 from behavior_spark.prediction.predict import (
     decile_cuts,
@@ -58,7 +56,7 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "target": settings.targets[target].model_dump(exclude={"description"}),
         "population": settings.population,
         "features": prepared.names,
-        "activity": plan_of(run).meaning,
+        "activity": prepared.feature_set.plan.meaning,
         "gap": features.session_gap_minutes,
         "declared": declared,
         "funnels": _plain(features.funnels),
@@ -223,7 +221,7 @@ def predict_stage(
             features,
             models,
             horizons={name: settings.targets[name].horizon_days for name in models},
-            comments={f.name: f.comment for f in prepared.features},
+            comments={f.name: f.comment for f in prepared.feature_set.features},
             reasons=settings.training.reasons,
             as_of=run.as_of,
         )
@@ -264,7 +262,7 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
     Raises:
         InputError: The log is too short for one training day.
     """
-    settings, training = run.settings, run.settings.training
+    training = run.settings.training
     first = prepared.inputs.events.agg(
         F.to_date(F.min("event_time")).alias("day"),
         F.approx_count_distinct("user_id").alias("users"),
@@ -288,12 +286,9 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
             f"the text model learned from labels up to {late}, later than training days from "
             f"{days[0]} on: what texts add on the held-out day may be flattered"
         )
-    frame = training_set(
+    frame = prepared.feature_set.training_set(
         inputs_at(run, prepared, days),
         days,
-        settings=settings.features,
-        targets=settings.targets,
-        population=settings.population,
         known_before=run.as_of,
         labelled=targets,
         shares=_shares(run, prepared, targets, days, rows=len(days) * first["users"]),
@@ -313,8 +308,9 @@ def _shares(
     most = run.settings.training.max_rows
     if rows <= most:
         return ALL
-    chosen = {name: run.settings.targets[name] for name in targets}
-    known = label_rows(prepared.inputs, days, chosen, known_before=run.as_of)
+    known = prepared.feature_set.label_rows(
+        prepared.inputs, days, targets, known_before=run.as_of
+    )
     did = is_positive([f"label_{name}" for name in targets])
     with spark_errors("counting positives"):
         positives = known.where(did).count()
