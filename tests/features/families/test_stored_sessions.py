@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from pyspark.sql import DataFrame, SparkSession
-from tests.features.test_session_versions import full, reference
 
 from behavior_spark.config import BotSettings, Funnel
 from behavior_spark.features.families.bots import bot_signals, flag_bots
@@ -22,6 +21,7 @@ from behavior_spark.schemas import EVENTS
 from tests.features.frames import as_table, features_of, make_inputs, table
 from tests.features.random_logs import DAYS, SETTINGS, TYPES, WINDOWS, random_log
 from tests.features.reference import Row, reference_features
+from tests.features.sessions.test_versions import full, reference
 from tests.features.test_point_in_time import SEEDS, tries
 
 FUNNELS = {
