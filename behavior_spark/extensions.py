@@ -91,3 +91,27 @@ FAMILIES = ExtensionPoint(
     group="behavior_spark.families",
     attribute="FAMILY",
 )
+TARGET_KINDS = ExtensionPoint(
+    what="target kind",
+    package="behavior_spark.model.propensity.kinds",
+    group="behavior_spark.target_kinds",
+    attribute="KIND",
+)
+TARGET_OUTCOMES = ExtensionPoint(
+    what="outcome of a target kind",
+    package="behavior_spark.features.target_outcomes",
+    group="behavior_spark.target_outcomes",
+    attribute="OUTCOME",
+)
+LEARNERS = ExtensionPoint(
+    what="learner",
+    package="behavior_spark.model.propensity.learners",
+    group="behavior_spark.learners",
+    attribute="LEARNER",
+)
+HEAD_KINDS = ExtensionPoint(
+    what="kind of head",
+    package="behavior_spark.model.heads.kinds",
+    group="behavior_spark.head_kinds",
+    attribute="KIND",
+)

@@ -29,7 +29,7 @@ from behavior_spark.model.measures.ranking import (
     roc_auc,
 )
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
-from behavior_spark.model.propensity.trees import TrainingOptions, fit_trees, tree_margins
+from behavior_spark.model.propensity.learner import find_learner
 from behavior_spark.pipelines.texts.active_model import active_text_model
 from behavior_spark.pipelines.users.features import inputs_at, prepare_inputs
 from behavior_spark.pipelines.users.propensity import training_table
@@ -77,10 +77,15 @@ def scores_of(
 ) -> Floats:
     """Margins of the users to rank, of trees that saw these features alone."""
     learn = learn.sort_values(["as_of", "user_id"])
-    trees = fit_trees(
-        feature_matrix(learn, names, label), learn[label].to_numpy(float), TrainingOptions()
+    learner = find_learner("xgboost")
+    trees = learner.fit(
+        feature_matrix(learn, names, label),
+        learn[label].to_numpy(float),
+        weights=np.ones(len(learn)),
+        options=learner.make_options(),
+        loss="logistic",
     )
-    return tree_margins(trees, feature_matrix(ranked, names, label))
+    return trees.margins(feature_matrix(ranked, names, label))
 
 
 def rows_of(
@@ -102,8 +107,7 @@ def rows_of(
         gain, low, high = paired_bootstrap_difference(roc_auc, truth, whole, without)
         alone = scores_of(learn, ranked, names, label)
         found.append(
-            f"| | {group} | {len(names)} | {auc(alone)} "
-            f"| {gain:+.3f} ({low:+.3f} to {high:+.3f}) |"
+            f"| | {group} | {len(names)} | {auc(alone)} | {gain:+.3f} ({low:+.3f} to {high:+.3f}) |"
         )
     return found
 

@@ -8,7 +8,7 @@ as comments.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -17,9 +17,10 @@ from behavior_spark.config.features import FeatureSettings
 from behavior_spark.config.labels import Format, Labels
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.pretraining import Pretraining
-from behavior_spark.config.section import Section, checked_names
+from behavior_spark.config.section import Section, checked_names, known_name
 from behavior_spark.config.tuning import Tuning
 from behavior_spark.errors import ConfigError
+from behavior_spark.extensions import LEARNERS, TARGET_KINDS
 
 # First words of features that are about no single type, target or head.
 RESERVED = {
@@ -244,12 +245,29 @@ class TextSettings(Section):
 class Target(Section):
     """What a user may do within a horizon after as_of."""
 
+    kind: str = Field(
+        "does",
+        description="what is foretold of the events: does (at least one happens, as a "
+        "probability), does_not (none happens: churn), or a kind that you added",
+    )
     event: str = Field(description="SQL condition on an event, such as event_type = 'purchase'")
     item: str | None = Field(
         None, description="SQL condition on its item: item_id, title, category, price"
     )
     horizon_days: int = Field(30, ge=1, le=730, description="[as_of, as_of + horizon)")
     description: str = Field("", description="for people: what a high probability means")
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, value: str) -> str:
+        return known_name(TARGET_KINDS, value)
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """All that decides what a prediction means, as plain data."""
+        # The usual kind is not said: models from before there was a choice stay valid.
+        unsaid = {"description"} | ({"kind"} if self.kind == "does" else set())
+        return self.model_dump(exclude=unsaid)
 
 
 class TrainingSettings(Section):
@@ -265,6 +283,9 @@ class TrainingSettings(Section):
         "the others by hash, with a weight",
     )
     min_positives: int = Field(20, ge=2, description="fewer positives: the target is refused")
+    learner: str = Field(
+        "xgboost", description="what learns each target: xgboost (boosted trees), or one you added"
+    )
     calibration: Literal["auto", "isotonic", "platt"] = Field(
         "auto",
         description="how margins become probabilities: isotonic regression or Platt's sigmoid; "
@@ -272,6 +293,11 @@ class TrainingSettings(Section):
     )
     reasons: int = Field(3, ge=0, le=10, description="reasons given for each prediction")
     seed: int = Field(7, description="of everything random in training and its measures")
+
+    @field_validator("learner")
+    @classmethod
+    def _known_learner(cls, value: str) -> str:
+        return known_name(LEARNERS, value)
 
 
 class LocalSpark(Section):

@@ -19,7 +19,7 @@ from behavior_spark.features.inputs import Inputs, Offer, Request
 from behavior_spark.features.point_in_time import of_users
 from behavior_spark.features.sampling import ALL, Shares, sampled
 from behavior_spark.features.sessions.by_user import by_user, sessions_seen
-from behavior_spark.features.targets import labels, mark_targets
+from behavior_spark.features.targets import labels, labels_otherwise, mark_targets
 from behavior_spark.features.tiles.activity import Activity, build_facts, build_tiles
 from behavior_spark.features.tiles.definitions import Definition, Plan
 from behavior_spark.features.tiles.planning import PlanMaker
@@ -158,7 +158,7 @@ class FeatureSet:
         shares: Shares = ALL,
         seed: int = 7,
     ) -> DataFrame:
-        """Features with ``label_<target>`` (int 0 or 1), by the same path as the nightly table.
+        """Features with ``label_<target>`` (see ``labels``), by the same path as the nightly table.
 
         Users that behave like machines at a day (``is_bot``) are left out of it.
 
@@ -179,14 +179,15 @@ class FeatureSet:
             InputError: A horizon has not passed: a user's outcome would be cut.
         """
         names = list(self.targets if labelled is None else labelled)
-        _check_horizons(days, {name: self.targets[name] for name in names}, known_before)
+        targets = {name: self.targets[name] for name in names}
+        _check_horizons(days, targets, known_before)
         frame = self.build(inputs, days)
         for family in self.families:
             frame = family.learned_from(frame, self.request)
         known = self.label_rows(inputs, days, names, known_before=known_before)
-        columns = [f"label_{name}" for name in names]
-        frame = frame.join(known, ["as_of", "user_id"], "left").fillna(0, subset=columns)
-        return sampled(frame, columns, shares, seed=seed)
+        otherwise = labels_otherwise(targets)
+        frame = frame.join(known, ["as_of", "user_id"], "left").fillna(otherwise)
+        return sampled(frame, list(otherwise), shares, seed=seed)
 
     def label_rows(
         self,

@@ -54,7 +54,7 @@ def shares_for(rows: int, positives: int, *, most: int) -> Shares:
 
 
 def is_positive(label_columns: Sequence[str]) -> Column:
-    """Whether any of the labels (int 0 or 1; null: 0) is 1."""
+    """Whether any of the labels (null: 0) is above 0."""
     return F.greatest(*[F.col(name) for name in label_columns], F.lit(0)) > 0
 
 
@@ -64,8 +64,8 @@ def sampled(
     """Keep shares of the rows, chosen by a hash of user and day; add their ``weight``.
 
     Args:
-        frame: ``user_id, as_of`` and labels (int 0 or 1).
-        label_columns: A row with a 1 in any of them is a positive.
+        frame: ``user_id, as_of`` and labels.
+        label_columns: A row with more than 0 in any of them is a positive.
         shares: How many are kept.
         seed: Another one keeps others.
 

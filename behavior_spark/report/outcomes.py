@@ -35,8 +35,9 @@ class Outcome:
         mean_probability: What was predicted on average; compare with positives / users.
         trained_through: The model saw nothing from this day on.
         measured: Figures of the model.
-        baselines: AUC of each baseline.
-        gains: AUC of the model less that of the baseline, paired.
+        baselines: The first figure, of each baseline.
+        gains: The first figure of the model less that of the baseline, paired.
+        compared_by: Title of the first figure.
     """
 
     target: str
@@ -49,6 +50,7 @@ class Outcome:
     measured: dict[str, Measured]
     baselines: dict[str, Measured] = field(default_factory=dict)
     gains: dict[str, Measured] = field(default_factory=dict)
+    compared_by: str = "AUC"
 
     @property
     def base_rate(self) -> float:
@@ -67,8 +69,8 @@ def outcome_rows(outcome: Outcome) -> list[tuple[str, str]]:
     rows += [(name, str(measured)) for name, measured in outcome.measured.items()]
     for name, measured in outcome.baselines.items():
         shown = _NAMES.get(name, name)
-        rows.append((f"AUC of {shown}", str(measured)))
-        rows.append((f"AUC gained over {shown}", str(outcome.gains[name])))
+        rows.append((f"{outcome.compared_by} of {shown}", str(measured)))
+        rows.append((f"{outcome.compared_by} gained over {shown}", str(outcome.gains[name])))
     return rows
 
 

@@ -133,7 +133,8 @@ def _listed_values(key: str, field: FieldInfo) -> str:
     schema: dict[str, Any] = {}
     if callable(field.json_schema_extra):
         field.json_schema_extra(schema)
-    rows = [[code(value["const"]), plain(value["description"])] for value in schema.get("oneOf", [])]
+    values = schema.get("oneOf", [])
+    rows = [[code(value["const"]), plain(value["description"])] for value in values]
     return markdown_table([key, "gives"], rows) if rows else ""
 
 

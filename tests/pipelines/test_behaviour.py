@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -16,6 +17,7 @@ from rich.console import Console
 from behavior_spark.cli.main import run
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.features import feature_set
 from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Inputs
 from behavior_spark.io.warehouse import Warehouse
@@ -182,10 +184,13 @@ def test_funnel_counts_users_and_sessions_as_known_at_the_day(
 
 
 def test_check_leakage_passes_the_nightly_features_and_reports_what_it_could_not_check(
-    spark: SparkSession, shop: Path
+    spark: SparkSession, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    plans = Mock(wraps=feature_set.make_plan)
+    monkeypatch.setattr(feature_set, "make_plan", plans)
     settings = settings_in(shop, "nightly")
     result = commands.check_leakage(settings, as_of=SECOND, spark=spark, console=QUIET)
+    assert plans.call_count == 1  # though features are built twice
     found = result.of(LeakageChecked).report
     assert found.leaks == {} and found.features > 20
     assert "exactly the same" in result.page()

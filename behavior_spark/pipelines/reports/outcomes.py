@@ -10,16 +10,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich.console import RenderableType
 
+from behavior_spark.config import Target
 from behavior_spark.errors import InputError
 from behavior_spark.features.point_in_time import of_users
-from behavior_spark.features.targets import labels, mark_targets
+from behavior_spark.features.targets import (
+    label_column,
+    labels,
+    labels_otherwise,
+    mark_targets,
+)
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.measures import ranking as metrics
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.pipelines.users.propensity import model_store
+from behavior_spark.prediction.predict import PREDICTED
 from behavior_spark.report.outcomes import Measured, Outcome, outcome_table, outcomes_markdown
 from behavior_spark.runs.run import Run, last_ingested
 from behavior_spark.runs.stages import StageResult, stage
@@ -106,21 +114,21 @@ def report_stage(run: Run) -> Reported:
         items = warehouse.read(ITEMS) if settings.sources.items else None
         marked = mark_targets(events, items, passed)
         happened = labels(marked, [run.as_of], passed, known_before=through).drop("as_of")
-        table = _table(run, happened, list(passed))
+        table = _table(run, happened, passed)
     outcomes = [_measure(run, table, name, digests[name]) for name in passed]
     return Reported(settings.name, outcomes)
 
 
-def _table(run: Run, happened: Any, targets: list[str]) -> pd.DataFrame:
-    """One row per user: features, and for each target score, probability and label."""
+def _table(run: Run, happened: DataFrame, targets: Mapping[str, Target]) -> pd.DataFrame:
+    """One row per user: features, and for each target score, what is predicted, and label."""
     tonight = F.col("as_of") == F.lit(run.as_of)
     wide = (
         run.warehouse.read(USER_PROPENSITY)
-        .where(tonight & F.col("target").isin(targets))
+        .where(tonight & F.col("target").isin(list(targets)))
         .groupBy("user_id")
         .agg(
             *[F.max(F.when(F.col("target") == t, F.col(c))).alias(f"{c}_{t}")
-              for t in targets for c in ("score", "probability")]
+              for t in targets for c in ("score", *PREDICTED)]
         )
     )  # fmt: skip
     wanted = {"recency_days", "value_all"}
@@ -129,7 +137,7 @@ def _table(run: Run, happened: Any, targets: list[str]) -> pd.DataFrame:
     frame = (
         wide.join(features.select("user_id", *sorted(wanted)), "user_id")
         .join(happened, "user_id", "left")
-        .fillna(0, subset=[f"label_{t}" for t in targets])
+        .fillna(labels_otherwise(targets))
         .orderBy(F.xxhash64("user_id"), "user_id")
         .limit(MOST_USERS)
     )
@@ -137,36 +145,39 @@ def _table(run: Run, happened: Any, targets: list[str]) -> pd.DataFrame:
 
 
 def _measure(run: Run, table: pd.DataFrame, target: str, digest: str) -> Outcome:
-    truth = table[f"label_{target}"].to_numpy(dtype=float)
-    score = table[f"score_{target}"].to_numpy(dtype=float)
-    probability = table[f"probability_{target}"].to_numpy(dtype=float)
+    truth = table[label_column(target)].to_numpy(dtype=float)
     model = PropensityModel.load(model_store(run, target) / digest)
-    rivals = {
-        name: np.asarray(model.baseline_scores(table, name)) for name in sorted(model.baselines)
+    columns = {name: table[f"{name}_{target}"].to_numpy(dtype=float) for name in PREDICTED}
+    values = {
+        "margin": table[f"score_{target}"].to_numpy(dtype=float),
+        "prediction": columns[model.kind.predicted],
     }
+    first, rivals = model.kind.measures[0], {}
+    for name in sorted(model.baselines):
+        margins = model.baseline_scores(table, name)
+        rivals[name] = margins if first.of == "margin" else model.kind.from_margins(margins)
     return Outcome(
         target=target,
         as_of=run.as_of,
         horizon_days=run.settings.targets[target].horizon_days,
         users=len(table),
-        positives=int(truth.sum()),
-        mean_probability=float(probability.mean()),
+        positives=int((truth > 0).sum()),
+        mean_probability=float(columns["probability"].mean()),
         trained_through=model.trained_through,
         measured={
-            "AUC": _interval(metrics.roc_auc, truth, score),
-            "average precision": _interval(metrics.average_precision, truth, score),
-            "lift at 10 %": _interval(metrics.lift_at, truth, score),
-            "calibration error": _interval(metrics.expected_calibration_error, truth, probability),
+            measure.title: _interval(measure.metric, truth, values[measure.of])
+            for measure in model.kind.measures
         },
-        baselines={name: _interval(metrics.roc_auc, truth, s) for name, s in rivals.items()},
+        baselines={name: _interval(first.metric, truth, s) for name, s in rivals.items()},
         gains={
             name: Measured(
                 *metrics.paired_bootstrap_difference(
-                    metrics.roc_auc, truth, score, s, resamples=RESAMPLES
+                    first.metric, truth, values[first.of], scores, resamples=RESAMPLES
                 )
             )
-            for name, s in rivals.items()
+            for name, scores in rivals.items()
         },
+        compared_by=first.title,
     )
 
 

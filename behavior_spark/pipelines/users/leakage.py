@@ -192,6 +192,8 @@ def _check_training(
                     horizon_days=horizon,
                     deviations=limits.shuffled_deviations,
                     seed=training.seed,
+                    kind=run.settings.targets[target].kind,
+                    learner=training.learner,
                 )
             )
         except BehaviorError as error:

@@ -16,10 +16,13 @@ from rich.console import RenderableType
 from behavior_spark.config.section import Section
 from behavior_spark.errors import BehaviorError, InputError, ModelError
 from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
+from behavior_spark.features.targets import label_column, labels_otherwise
 from behavior_spark.files import digest_of
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.propensity.learner import DEFAULT_LEARNER, find_learner
 from behavior_spark.model.propensity.model import PropensityModel
-from behavior_spark.model.propensity.training import TrainingOptions, train_propensity_model
+from behavior_spark.model.propensity.target_kind import find_target_kind
+from behavior_spark.model.propensity.training import train_propensity_model
 from behavior_spark.pipelines.users.features import Prepared, inputs_at
 from behavior_spark.prediction.predict import (
     decile_cuts,
@@ -53,7 +56,7 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
     settings, features = run.settings, run.settings.features
     declared = [each.model_dump(exclude={"description"}) for each in features.declared]
     content = {
-        "target": settings.targets[target].model_dump(exclude={"description"}),
+        "target": settings.targets[target].meaning,
         "population": settings.population,
         "features": prepared.names,
         "activity": prepared.feature_set.plan.meaning,
@@ -64,6 +67,8 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "backbone": prepared.backbone,
         "heads": dict(prepared.inputs.heads),
     }
+    if settings.training.learner != DEFAULT_LEARNER:
+        content["learner"] = settings.training.learner
     return digest_of(content)
 
 
@@ -200,9 +205,7 @@ class Predicted(StageResult):
     writes=(USER_PROPENSITY,),
     models=("propensity",),
 )
-def predict_stage(
-    run: Run, prepared: Prepared, models: Mapping[str, PropensityModel]
-) -> Predicted:
+def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityModel]) -> Predicted:
     """Predict every target for every user of the night and replace its rows."""
     features = run.warehouse.require(USER_FEATURES, made_by="build-features").where(
         F.col("as_of") == F.lit(run.as_of)
@@ -294,7 +297,7 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
         shares=_shares(run, prepared, targets, days, rows=len(days) * first["users"]),
         seed=training.seed,
     )
-    labelled = [f"label_{name}" for name in targets]
+    labelled = [label_column(name) for name in targets]
     with spark_errors("building the training set"):
         table = frame.select("user_id", "as_of", *prepared.names, *labelled, "weight").toPandas()
     run.say(f"{len(table):,} rows at {len(days)} as-of days, {days[0]} to {days[-1]}")
@@ -311,9 +314,13 @@ def _shares(
     known = prepared.feature_set.label_rows(
         prepared.inputs, days, targets, known_before=run.as_of
     )
-    did = is_positive([f"label_{name}" for name in targets])
+    otherwise = labels_otherwise({name: run.settings.targets[name] for name in targets})
+    did = is_positive(list(otherwise))
     with spark_errors("counting positives"):
-        positives = known.where(did).count()
+        if any(otherwise.values()):  # users without a row are positives too
+            positives = max(0, rows - known.where(~did).count())
+        else:
+            positives = known.where(did).count()
     shares = shares_for(rows, positives, most=most)
     run.note(
         f"training on {shares.positives:.1%} of the rows with a positive label and "
@@ -324,12 +331,13 @@ def _shares(
 
 def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -> PropensityModel:
     training = run.settings.training
-    label = f"label_{target}"
-    positives = int(table[label].sum())
-    if positives < training.min_positives:
+    label, declared = label_column(target), run.settings.targets[target]
+    kind = find_target_kind(declared.kind)
+    evidence = kind.evidence(table[label].to_numpy(dtype=float))
+    if evidence < training.min_positives:
         raise ModelError(
-            "too few positives to learn from",
-            found=f"{positives}, wanted {training.min_positives} (training.min_positives)",
+            f"too few {kind.evidence_words} to learn from",
+            found=f"{evidence}, wanted {training.min_positives} (training.min_positives)",
         )
     model = train_propensity_model(
         table,
@@ -338,14 +346,16 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
         label=label,
         as_of="as_of",
         weight="weight",
-        horizon_days=run.settings.targets[target].horizon_days,
-        options=TrainingOptions(seed=training.seed),
+        kind=declared.kind,
+        learner=training.learner,
+        horizon_days=declared.horizon_days,
+        options=find_learner(training.learner).make_options(seed=training.seed),
         calibration=training.calibration,
         baseline_columns=baseline_columns(prepared),
         fingerprint=fingerprint(run, prepared, target),
     )
     model.save(model_store(run, target) / model.digest)
-    run.say(f"{target}: model {model.digest}, {positives:,} positives")
+    run.say(f"{target}: model {model.digest}, {model.metadata['positives']:,} positives")
     return model
 
 

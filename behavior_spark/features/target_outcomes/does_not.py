@@ -1,0 +1,25 @@
+"""1 where no event of the target happens within the horizon, else 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from behavior_spark.features.targets import TargetOutcome
+
+
+@dataclass(frozen=True)
+class DoesNot:
+    """No event happens. Past events are not features of its name: they are its opposite."""
+
+    otherwise: int = 1
+    own_history: bool = False
+
+    def label(self, hit: Column) -> Column:
+        """1 without any hit."""
+        return F.min((~hit).cast("int"))
+
+
+OUTCOME: TargetOutcome = DoesNot()
