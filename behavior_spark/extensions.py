@@ -79,6 +79,18 @@ class ExtensionPoint:
         return {point.name: point for point in entry_points(group=self.group)}
 
 
+OPERATIONS = ExtensionPoint(
+    what="operation",
+    package="behavior_spark.features.operations",
+    group="behavior_spark.operations",
+    attribute="OPERATION",
+)
+FAMILIES = ExtensionPoint(
+    what="feature family",
+    package="behavior_spark.features.families",
+    group="behavior_spark.families",
+    attribute="FAMILY",
+)
 TARGET_KINDS = ExtensionPoint(
     what="target kind",
     package="behavior_spark.model.propensity.kinds",

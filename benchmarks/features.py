@@ -125,22 +125,20 @@ def generate(spark: Any, folder: Path, events: int, users: int, history: int) ->
 
 def run_ours(spark: Any, folder: Path, days: Sequence[dt.date]) -> dict[str, float]:
     """This project: update tiles and snapshot, then build the features that all methods build."""
-    from behavior_spark.features.assemble import Inputs, build_features
+    from behavior_spark.features.feature_set import FeatureSet
+    from behavior_spark.features.inputs import Inputs, Offer
     from behavior_spark.pipelines.users.activity import stored_activity, update_activity
     from behavior_spark.runs.run import running
     from behavior_spark.schemas import EVENTS, USER_FEATURES, column
 
     settings, quiet = settings_for(folder), Console(quiet=True)
+    feature_set = FeatureSet.of(settings, Offer())
     with running("build-features", settings, as_of=days[-1], spark=spark, console=quiet) as run:
         with run.step("build activity"):
-            update_activity(run)
+            update_activity(run, feature_set)
         with run.step("build features"):
-            frame = build_features(
-                Inputs(run.warehouse.read(EVENTS), activity=stored_activity(run, days)),
-                days,
-                settings=settings.features,
-                targets=settings.targets,
-            )
+            activity = stored_activity(run, feature_set, days)
+            frame = feature_set.build(Inputs(run.warehouse.read(EVENTS), activity=activity), days)
             own = [field for field in frame.schema if field.name not in ("user_id", "as_of")]
             contract = USER_FEATURES.with_columns(
                 [column(field.name, field.dataType, "benchmark") for field in own]

@@ -23,7 +23,6 @@ import pandas as pd
 from rich.console import Console
 
 from behavior_spark.config import Settings, load_settings
-from behavior_spark.features.assemble import training_set
 from behavior_spark.model.measures.ranking import (
     bootstrap_interval,
     paired_bootstrap_difference,
@@ -58,15 +57,16 @@ def tables(
         )
         with later as after:
             # The same text model, because a later one may have been trained on texts after as_of.
-            known = inputs_at(after, prepare_inputs(after, model), [as_of])
+            afterwards = prepare_inputs(after, model)
+            known, later_set = inputs_at(after, afterwards, [as_of]), afterwards.feature_set
             ranked = {}
             for days, names in horizons.items():
-                ranked[days] = training_set(
-                    known, [as_of], settings=settings.features, targets=settings.targets,
-                    population=settings.population, known_before=outcomes, labelled=names,
-                ).toPandas()  # fmt: skip
+                frame = later_set.training_set(
+                    known, [as_of], known_before=outcomes, labelled=names
+                )
+                ranked[days] = frame.toPandas()
     groups: dict[str, list[str]] = {}
-    for feature in prepared.features:
+    for feature in prepared.feature_set.features:
         if feature.numeric:
             groups.setdefault(feature.group, []).append(feature.name)
     return groups, learn, ranked

@@ -22,10 +22,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from behavior_spark.config import LocalSpark, WarehouseSettings
+from behavior_spark.features.families.sessions import stored_sessions
 from behavior_spark.features.point_in_time import as_seen, of_users
-from behavior_spark.features.session_features import by_user, sessions_seen, stored_sessions
-from behavior_spark.features.session_versions import session_versions
-from behavior_spark.features.sessions import build_sessions
+from behavior_spark.features.sessions.by_user import by_user, sessions_seen
+from behavior_spark.features.sessions.from_events import build_sessions
+from behavior_spark.features.sessions.versions import session_versions
 from behavior_spark.io.session import get_session
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.logs.sessions import neighbourhood

@@ -36,6 +36,7 @@ def configuration_page(settings: Section = Settings) -> str:
     parts = [INTRODUCTION]
     for section, paths in places.items():
         parts += [_heading(paths[0]), _introduction(section, paths), _keys(section, places)]
+        parts += [_listed_values(key, field) for key, field in fields_by_key(section).items()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -125,6 +126,16 @@ def _keys(section: Section, places: dict[Section, list[str]]) -> str:
         for key, field in fields_by_key(section).items()
     ]
     return markdown_table(["key", "type", "default", "meaning"], rows)
+
+
+def _listed_values(key: str, field: FieldInfo) -> str:
+    """Values with a line of documentation each, such as operations; empty where there are none."""
+    schema: dict[str, Any] = {}
+    if callable(field.json_schema_extra):
+        field.json_schema_extra(schema)
+    values = schema.get("oneOf", [])
+    rows = [[code(value["const"]), plain(value["description"])] for value in values]
+    return markdown_table([key, "gives"], rows) if rows else ""
 
 
 def _bounds(field: FieldInfo) -> list[str]:

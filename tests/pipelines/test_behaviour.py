@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -15,10 +17,11 @@ from rich.console import Console
 from behavior_spark.cli.main import run
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError
-from behavior_spark.features.assemble import Inputs, build_features
+from behavior_spark.features import feature_set
+from behavior_spark.features.feature_set import FeatureSet
+from behavior_spark.features.inputs import Inputs
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
-from behavior_spark.pipelines.users import leakage
 from behavior_spark.pipelines.users.funnels import FunnelsCounted
 from behavior_spark.pipelines.users.leakage import LeakageChecked
 from behavior_spark.schemas import EVENTS, SESSIONS, USER_FEATURES, Contract
@@ -181,10 +184,13 @@ def test_funnel_counts_users_and_sessions_as_known_at_the_day(
 
 
 def test_check_leakage_passes_the_nightly_features_and_reports_what_it_could_not_check(
-    spark: SparkSession, shop: Path
+    spark: SparkSession, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    plans = Mock(wraps=feature_set.make_plan)
+    monkeypatch.setattr(feature_set, "make_plan", plans)
     settings = settings_in(shop, "nightly")
     result = commands.check_leakage(settings, as_of=SECOND, spark=spark, console=QUIET)
+    assert plans.call_count == 1  # though features are built twice
     found = result.of(LeakageChecked).report
     assert found.leaks == {} and found.features > 20
     assert "exactly the same" in result.page()
@@ -198,11 +204,13 @@ def test_check_leakage_ends_with_1_and_names_a_feature_that_looks_ahead(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def looking_ahead(inputs: Inputs, *arguments: Any, **options: Any) -> DataFrame:
-        ever = inputs.events.groupBy("user_id").agg(F.count("event_id").alias("events_ever"))
-        return build_features(inputs, *arguments, **options).join(ever, "user_id", "left")
+    build = FeatureSet.build
 
-    monkeypatch.setattr(leakage, "build_features", looking_ahead)
+    def looking_ahead(features: FeatureSet, inputs: Inputs, days: Sequence[dt.date]) -> DataFrame:
+        ever = inputs.events.groupBy("user_id").agg(F.count("event_id").alias("events_ever"))
+        return build(features, inputs, days).join(ever, "user_id", "left")
+
+    monkeypatch.setattr(FeatureSet, "build", looking_ahead)
     config = shop / "shop.yaml"
     tree = settings_in(shop, "nightly").model_dump(by_alias=True, mode="json", exclude_unset=True)
     config.write_text(json.dumps(tree), encoding="utf-8")

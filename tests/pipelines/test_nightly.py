@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from pyspark.sql import SparkSession
@@ -11,6 +12,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from behavior_spark.demo.logs import BOT, UserLogs
+from behavior_spark.features import feature_set
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.demonstration import DemoResult
@@ -130,7 +132,10 @@ def test_columns_are_documented_in_the_tables(warehouse: Warehouse) -> None:
 
 
 def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
-    spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse
+    spark: SparkSession,
+    demo_night: DemoResult,
+    warehouse: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     as_of = demo_night.layout.as_of
     following = as_of + dt.timedelta(days=1)
@@ -145,7 +150,10 @@ def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
     )
     assert fresh > 0
     last_night = warehouse.read(USER_PROPENSITY).where(F.col("as_of") == F.lit(as_of)).count()
+    plans = Mock(wraps=feature_set.make_plan)
+    monkeypatch.setattr(feature_set, "make_plan", plans)
     result = commands.nightly(demo_night.settings, as_of=following, spark=spark, console=QUIET)
+    assert plans.call_count == 1  # features are listed and planned once, whoever reads them
     assert result.figures["texts_scored"] == fresh
     assert result.models == demo_night.steps["nightly"].models  # still valid: not retrained
     after = warehouse.read(USER_PROPENSITY).groupBy("as_of").count().collect()

@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from behavior_spark.config import FeatureSettings, Target
-from behavior_spark.features.assemble import Inputs, build_features, training_set
+from behavior_spark.features.feature_set import FeatureSet
+from behavior_spark.features.inputs import Inputs
 from behavior_spark.model.propensity.learner import find_learner
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.training import train_propensity_model
@@ -108,9 +109,8 @@ def test_a_kind_and_a_learner_are_added_trained_and_predicted_with(
         "leaves": Target(kind="does_not", event=bought),
     }
     inputs = Inputs(events)
-    table = training_set(
-        inputs, DAYS, settings=SETTINGS, targets=targets, population="true", known_before=AS_OF
-    ).toPandas()
+    feature_set = FeatureSet.make(SETTINGS, targets)
+    table = feature_set.training_set(inputs, DAYS, known_before=AS_OF).toPandas()
 
     # Labels, against a plain count of each user's purchases in the horizon.
     orders = events.where(bought).select("user_id", "event_time").toPandas()
@@ -139,7 +139,7 @@ def test_a_kind_and_a_learner_are_added_trained_and_predicted_with(
     assert sorted(path.name for path in (tmp_path / "buys_twice").iterdir()) == [
         "coefficients.bin", "model.json",
     ]  # fmt: skip
-    tonight = build_features(inputs, [AS_OF], settings=SETTINGS, targets=targets)
+    tonight = feature_set.build(inputs, [AS_OF])
     predictions = predict(
         tonight.select("user_id", *features), models, horizons=dict.fromkeys(models, 30),
         comments={}, reasons=2, as_of=AS_OF,

@@ -14,12 +14,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.features.point_in_time import of_users
-from behavior_spark.features.session_changes import (
+from behavior_spark.features.sessions.changes import (
     changed_events,
     first_of_changed,
     of_same_sessions,
 )
-from behavior_spark.features.session_versions import session_versions
+from behavior_spark.features.sessions.versions import session_versions
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.runs.builds import Build, changes_since, last_build
 from behavior_spark.runs.run import Run

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pyspark.sql import functions as F
 
 from behavior_spark.errors import ConfigError, InputError
-from behavior_spark.features.assemble import Inputs, build_features, declared_features
-from behavior_spark.features.bots import BOT_COLUMNS
-from behavior_spark.features.declared import Feature
+from behavior_spark.features.feature_set import FeatureSet
+from behavior_spark.features.inputs import Inputs, Offer
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.logs.attributes import mapped_attributes
 from behavior_spark.pipelines.texts.active_model import ActiveTextModel, active_text_model
@@ -39,20 +38,20 @@ class Prepared:
 
     Attributes:
         inputs: The tables.
-        features: The features they give.
+        feature_set: The features they give: made here, once a run.
         trained_through: Latest day of a label that a text head in use learned from.
         backbone: Digest of the text model's encoder; None without one.
     """
 
     inputs: Inputs
-    features: list[Feature]
+    feature_set: FeatureSet
     trained_through: str | None = None
     backbone: str | None = None
 
     @property
     def names(self) -> list[str]:
         """Names of the features that models learn from, in order."""
-        return [feature.name for feature in self.features if feature.numeric]
+        return self.feature_set.names
 
 
 def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
@@ -74,10 +73,10 @@ def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
         sessions=warehouse.require(SESSIONS, made_by="build-features"),
         attributes=mapped_attributes(run),
     )
-    features = declared_features(run.settings.features, run.settings.targets, inputs)
+    feature_set = FeatureSet.of(run.settings, Offer.of(inputs, run.settings.targets))
     heads = model.heads.values() if scored and model else ()
     late = max((head.trained_through for head in heads if head.trained_through), default=None)
-    return Prepared(inputs, features, late, model.digest if model else None)
+    return Prepared(inputs, feature_set, late, model.digest if model else None)
 
 
 def inputs_at(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Inputs:
@@ -87,7 +86,7 @@ def inputs_at(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Inputs:
         InputError: The stored sessions are not those of these days and this config.
     """
     check_sessions(run, prepared, days)
-    return replace(prepared.inputs, activity=stored_activity(run, days))
+    return replace(prepared.inputs, activity=stored_activity(run, prepared.feature_set, days))
 
 
 def check_sessions(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> None:
@@ -185,7 +184,7 @@ class FeaturesBuilt(StageResult):
         found: dict[str, float] = {
             "users": self.users[self.as_of],
             "bots": self.bots[self.as_of],
-            "features": len(self.prepared.features),
+            "features": len(self.prepared.feature_set.features),
         }
         if len(self.users) > 1:
             found |= {"as_of_days": len(self.users), "rows": sum(self.users.values())}
@@ -215,21 +214,13 @@ def build_features_stage(
         days: As-of days, none later than the night; by default the night alone.
     """
     days = list(days) or [run.as_of]
-    with run.step("build activity"):
-        update_activity(run)
     prepared = prepare_inputs(run, model)
-    settings = run.settings
+    feature_set = prepared.feature_set
+    with run.step("build activity"):
+        update_activity(run, feature_set)
     with run.step("build features"):
-        frame = build_features(
-            inputs_at(run, prepared, days),
-            days,
-            settings=settings.features,
-            targets=settings.targets,
-            population=settings.population,
-        )
-        contract = USER_FEATURES.with_columns(
-            [f.field for f in prepared.features] + list(BOT_COLUMNS)
-        )
+        frame = feature_set.build(inputs_at(run, prepared, days), days)
+        contract = USER_FEATURES.with_columns(feature_set.columns)
         listed = ", ".join(f"DATE'{day}'" for day in days)
         where = f"as_of = {listed}" if len(days) == 1 else f"as_of IN ({listed})"
         with spark_errors("building features"):
@@ -244,6 +235,6 @@ def build_features_stage(
     for day in days:
         run.say(
             f"{day}: {users[day]:,} users, {bots[day]:,} of them like machines, "
-            f"{len(prepared.features)} features"
+            f"{len(feature_set.features)} features"
         )
     return FeaturesBuilt(prepared, run.as_of, users, bots)

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from behavior_spark.config import Funnel
 from behavior_spark.errors import ConfigError
-from behavior_spark.features.funnels import count_reached
-from behavior_spark.features.session_features import sessions_seen
+from behavior_spark.features.sessions.by_user import sessions_seen
+from behavior_spark.features.sessions.funnels import count_reached
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from behavior_spark.errors import BehaviorError, LeakageError
 from behavior_spark.features.altered import alter_future, count_differences
-from behavior_spark.features.assemble import Inputs, build_features
+from behavior_spark.features.inputs import Inputs
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity.leakage import feature_aucs, train_on_shuffled_labels
 from behavior_spark.pipelines.users.features import Prepared, check_sessions
@@ -168,13 +168,7 @@ def _stored_leaks(run: Run, prepared: Prepared) -> dict[str, int]:
     )
 
     def build(tables: Inputs) -> DataFrame:
-        return build_features(
-            tables,
-            [run.as_of],
-            settings=settings.features,
-            targets=settings.targets,
-            population=settings.population,
-        )
+        return prepared.feature_set.build(tables, [run.as_of])
 
     return find_leaks(build, inputs, run.as_of, gap_minutes=settings.features.session_gap_minutes)
 

@@ -15,7 +15,6 @@ from rich.console import RenderableType
 
 from behavior_spark.config.section import Section
 from behavior_spark.errors import BehaviorError, InputError, ModelError
-from behavior_spark.features.assemble import label_rows, training_set
 from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
 from behavior_spark.features.targets import label_column, labels_otherwise
 from behavior_spark.files import digest_of
@@ -24,7 +23,6 @@ from behavior_spark.model.propensity.learner import DEFAULT_LEARNER, find_learne
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.target_kind import find_target_kind
 from behavior_spark.model.propensity.training import train_propensity_model
-from behavior_spark.pipelines.users.activity import plan_of
 from behavior_spark.pipelines.users.features import Prepared, inputs_at
 from behavior_spark.prediction.predict import (
     decile_cuts,
@@ -61,7 +59,7 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "target": settings.targets[target].meaning,
         "population": settings.population,
         "features": prepared.names,
-        "activity": plan_of(run).meaning,
+        "activity": prepared.feature_set.plan.meaning,
         "gap": features.session_gap_minutes,
         "declared": declared,
         "funnels": _plain(features.funnels),
@@ -226,7 +224,7 @@ def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityM
             features,
             models,
             horizons={name: settings.targets[name].horizon_days for name in models},
-            comments={f.name: f.comment for f in prepared.features},
+            comments={f.name: f.comment for f in prepared.feature_set.features},
             reasons=settings.training.reasons,
             as_of=run.as_of,
         )
@@ -267,7 +265,7 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
     Raises:
         InputError: The log is too short for one training day.
     """
-    settings, training = run.settings, run.settings.training
+    training = run.settings.training
     first = prepared.inputs.events.agg(
         F.to_date(F.min("event_time")).alias("day"),
         F.approx_count_distinct("user_id").alias("users"),
@@ -291,12 +289,9 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
             f"the text model learned from labels up to {late}, later than training days from "
             f"{days[0]} on: what texts add on the held-out day may be flattered"
         )
-    frame = training_set(
+    frame = prepared.feature_set.training_set(
         inputs_at(run, prepared, days),
         days,
-        settings=settings.features,
-        targets=settings.targets,
-        population=settings.population,
         known_before=run.as_of,
         labelled=targets,
         shares=_shares(run, prepared, targets, days, rows=len(days) * first["users"]),
@@ -316,9 +311,10 @@ def _shares(
     most = run.settings.training.max_rows
     if rows <= most:
         return ALL
-    chosen = {name: run.settings.targets[name] for name in targets}
-    known = label_rows(prepared.inputs, days, chosen, known_before=run.as_of)
-    otherwise = labels_otherwise(chosen)
+    known = prepared.feature_set.label_rows(
+        prepared.inputs, days, targets, known_before=run.as_of
+    )
+    otherwise = labels_otherwise({name: run.settings.targets[name] for name in targets})
     did = is_positive(list(otherwise))
     with spark_errors("counting positives"):
         if any(otherwise.values()):  # users without a row are positives too

@@ -11,10 +11,17 @@ from pyspark.sql import SparkSession
 
 from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.errors import ConfigError
-from behavior_spark.features.assemble import Inputs, build_features, declared_features
-from behavior_spark.features.planning import make_plan
+from behavior_spark.features.feature_set import FeatureSet
+from behavior_spark.features.inputs import Inputs
 from behavior_spark.schemas import EVENTS, ITEMS, TEXT_SCORES, TEXTS
-from tests.features.frames import as_table, assert_same, make_inputs, table
+from tests.features.frames import (
+    as_table,
+    assert_same,
+    build_features,
+    list_features,
+    make_inputs,
+    table,
+)
 from tests.features.random_logs import random_log
 from tests.features.reference import Row
 
@@ -110,7 +117,7 @@ def test_nothing_seen_is_zero_for_counts_and_null_for_the_rest(inputs: Inputs) -
     declared = settings_of(*[declaration for declaration, _ in DECLARED])
     frame = build_features(inputs, [dt.date(2024, 5, 1)], settings=declared, targets=BUYS)
     row = as_table(frame)[dt.date(2024, 5, 1), "ann"]
-    zeros = {f.name for f in declared_features(declared, BUYS, inputs) if f.zero}
+    zeros = {f.name for f in list_features(declared, BUYS, inputs) if f.zero}
     assert {name for name, value in row.items() if value == 0} == zeros
     assert {name for name, value in row.items() if value is None} == (
         set(row) - zeros - {"view_recency_days"}
@@ -119,7 +126,7 @@ def test_nothing_seen_is_zero_for_counts_and_null_for_the_rest(inputs: Inputs) -
 
 def test_people_read_strings_and_models_do_not(inputs: Inputs) -> None:
     declared = settings_of(*[declaration for declaration, _ in DECLARED])
-    features = declared_features(declared, BUYS, inputs)
+    features = list_features(declared, BUYS, inputs)
     words = {f.name for f in features if not f.numeric}
     assert words == {
         "event_top_item_5d", "view_top_category_5d", "purchase_first_item_5d",
@@ -132,7 +139,7 @@ def test_a_description_and_a_group_of_ones_own_are_shown(inputs: Inputs) -> None
         {"op": "count", "windows": [5, 9], "group": "mine", "description": "things done"},
         groups=["mine"],
     )
-    found = [feature.described() for feature in declared_features(declared, BUYS, inputs)]
+    found = [feature.described() for feature in list_features(declared, BUYS, inputs)]
     assert found == [
         {
             "name": f"event_count_{days}d", "type": "bigint", "group": "mine",
@@ -146,7 +153,7 @@ def test_a_description_and_a_group_of_ones_own_are_shown(inputs: Inputs) -> None
 def test_a_declared_feature_that_is_built_in_is_refused(inputs: Inputs) -> None:
     twice = settings_of({"op": "count", "on": {"type": "view"}}, groups=None)
     with pytest.raises(ConfigError, match="two features would be named view_count_5d"):
-        declared_features(twice, BUYS, inputs)
+        list_features(twice, BUYS, inputs)
 
 
 def test_texts_give_the_share_and_the_mean_probability_of_a_label(spark: SparkSession) -> None:
@@ -187,18 +194,18 @@ def test_a_label_or_target_that_is_not_there_is_refused_with_those_that_are(
 ) -> None:
     told = make_inputs(spark, random_log(1, cases=1))
     with pytest.raises(ConfigError, match=says):
-        declared_features(settings_of(declared), BUYS, told)
+        list_features(settings_of(declared), BUYS, told)
 
 
 def test_a_text_feature_without_texts_is_refused(inputs: Inputs) -> None:
     share = settings_of({"op": "text_share", "head": "mood", "label": "glad"})
     with pytest.raises(ConfigError, match="needs texts"):
-        declared_features(share, BUYS, inputs)
+        list_features(share, BUYS, inputs)
 
 
 def test_tiles_are_built_anew_only_for_what_they_hold() -> None:
     plain = settings_of({"op": "count"})
     more = settings_of({"op": "count", "windows": [5, 300]}, {"op": "mean"})
     other = settings_of({"op": "count", "on": {"where": "value > 1", "name": "dear"}})
-    digests = [make_plan(each, BUYS).digest for each in (plain, more, other)]
+    digests = [FeatureSet.make(chosen, BUYS).plan.digest for chosen in (plain, more, other)]
     assert digests[0] == digests[1] != digests[2]

@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.features.definitions import Mark, Plan
 from behavior_spark.features.targets import match_column
+from behavior_spark.features.tiles.definitions import Mark, Plan
 
 KEY = ("user_id", "event_day", "first_known_day", "behaviour", "item_id")
 NO_ITEM = ""

@@ -7,7 +7,7 @@ import datetime as dt
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.features.session_versions import known_days
+from behavior_spark.features.sessions.versions import known_days
 
 
 def changed_events(events: DataFrame, *, since: dt.date) -> DataFrame:

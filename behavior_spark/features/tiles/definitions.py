@@ -14,13 +14,31 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pyspark.sql import Column
-
-from behavior_spark.features.declared import Feature
 from behavior_spark.files import digest_of
 
+if TYPE_CHECKING:  # operations are read by the config, where there may be no Spark
+    from pyspark.sql import Column
+
+    from behavior_spark.features.declared import Feature
+
 NOTHING = "''"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Events that a feature looks at.
+
+    Attributes:
+        name: Their part of the feature's name.
+        words: Words for them, for the feature's meaning.
+        behaviours: Behaviours whose tiles hold them.
+    """
+
+    name: str
+    words: str
+    behaviours: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -129,8 +147,12 @@ class Plan:
     def meaning(self) -> str:
         """Digest of what every feature is made of: a model's features mean this."""
         content = [
-            [each.feature.name, [need.column for need in each.needs], repr(each.ranked)]
-            for each in self.definitions
+            [
+                definition.feature.name,
+                [need.column for need in definition.needs],
+                repr(definition.ranked),
+            ]
+            for definition in self.definitions
         ]
         return digest_of([self.digest, content])
 

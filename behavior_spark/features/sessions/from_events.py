@@ -1,4 +1,4 @@
-"""Sessions and active days, as a day saw them."""
+"""Sessions and active days straight from events, as a day saw them."""
 
 from __future__ import annotations
 
@@ -6,28 +6,6 @@ from collections.abc import Sequence
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
-
-from behavior_spark.features.declared import DOUBLE, LONG, Feature
-
-
-def session_features(windows: Sequence[int]) -> list[Feature]:
-    """The features that :func:`build_sessions` gives."""
-    features = [
-        Feature("session_count_all", LONG, "sessions ever"),
-        Feature("active_days_all", LONG, "days with an event, ever"),
-        Feature("active_gap_days", DOUBLE, "mean days between active days; null with fewer than 2",
-                zero=False),
-        Feature("recency_in_gaps", DOUBLE, "days since the last active day over active_gap_days",
-                zero=False),
-    ]  # fmt: skip
-    for days in windows:
-        features += [
-            Feature(f"session_count_{days}d", LONG,
-                    f"sessions with an event in the {days} days before as_of"),
-            Feature(f"active_days_{days}d", LONG,
-                    f"days with an event in the {days} days before as_of"),
-        ]  # fmt: skip
-    return features
 
 
 def build_sessions(seen: DataFrame, *, windows: Sequence[int], gap_minutes: int) -> DataFrame:

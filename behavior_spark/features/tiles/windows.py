@@ -15,14 +15,14 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.features.activity import (
+from behavior_spark.features.tiles.activity import (
     NO_ITEM,
     Activity,
     in_places,
     lifelong_totals,
     with_until,
 )
-from behavior_spark.features.definitions import Copy, Need, Plan, Ranked
+from behavior_spark.features.tiles.definitions import Copy, Need, Plan, Ranked
 
 USER = ("_place", "user_id")
 BEHAVIOUR = (*USER, "behaviour")

@@ -9,65 +9,14 @@ after them are not seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.config import Funnel
-from behavior_spark.features.declared import LONG, Feature
-from behavior_spark.features.session_features import SessionPart
 
 _DAY_MICROS = 86_400_000_000
 # Of a user's turns within a window at most so many are followed, the latest.
 TURNS_FOLLOWED = 5_000
-
-
-def funnel_features(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> list[Feature]:
-    """The features that :func:`funnel_steps` gives."""
-    features = []
-    for name, funnel in funnels.items():
-        steps = ", ".join(funnel.steps)
-        for days in windows:
-            window = f"in the {days} days before as_of"
-            features.append(
-                Feature(f"funnel_{name}_step_{days}d", LONG,
-                        f"furthest step of {name} ({steps}; 0 none) {window}")
-            )  # fmt: skip
-            if funnel.within == "session":
-                features += [
-                    Feature(f"funnel_{name}_{step}_{days}d", LONG,
-                            f"sessions with an event {window} that came to {step} of {name}")
-                    for step in funnel.steps
-                ]  # fmt: skip
-    return features
-
-
-def funnel_steps(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> SessionPart:
-    """The features of ``funnel_features``.
-
-    Args:
-        funnels: By name.
-        windows: Days before as_of.
-    """
-    ago = F.col("days_ago")
-    marks: dict[str, Column] = {}
-    sums: dict[str, Column] = {}
-    made: dict[str, Column] = {}
-    for name, funnel in funnels.items():
-        if funnel.within == "session":
-            marks[f"_{name}"] = F.when(ago <= max(windows), furthest_step(F.col("path"), funnel))
-            for days in windows:
-                step = F.when(ago <= days, F.col(f"_{name}"))
-                sums[f"funnel_{name}_step_{days}d"] = F.max(step)
-                for place, kind in enumerate(funnel.steps, 1):
-                    sums[f"funnel_{name}_{kind}_{days}d"] = F.count_if(step >= place)
-        else:
-            for days in windows:
-                turns = f"_turns_{days}"
-                sums[turns] = F.flatten(F.collect_list(F.when(ago <= days, F.col("path"))))
-                made[f"funnel_{name}_step_{days}d"] = furthest_step(_latest(turns, days), funnel)
-    return SessionPart(sums, marks, made)
 
 
 def count_reached(seen: DataFrame, funnel: Funnel, *, days: int) -> DataFrame:
@@ -89,7 +38,7 @@ def count_reached(seen: DataFrame, funnel: Funnel, *, days: int) -> DataFrame:
         paths = recent.groupBy("as_of", "user_id").agg(
             F.flatten(F.collect_list("path")).alias("_turns")
         )
-        furthest = furthest_step(_latest("_turns", days), funnel)
+        furthest = furthest_step(latest_turns("_turns", days), funnel)
         users = paths.select("as_of", "user_id", furthest.alias("step"))
         sessions = users.select("as_of", "step").distinct()
         sessions = sessions.withColumn("sessions", F.lit(None).cast("long"))
@@ -139,8 +88,8 @@ def furthest_step(turns: Column, funnel: Funnel) -> Column:
     ).cast("long")
 
 
-def _latest(turns: str, days: int) -> Column:
-    """A user's turns of a window in order of time, the latest of them."""
+def latest_turns(turns: str, days: int) -> Column:
+    """A user's turns of a window in order of time: the last 5,000 of them."""
     ordered = F.array_sort(
         F.transform(
             F.filter(

@@ -7,9 +7,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from behavior_spark.config import FeatureSettings
-from behavior_spark.features.assemble import Inputs, build_features
+from behavior_spark.features.inputs import Inputs
 from behavior_spark.schemas import EVENTS
-from tests.features.frames import as_table, table
+from tests.features.frames import as_table, build_features, table
 
 DAY = dt.date(2024, 3, 1)
 CASES = {

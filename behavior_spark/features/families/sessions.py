@@ -1,46 +1,72 @@
-"""Features of sessions, from the ``sessions`` table as each day saw it."""
+"""Family ``sessions``: how often and how long a user came, from the events or stored sessions."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.features.declared import DOUBLE, LONG, Feature
-from behavior_spark.features.sessions import session_features
+from behavior_spark.features.family import Family
+from behavior_spark.features.inputs import Inputs, Request
+from behavior_spark.features.point_in_time import as_seen, of_users
+from behavior_spark.features.sessions.by_user import SessionPart
+from behavior_spark.features.sessions.from_events import build_sessions
 
 
-@dataclass(frozen=True)
-class SessionPart:
-    """A part of what a user's sessions tell. All parts are one aggregation: see ``by_user``.
+class Sessions(Family):
+    """Sessions and active days; of stored sessions also what they were like."""
 
-    Attributes:
-        sums: Aggregates over a user's sessions as an as_of sees them, by name.
-        marks: Columns of each session that ``sums`` rest on, by name.
-        made: Columns of ``sums``, by name. Names that begin with ``_`` are not in the result.
-    """
+    name = "sessions"
+    order = 40
 
-    sums: Mapping[str, Column]
-    marks: Mapping[str, Column] = field(default_factory=dict)
-    made: Mapping[str, Column] = field(default_factory=dict)
+    def features(self, request: Request) -> list[Feature]:
+        """Those of stored sessions where these are read, else those that events give."""
+        settings = request.settings
+        if not request.offer.sessions:
+            return session_features(settings.windows_days)
+        features = stored_session_features(settings.event_types, settings.windows_days)
+        return [replace(feature, source="sessions") for feature in features]
+
+    def session_part(self, request: Request) -> SessionPart:
+        """The features of stored sessions."""
+        return stored_sessions(request.settings.event_types, request.settings.windows_days)
+
+    def join(
+        self, frame: DataFrame, inputs: Inputs, days: Sequence[dt.date], request: Request
+    ) -> DataFrame:
+        """Find sessions among the events, where none are stored."""
+        if request.offer.sessions:
+            return frame
+        settings = request.settings
+        seen = as_seen(of_users(inputs.events, key="event_id"), days, time="event_time")
+        sessions = build_sessions(
+            seen, windows=settings.windows_days, gap_minutes=settings.session_gap_minutes
+        )
+        return frame.join(sessions, ["as_of", "user_id"], "left")
 
 
-def by_user(seen: DataFrame, parts: Sequence[SessionPart]) -> DataFrame:
-    """One row per (as_of, user_id) with the columns of all parts.
-
-    Args:
-        seen: Sessions as seen by each as_of (``sessions_seen``).
-        parts: Their names differ.
-    """
-    marks = {name: value for part in parts for name, value in part.marks.items()}
-    sums = {name: value for part in parts for name, value in part.sums.items()}
-    made = {name: value for part in parts for name, value in part.made.items()}
-    counted = seen.withColumns(marks).groupBy("as_of", "user_id")
-    frame = counted.agg(*[value.alias(name) for name, value in sums.items()]).withColumns(made)
-    return frame.drop(*[name for name in (*sums, *made) if name.startswith("_")])
+def session_features(windows: Sequence[int]) -> list[Feature]:
+    """The features that ``build_sessions`` gives."""
+    features = [
+        Feature("session_count_all", LONG, "sessions ever"),
+        Feature("active_days_all", LONG, "days with an event, ever"),
+        Feature("active_gap_days", DOUBLE, "mean days between active days; null with fewer than 2",
+                zero=False),
+        Feature("recency_in_gaps", DOUBLE, "days since the last active day over active_gap_days",
+                zero=False),
+    ]  # fmt: skip
+    for days in windows:
+        features += [
+            Feature(f"session_count_{days}d", LONG,
+                    f"sessions with an event in the {days} days before as_of"),
+            Feature(f"active_days_{days}d", LONG,
+                    f"days with an event in the {days} days before as_of"),
+        ]  # fmt: skip
+    return features
 
 
 def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) -> list[Feature]:
@@ -64,35 +90,6 @@ def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) 
                     zero=False),
         ]  # fmt: skip
     return features
-
-
-def sessions_seen(sessions: DataFrame, as_of_days: Sequence[dt.date]) -> DataFrame:
-    """Sessions as every as_of day sees them, with ``as_of`` and ``days_ago``.
-
-    Args:
-        sessions: Rows of ``sessions``.
-        as_of_days: Days, at most a few dozen; each counts once.
-
-    Returns:
-        The rows with ``as_of`` (date) and ``days_ago`` (int) of the session's last event, 1 for
-        the day before as_of.
-    """
-    days = sorted(set(as_of_days))
-    order = Window.partitionBy("user_id", "session_key").orderBy("known_day")
-    superseded = F.lead("known_day").over(order)
-    held = sessions.where(F.col("known_day") < F.lit(days[-1])).withColumn("_until", superseded)
-    seen = F.filter(
-        F.array(*[F.lit(day) for day in days]),
-        lambda day: (
-            (F.col("known_day") < day) & (F.col("_until").isNull() | (F.col("_until") >= day))
-        ),
-    )
-    return (
-        held.where(F.col("event_count") > 0)
-        .select("*", F.explode(seen).alias("as_of"))
-        .withColumn("days_ago", F.datediff("as_of", F.to_date("session_end")))
-        .drop("_until")
-    )
 
 
 def stored_sessions(event_types: Sequence[str], windows: Sequence[int]) -> SessionPart:
@@ -144,3 +141,6 @@ def _of_window(window: int) -> dict[str, Column]:
 def _days_within(window: int) -> Column:
     start = F.date_sub("as_of", window)
     return F.size(F.filter("_days", lambda day: day >= start)).cast("long")
+
+
+FAMILY = Sessions()

@@ -1,4 +1,4 @@
-"""Users who behave like machines: by volume, by rate and by regularity, as a day saw them.
+"""Family ``bots``: users who behave like machines, by volume, rate and regularity.
 
 All signals are sums over sessions, so that they cost no further look at events:
 
@@ -14,12 +14,17 @@ A flagged user keeps his row and his predictions; models and averages are made w
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, StringType
+from pyspark.sql.types import BooleanType, StringType, StructField
 
 from behavior_spark.config import BotSettings
-from behavior_spark.features.session_features import SessionPart
+from behavior_spark.features.family import Family
+from behavior_spark.features.inputs import Inputs, Request
+from behavior_spark.features.sessions.by_user import SessionPart
 from behavior_spark.schemas import column
 
 BOT_COLUMNS = [
@@ -27,6 +32,40 @@ BOT_COLUMNS = [
     column("bot_reason", StringType(), "volume, rate, regularity; null where is_bot is false"),
 ]
 SIGNALS = ("events_per_day", "events_per_minute", "gap_variation")
+
+
+class Bots(Family):
+    """Flags of users who behave like machines, from stored sessions. No model learns from them."""
+
+    name = "bots"
+    order = 60
+    source = "sessions"
+
+    def built(self, request: Request) -> bool:
+        """Wherever there are stored sessions, whatever ``features.groups`` says."""
+        return request.offer.sessions
+
+    def session_part(self, request: Request) -> SessionPart:
+        """The signals."""
+        return bot_signals(request.settings.bots)
+
+    def after_sessions(self, users: DataFrame, request: Request) -> DataFrame:
+        """The flags instead of the signals."""
+        return flag_bots(users, settings=request.settings.bots)
+
+    def join(
+        self, frame: DataFrame, inputs: Inputs, days: Sequence[dt.date], request: Request
+    ) -> DataFrame:
+        """A user without a session is none."""
+        return frame.withColumn("is_bot", F.coalesce("is_bot", F.lit(False)))
+
+    def flags(self, request: Request) -> list[StructField]:
+        """``is_bot`` and ``bot_reason``."""
+        return BOT_COLUMNS
+
+    def learned_from(self, frame: DataFrame, request: Request) -> DataFrame:
+        """People alone."""
+        return frame.where(~F.col("is_bot")).drop("is_bot", "bot_reason")
 
 
 def bot_signals(settings: BotSettings) -> SessionPart:
@@ -101,3 +140,6 @@ def _conditions(settings: BotSettings) -> dict[str, Column]:
     if settings.gap_variation is not None:
         conditions["regularity"] = F.col("gap_variation") <= settings.gap_variation
     return conditions
+
+
+FAMILY = Bots()

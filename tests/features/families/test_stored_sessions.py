@@ -12,15 +12,17 @@ from hypothesis import given
 from pyspark.sql import DataFrame, SparkSession
 
 from behavior_spark.config import BotSettings, Funnel
-from behavior_spark.features.bots import bot_signals, flag_bots
-from behavior_spark.features.funnels import count_reached, funnel_steps
-from behavior_spark.features.session_features import by_user, sessions_seen, stored_sessions
+from behavior_spark.features.families.bots import bot_signals, flag_bots
+from behavior_spark.features.families.funnels import funnel_steps
+from behavior_spark.features.families.sessions import stored_sessions
+from behavior_spark.features.sessions.by_user import by_user, sessions_seen
+from behavior_spark.features.sessions.funnels import count_reached
 from behavior_spark.schemas import EVENTS
 from tests.features.frames import as_table, features_of, make_inputs, table
 from tests.features.random_logs import DAYS, SETTINGS, TYPES, WINDOWS, random_log
 from tests.features.reference import Row, reference_features
+from tests.features.sessions.test_versions import full, reference
 from tests.features.test_point_in_time import SEEDS, tries
-from tests.features.test_session_versions import full, reference
 
 FUNNELS = {
     "visit": Funnel(steps=["view", "click", "purchase"], within="session"),

@@ -11,10 +11,10 @@ from pyspark.sql.types import StructType
 
 from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.errors import ConfigError
-from behavior_spark.features.assemble import Inputs, build_features, declared_features
 from behavior_spark.features.declared import Feature, label_slugs
+from behavior_spark.features.inputs import Inputs
 from behavior_spark.schemas import USER_FEATURES
-from tests.features.frames import FEATURES, TARGETS, make_inputs
+from tests.features.frames import FEATURES, TARGETS, build_features, list_features, make_inputs
 from tests.features.random_logs import DAYS, random_log
 
 
@@ -28,7 +28,7 @@ def built_schema(inputs: Inputs) -> StructType:
 
 
 def declared(inputs: Inputs) -> list[Feature]:
-    return declared_features(FEATURES, TARGETS, inputs)
+    return list_features(FEATURES, TARGETS, inputs)
 
 
 @pytest.mark.parametrize("left_out", [(), ("embeddings",), ("texts",), ("texts", "items")])
@@ -38,7 +38,7 @@ def test_what_is_declared_is_what_is_built_in_order(
     some = dataclasses.replace(inputs, **dict.fromkeys(left_out))
     targets = {n: t for n, t in TARGETS.items() if some.items is not None or not t.item}
     frame = build_features(some, DAYS, settings=FEATURES, targets=targets)
-    features = declared_features(FEATURES, targets, some)
+    features = list_features(FEATURES, targets, some)
     built = [(field.name, field.dataType) for field in frame.schema]
     assert built[:2] == [(name, USER_FEATURES.field(name).dataType) for name in USER_FEATURES.names]
     assert built[2:] == [(feature.name, feature.data_type) for feature in features]
