@@ -82,7 +82,7 @@ def goemotions() -> Data:
 
     (texts, labels), (dev, dev_labels) = rows("train.tsv.gz"), rows("dev.tsv.gz")
     task = LabelledTexts(
-        "emotion", texts + dev, labels + dev_labels, multi_label=True,
+        "emotion", texts + dev, labels + dev_labels, kind="multi_label",
         held_out=[False] * len(texts) + [True] * len(dev), tested_elsewhere=True,
     )  # fmt: skip
     return Data(task, *rows("test.tsv.gz"))
@@ -159,7 +159,7 @@ def run(
         encoder = Encoder.load(model.encoder_source, model.options)
         vectors = encoder.embed(data.test).embeddings
     position = {label: i for i, label in enumerate(head.labels)}
-    if head.multi_label:
+    if not head.rules.exclusive:
         truth = np.zeros((len(data.test), len(position)), dtype=np.float32)
         for row, names in enumerate(data.truth):
             truth[row, [position[name] for name in names if name in position]] = 1
@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="a key of text.tuning=value")
     call = parser.parse_args()
     data, rows = globals()[call.data](), []
-    if data.task.multi_label and call.mode in ("plain", "few"):
+    if data.task.kind == "multi_label" and call.mode in ("plain", "few"):
         parser.error(f"{call.mode} is for one label a text, and {call.data} has several")
     per_label = call.each or (8 if call.mode == "few" else None)
     store: dict[str, Floats] = {}

@@ -59,7 +59,7 @@ def forum(method: str) -> tuple[list[tuple[str, ...]], LabelledTexts]:
     all_tags = [re.findall("<([^<>]+)>", text) for text in questions["Tags"]]
     frequent = {t for t, _ in Counter(t for tags in all_tags for t in tags).most_common(TAGS)}
     labels = [[tag for tag in tags if tag in frequent] for tags in all_tags]
-    task = LabelledTexts("tags", list(questions["text"]), labels, multi_label=True)
+    task = LabelledTexts("tags", list(questions["text"]), labels, kind="multi_label")
     posts["thread"], comments["text"] = posts["ParentId"].fillna(posts["Id"]), comments["Text"]
     threads = posts.set_index("Id")["thread"]
     comments["thread"] = comments["PostId"].map(threads)

@@ -248,7 +248,8 @@ class Target(Section):
     kind: str = Field(
         "does",
         description="what is foretold of the events: does (at least one happens, as a "
-        "probability), does_not (none happens: churn), or a kind that you added",
+        "probability), does_not (none happens: churn), count (how many happen), amount (their "
+        "value), or a kind that you added",
     )
     event: str = Field(description="SQL condition on an event, such as event_type = 'purchase'")
     item: str | None = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
@@ -27,8 +28,15 @@ class TargetOutcome(Protocol):
         """Label of a user without any event within the horizon."""
 
     @property
-    def own_history(self) -> bool:
-        """Whether the target's past events are features under its name."""
+    def happens(self) -> bool:
+        """Whether a high label is events that happen, not events that do not.
+
+        If so, past ones are features under the target's name, and it can be a user's next action.
+        """
+
+    @property
+    def past(self) -> str:
+        """What of past events is most like the label: their ``count`` or their ``value``."""
 
     def label(self, hit: Column) -> Column:
         """An aggregate over a user's events from as_of on, never null.
@@ -67,15 +75,37 @@ def with_own_history(targets: Mapping[str, Target], event_types: Sequence[str]) 
     """Targets whose past is a feature of its own: not those that are one event type, bare.
 
     ``event_type = 'purchase'`` is told by the purchase features already; the same number under
-    two names would fill a prediction's reasons twice. Nor those whose kind has none.
+    two names would fill a prediction's reasons twice. Nor those that foretell what does not happen.
     """
     bare = {f"event_type = '{kind}'" for kind in event_types}
     return [
         name
         for name, target in targets.items()
         if (target.item or " ".join(target.event.split()) not in bare)
-        and outcome_of(target).own_history
+        and outcome_of(target).happens
     ]
+
+
+def past_column(name: str, target: Target, features: Sequence[str]) -> str | None:
+    """The feature that says most plainly what a target's label was in the past; the longest window.
+
+    Args:
+        name: The target's.
+        target: The target.
+        features: Names of the features that there are.
+    """
+    bare = re.fullmatch(r"event_type = '(\w+)'", " ".join(target.event.split()))
+    owners = [name] if target.item or not bare else [name, bare[1]]
+    for what in dict.fromkeys((outcome_of(target).past, "count")):
+        for owner in owners:
+            windows = [
+                int(found[1])
+                for feature in features
+                if (found := re.fullmatch(rf"{owner}_{what}_(\d+)d", feature))
+            ]
+            if windows:
+                return f"{owner}_{what}_{max(windows)}d"
+    return None
 
 
 def item_matches(items: DataFrame, targets: Mapping[str, Target]) -> DataFrame:

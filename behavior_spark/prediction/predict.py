@@ -17,7 +17,7 @@ _SCORES = StructType([StructField("target", StringType()), StructField("score", 
 # Scores are log-odds; deciles are cut at this resolution.
 SCORE_STEPS = 1000
 # Columns that say what is predicted; which of them depends on the kind of target.
-PREDICTED = ("probability",)
+PREDICTED = ("probability", "expected", "expected_low", "expected_high")
 
 
 def score_margins(features: DataFrame, models: Mapping[str, PropensityModel]) -> DataFrame:

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
-_NAMES = {"recency": "recency alone", "recency_frequency_value": "recency, frequency, value"}
+_NAMES = {
+    "recency": "recency alone",
+    "recency_frequency_value": "recency, frequency, value",
+    "own_past": "the user's own past",
+}
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,15 @@ class Outcome:
         horizon_days: Length of the horizon in days, from ``as_of``.
         users: Number of users measured.
         positives: Number of users whose outcome is yes.
-        mean_probability: Mean predicted probability; compare with positives / users.
+        mean_probability: Mean predicted probability; compare with positives / users. None where
+            numbers are predicted.
         trained_through: The model used no data from this day on.
         measured: Figures of the model by name.
         baselines: The first figure, of each baseline.
         gains: The first figure of the model less that of each baseline, paired over users.
         compared_by: Title of the first figure.
+        mean_expected: The number predicted on average; None where the answer is yes or no.
+        mean_happened: The number that came on average.
     """
 
     target: str
@@ -45,12 +52,14 @@ class Outcome:
     horizon_days: int
     users: int
     positives: int
-    mean_probability: float
+    mean_probability: float | None
     trained_through: str
     measured: dict[str, Measured]
     baselines: dict[str, Measured] = field(default_factory=dict)
     gains: dict[str, Measured] = field(default_factory=dict)
     compared_by: str = "AUC"
+    mean_expected: float | None = None
+    mean_happened: float | None = None
 
     @property
     def base_rate(self) -> float:
@@ -63,7 +72,7 @@ def outcome_rows(outcome: Outcome) -> list[tuple[str, str]]:
     rows = [
         ("users", f"{outcome.users:,}"),
         ("did it", f"{outcome.positives:,} ({outcome.base_rate:.1%})"),
-        ("predicted on average", f"{outcome.mean_probability:.1%}"),
+        *_averages(outcome),
         ("model trained through", outcome.trained_through),
     ]
     rows += [(name, str(measured)) for name, measured in outcome.measured.items()]
@@ -72,6 +81,17 @@ def outcome_rows(outcome: Outcome) -> list[tuple[str, str]]:
         rows.append((f"{outcome.compared_by} of {shown}", str(measured)))
         rows.append((f"{outcome.compared_by} gained over {shown}", str(outcome.gains[name])))
     return rows
+
+
+def _averages(outcome: Outcome) -> list[tuple[str, str]]:
+    if outcome.mean_probability is not None:
+        return [("predicted on average", f"{outcome.mean_probability:.1%}")]
+    if outcome.mean_expected is None or outcome.mean_happened is None:
+        return []
+    return [
+        ("on average", f"{outcome.mean_happened:,.3f}"),
+        ("predicted on average", f"{outcome.mean_expected:,.3f}"),
+    ]
 
 
 def outcome_table(outcome: Outcome) -> Table:

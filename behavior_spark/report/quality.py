@@ -14,6 +14,12 @@ _TARGET_FIGURES = {
     "base_rate": "base rate",
     "positives": "positives",
 }
+# Of targets that are numbers; shown where there are any.
+_NUMBER_FIGURES = {
+    "spearman": "Spearman",
+    "mean_absolute_error": "MAE",
+    "top_decile_gain": "gain 10 %",
+}
 
 # Columns of heads: for each, the names that `finetune` and `evaluate` use for the figure.
 _HEAD_FIGURES = {
@@ -36,10 +42,14 @@ def targets_table(measured: Mapping[str, Mapping[str, float]]) -> Table:
     table = Table(title=title, title_justify="left", caption_justify="left")
     table.caption = "AP average precision, ECE expected calibration error"
     table.add_column("target", no_wrap=True)
-    for label in _TARGET_FIGURES.values():
+    shown = dict(_TARGET_FIGURES)
+    for name, label in _NUMBER_FIGURES.items():
+        if any(name in figures for figures in measured.values()):
+            shown[name] = label
+    for label in shown.values():
         table.add_column(label, justify="right")
     for target, figures in measured.items():
-        table.add_row(target, *[_figure(name, figures.get(name)) for name in _TARGET_FIGURES])
+        table.add_row(target, *[_figure(name, figures.get(name)) for name in shown])
     return table
 
 

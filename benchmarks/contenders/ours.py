@@ -82,7 +82,7 @@ def publish_head(settings: Settings, options: Any) -> None:
     head = Head(
         name="topic",
         labels=tuple("abcdefgh"),
-        multi_label=False,
+        kind="single_label",
         weight=rng.normal(size=(8, 384)).astype(np.float32),
         bias=np.zeros(8, dtype=np.float32),
         thresholds=np.full(8, 0.5, dtype=np.float32),

@@ -276,7 +276,7 @@ def test_a_dry_run_counts_and_writes_nothing(shop: Shop) -> None:
 def _head(digest: str) -> Head:
     weight = np.ones((2, 384), dtype=np.float32)
     return Head(
-        name="intent", labels=("a", "b"), multi_label=False, weight=weight,
+        name="intent", labels=("a", "b"), kind="single_label", weight=weight,
         bias=np.zeros(2, dtype=np.float32), thresholds=np.full(2, 0.5, dtype=np.float32),
         temperature=1.0, backbone_digest=digest,
     )  # fmt: skip

@@ -69,7 +69,7 @@ class Store:
         rng = np.random.default_rng(seed)
         heads = {
             name: Head(
-                name=name, labels=("a", "b"), multi_label=False,
+                name=name, labels=("a", "b"), kind="single_label",
                 weight=rng.normal(size=(2, 384)).astype(np.float32),
                 bias=np.zeros(2, dtype=np.float32), thresholds=np.full(2, 0.5, dtype=np.float32),
                 temperature=1.0, backbone_digest=backbone_digest(ENCODER, OPTIONS),

@@ -33,9 +33,7 @@ twice = added_kinds.twice
 [behavior_spark.learners]
 logistic = added_kinds.logistic
 """
-SETTINGS = FeatureSettings(
-    event_types=["purchase", "cancel"], windows_days=[30, 90], groups=["activity"]
-)
+SETTINGS = FeatureSettings(event_types=["purchase"], windows_days=[90], groups=["activity"])
 
 
 def blocks_under(heading: str) -> list[str]:
@@ -66,9 +64,9 @@ def added(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with zipfile.ZipFile(archive, "w") as packed:
         for name, text in files.items():
             packed.writestr(name, text)
-    spark.addArtifacts(str(archive), pyfile=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
+        spark.addArtifacts(str(archive), pyfile=True)
         importlib.invalidate_caches()
         yield
 
@@ -107,27 +105,35 @@ def test_a_kind_and_a_learner_are_added_trained_and_predicted_with(
         "buys": Target(event=bought),
         "buys_twice": Target(kind="twice", event=bought),
         "leaves": Target(kind="does_not", event=bought),
+        "orders": Target(kind="count", event=bought),
+        "spends": Target(kind="amount", event=bought),
     }
     inputs = Inputs(events)
     feature_set = FeatureSet.make(SETTINGS, targets)
     table = feature_set.training_set(inputs, DAYS, known_before=AS_OF).toPandas()
 
     # Labels, against a plain count of each user's purchases in the horizon.
-    orders = events.where(bought).select("user_id", "event_time").toPandas()
+    orders = events.where(bought).select("user_id", "event_time", "value").toPandas()
     days = table["as_of"].astype("datetime64[ns]")
-    counts = []
+    counts, spent = [], []
     for user, day in zip(table["user_id"], days, strict=True):
-        own = orders.loc[orders["user_id"] == user, "event_time"]
-        counts.append(int(((own >= day) & (own < day + np.timedelta64(30, "D"))).sum()))
+        own = orders[orders["user_id"] == user]
+        time = own["event_time"]
+        within = own.loc[(time >= day) & (time < day + np.timedelta64(30, "D")), "value"]
+        counts.append(len(within))
+        spent.append(float(within.sum()))
     assert (table["label_buys"] == [int(count > 0) for count in counts]).all()
     assert (table["label_buys_twice"] == [int(count > 1) for count in counts]).all()
     assert (table["label_leaves"] == [int(count == 0) for count in counts]).all()
+    assert (table["label_orders"] == counts).all()
+    np.testing.assert_allclose(table["label_spends"], spent)
     assert 20 < table["label_buys_twice"].sum() < table["label_buys"].sum()
 
     # Models, through a folder and through Spark's workers.
     features = [name for name in table if name.startswith(("event_", "purchase_", "recency"))]
     models = {}
-    for name, learner in (("buys_twice", "logistic"), ("leaves", "xgboost")):
+    learners = {"buys_twice": "logistic"} | dict.fromkeys(("leaves", "orders", "spends"), "xgboost")
+    for name, learner in learners.items():
         trained = train_propensity_model(
             table, target=name, kind=targets[name].kind, learner=learner, features=features,
             label=f"label_{name}", as_of="as_of", horizon_days=30, resamples=50,
@@ -149,7 +155,14 @@ def test_a_kind_and_a_learner_are_added_trained_and_predicted_with(
         rows = predictions[predictions["target"] == name].set_index("user_id")
         assert len(rows) == len(here) > 300
         own = model.predictions(here.loc[rows.index])
-        np.testing.assert_allclose(rows["probability"], own, atol=1e-6)
+        said = "expected" if name in ("orders", "spends") else "probability"
+        np.testing.assert_allclose(rows[said], own, rtol=1e-6)
+        unsaid = {"probability", "expected", "expected_low", "expected_high"} - {
+            column for column in rows if column.startswith(said)
+        }
+        assert rows[list(unsaid)].isna().all(axis=None)
         assert set(rows["reasons"].map(len)) == {2}
-    wide = predictions.pivot(index="user_id", columns="target", values="probability")
-    assert wide.corr(method="spearman").iloc[0, 1] < -0.5
+    scores = predictions.pivot(index="user_id", columns="target", values="score")
+    alike = scores.corr(method="spearman")
+    assert alike.loc["orders", "spends"] > 0.5
+    assert alike.loc["leaves", ["buys_twice", "orders"]].max() < -0.5

@@ -15,7 +15,8 @@ class Does:
     """An event happens."""
 
     otherwise: int = 0
-    own_history: bool = True
+    happens: bool = True
+    past: str = "count"
 
     def label(self, hit: Column) -> Column:
         """1 with any hit."""

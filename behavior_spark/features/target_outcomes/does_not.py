@@ -12,10 +12,11 @@ from behavior_spark.features.targets import TargetOutcome
 
 @dataclass(frozen=True)
 class DoesNot:
-    """No event happens. Past events are not features of its name: they are its opposite."""
+    """No event happens."""
 
     otherwise: int = 1
-    own_history: bool = False
+    happens: bool = False
+    past: str = "count"
 
     def label(self, hit: Column) -> Column:
         """1 without any hit."""

@@ -14,6 +14,12 @@ from behavior_spark.model.propensity.target_kind import TargetKind
 if TYPE_CHECKING:
     import pandas as pd
 
+BASELINES = {
+    "recency": ("recency",),
+    "recency_frequency_value": ("recency", "frequency", "value"),
+}
+OWN_PAST = {"own_past": ("past",)}
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -53,14 +59,18 @@ def fit_baselines(
     weights: Doubles,
     kind: TargetKind,
 ) -> dict[str, Baseline]:
-    """`recency` and `recency_frequency_value`; none where no columns are named."""
-    if not named:
-        return {}
-    recency = named["recency"]
-    everything = (recency, named["frequency"], named["value"])
+    """The kind's baselines, as far as their columns are named (`recency`: null means never)."""
     return {
-        "recency": _fit_baseline(frame, labels, weights, (recency,), recency, kind),
-        "recency_frequency_value": _fit_baseline(frame, labels, weights, everything, recency, kind),
+        name: _fit_baseline(
+            frame,
+            labels,
+            weights,
+            tuple(named[key] for key in keys),
+            named.get("recency", ""),
+            kind,
+        )
+        for name, keys in kind.baselines.items()
+        if all(key in named for key in keys)
     }
 
 
@@ -72,8 +82,10 @@ def _fit_baseline(
     recency: str,
     kind: TargetKind,
 ) -> Baseline:
-    observed = feature_matrix(frame, (recency,), "baseline")
-    never = 2 * float(np.nanmax(observed)) + 1 if np.isfinite(observed).any() else 1.0
+    never = 1.0
+    if recency:
+        observed = feature_matrix(frame, (recency,), "baseline")
+        never = 2 * float(np.nanmax(observed)) + 1 if np.isfinite(observed).any() else 1.0
     design = _log_columns(frame, columns, recency, never)
     centre, scale = design.mean(axis=0), design.std(axis=0)
     scale[scale == 0] = 1.0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from behavior_spark.errors import ModelError
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
 from behavior_spark.model.propensity.learner import DEFAULT_LEARNER, find_learner
 from behavior_spark.model.propensity.target_kind import DEFAULT_KIND
@@ -111,6 +112,12 @@ def train_on_shuffled_labels(
     held = model.metrics["holdout"]
     positives = held["positives"]
     negatives = held["rows"] - positives
+    if not positives or not negatives:
+        raise ModelError(
+            f"shuffled labels of target {target!r} tell nothing",
+            found=f"{positives} of {held['rows']} held-out rows are positive",
+            fix="a shorter horizon leaves some users without an event",
+        )
     spread = math.sqrt((positives + negatives + 1) / (12 * positives * negatives))
     return ShuffledLabels(
         target=target,

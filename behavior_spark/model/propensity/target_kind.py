@@ -71,6 +71,13 @@ class TargetKind(Protocol):
     def measures(self) -> tuple[Measure, ...]:
         """How good predictions are; by the first, a model is compared with its baselines."""
 
+    @property
+    def baselines(self) -> Mapping[str, tuple[str, ...]]:
+        """What a model is compared with: by name, which of the baseline's columns it reads.
+
+        ``recency``, ``frequency``, ``value`` of all events; ``past``: of the target's own.
+        """
+
     def are_labels(self, labels: Doubles) -> Bools:
         """Whether each number, float64 (n,), may be a label; NaN is none."""
 
@@ -106,10 +113,13 @@ class TargetKind(Protocol):
     def predicted(self) -> str:
         """Column of ``user_propensity`` that holds the calibrated prediction."""
 
-    def prediction_columns(
-        self, calibrator: MarginCalibrator, margins: Doubles
-    ) -> Mapping[str, Doubles]:
-        """Columns of ``user_propensity`` that say what is predicted; those left out are null."""
+    def prediction_columns(self, calibrator: Any, margins: Doubles) -> Mapping[str, Doubles]:
+        """Columns of ``user_propensity`` that say what is predicted; those left out are null.
+
+        Args:
+            calibrator: Of this kind.
+            margins: Float64 (n,).
+        """
 
 
 def find_target_kind(name: str) -> TargetKind:

@@ -114,12 +114,20 @@ def report_stage(run: Run) -> Reported:
         items = warehouse.read(ITEMS) if settings.sources.items else None
         marked = mark_targets(events, items, passed)
         happened = labels(marked, [run.as_of], passed, known_before=through).drop("as_of")
-        table = _table(run, happened, passed)
-    outcomes = [_measure(run, table, name, digests[name]) for name in passed]
+        models = {
+            name: PropensityModel.load(model_store(run, name) / digests[name]) for name in passed
+        }
+        table = _table(run, happened, passed, models)
+    outcomes = [_measure(run, table, model) for model in models.values()]
     return Reported(settings.name, outcomes)
 
 
-def _table(run: Run, happened: DataFrame, targets: Mapping[str, Target]) -> pd.DataFrame:
+def _table(
+    run: Run,
+    happened: DataFrame,
+    targets: Mapping[str, Target],
+    models: Mapping[str, PropensityModel],
+) -> pd.DataFrame:
     """One row per user: features, and for each target score, what is predicted, and label."""
     tonight = F.col("as_of") == F.lit(run.as_of)
     wide = (
@@ -131,9 +139,13 @@ def _table(run: Run, happened: DataFrame, targets: Mapping[str, Target]) -> pd.D
               for t in targets for c in ("score", *PREDICTED)]
         )
     )  # fmt: skip
-    wanted = {"recency_days", "value_all"}
     features = run.warehouse.read(USER_FEATURES).where(tonight)
-    wanted |= {n for n in features.columns if n.startswith("event_count_")}
+    wanted = {
+        column
+        for model in models.values()
+        for baseline in model.baselines.values()
+        for column in baseline.columns
+    }
     frame = (
         wide.join(features.select("user_id", *sorted(wanted)), "user_id")
         .join(happened, "user_id", "left")
@@ -144,14 +156,15 @@ def _table(run: Run, happened: DataFrame, targets: Mapping[str, Target]) -> pd.D
     return frame.toPandas()
 
 
-def _measure(run: Run, table: pd.DataFrame, target: str, digest: str) -> Outcome:
+def _measure(run: Run, table: pd.DataFrame, model: PropensityModel) -> Outcome:
+    target = model.target
     truth = table[label_column(target)].to_numpy(dtype=float)
-    model = PropensityModel.load(model_store(run, target) / digest)
     columns = {name: table[f"{name}_{target}"].to_numpy(dtype=float) for name in PREDICTED}
     values = {
         "margin": table[f"score_{target}"].to_numpy(dtype=float),
         "prediction": columns[model.kind.predicted],
     }
+    numbers = model.kind.predicted != "probability"
     first, rivals = model.kind.measures[0], {}
     for name in sorted(model.baselines):
         margins = model.baseline_scores(table, name)
@@ -162,7 +175,9 @@ def _measure(run: Run, table: pd.DataFrame, target: str, digest: str) -> Outcome
         horizon_days=run.settings.targets[target].horizon_days,
         users=len(table),
         positives=int((truth > 0).sum()),
-        mean_probability=float(columns["probability"].mean()),
+        mean_probability=None if numbers else float(values["prediction"].mean()),
+        mean_expected=float(values["prediction"].mean()) if numbers else None,
+        mean_happened=float(truth.mean()) if numbers else None,
         trained_through=model.trained_through,
         measured={
             measure.title: _interval(measure.metric, truth, values[measure.of])

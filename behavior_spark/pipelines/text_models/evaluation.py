@@ -215,7 +215,7 @@ def _measured(run: Run, model: TextModel, head: Head, held: HeldOut) -> dict[str
             "dropped": held.dropped,
             "fingerprint": held.fingerprint,
         },
-        "multi_label": head.multi_label,
+        "multi_label": not head.rules.exclusive,
         "temperature": float(head.temperature),
         "unknown_labels": unknown,
         "figures": estimate(answers, resamples=draws, seed=seed),

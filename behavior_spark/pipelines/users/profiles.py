@@ -12,6 +12,7 @@ from behavior_spark.features.profile import (
     preferred_category,
     segment,
 )
+from behavior_spark.features.targets import outcome_of
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.runs.run import Run
@@ -57,7 +58,10 @@ def profile_stage(run: Run, prepared: Prepared) -> Profiled:
         segment(windows).alias("segment"),
     )
     bots = features.where(tonight & F.col("is_bot")).select("user_id")
-    frame = frame.join(next_action(predictions.where(tonight), bots=bots), "user_id", "left")
+    # That something will not happen is no action.
+    not_done = [n for n, target in run.settings.targets.items() if not outcome_of(target).happens]
+    actions = predictions.where(tonight & ~F.col("target").isin(not_done))
+    frame = frame.join(next_action(actions, bots=bots), "user_id", "left")
     if prepared.inputs.items is not None:
         preferred = preferred_category(
             prepared.inputs.events, prepared.inputs.items, run.as_of, window_days=longest

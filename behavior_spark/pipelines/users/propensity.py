@@ -13,10 +13,11 @@ import pandas as pd
 from pyspark.sql import functions as F
 from rich.console import RenderableType
 
+from behavior_spark.config import Target
 from behavior_spark.config.section import Section
 from behavior_spark.errors import BehaviorError, InputError, ModelError
 from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
-from behavior_spark.features.targets import label_column, labels_otherwise
+from behavior_spark.features.targets import label_column, labels_otherwise, past_column
 from behavior_spark.files import digest_of
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity.learner import DEFAULT_LEARNER, find_learner
@@ -351,7 +352,7 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
         horizon_days=declared.horizon_days,
         options=find_learner(training.learner).make_options(seed=training.seed),
         calibration=training.calibration,
-        baseline_columns=baseline_columns(prepared),
+        baseline_columns=baseline_columns(prepared, target, declared),
         fingerprint=fingerprint(run, prepared, target),
     )
     model.save(model_store(run, target) / model.digest)
@@ -359,10 +360,11 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
     return model
 
 
-def baseline_columns(prepared: Prepared) -> dict[str, str]:
-    """Recency, frequency and value columns of the baseline, as far as they are built."""
+def baseline_columns(prepared: Prepared, name: str, target: Target) -> dict[str, str]:
+    """Columns that baselines read: recency, frequency and value, and the target's own past."""
     longest = [n for n in prepared.names if n.startswith("event_count_") and n.endswith("d")]
-    return {**BASELINE, "frequency": longest[-1]}
+    past = past_column(name, target, prepared.names)
+    return {**BASELINE, "frequency": longest[-1], **({"past": past} if past else {})}
 
 
 def model_store(run: Run, target: str) -> Path:

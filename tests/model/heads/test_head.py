@@ -20,14 +20,14 @@ def test_softmax_rows_add_up_and_are_cooled_by_the_temperature(make_head):
 
 
 def test_sigmoid_columns_stand_alone(make_head):
-    head = make_head(multi_label=True)
+    head = make_head(kind="multi_label")
     logits = (VECTORS @ head.weight.T + head.bias) / 1.5
     assert np.allclose(head.probabilities(VECTORS), 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_huge_logits_do_not_overflow(make_head, multi_label):
-    head = make_head(multi_label=multi_label, temperature=1e-4)
+@pytest.mark.parametrize("kind", ["single_label", "multi_label"])
+def test_huge_logits_do_not_overflow(make_head, kind):
+    head = make_head(kind=kind, temperature=1e-4)
     assert np.isfinite(head.probabilities(VECTORS * 1e4)).all()
 
 
@@ -45,7 +45,7 @@ def test_the_top_label_is_chosen_and_a_row_without_embedding_has_none(make_head)
 
 
 def test_multi_label_decisions_follow_each_labels_threshold(make_head):
-    head = make_head(multi_label=True, thresholds=np.array([0.2, 0.5, 0.9]))
+    head = make_head(kind="multi_label", thresholds=np.array([0.2, 0.5, 0.9]))
     given = np.array([[0.2, 0.4, 0.95], [0.1, 0.1, 0.1]], dtype=np.float32)
     given[0, 0] = head.thresholds[0]
     assert head.decide_all(given) == [["a", "c"], []]
@@ -53,19 +53,19 @@ def test_multi_label_decisions_follow_each_labels_threshold(make_head):
 
 
 def test_a_multi_label_answer_is_a_label_that_reaches_its_threshold(make_head):
-    head = make_head(multi_label=True, thresholds=np.array([0.3, 0.99, 0.3]))
+    head = make_head(kind="multi_label", thresholds=np.array([0.3, 0.99, 0.3]))
     probabilities, codes = head.answer(VECTORS)
     for row, code in zip(probabilities, codes, strict=True):
         reached = [i for i in range(3) if row[i] >= head.thresholds[i]]
         assert code == max(reached, key=lambda i: row[i], default=-1)
-    assert (make_head(multi_label=True, thresholds=np.ones(3)).answer(VECTORS)[1] == -1).all()
+    assert (make_head(kind="multi_label", thresholds=np.ones(3)).answer(VECTORS)[1] == -1).all()
 
 
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_a_saved_head_comes_back_the_same(make_head, tmp_path, multi_label):
+@pytest.mark.parametrize("kind", ["single_label", "multi_label"])
+def test_a_saved_head_comes_back_the_same(make_head, tmp_path, kind):
     head = make_head(
         labels=("ä", "b", "c"),
-        multi_label=multi_label,
+        kind=kind,
         thresholds=np.array([0.1, 0.2, 0.37]),
         temperature=0.1 + 0.2,
         metrics={"f1": 0.5},
@@ -83,7 +83,7 @@ def test_a_saved_head_comes_back_the_same(make_head, tmp_path, multi_label):
     [
         {"name": "mood"},
         {"labels": ("a", "c", "b")},
-        {"multi_label": True},
+        {"kind": "multi_label"},
         {"temperature": 1.6},
         {"thresholds": np.array([0.5, 0.5, 0.4])},
         {"backbone_digest": "1" * 16},

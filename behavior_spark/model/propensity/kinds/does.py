@@ -10,13 +10,14 @@ import numpy as np
 
 from behavior_spark.model.arrays import Bools, Doubles
 from behavior_spark.model.measures import ranking as metrics
+from behavior_spark.model.propensity.baselines import BASELINES
 from behavior_spark.model.propensity.calibration import (
     CalibrationChoice,
     Calibrator,
     fit_calibrator,
 )
 from behavior_spark.model.propensity.learner import Loss
-from behavior_spark.model.propensity.target_kind import MarginCalibrator, Measure, TargetKind
+from behavior_spark.model.propensity.target_kind import Measure, TargetKind
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class YesOrNo:
     shortage: str = "one outcome only"
     evidence_words: str = "positives"
     predicted: str = "probability"
+    baselines: ClassVar[Mapping[str, tuple[str, ...]]] = BASELINES
     measures: ClassVar[tuple[Measure, ...]] = (
         Measure("roc_auc", "AUC", metrics.roc_auc),
         Measure("average_precision", "average precision", metrics.average_precision),
@@ -77,9 +79,7 @@ class YesOrNo:
         """The sigmoid."""
         return np.asarray(1 / (1 + np.exp(-margins)))
 
-    def prediction_columns(
-        self, calibrator: MarginCalibrator, margins: Doubles
-    ) -> Mapping[str, Doubles]:
+    def prediction_columns(self, calibrator: Calibrator, margins: Doubles) -> Mapping[str, Doubles]:
         """``probability``, calibrated."""
         return {self.predicted: calibrator.predict(margins)}
 
