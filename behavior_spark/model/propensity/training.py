@@ -137,7 +137,8 @@ def _ordered(
     users = frame[user].astype(str).to_numpy(dtype=object)
     order = np.lexsort((users, days)) if len(frame) else np.empty(0, dtype=np.int64)
     truth = pd.to_numeric(frame[label], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    repeated = int(pd.DataFrame({"day": days, "user": users}).duplicated().sum())
+    # Not by pandas, which reads a string to its first NUL.
+    repeated = len(users) - len(set(zip(days.tolist(), users.tolist(), strict=True)))
     if repeated or not np.isin(truth, (0.0, 1.0)).all():
         raise ModelError(
             f"training rows of target {target!r} must be one a user and day, labelled 0 or 1",
