@@ -187,7 +187,8 @@ def _ordered(
     users = frame[user].astype(str).to_numpy(dtype=object)
     order = np.lexsort((users, days)) if len(frame) else np.empty(0, dtype=np.int64)
     truth = pd.to_numeric(frame[label], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    repeated = int(pd.DataFrame({"day": days, "user": users}).duplicated().sum())
+    # Not by pandas, which reads a string to its first NUL.
+    repeated = len(users) - len(set(zip(days.tolist(), users.tolist(), strict=True)))
     unlabelled = int((~kind.are_labels(truth)).sum())
     if repeated or unlabelled:
         raise ModelError(
