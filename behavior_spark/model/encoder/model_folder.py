@@ -14,7 +14,7 @@ from behavior_spark.files import digest_of, read_json
 from behavior_spark.model.encoder import hub
 
 # Raise when the way from a text to token ids, or from hidden states to a vector, changes.
-PREPROCESSING = 1
+PREPROCESSING = 2
 # A text is cut to max_length times this many characters before it is tokenised, so that
 # one text of a megabyte costs no more than any other.
 CHARACTERS_PER_TOKEN = 64
