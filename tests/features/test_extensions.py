@@ -21,7 +21,8 @@ from behavior_spark.errors import ConfigError
 from behavior_spark.extensions import FAMILIES, OPERATIONS
 from behavior_spark.features.feature_set import FeatureSet, built_families
 from behavior_spark.features.inputs import Inputs, Offer, Request
-from behavior_spark.features.operation import EventOperation, TextOperation
+from behavior_spark.features.operation import EventOperation
+from behavior_spark.features.text_operation import TextOperation
 from behavior_spark.pipelines import assert_no_leakage
 from behavior_spark.schemas import EVENTS
 from tests.features.frames import as_table, assert_same, table

@@ -17,16 +17,11 @@ from behavior_spark.features.declared import Feature, label_slugs
 from behavior_spark.features.directions import target_directions
 from behavior_spark.features.family import Family
 from behavior_spark.features.inputs import Inputs, Offer, Request
-from behavior_spark.features.operation import (
-    TextFeature,
-    TextOperands,
-    TextOperation,
-    ending,
-    within,
-)
+from behavior_spark.features.operation import ending, within
 from behavior_spark.features.operations.text_share import TextShare
 from behavior_spark.features.operations.text_similarity import ClosestText, TextSimilarity
 from behavior_spark.features.point_in_time import as_seen, of_users
+from behavior_spark.features.text_operation import TextFeature, TextOperands, TextOperation
 from behavior_spark.features.texts import labels_by_text, similarities_by_text
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from behavior_spark.config.operations import OperationSpec
-from behavior_spark.features.operation import TextOperands, TextOperation, ending, within
+from behavior_spark.features.operation import ending, within
+from behavior_spark.features.text_operation import TextOperands, TextOperation
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

@@ -207,7 +207,7 @@ def in_places(tiles: DataFrame, days: Sequence[dt.date]) -> DataFrame:
 
 def _days_up_to(days: Sequence[dt.date], day: Column) -> Column:
     """How many of the days are not after a day."""
-    return sum(((F.lit(each) <= day).cast("int") for each in days), F.lit(0))
+    return sum(((F.lit(as_of) <= day).cast("int") for as_of in days), F.lit(0))
 
 
 def build_state(activity: Activity, *, known_before: dt.date, event_before: dt.date) -> DataFrame:

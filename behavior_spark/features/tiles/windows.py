@@ -84,8 +84,8 @@ def build_activity(
     )
     for number, definition in enumerate(plan.definitions):
         if definition.ranked and per_item is not None:
-            found = _ranked(per_item, definition.ranked, f"_ranked_{number}")
-            wide = wide.join(found, list(USER), "left")
+            best_items = _ranked(per_item, definition.ranked, f"_ranked_{number}")
+            wide = wide.join(best_items, list(USER), "left")
     columns = []
     for number, definition in enumerate(plan.definitions):
         value = F.col(f"_ranked_{number}")
@@ -218,12 +218,12 @@ def _asked(plan: Plan) -> set[tuple[str, int]]:
 def _per_behaviour(per_item: DataFrame, plan: Plan, *, lifelong: bool) -> DataFrame:
     """Statistics of each day, user and behaviour over every window, and of all tiles."""
     asked = sorted({(need.stat, need.window) for need in plan.needs if need.window})
-    found = per_item.groupBy(*BEHAVIOUR).agg(
+    totals = per_item.groupBy(*BEHAVIOUR).agg(
         F.min("days_ago").alias("days_ago"),
         *[_over_items(stat, days).alias(f"{stat}_{days}") for stat, days in asked],
         *(lifelong_totals() if lifelong else []),
     )
-    return found.withColumnsRenamed(TOTALS)
+    return totals.withColumnsRenamed(TOTALS)
 
 
 def _over_items(stat: str, days: int) -> Column:

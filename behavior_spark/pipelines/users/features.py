@@ -98,21 +98,21 @@ def check_sessions(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Non
     if SESSIONS.name in run.reached:
         return
     gap, last = str(run.settings.features.session_gap_minutes), last_build(run, SESSIONS)
-    found = None
+    problem = None
     if last is None:
-        found = "no complete build of them"
+        problem = "no complete build of them"
     elif last.definition != gap:
-        found = f"a gap of {last.definition} minutes, not {gap}"
+        problem = f"a gap of {last.definition} minutes, not {gap}"
     elif last.through < max(days):
         arrived = F.col("arrived_day")
         since = (arrived >= F.lit(last.through)) & (arrived < F.lit(max(days)))
         with spark_errors("reading events"):
             if not prepared.inputs.events.where(since).isEmpty():
-                found = f"they reach to {last.through}, wanted {max(days)}"
-    if found:
+                problem = f"they reach to {last.through}, wanted {max(days)}"
+    if problem:
         raise InputError(
             "the table sessions is not up to date",
-            found=found,
+            found=problem,
             fix=f"run `behavior-spark build-features --as-of {run.as_of}` first",
         )
 
@@ -181,14 +181,14 @@ class FeaturesBuilt(StageResult):
     @property
     def figures(self) -> Mapping[str, float]:
         """Users and bots of the night, features, and rows where several days were built."""
-        found: dict[str, float] = {
+        figures: dict[str, float] = {
             "users": self.users[self.as_of],
             "bots": self.bots[self.as_of],
             "features": len(self.prepared.feature_set.features),
         }
         if len(self.users) > 1:
-            found |= {"as_of_days": len(self.users), "rows": sum(self.users.values())}
-        return found
+            figures |= {"as_of_days": len(self.users), "rows": sum(self.users.values())}
+        return figures
 
     @property
     def models(self) -> Mapping[str, str]:
