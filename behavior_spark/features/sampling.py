@@ -35,6 +35,8 @@ ALL = Shares()
 def shares_for(rows: int, positives: int, *, most: int) -> Shares:
     """Shares that leave about ``most`` rows: all positives, where they are at most half of those.
 
+    Where negatives are fewer than the other half, positives take what is left of it.
+
     A negative says little where there are many (King and Zeng 2001, "Logistic Regression in Rare
     Events Data", section 4), so they go first.
 
@@ -44,11 +46,13 @@ def shares_for(rows: int, positives: int, *, most: int) -> Shares:
     Shares(positives=0.1, negatives=0.1)
     >>> shares_for(1_000, 500, most=5_000)
     Shares(positives=1.0, negatives=1.0)
+    >>> shares_for(1_000, 800, most=600)
+    Shares(positives=0.5, negatives=1.0)
     """
     if rows <= most:
         return ALL
-    kept = min(positives, most / 2)
     negatives = max(1, rows - positives)
+    kept = max(min(positives, most / 2), min(positives, most - negatives))
     share = min(1.0, max(1.0, most - kept) / negatives)
     return Shares(kept / positives if positives else 1.0, share)
 
