@@ -163,6 +163,17 @@ def test_sampled_zeros_with_weights_foretell_the_total_of_all_users() -> None:
     assert trained(kept, "count", "count").predictions(frame).mean() > 1.2 * frame["count"].mean()
 
 
+def test_a_currency_changes_amounts_alone(frame, numbers) -> None:
+    pence = trained(frame.assign(amount=frame["amount"] * 100), "amount", "amount")
+    columns, others = (
+        model.prediction_columns(model.margins(frame)) for model in (numbers["amount"], pence)
+    )
+    for name, values in columns.items():
+        np.testing.assert_allclose(others[name], 100 * values, rtol=0.02, atol=1.0)
+    rank = [m.metrics["holdout"]["spearman"]["value"] for m in (numbers["amount"], pence)]
+    assert rank[0] == pytest.approx(rank[1], abs=0.005)
+
+
 def test_an_interval_is_the_exact_conformal_one() -> None:
     """Where every expected amount is 1, its ends are the 20th of 20 labels, counted by hand."""
     labels = np.arange(20) / 9.5

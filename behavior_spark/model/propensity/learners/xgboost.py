@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,10 @@ _OBJECTIVES: dict[Loss, str] = {
     "poisson": "count:poisson",
     "tweedie": "reg:tweedie",
 }
+# Amounts are learned in a unit in which their mean is this, about the weight of a row where the
+# answer is yes or no: the settings then mean the same, in whatever currency amounts are.
+_MEAN_AMOUNT = 0.25
+_LOG_UNIT = "log_unit"
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class FittedTrees:
         """Float64 (rows,): log-odds, or the logarithm of the mean."""
         if not len(values):
             return np.empty(0)
-        return self._predict(values, output_margin=True)
+        return self._predict(values, output_margin=True) + self._log_unit
 
     def contributions(self, values: Floats) -> Doubles:
         """TreeSHAP (Lundberg et al. 2020, doi 10.1038/s42256-019-0138-9), bias left out."""
@@ -86,6 +91,10 @@ class FittedTrees:
 
         data = xgboost.DMatrix(values, nthread=1)
         return np.asarray(self._booster.predict(data, **what), dtype=np.float64)
+
+    @cached_property
+    def _log_unit(self) -> float:
+        return float(self._booster.attr(_LOG_UNIT) or 0.0)
 
     @cached_property
     def _booster(self) -> xgboost.Booster:
@@ -122,9 +131,15 @@ class BoostedTrees:
 
         small = len(labels) < SMALL_ENOUGH_FOR_ONE_THREAD
         threads = options.threads or (1 if small else os.cpu_count() or 1)
+        unit = 1.0
+        if loss == "tweedie":
+            unit = float(np.average(labels, weights=weights)) / _MEAN_AMOUNT
+            labels = labels / unit
         data = xgboost.DMatrix(values, label=labels, weight=weights, nthread=threads)
         settings = {"objective": _OBJECTIVES[loss], **options.parameters(), "nthread": threads}
         booster = xgboost.train(settings, data, num_boost_round=options.rounds)
+        if unit != 1.0:
+            booster.set_attr(**{_LOG_UNIT: repr(math.log(unit))})
         return FittedTrees(bytes(booster.save_raw("ubj")))
 
     def load(self, content: bytes) -> FittedTrees:
