@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from behavior_spark.errors import ModelError
+from behavior_spark.errors import ConfigError, ModelError
 from behavior_spark.model.heads.head import Head
 
 VECTORS = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
@@ -159,3 +159,44 @@ def test_embeddings_of_another_dimension_are_refused(make_head):
 def test_a_head_cannot_be_changed_in_place(make_head):
     with pytest.raises(ValueError, match="read-only"):
         make_head().weight[0, 0] = 1.0
+
+
+SHY = """
+from dataclasses import dataclass
+import numpy as np
+from behavior_spark.model.heads.kind import HeadKind, most_probable
+from behavior_spark.model.heads.kinds.single_label import SingleLabel
+
+@dataclass(frozen=True)
+class Shy(SingleLabel):
+    name: str = "shy"
+    description: str = "one label a text, where it is likely"
+
+    def top(self, probabilities, thresholds):
+        return most_probable(probabilities, np.float32(0.9))
+
+KIND: HeadKind = Shy()
+"""
+
+
+def test_a_kind_of_head_is_added_by_a_package_and_kept_in_the_folder(
+    make_head, tmp_path, monkeypatch
+):
+    (tmp_path / "shy_heads-1.0.dist-info").mkdir()
+    (tmp_path / "shy_heads-1.0.dist-info" / "METADATA").write_text("Name: shy-heads\nVersion: 1\n")
+    points = "[behavior_spark.head_kinds]\nshy = shy_heads\n"
+    (tmp_path / "shy_heads-1.0.dist-info" / "entry_points.txt").write_text(points)
+    (tmp_path / "shy_heads.py").write_text(SHY)
+    with pytest.raises(ConfigError, match=r"no kind of head 'shy'(.|\n)*multi_label, single_label"):
+        make_head(kind="shy")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    head, usual = make_head(kind="shy"), make_head()
+    probabilities = np.array([[0.95, 0.03, 0.02], [0.5, 0.3, 0.2]], dtype=np.float32)
+    assert head.decide(probabilities) == ["a", None]
+    assert head.decide_all(probabilities) == [["a"], []]
+    assert head.digest != usual.digest
+    head.save(tmp_path / "saved")
+    loaded = Head.load(tmp_path / "saved")
+    assert (loaded.kind, loaded.digest) == ("shy", head.digest)
+    usual.save(tmp_path / "usual")
+    assert '"kind"' not in (tmp_path / "usual" / "head.json").read_text()
