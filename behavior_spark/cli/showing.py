@@ -73,8 +73,9 @@ def next_queries(
     command = "behavior-spark sql" + "".join(f" --config {name}" for name in config)
     command += "".join(f" --set {override}" for override in overrides)
     return [
-        f'{command} "SELECT user_id, probability, reasons[0].text AS why FROM user_propensity '
-        f"WHERE as_of = '{as_of}' AND target = '{target}' ORDER BY probability DESC LIMIT 10\"",
+        f'{command} "SELECT user_id, coalesce(probability, expected) AS predicted, '
+        "reasons[0].text AS why FROM user_propensity "
+        f"WHERE as_of = '{as_of}' AND target = '{target}' ORDER BY score DESC LIMIT 10\"",
         f'{command} "SELECT segment, next_action, count(*) AS users FROM user_profile '
         f"WHERE as_of = '{as_of}' GROUP BY ALL ORDER BY users DESC\"",
         f'{command} "SELECT reason, sum(refused_rows) AS refused_rows FROM quarantine '
