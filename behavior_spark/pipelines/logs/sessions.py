@@ -20,6 +20,7 @@ from behavior_spark.features.sessions.changes import (
     of_same_sessions,
 )
 from behavior_spark.features.sessions.versions import session_versions
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.runs.builds import Build, changes_since, last_build
 from behavior_spark.runs.run import Run
@@ -62,9 +63,8 @@ def build_sessions_stage(run: Run) -> SessionsBuilt:
             events = table.where(F.col("arrived_at") < F.lit(end).cast("timestamp"))
             versions = _all(events) if since is None else neighbourhood(events, since, gap)
             frame = session_versions(versions, gap_minutes=gap, since=since)
-            where = "true"  # built anew: none of another gap may stay
-            if since is not None:
-                where = f"known_day >= DATE'{since}' AND known_day < DATE'{end}'"
+            # Built anew: none of another gap may stay.
+            where = DayRange("known_day", since=since, before=None if since is None else end)
             build = Build(end, str(gap), changes.version)
             run.warehouse.replace(frame, SESSIONS, where=where, note=build.note)
         run.reached[SESSIONS.name] = end

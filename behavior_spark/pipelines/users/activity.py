@@ -23,6 +23,7 @@ from behavior_spark.features.point_in_time import of_users, of_users_at_large
 from behavior_spark.features.targets import item_matches, match_column
 from behavior_spark.features.tiles.activity import Activity, build_state, build_tiles, is_edition
 from behavior_spark.features.tiles.definitions import Plan
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.runs.builds import Build, Changes, changes_since, last_build
 from behavior_spark.runs.run import Run
@@ -49,7 +50,7 @@ def update_activity(run: Run, feature_set: FeatureSet) -> None:
         return
     if last and start is None:
         run.note(f"activity is built anew from all history: {why}")
-    where = "true" if start is None else f"known_day >= DATE'{start}'"
+    where = DayRange("known_day", since=start)
     with spark_errors("building activity"):
         definition = f"{plan.digest}/{matches_digest(run, plan, end)}"
         build = Build(end, definition, changes.version)
