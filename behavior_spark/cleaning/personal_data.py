@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 from behavior_spark.cleaning.personal.cards import find_cards
 from behavior_spark.cleaning.personal.emails import find_emails
@@ -21,25 +22,15 @@ from behavior_spark.cleaning.personal.internet_addresses import find_internet_ad
 from behavior_spark.cleaning.personal.national_ids import find_national_ids
 from behavior_spark.cleaning.personal.numbers import NumberedText
 from behavior_spark.cleaning.personal.phones import find_phones
+from behavior_spark.cleaning.personal.presidio import find_with_presidio
 from behavior_spark.cleaning.personal.secrets import find_secrets
+from behavior_spark.config.settings import PERSONAL_KINDS, PHONE_REGIONS, Privacy
 
 EMAIL, PHONE, CARD, IBAN, IP = "<email>", "<phone>", "<card>", "<iban>", "<ip>"
-NATIONAL_ID, SECRET = "<id>", "<secret>"
+NATIONAL_ID, SECRET, OTHER = "<id>", "<secret>", "<personal>"
+MARKERS = (SECRET, EMAIL, IBAN, IP, NATIONAL_ID, CARD, PHONE, OTHER)
 
 Finder = Callable[[NumberedText], Iterable[tuple[int, int]]]
-
-# In this order: what one kind takes, the next ones do not see.
-_FINDERS: tuple[tuple[str, Finder], ...] = (
-    (SECRET, find_secrets),
-    (EMAIL, find_emails),
-    (IBAN, find_ibans),
-    (IP, find_internet_addresses),
-    (NATIONAL_ID, find_national_ids),
-    (CARD, find_cards),
-    (PHONE, find_phones),
-)
-_WITHOUT_NUMBERS = _FINDERS[:2]
-MARKERS = tuple(marker for marker, _ in _FINDERS)
 
 # A text with none of these holds nothing to mask.
 _TELLING = re.compile(r"[\d@:=&\uff20\ufe6b\uff1a\uff1d]")
@@ -47,6 +38,52 @@ _FOUR_DIGITS = re.compile("[0-9](?:[^0-9]*+[0-9]){3}")
 _SPELT = re.compile(r"[\[({<] ?(?:at|AT|At) ?[\])}>]")
 # What is masked may show what stood next to it: looked at again, but not for ever.
 _ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What to mask.
+
+    Attributes:
+        kinds: Of :data:`behavior_spark.config.settings.PERSONAL_KINDS`.
+        phone_regions: Countries whose own grouping of a phone number is enough.
+        presidio: Names of Presidio's pattern recognisers to use too; what they find is
+            ``<personal>``.
+    """
+
+    kinds: tuple[str, ...] = PERSONAL_KINDS
+    phone_regions: tuple[str, ...] = PHONE_REGIONS
+    presidio: tuple[str, ...] = ()
+
+
+ALL_KINDS = Masking()
+
+
+def masking_of(privacy: Privacy) -> Masking | None:
+    """What the settings say to mask; None where nothing is."""
+    if not privacy.mask_personal_data:
+        return None
+    return Masking(privacy.masked_kinds, privacy.phone_regions, privacy.presidio_recognizers)
+
+
+@lru_cache(maxsize=16)
+def _finders(masking: Masking, numbers: bool) -> tuple[tuple[str, Finder], ...]:
+    """Marker and finder of each kind, in order: what one takes, the next ones do not see.
+
+    Without ``numbers`` those that a text of less than four digits can have.
+    """
+    known: dict[str, Finder] = {
+        "secret": find_secrets, "email": find_emails, "iban": find_ibans,
+        "ip": find_internet_addresses, "id": find_national_ids, "card": find_cards,
+        "phone": partial(find_phones, regions=masking.phone_regions),
+    }  # fmt: skip
+    chosen = [kind for kind in known if kind in masking.kinds]
+    if not numbers:
+        chosen = [kind for kind in chosen if kind in ("secret", "email", "ip")]
+    finders = [(f"<{kind}>", known[kind]) for kind in chosen]
+    if masking.presidio:
+        finders.append((OTHER, partial(find_with_presidio, names=masking.presidio)))
+    return tuple(finders)
 
 
 @dataclass(frozen=True)
@@ -63,7 +100,7 @@ class PersonalData:
     marker: str
 
 
-def mask_personal_data(text: str) -> tuple[str, int]:
+def mask_personal_data(text: str, masking: Masking = ALL_KINDS) -> tuple[str, int]:
     """Replace each number, address or secret by its marker.
 
     Takes time in proportion to the text's length.
@@ -76,7 +113,7 @@ def mask_personal_data(text: str) -> tuple[str, int]:
     >>> mask_personal_data("order 20240117 of 3 mugs at 12.50, 2024-01-17 10:30")
     ('order 20240117 of 3 mugs at 12.50, 2024-01-17 10:30', 0)
     """
-    found = find_personal_data(text)
+    found = find_personal_data(text, masking)
     if not found:
         return text, 0
     pieces, read = [], 0
@@ -86,7 +123,7 @@ def mask_personal_data(text: str) -> tuple[str, int]:
     return "".join([*pieces, text[read:]]), len(found)
 
 
-def find_personal_data(text: str) -> list[PersonalData]:
+def find_personal_data(text: str, masking: Masking = ALL_KINDS) -> list[PersonalData]:
     """What :func:`mask_personal_data` masks, by its place in the text, in order, apart.
 
     >>> find_personal_data("I am ann%40example.com")
@@ -95,7 +132,7 @@ def find_personal_data(text: str) -> list[PersonalData]:
     if not _is_telling(text):
         return []
     folded = fold_text(text)
-    finders = _FINDERS if _FOUR_DIGITS.search(folded.text) else _WITHOUT_NUMBERS
+    finders = _finders(masking, _FOUR_DIGITS.search(folded.text) is not None)
     numbered = NumberedText(folded.text)
     found: list[tuple[int, int, str]] = []
     for _ in range(_ROUNDS):
@@ -115,9 +152,7 @@ def find_personal_data(text: str) -> list[PersonalData]:
 
 def _is_telling(text: str) -> bool:
     """Whether anything could be found in a text; most end here."""
-    return bool(
-        _TELLING.search(text) or " dot " in text or " DOT " in text or _SPELT.search(text)
-    )
+    return bool(_TELLING.search(text) or " dot " in text or " DOT " in text or _SPELT.search(text))
 
 
 def _apart(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

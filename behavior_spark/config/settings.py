@@ -8,7 +8,7 @@ as comments.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -127,6 +127,12 @@ class WarehouseSettings(Section):
         return self
 
 
+PersonalKind = Literal["secret", "email", "iban", "ip", "id", "card", "phone"]
+PERSONAL_KINDS: tuple[PersonalKind, ...] = get_args(PersonalKind)
+# Countries that write national numbers in a grouping of their own and without a leading zero.
+PHONE_REGIONS = ("US", "IN", "CN", "BR", "IT", "RU", "MX", "TR", "GR", "CO")
+
+
 class Privacy(Section):
     """What is hidden before anything is stored."""
 
@@ -136,8 +142,28 @@ class Privacy(Section):
         repr=False,
     )
     mask_personal_data: bool = Field(
-        True, description="mask e-mail, phone, card, IBAN and IP numbers in texts"
+        True, description="mask personal numbers, addresses and secrets in texts"
     )
+    masked_kinds: tuple[PersonalKind, ...] = Field(
+        PERSONAL_KINDS, min_length=1, description="those to mask; id: numbers that states give"
+    )
+    phone_regions: tuple[str, ...] = Field(
+        PHONE_REGIONS,
+        description="countries (ISO 3166) whose national phone numbers are known by their grouping "
+        "alone; others need a '+', a leading 0 or a word such as 'tel' nearby",
+    )
+    presidio_recognizers: tuple[str, ...] = Field(
+        (),
+        description="pattern recognisers of Presidio's to use too, such as UsPassportRecognizer; "
+        "needs the extra presidio",
+    )
+
+    @field_validator("phone_regions")
+    @classmethod
+    def _regions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [region for region in value if not re.fullmatch("[A-Z]{2}", region)]:
+            raise ValueError(f"{', '.join(wrong)}: write two capital letters, such as GB")
+        return value
 
     @field_validator("pseudonymise_key")
     @classmethod

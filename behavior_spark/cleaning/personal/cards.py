@@ -69,6 +69,8 @@ def find_cards(numbered: NumberedText) -> Iterator[Span]:
 
 
 def _in_chain(chain: Chain) -> Iterator[Span]:
+    if chain.sizes == [4, 4, 4, 4, 4, 2] and chain.digits.startswith("9"):
+        return  # a parcel of the United States' post
     first, count = 0, len(chain.groups)
     while first < count:
         last = next((last for last in _ends(chain.sizes, first) if _is_card(chain, first, last)), 0)
@@ -80,9 +82,8 @@ def _in_chain(chain: Chain) -> Iterator[Span]:
 def _ends(sizes: list[int], first: int) -> Iterator[int]:
     """Ends of the runs of groups that could be a card, the longest first."""
     if sizes[first] < 4:  # digit by digit, or in pairs: then nothing else stands beside it
-        total = sum(sizes)
-        alike = set(sizes[:-1]) == {sizes[0]} and sizes[-1] <= sizes[0]
-        if first == 0 and alike and sizes[0] in (1, 2, 3) and 14 <= total <= _LONGEST:
+        short = first == 0 and len(sizes) <= _LONGEST and 14 <= sum(sizes) <= _LONGEST
+        if short and set(sizes[:-1]) == {sizes[0]} and sizes[-1] <= sizes[0]:
             yield len(sizes)
         return
     total, ends = 0, []
@@ -127,8 +128,10 @@ def _is_code(chain: Chain) -> bool:
     """Whether letters are glued to it that are no word, as in a hash or a part's code."""
     for letters in (chain.glued_left, chain.glued_right):
         lower = letters.lower()
-        if letters and not _NAMED.search(lower) and (
-            len(letters) < 3 or not lower.strip("abcdef") or letters.isupper()
+        if (
+            letters
+            and not _NAMED.search(lower)
+            and (len(letters) < 3 or not lower.strip("abcdef") or letters.isupper())
         ):
             return True
     before = chain.text[max(chain.start - 2, 0) : chain.start]

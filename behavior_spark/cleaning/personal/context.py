@@ -1,10 +1,15 @@
 """The words beside a number that say what it is."""
 
+# ruff: noqa: RUF001
+
 from __future__ import annotations
 
 import re
 
-_LETTER = r"[^\W\d_]"
+# Scripts without spaces: a word of another script may stand right beside them.
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_LETTER = rf"[^\W\d_{UNSPACED}]"
+_WORD = rf"[^\W_{UNSPACED}]"
 
 # Currencies, units and things counted. None of them follows a phone number.
 _UNITS = (
@@ -46,7 +51,7 @@ _GLUE = (
     r"id|code|is|was|ist|est|es|the|n|szám\w*|numer|номер)(?!\w))*+$"
 )
 _REFERENCE_BEFORE = re.compile(
-    rf"(?:(?<![^\W_])(?:{_REFERENCE})(?:number|nummer|no|nr|id|code)?(?![^\W\d_]){_GLUE}"
+    rf"(?:(?<!{_WORD})(?:{_REFERENCE})(?:number|nummer|no|nr|id|code)?(?!{_LETTER}){_GLUE}"
     r"|(?:订单号?|訂單號?|单号|注文番号|注文|追跡番号|주문번호|주문|#)[\s:#是は]*$)"
 )
 

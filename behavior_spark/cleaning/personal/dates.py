@@ -13,14 +13,14 @@ _ONE = (
     rf"(?:{_YEAR}(?P<a>[-/.]){_MONTH}(?P=a){_DAY}"
     rf"|(?:{_DAY}(?P<b>[-/.]){_MONTH}|{_MONTH}(?P<c>[-/.]){_DAY})(?:(?P=b)|(?P=c))(?:{_YEAR}|\d\d)"
     rf"|{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[T ]?[0-2]\d[0-5]\d(?:[0-5]\d)?)?"
-    rf"|{_YEAR} ?[-/] ?{_YEAR}|{_YEAR}(?: {_YEAR})+|{_YEAR}[-/.]{_MONTH}|{_DAY}\.{_MONTH}\.?"
+    rf"|{_YEAR} ?[-/] ?{_YEAR}|{_YEAR}(?: {_YEAR}){{1,6}}|{_YEAR}[-/.]{_MONTH}|{_DAY}\.{_MONTH}\.?"
     r")"
 )
 _PLAIN = re.sub(r"\(\?P<\w>(\[[^\]]*\])\)", r"\1", _ONE).replace("(?P=a)", "[-/.]")
 _PLAIN = _PLAIN.replace("(?:(?P=b)|(?P=c))", "[-/.]")
 _CLOCK = r"(?:[ T]{1,2}[0-2]?\d[:.][0-5]\d(?:[:.][0-5]\d(?:[.,]\d{1,9})?)?)?"
 _WHEN = re.compile(
-    rf"(?<![\w.,/\-+#])(?:{_PLAIN}{_CLOCK}(?: ?(?:-|/|to) ?{_PLAIN}{_CLOCK})+"
+    rf"(?<![\w.,/\-+#])(?:{_PLAIN}{_CLOCK}(?: ?(?:-|/|to) ?{_PLAIN}{_CLOCK})"
     rf"|{_ONE}{_CLOCK})(?![0-9]|[-/.][0-9])"
 )
 _TIME = re.compile(r"(?<!\d)[0-2]?\d:[0-5]\d(?::[0-5]\d)?(?!\d)")

@@ -5,29 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from behavior_spark.cleaning.personal.context import UNSPACED
 from behavior_spark.cleaning.personal.numbers import NumberedText
 
 Span = tuple[int, int]
 
-# Scripts without spaces: what stands before or behind an address in them is no part of it.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _LOCAL_LENGTH = 64
 # Read from the '@' backwards.
-_LOCAL = re.compile(
-    rf"(?:[^\W{_UNSPACED}]|[.+%~!#$&'*/=?^`{{|}}\-])+|(?:\w|[.+%~'\-])+"
-)
-_PLAIN_LOCAL = re.compile(rf"(?:[^\W{_UNSPACED}]|[.+%~'\-])+|(?:\w|[.+%~'\-])+")
+_LOCAL = re.compile(rf"(?:[^\W{UNSPACED}]|[.+%~!#$&'*/=?^`{{|}}\-])+|(?:\w|[.+%~'\-])+")
+_PLAIN_LOCAL = re.compile(rf"(?:[^\W{UNSPACED}]|[.+%~'\-])+|(?:\w|[.+%~'\-])+")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.){1,64}"\Z')
-_LABEL_ASCII, _LABEL_ANY = r"[A-Za-z0-9](?:[A-Za-z0-9\-_]{0,61}[A-Za-z0-9])?+", r"\w(?:[\w\-]{0,61}\w)?+"
+_LABEL_ASCII, _LABEL_ANY = r"[A-Za-z0-9][A-Za-z0-9\-_]{0,62}+", r"\w[\w\-]{0,62}+"
 _DOMAIN = re.compile(
-    rf"(?:{_LABEL_ASCII}\.)++(?P<top>xn--[A-Za-z0-9\-]{{1,59}}|[A-Za-z]{{2,24}}(?![A-Za-z0-9]))"
+    rf"(?:{_LABEL_ASCII}\.)++(?P<top>xn--[A-Za-z0-9\-]{{1,59}}|[A-Za-z]{{2,24}}(?![^\W{UNSPACED}]|-[A-Za-z0-9]))"
     rf"|(?:{_LABEL_ANY}\.){{1,8}}(?:xn--[A-Za-z0-9\-]{{1,59}}|[^\W\d_]{{2,24}})"
     r"|\[(?:IPv6:)?[0-9A-Fa-f:.]{3,45}\]"
 )
 _TOP = re.compile(r"[A-Za-z]{2,24}")
 _FILE_ENDINGS = frozenset(
-    "png jpg jpeg gif svg webp css scss html htm json yaml yml xml csv txt pdf zip gz exe dll".split()
-)
+    ("png", "jpg", "jpeg", "gif", "svg", "webp", "css", "scss", "html", "htm", "json", "yaml",
+     "yml", "xml", "csv", "txt", "pdf", "zip", "gz", "exe", "dll")
+)  # fmt: skip
 _IN_ADDRESS = re.compile(r"://|[/?]\S*=|^www\.")
 _KEY = re.compile(r"^[\w\-]{1,32}=(?=.)")
 _SPELT_AT = re.compile(r" {0,2}[\[({<] ?(?:at|AT|At|@|arroba|ät) ?[\])}>] {0,2}| (?:at|AT) ")
@@ -63,7 +61,7 @@ def _around(text: str, at: int, behind: int) -> Span | None:
     left = text[max(at - _LOCAL_LENGTH - 2, behind) : at]
     if left.endswith('"'):
         start = left.rfind('"', 0, -1)
-        while start > 0 and left[start - 1] in '\\"':
+        while start > 0 and left[start - 1] == "\\":
             start = left.rfind('"', 0, start)
         quoted = _QUOTED.match(left, start) if start >= 0 else None
         return (at - len(left) + start, domain.end()) if quoted else None

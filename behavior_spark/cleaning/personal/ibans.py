@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from stdnum import iban, numdb
+from stdnum import numdb
+from stdnum.iso7064 import mod_97_10
 
 from behavior_spark.cleaning.personal.numbers import NumberedText
 
 Span = tuple[int, int]
 
 _HEAD = re.compile(r"[A-Za-z]{2}[0-9]{2}")
+_SPACED_HEAD = re.compile(r"[A-Za-z]{2} [0-9]{2}")
 _SEPARATORS = " -./:_"
 _FIELD = re.compile(r"(\d+)!([nac])")
 _CLASSES = {"n": "[0-9]", "a": "[A-Z]", "c": "[A-Z0-9]"}
@@ -44,7 +46,7 @@ def find_ibans(numbered: NumberedText) -> Iterator[Span]:
         while position < end:
             head = _HEAD.search(text, position, end)
             if head is None and text[position + 2 : position + 3] == " ":
-                head = re.compile(r"[A-Za-z]{2} [0-9]{2}").match(text, position)
+                head = _SPACED_HEAD.match(text, position)
             if head is None:
                 break
             stop = _end_of(text, head.start(), glued=head.start() not in (start, behind))
@@ -81,4 +83,4 @@ def _end_of(text: str, start: int, *, glued: bool) -> int | None:
     fours = all(gap % 4 == 0 for gap in gaps)
     if (glued or not fours) and not form[1].fullmatch(compact[4:]):
         return None
-    return place if iban.mod_97_10.is_valid(compact[4:] + compact[:4]) else None
+    return place if mod_97_10.is_valid(compact[4:] + compact[:4]) else None

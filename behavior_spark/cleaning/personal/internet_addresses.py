@@ -17,12 +17,15 @@ _V4 = re.compile(
     r"(?![A-Za-z0-9_]|\.\d|[-+][A-Za-z])"
 )
 _V6 = re.compile(
-    r"(?:(?<![\w:.])|(?<=[g-zG-Z_]:))[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}"
-    r"(?::(?:\d{1,3}\.){3}\d{1,3}|(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![\w:]|\.\d)"
+    r"(?:(?<![0-9A-Za-z_:.])|(?<=[g-zG-Z_]:)|(?<=[g-zG-Z_][A-Za-z]:)|(?<=[g-zG-Z_][A-Za-z]{2}:))"
+    r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}"
+    r"(?::(?:\d{1,3}\.){3}\d{1,3}|(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![0-9A-Za-z_:]|\.\d)"
 )
-_V6_MAPPED = re.compile(r"(?<![\w:.])::(?:ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?![\w:]|\.\d)", re.I)
+_V6_MAPPED = re.compile(
+    r"(?<![0-9A-Za-z_:.])::(?:ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?![\w:]|\.\d)", re.I
+)
 _VERSION_RIGHT_BEFORE = re.compile(
-    r"(?:(?<![^\W_])(?:v|ver|version|versions|release|releases|rel|build|builds|rev|revision|"
+    r"(?:(?<![a-z0-9])(?:v|ver|version|versions|release|releases|rel|build|builds|rev|revision|"
     r"firmware|fw|driver|drivers|sdk|api|patch|section|sections|sec|chapter|clause|figure|fig|"
     r"table|article|paragraph|para|step|appendix|rfc|iso|version nummer|fassung|abschnitt|kapitel|"
     r"versión|versão|versione|wersja|wersji|verzió|версия|версии|版本|バージョン|버전)"
@@ -67,7 +70,9 @@ def _is_v6(candidate: str) -> bool:
     if candidate.isdigit() or not any(c.isdigit() for c in candidate):
         return False
     if not candidate.replace(":", "").isdigit():
-        return sum(c.isalnum() for c in candidate) >= 3
+        # Short ones are names in code too: A1::B2.
+        size = sum(map(len, parts))
+        return size >= 8 or (size >= 4 and len(parts[0]) >= 3)
     # Digits alone: a time, or a slice such as 10::2, unless it looks routed.
     long_first = len(parts[0]) >= 3 and not candidate.startswith(":")
     return (long_first and parts[0][0] in "123f" and len(parts) > 1 and parts[0] != "1000") or (

@@ -1,7 +1,7 @@
 """Numbers that states give to persons, with their check digits (python-stdnum).
 
 A format with a strong check, or a grouping of its own, is enough alone; any other is looked for
-only beside a word that names it. SOURCES of the formats are the modules of ``stdnum``, and for the
+only beside a word that names it. The sources of the formats are the modules of ``stdnum``, and for the
 United Kingdom's insurance number HMRC's manual NIM39110.
 """
 
@@ -27,6 +27,7 @@ from stdnum.dk import cpr as dk_cpr
 from stdnum.ee import ik as ee_ik
 from stdnum.es import dni as es_dni
 from stdnum.es import nie as es_nie
+from stdnum.exceptions import ValidationError
 from stdnum.fi import hetu as fi_hetu
 from stdnum.fr import nif as fr_nif
 from stdnum.fr import nir as fr_nir
@@ -106,7 +107,8 @@ def _taiwan(number: str) -> bool:
     number = number.upper()
     first = 10 + "ABCDEFGHJKLMNPQRSTUVXYWZIO".index(number[0])
     digits = [first // 10, first % 10, *map(int, number[1:])]
-    return sum(d * w for d, w in zip(digits, (1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1), strict=True)) % 10 == 0
+    weights = (1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1)
+    return sum(d * w for d, w in zip(digits, weights, strict=True)) % 10 == 0
 
 
 def _my_number(number: str) -> bool:
@@ -115,6 +117,16 @@ def _my_number(number: str) -> bool:
     weights = (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
     rest = sum(d * w for d, w in zip(digits[:11], weights, strict=True)) % 11
     return digits[11] == (0 if rest <= 1 else 11 - rest)
+
+
+def _china(number: str) -> bool:
+    """Check digit and date; counties that are no more are not looked up."""
+    number = cn_ric.compact(number)
+    try:
+        cn_ric.get_birth_date(number)
+    except ValidationError:
+        return False
+    return bool(cn_ric.calc_check_digit(number) == number[-1])
 
 
 def _always(number: str) -> bool:
@@ -182,9 +194,9 @@ _FORMATS: tuple[IdFormat, ...] = (
     _format(rf"\d{{4}}{_S}\d{{4}}{_S}\d{{4}}", _my_number,
             label("my ?number", glyphs="マイナンバー|個人番号")),
     _format(r"\d{12}", ru_inn.is_valid, label("инн", "inn")),
-    _format(r"\d{6}-?\d\d-?\d{4}", my_nric.is_valid, label("nric", "mykad", "no\\.? k\\.?p\\.?", "ic"),
-            r"\d{6}-\d\d-\d{4}"),
-    _format(rf"\d{{3}}{_S}\d{{3}}{_S}\d{{3}}{_S}\d{{3}}|\d{{13}}|\d\d{_S}\d\d{_S}\d{{3}}{_S}\d{{3}}{_S}\d{{3}}",
+    _format(r"\d{6}-?\d\d-?\d{4}", my_nric.is_valid,
+            label("nric", "mykad", r"no\.? k\.?p\.?", "ic"), r"\d{6}-\d\d-\d{4}"),
+    _format(rf"\d{{13}}|\d\d{_S}\d\d{_S}\d{{3}}{_S}\d{{3}}{_S}\d{{3}}",
             fr_nif.is_valid, label("spi", "num[ée]ro fiscal", "nif")),
     _format(rf"\d{{6}}{_S}\d{{4}}{_S}\d{{3}}", za_idnr.is_valid, label(_ID, "sa id", "rsa id")),
     _format(r"\d{13}", ro_cnp.is_valid, label("cnp")),
@@ -200,7 +212,7 @@ _FORMATS: tuple[IdFormat, ...] = (
             label("nir", r"s[ée]curit[ée] sociale", "num[ée]ro de s[ée]cu", "sécu"),
             r"[12] ?\d\d ?(?:0[1-9]|1[0-2]|[2-9]\d) ?\d[\dAB] ?\d{3} ?\d{3} ?\d\d"),
     _format(r"\d{16}", id_nik.is_valid, label("nik", "ktp")),
-    _format(r"\d{6} ?(?:19|20)\d{6} ?\d{3}[\dX]", cn_ric.is_valid,
+    _format(r"\d{6} ?(?:19|20)\d{6} ?\d{3}[\dX]", _china,
             label("ric", glyphs="身份证|身份證"), r"\d{6} ?(?:19|20)\d{6} ?\d{3}[\dXx]"),
     # Letters and digits.
     _format(r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]", _always,
@@ -226,13 +238,14 @@ _FORMATS: tuple[IdFormat, ...] = (
             r"\d{1,2}\.\d{3}\.\d{3}-[\dKk]"),
     _format(r"\d{1,2}\.?\d{3}\.?\d{3}", ar_dni.is_valid, label("dni", "documento")),
     # No check digit at all.
-    _format(r"(?=[A-Z]*\d{4})[A-Z0-9]{7,9}|[A-Z]{1,2} ?\d{6,7}", _always,
+    _format(r"(?=(?:[A-Z]*\d){4})[A-Z0-9]{7,9}|[A-Z]{1,2} ?\d{6,7}", _always,
             label(r"passports?(?: ?(?:no|nr|number|#))?", r"reisepass\w*", "passeport\\w*",
                   "pasaporte\\w*", "passaporto", "passaporte", "paspoort\\w*", "paszport\\w*",
                   glyphs="护照号?码?|護照|旅券番号|パスポート|여권")),
 )  # fmt: skip
 
 _SEPARATED = re.compile(r"[ .\-/+]{0,2}+")
+_LAST_LETTERS = re.compile(r"[ \-]?[A-Za-z]{1,2}(?![^\W_])")
 _MOST_CHARACTERS, _FEWEST = 24, 7
 
 
@@ -267,7 +280,7 @@ def _stops(text: str, words: list[tuple[int, int]], index: int) -> list[int]:
             break
         stops.append(stop)
         end = stop
-    letter = re.compile(r"[ \-]?[A-Za-z]{1,2}(?![^\W_])").match(text, end)
+    letter = _LAST_LETTERS.match(text, end)
     if letter and letter.end() - start <= _MOST_CHARACTERS:
         stops.append(letter.end())
     return [stop for stop in reversed(stops) if stop - start >= _FEWEST]
@@ -279,6 +292,8 @@ def _judge(text: str, spans: list[Span]) -> Span | None:
         if start < 0 or not _is_apart(text, start, stop):
             continue
         candidate = text[start:stop]
+        if not 7 <= sum(c.isalnum() for c in candidate) <= 18:
+            continue
         for form in _FORMATS:
             if not form.form.fullmatch(candidate) or not form.is_valid(candidate):
                 continue
@@ -294,10 +309,8 @@ def _judge(text: str, spans: list[Span]) -> Span | None:
 def _is_apart(text: str, start: int, stop: int) -> bool:
     """Whether no letter, digit or dash continues it."""
     left, right = text[max(start - 2, 0) : start], text[stop : stop + 2]
-    if left[-1:].isalnum() and left[-1:].isascii() or right[:1].isalnum() and right[:1].isascii():
+    if any(c.isalnum() and c.isascii() for c in (left[-1:], right[:1])):
         return False
     if left[-1:] in ("-", "/", ".", "_", "+") and left[:1].isalnum():
         return False
     return not (right[:1] in ("-", "/", ".", "_") and right[1:].isalnum())
-
-

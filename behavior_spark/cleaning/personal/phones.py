@@ -26,12 +26,10 @@ from behavior_spark.cleaning.personal.numbers import Chain, NumberedText
 
 Span = tuple[int, int]
 
-# Countries that write national numbers in a grouping of their own and without a leading zero.
-GROUPED_REGIONS = ("US", "IN", "CN", "BR", "IT", "RU", "MX", "TR", "GR", "CO")
-
 _CALL = label(
     r"t[eé]l[.:]?", r"(?<!-)ph", r"(?:tele)?phones?", r"(?:tele)?phone ?(?:no|nr|number)",
-    r"t[eé]l[eé]phon\w*", r"telef\w+", r"call(?:s|ed|ing)?", r"ring", r"dial\w*", r"mob", r"mobil\w*",
+    r"t[eé]l[eé]phon\w*", r"tel[eé]f\w+", r"call(?:s|ed|ing)?", r"ring", r"dial\w*", r"mob",
+    r"mobil\w*",
     r"cell(?:s|phone|ular\w*)?", r"celular", r"fax", r"whats ?app", r"wa", r"viber", r"sms",
     r"text(?:ed)? (?:me|us|him|her)", r"hotline", r"contact\w*", r"reach\w*", r"handy\w*",
     r"(?:an)?ruf\w*", r"erreich\w*", r"appel\w*", r"portable", r"joindre", r"ll[aá]m\w*",
@@ -55,10 +53,10 @@ _TOGETHER = re.compile(r" {1,2}|[\-./]| ?\( ?| ?\) ?|\) ?[\-./]|[\-./]\(| - ?| ?
 _EPOCH = re.compile(r"1[4-9]\d{8}|1[4-9]\d{11}|1[4-9]\d{14}")
 _CLOSED = re.compile(r"[.,]\d{1,2}(?!\d)")
 _TRUNK_LENGTHS = (11, 10, 12, 9)
-_MOST_DIGITS = 15
+_MOST_DIGITS, _MOST_GROUPS = 15, 16
 
 
-def find_phones(numbered: NumberedText, regions: tuple[str, ...] = GROUPED_REGIONS) -> Iterator[Span]:
+def find_phones(numbered: NumberedText, regions: tuple[str, ...]) -> Iterator[Span]:
     """Spans of the phone numbers in a text.
 
     Args:
@@ -66,6 +64,13 @@ def find_phones(numbered: NumberedText, regions: tuple[str, ...] = GROUPED_REGIO
         regions: Countries (ISO 3166) whose own grouping is enough, without a word beside.
     """
     for whole in numbered.chains:
+        if numbered.text[max(whole.start - 2, 0) : whole.start].strip(" (") == "+":
+            end = _international_end(whole.part(0, _MOST_GROUPS), valid=True)  # +687 20.12.34
+            if end:
+                yield _with_signs(whole, 0, end)
+                whole = whole.part(end, len(whole.groups))
+                if not whole.groups:
+                    continue
         for dateless in without_dates(whole):
             for chain in _whole_brackets(dateless):
                 yield from _in_chain(chain, regions)
@@ -82,7 +87,7 @@ def _whole_brackets(chain: Chain) -> Iterator[Chain]:
             opened = False
         if "(" in gap:
             opened = True
-            apart |= index == len(gaps) + 1 or not any(")" in later for later in gaps[index : index + 2])
+            apart |= not any(")" in later for later in gaps[index : index + 2])
         if apart:
             yield chain.part(first, index)
             first, opened = index, "(" in gap
@@ -90,24 +95,28 @@ def _whole_brackets(chain: Chain) -> Iterator[Chain]:
 
 
 def _in_chain(chain: Chain, regions: tuple[str, ...]) -> Iterator[Span]:
-    index, count = 0, len(chain.groups)
-    while index < count:
+    index = 0
+    while index < len(chain.groups):
         last = _end_of_number(chain, index, regions)
         if last:
             yield _with_signs(chain, index, last)
-        index = last or index + 1
+            chain, index = chain.part(last, len(chain.groups)), 0
+        else:
+            index += 1
 
 
 def _end_of_number(chain: Chain, index: int, regions: tuple[str, ...]) -> int:
     """How many groups in, the number that starts with this group ends; 0 where none starts."""
-    rest = chain.part(index, len(chain.groups))
+    rest = chain.part(index, index + _MOST_GROUPS)
     text, start = chain.text, rest.start
     if abroad := _international_end(rest):
         return index + abroad
     if index and chain.gaps[index - 1] not in (" ", "  ", ", ", ") ", " ("):
         return 0
-    if _is_glued(rest) or is_reference(text, start):
+    if _is_glued(rest) or is_reference(text, start) or is_reference(text, chain.start):
         return 0
+    if index > 1 or (index and chain.sizes[0] > 3):
+        return 0  # the middle of a long number
     end = _national_end(rest) or (index == 0 and _labelled_end(rest)) or 0
     if not end and index == 0 and len(rest.groups) > 1 and _as_its_country_writes(rest, regions):
         end = len(rest.groups)
@@ -123,13 +132,13 @@ def _with_signs(chain: Chain, first: int, last: int) -> Span:
     return (start - len(lead.group().lstrip()) if lead else start), end
 
 
-def _international_end(rest: Chain) -> int:
+def _international_end(rest: Chain, *, valid: bool = False) -> int:
     """Groups that a number behind '+' or '00' takes; the longest valid one, else possible one."""
     text, start = rest.text, rest.start
     before = text[max(start - 3, 0) : start]
     plus = re.search(r"\+ ?\(?$", before) is not None
     zeros = text.startswith("00", start) and not before[-1:].isalnum()
-    if not (plus or zeros) or before[:-1][-1:] == "+" and before[-1:] == "+" and False:
+    if not (plus or zeros):
         return 0
     skipped = 0 if plus else 2
     possible = 0
@@ -146,14 +155,16 @@ def _international_end(rest: Chain) -> int:
         possible = possible or (last if verdict == "possible" else 0)
     if rest.glued_right and rest.glued_left:
         return 0  # random characters
-    return possible if plus else 0
+    return possible if plus and not valid else 0
 
 
-def _check(number: str) -> str:
-    """``valid``, ``possible`` (its length is right) or ``no``."""
+def _check(number: str, country_code: str | None = None) -> str:
+    """``valid``, ``possible`` (its length is right) or ``no``, for one country code or any."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
+        return "no"
+    if country_code not in (None, str(parsed.country_code)):
         return "no"
     if phonenumbers.is_valid_number(parsed):
         return "valid"
@@ -205,12 +216,10 @@ def _as_its_country_writes(rest: Chain, regions: tuple[str, ...]) -> bool:
     if not 9 <= sum(rest.sizes) <= 13 or _grouped_by_three(rest) or len(rest.groups) > 6:
         return False
     written = rest.text[rest.start : rest.end]
-    country_code = len(rest.text[rest.groups[0][0] : rest.groups[0][1]]) <= 3
-    if country_code and sum(rest.sizes) >= 11 and _check("+" + rest.digits) == "valid":
+    first = rest.text[rest.groups[0][0] : rest.groups[0][1]]
+    if len(first) <= 3 and sum(rest.sizes) >= 11 and _check("+" + rest.digits, first) == "valid":
         return True
-    return any(
-        next(iter(_matches(written, region)), written) != written for region in regions
-    )
+    return any(next(iter(_matches(written, region)), written) != written for region in regions)
 
 
 def _matches(written: str, region: str) -> Iterator[str | None]:
@@ -249,9 +258,11 @@ def _is_glued(rest: Chain) -> bool:
 def _is_something_else(part: Chain) -> bool:
     """An amount, a fraction, a time of a clock of a computer."""
     text, start, end = part.text, part.start, part.end
-    if is_amount(text, start, end) or _EPOCH.fullmatch(part.digits) and len(part.groups) == 1:
+    if is_amount(text, start, end) or (_EPOCH.fullmatch(part.digits) and len(part.groups) == 1):
         return True
     if _CLOSED.match(text, end) and (_grouped_by_three(part) or len(part.groups) == 1):
+        return True
+    if part.gaps == ["."] and not _CALL.search(words_before(text, start, 24)):
         return True
     if set(part.gaps) == {"."} and not part.digits.startswith("0"):
         return part.sizes != [3, 3, 4] and not _CALL.search(words_before(text, start, 24))

@@ -63,8 +63,8 @@ _STEMS = (
     "adgangskode", "kodeord", "salasana", "şifre", "sifre", "parol", "schlüssel", "jeton",
 )  # fmt: skip
 _STEMS_OF_OTHER_SCRIPTS = (
-    "пароль", "пароля", "лозинка", "ключ", "токен", "密码", "密碼", "口令", "パスワード", "비밀번호", "암호",
-    "mật khẩu", "kata sandi", "รหัสผ่าน", "كلمة المرور", "पासवर्ड", "密钥", "令牌",
+    "пароль", "пароля", "лозинка", "ключ", "токен", "密码", "密碼", "口令", "パスワード",
+    "비밀번호", "암호", "mật khẩu", "kata sandi", "รหัสผ่าน", "كلمة المرور", "पासवर्ड", "密钥", "令牌",
 )  # fmt: skip
 _PASSWORD = re.compile(
     r"pass ?w(?:or)?d|passw(?:ort|d)|passord|passphrase|passcode|pass|pwd|p/w|pw|kennwort|"
@@ -131,7 +131,7 @@ def _private_keys(text: str) -> Iterator[Span]:
 
 def _in_long_word(text: str, start: int, end: int) -> Iterator[Span]:
     for match in _ISSUED.finditer(text, start, end):
-        if any(c.isdigit() for c in match.group()):
+        if match.group().startswith("A") or any(c.isdigit() for c in match.group()):
             yield match.span()
     if "eyJ" in text[start:end]:
         yield from (match.span() for match in _JWT.finditer(text, start, end))
@@ -174,8 +174,11 @@ def _named(text: str) -> Iterator[Span]:
 def _named_here(text: str, lower: str, position: int) -> Span | None:
     password = _PASSWORD.match(lower, position)
     before = text[position - 1 : position]
-    if password and before.isalnum() and before.isascii() and not (
-        before.islower() and text[position].isupper()
+    if (
+        password
+        and before.isalnum()
+        and before.isascii()
+        and not (before.islower() and text[position].isupper())
     ):
         return None
     name = password or _KEY.match(lower, position)
@@ -198,15 +201,14 @@ def _without_end(value: str, sign: str) -> str:
     value = re.sub(r"\\[nrt].*", "", value)
     if sign == "=":
         value = re.split(r"[&;]", value, maxsplit=1)[0]
-    value = value.rstrip(".,;:!?)]}*`")
-    return value
+    return value.rstrip(".,;:!?)]}*`")
 
 
 def _is_secret_value(
     text: str, match: re.Match[str], start: int, end: int, is_password: bool
 ) -> bool:
     value, sign, bare = text[start:end], match["sign"], bool(match["bare"])
-    if len(value) < 3 or _NO_VALUE.match(value) or (bare and _CODE.search(value)):
+    if len(value) < 3 or "<" in value or _NO_VALUE.match(value) or (bare and _CODE.search(value)):
         return False
     digit, letter = any(c.isdigit() for c in value), any(c.isalpha() for c in value)
     if not is_password or not sign:
@@ -214,10 +216,10 @@ def _is_secret_value(
             return False
         if " " in value:
             return False
-        return len(value) >= 8 and digit and letter or (len(value) >= 24 and "/" not in value)
+        return (len(value) >= 8 and digit and letter) or (len(value) >= 24 and "/" not in value)
     if not bare or sign in ("=", "=>", ":=", "=="):
         return True
-    odd = digit or not value.isalnum() and re.search(r"[^\w\-/.,']", value) is not None
+    odd = digit or (not value.isalnum() and re.search(r"[^\w\-/.,']", value) is not None)
     if not sign.startswith((":", "は", "是", "为", "為")):
         return len(value) >= 4 and odd
     joined = text[start - 1 : start] != " "

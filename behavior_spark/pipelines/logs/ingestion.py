@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
 from behavior_spark.cleaning.identities import linked_versions, with_known_users
+from behavior_spark.cleaning.personal_data import masking_of
 from behavior_spark.config import Source
 from behavior_spark.errors import InputError
 from behavior_spark.io.day_range import DayRange
@@ -247,7 +248,7 @@ def with_clean_texts(run: Run, frame: DataFrame, contract: Contract) -> DataFram
     """Rows with their text normalised, masked, capped and hashed as the settings say."""
     privacy, text = run.settings.privacy, run.settings.text
     clean = clean_text_column(
-        max_chars=text.max_chars, mask=privacy.mask_personal_data, key=privacy.pseudonymise_key
+        max_chars=text.max_chars, mask=masking_of(privacy), key=privacy.pseudonymise_key
     )
     return rows.clean_texts(frame, contract, clean=clean)
 

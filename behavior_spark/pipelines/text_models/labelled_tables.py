@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
+from behavior_spark.cleaning.personal_data import masking_of
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.config.labels import Part
@@ -69,7 +70,7 @@ def labelled_task(
 
 def cleaned(text: object, settings: Settings) -> str:
     """A labelled text as the texts of the warehouse are cleaned."""
-    cap, mask = settings.text.max_chars, settings.privacy.mask_personal_data
+    cap, mask = settings.text.max_chars, masking_of(settings.privacy)
     return clean_text(str(text), max_chars=cap, mask=mask).text
 
 

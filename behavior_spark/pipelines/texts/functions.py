@@ -9,6 +9,7 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from behavior_spark.cleaning.personal_data import Masking, masking_of
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
@@ -57,7 +58,7 @@ def text_functions(
         prepare=partial(
             _clean,
             max_chars=settings.text.max_chars,
-            mask=settings.privacy.mask_personal_data,
+            mask=masking_of(settings.privacy),
         ),
         notes=tuple(model.notes),
     )
@@ -114,5 +115,5 @@ def similar_to(
     )
 
 
-def _clean(text: str, *, max_chars: int, mask: bool) -> str:
+def _clean(text: str, *, max_chars: int, mask: Masking | None) -> str:
     return clean_text(text, max_chars=max_chars, mask=mask).text
