@@ -103,10 +103,13 @@ def _day(rng: random.Random, form: str | None = None) -> str:
     return (form or rng.choice(_DAY_FORMS)).format(y=year, m=month, d=day)
 
 
+_YEARS_APART = "-\u2013/"
+
+
 def _days(rng: random.Random) -> str:
     sign = rng.choice(["-", "\u2013", " - ", " \u2013 ", " to ", "/", " bis "])
     if rng.random() < 0.2:
-        return f"{rng.randint(1900, 2020)}{rng.choice('-\u2013/')}{rng.randint(2021, 2040)}"
+        return f"{rng.randint(1900, 2020)}{rng.choice(_YEARS_APART)}{rng.randint(2021, 2040)}"
     form = rng.choice(_DAY_FORMS)
     return _day(rng, form) + sign + _day(rng, form)
 

@@ -79,7 +79,7 @@ def _finders(masking: Masking, numbers: bool) -> tuple[tuple[str, Finder], ...]:
     }  # fmt: skip
     chosen = [kind for kind in known if kind in masking.kinds]
     if not numbers:
-        chosen = [kind for kind in chosen if kind in ("secret", "email", "ip")]
+        chosen = [kind for kind in chosen if kind in ("secret", "email", "iban", "ip")]
     finders = [(f"<{kind}>", known[kind]) for kind in chosen]
     if masking.presidio:
         finders.append((OTHER, partial(find_with_presidio, names=masking.presidio)))

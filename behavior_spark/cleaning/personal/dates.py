@@ -20,7 +20,7 @@ _PLAIN = re.sub(r"\(\?P<\w>(\[[^\]]*\])\)", r"\1", _ONE).replace("(?P=a)", "[-/.
 _PLAIN = _PLAIN.replace("(?:(?P=b)|(?P=c))", "[-/.]")
 _CLOCK = r"(?:[ T]{1,2}[0-2]?\d[:.][0-5]\d(?:[:.][0-5]\d(?:[.,]\d{1,9})?)?)?"
 _WHEN = re.compile(
-    rf"(?<![\w.,/\-+#])(?:{_PLAIN}{_CLOCK}(?: ?(?:-|/|to) ?{_PLAIN}{_CLOCK})"
+    rf"(?<![A-Za-z0-9_.,/\-+#])(?:{_PLAIN}{_CLOCK}(?: ?(?:-|/|to) ?{_PLAIN}{_CLOCK})"
     rf"|{_ONE}{_CLOCK})(?![0-9]|[-/.][0-9])"
 )
 _TIME = re.compile(r"(?<!\d)[0-2]?\d:[0-5]\d(?::[0-5]\d)?(?!\d)")

@@ -1,8 +1,8 @@
 """Numbers that states give to persons, with their check digits (python-stdnum).
 
 A format with a strong check, or a grouping of its own, is enough alone; any other is looked for
-only beside a word that names it. The sources of the formats are the modules of ``stdnum``, and for the
-United Kingdom's insurance number HMRC's manual NIM39110.
+only beside a word that names it. The sources of the formats are the modules of ``stdnum``; the
+United Kingdom's insurance number is from HMRC's manual, NIM39110.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ _FORMATS: tuple[IdFormat, ...] = (
     _format(r"\d{6} ?(?:19|20)\d{6} ?\d{3}[\dX]", _china,
             label("ric", glyphs="身份证|身份證"), r"\d{6} ?(?:19|20)\d{6} ?\d{3}[\dXx]"),
     # Letters and digits.
-    _format(r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]", _always,
+    _format(rf"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]{_S}\d\d{_S}\d\d{_S}\d\d{_S}[A-D]", _always,
             label("ni", "nino", "n\\.i\\.", r"national insurance\w*"),
             r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] \d\d \d\d \d\d [A-D]"),
     _format(r"\d{2}\.?\d{3}\.?\d{3}[ \-]?[A-Z]", lambda n: es_dni.is_valid(n.replace(".", "")),
@@ -245,7 +245,8 @@ _FORMATS: tuple[IdFormat, ...] = (
 )  # fmt: skip
 
 _SEPARATED = re.compile(r"[ .\-/+]{0,2}+")
-_LAST_LETTERS = re.compile(r"[ \-]?[A-Za-z]{1,2}(?![^\W_])")
+_SIGNS = re.compile(r"[ .\-/]")
+_LAST_LETTERS = re.compile(r"[ .\-]?[A-Za-z]{1,2}(?![A-Za-z0-9])")
 _MOST_CHARACTERS, _FEWEST = 24, 7
 
 
@@ -257,7 +258,7 @@ def find_national_ids(numbered: NumberedText) -> Iterator[Span]:
     for index, (start, end) in enumerate(words):
         if start < behind:
             continue
-        if text[start - 1 : start] == " " and end - start <= 2:  # AB 12 34 56 C
+        if text[start - 1 : start] in (" ", "-", ".") and end - start <= 2:  # AB 12 34 56 C
             span = _judge(text, [(start - 3, stop) for stop in _stops(text, words, index)])
             if span:
                 yield span
@@ -295,7 +296,9 @@ def _judge(text: str, spans: list[Span]) -> Span | None:
         if not 7 <= sum(c.isalnum() for c in candidate) <= 18:
             continue
         for form in _FORMATS:
-            if not form.form.fullmatch(candidate) or not form.is_valid(candidate):
+            if not form.form.fullmatch(candidate):
+                continue
+            if not (form.is_valid(candidate) or form.is_valid(_SIGNS.sub("", candidate))):
                 continue
             if before is None:
                 before = words_before(text, start, 48)

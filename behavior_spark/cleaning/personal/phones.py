@@ -64,7 +64,7 @@ def find_phones(numbered: NumberedText, regions: tuple[str, ...]) -> Iterator[Sp
         regions: Countries (ISO 3166) whose own grouping is enough, without a word beside.
     """
     for whole in numbered.chains:
-        if numbered.text[max(whole.start - 2, 0) : whole.start].strip(" (") == "+":
+        if numbered.text[max(whole.start - 3, 0) : whole.start].rstrip(" (").endswith("+"):
             end = _international_end(whole.part(0, _MOST_GROUPS), valid=True)  # +687 20.12.34
             if end:
                 yield _with_signs(whole, 0, end)
@@ -109,15 +109,18 @@ def _end_of_number(chain: Chain, index: int, regions: tuple[str, ...]) -> int:
     """How many groups in, the number that starts with this group ends; 0 where none starts."""
     rest = chain.part(index, index + _MOST_GROUPS)
     text, start = chain.text, rest.start
-    if abroad := _international_end(rest):
+    middle = index > 1 or (index == 1 and chain.sizes[0] > 3)  # of a long number
+    if (abroad := _international_end(rest)) and not (middle and text.startswith("00", start)):
         return index + abroad
     if index and chain.gaps[index - 1] not in (" ", "  ", ", ", ") ", " ("):
         return 0
     if _is_glued(rest) or is_reference(text, start) or is_reference(text, chain.start):
         return 0
-    if index > 1 or (index and chain.sizes[0] > 3):
-        return 0  # the middle of a long number
-    end = _national_end(rest) or (index == 0 and _labelled_end(rest)) or 0
+    if middle or (index and _grouped_by_three(chain)):
+        return 0
+    end = _national_end(rest)
+    if index == 0 and (not end or min(rest.sizes[end:], default=0) >= 3):
+        end = max(end, _labelled_end(rest))
     if not end and index == 0 and len(rest.groups) > 1 and _as_its_country_writes(rest, regions):
         end = len(rest.groups)
     if end and not _is_something_else(rest.part(0, end)):
@@ -217,7 +220,8 @@ def _as_its_country_writes(rest: Chain, regions: tuple[str, ...]) -> bool:
         return False
     written = rest.text[rest.start : rest.end]
     first = rest.text[rest.groups[0][0] : rest.groups[0][1]]
-    if len(first) <= 3 and sum(rest.sizes) >= 11 and _check("+" + rest.digits, first) == "valid":
+    led = len(first) <= 3 and sum(rest.sizes) >= 11 and max(rest.sizes) >= 3
+    if led and _check("+" + rest.digits, first) == "valid":
         return True
     return any(next(iter(_matches(written, region)), written) != written for region in regions)
 

@@ -33,6 +33,8 @@ _ISSUED = re.compile(
     r"|[A-Za-z0-9_~.]{3}8Q~[A-Za-z0-9_~.\-]{31,34}"  # Azure client secret
     r")"
 )
+# With these a long name could begin: a digit is wanted too.
+_WORDLIKE = ("sk-", "sl.", "hvs.", "hvb.", "dp.", "secret_", "SG.", "M", "N", "O", "pat-", "pypi-")
 _SLACK_HOOK = re.compile(r"hooks\.slack\.com/(?:services|workflows)/([\w/\-]{16,})")
 _JWT = re.compile(r"(?<![A-Za-z0-9_\-])eyJ[A-Za-z0-9_\-]{12,}(?:\.[A-Za-z0-9_\-]*){0,4}")
 _IN_URL = re.compile(
@@ -131,7 +133,8 @@ def _private_keys(text: str) -> Iterator[Span]:
 
 def _in_long_word(text: str, start: int, end: int) -> Iterator[Span]:
     for match in _ISSUED.finditer(text, start, end):
-        if match.group().startswith("A") or any(c.isdigit() for c in match.group()):
+        wordlike = match.group().startswith(_WORDLIKE)
+        if not wordlike or any(c.isdigit() for c in match.group()):
             yield match.span()
     if "eyJ" in text[start:end]:
         yield from (match.span() for match in _JWT.finditer(text, start, end))
