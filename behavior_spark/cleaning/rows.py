@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
 
+from behavior_spark.cleaning.readings import CHANGED, RAW, UNREAD
+from behavior_spark.cleaning.values import Change, last_moment
 from behavior_spark.schemas import EVENTS, IDENTITIES, ITEMS, TEXTS, Contract
 
 REASON, COPY, SOURCE = "_reason", "_copy", "_source"
@@ -21,50 +22,67 @@ EARLIEST, LATEST = "1990-01-01", "2200-01-01"
 ALWAYS = "1970-01-01 00:00:00"
 
 
-def prepare(frame: DataFrame, contract: Contract) -> DataFrame:
-    """Trim names, give every row its arrival; items without a date are valid always."""
-    names = [
-        f.name
-        for f in contract.columns
-        if isinstance(f.dataType, StringType)
-        and f.name in frame.columns
-        and f.name not in ("text", "title")
-    ]
-    trimmed = {name: F.nullif(F.trim(name), F.lit("")) for name in names}
-    if "event_type" in trimmed:
-        trimmed["event_type"] = F.lower(trimmed["event_type"])
-    frame = frame.withColumns(trimmed)
+def prepare(frame: DataFrame, contract: Contract, *, skew_seconds: int = 0) -> DataFrame:
+    """Give every row its arrival; items without a date are valid always.
+
+    An arrival a little before what it tells of is clamped to it; one at the first moment of the
+    same day is a day without a time, and means its end. ``arrived_day`` is null where that is no
+    usable time, so that no night leaves the row for a later one.
+
+    Args:
+        frame: Rows as ``readings.read_rows`` gives them.
+        contract: Whose rows.
+        skew_seconds: How far the log's clocks may differ.
+    """
     if contract.name == ITEMS.name:
         always = F.lit(ALWAYS).cast("timestamp")
         return frame.withColumn("valid_from", F.coalesce("valid_from", always))
-    arrived = F.coalesce("arrived_at", TIME[contract.name])
-    return frame.withColumns({"arrived_at": arrived, "arrived_day": F.to_date(arrived)})
+    time, arrived = F.col(TIME[contract.name]), F.col("arrived_at")
+    early = arrived < time
+    midnight = early & (arrived == F.date_trunc("day", time))
+    near = early & ~midnight & (F.unix_micros(time) - F.unix_micros(arrived)
+                                <= F.lit(skew_seconds * 1_000_000))  # fmt: skip
+    adjusted = F.when(midnight, last_moment(arrived)).when(near, time).otherwise(arrived)
+    known = F.coalesce(adjusted, time)
+    flags = F.col(CHANGED + "arrived_at")
+    return frame.withColumns(
+        {
+            "arrived_at": known,
+            "arrived_day": F.when(~_outside(known), F.to_date(known)),
+            CHANGED + "arrived_at": F.when(midnight, flags + int(Change.END_OF_DAY))
+            .when(near, flags + int(Change.CLAMPED))
+            .otherwise(flags),
+        }
+    )
 
 
 def with_reason(frame: DataFrame, contract: Contract) -> DataFrame:
-    """Add ``_reason``: the first promise of the contract a row breaks, else null."""
-    checks: list[Column] = []
-    for name in [c for c in frame.columns if c.startswith("_raw_")]:
-        column = name.removeprefix("_raw_")
-        kind = contract.field(column).dataType.simpleString()
-        broken = F.col(name).isNotNull() & (F.trim(name) != "") & F.col(column).isNull()
-        checks.append(F.when(broken, F.lit(f"{column} is not a {kind}")))
+    """Add ``_reason``: what could not be read, else the first promise a row breaks, else null."""
+    checks: list[Column] = [F.col(UNREAD)]
     for name in contract.required:
         if name in frame.columns and name not in ("arrived_at", "arrived_day"):
             checks.append(F.when(F.col(name).isNull(), F.lit(f"{name} is missing")))
     time = TIME.get(contract.name)
+    years = f"is outside {EARLIEST[:4]} to {LATEST[:4]}"
     if time:
-        outside = (F.col(time) < F.lit(EARLIEST).cast("timestamp")) | (
-            F.col(time) >= F.lit(LATEST).cast("timestamp")
-        )
-        checks.append(F.when(outside, F.lit(f"{time} is outside {EARLIEST[:4]} to {LATEST[:4]}")))
+        checks.append(F.when(_outside(F.col(time)), F.lit(f"{time} {years}")))
+        checks.append(F.when(_outside(F.col("arrived_at")), F.lit(f"arrived_at {years}")))
         early = F.col("arrived_at") < F.col(time)
         checks.append(F.when(early, F.lit(f"arrived_at is before {time}")))
+    elif contract.name == ITEMS.name:
+        wrong = _outside(F.col("valid_from")) & (
+            F.col("valid_from") != F.lit(ALWAYS).cast("timestamp")
+        )
+        checks.append(F.when(wrong, F.lit(f"valid_from {years}")))
     return frame.withColumn(REASON, F.coalesce(*checks, F.lit(None).cast("string")))
 
 
+def _outside(time: Column) -> Column:
+    return (time < F.lit(EARLIEST).cast("timestamp")) | (time >= F.lit(LATEST).cast("timestamp"))
+
+
 def within_night(start: dt.date | None, as_of: dt.date) -> Column:
-    """Rows a night reads: arrived in [start, as_of), and those with no usable time at all."""
+    """Rows a night reads: arrived in [start, as_of), and those with no usable time."""
     day = F.col("arrived_day")
     inside = day < F.lit(as_of)
     if start is not None:
@@ -77,7 +95,7 @@ def number_copies(frame: DataFrame, key: tuple[str, ...]) -> DataFrame:
 
     Which one is kept depends on the rows' content alone, not on their order.
     """
-    content = [F.col(name) for name in sorted(frame.columns) if name != SOURCE]
+    content = [F.col(name) for name in sorted(frame.columns) if not name.startswith("_")]
     order = [F.xxhash64(*content), *[c.asc_nulls_first() for c in content]]
     window = Window.partitionBy(*key).orderBy(*order)
     return frame.withColumn(COPY, F.row_number().over(window))
@@ -136,12 +154,10 @@ def quarantine_rows(
     Texts over 2,000 characters are cut; equal rows are one row with their count.
     """
     shown = [n for n in contract.names if n in frame.columns]
-    raw = [n for n in frame.columns if n.startswith("_raw_")]
+    raw = {name: [RAW + name] if RAW + name in frame.columns else [] for name in shown}
     values = [
-        F.substring(F.coalesce(*([f"_raw_{n}"] if f"_raw_{n}" in raw else []),
-                               F.col(n).cast("string")), 1, 2000).alias(n)
-        for n in shown
-    ]  # fmt: skip
+        F.substring(F.coalesce(*raw[n], F.col(n).cast("string")), 1, 2000).alias(n) for n in shown
+    ]
     row = clean(F.to_json(F.struct(*values)))
     return (
         frame.select(SOURCE, REASON, row.alias("_row"))

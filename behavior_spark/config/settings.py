@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from behavior_spark.config.behaviour import LeakageSettings
 from behavior_spark.config.features import FeatureSettings
+from behavior_spark.config.intake import Intake
 from behavior_spark.config.labels import Format, Labels
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.pretraining import Pretraining
@@ -328,6 +329,9 @@ class Settings(Section):
         description="arrival days a night reads again, for logs whose rows come late "
         "without an arrival time",
     )
+    intake: Intake = Field(
+        default=Intake(), description="what a night forgives in its sources, and when it stops"
+    )
     privacy: Privacy = Field(
         default=Privacy(), description="what is hidden before anything is stored"
     )
@@ -361,7 +365,9 @@ class Settings(Section):
         "cluster",
     )
 
-    @field_validator("privacy", "text", "training", "pretrain", "leakage", "spark", mode="before")
+    @field_validator(
+        "intake", "privacy", "text", "training", "pretrain", "leakage", "spark", mode="before"
+    )
     @classmethod
     def _empty_section(cls, value: object) -> object:
         return {} if value is None else value  # a section whose every line is a comment

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import TimestampType
 from rich.console import RenderableType
 
 from behavior_spark.cleaning import rows
+from behavior_spark.io.expressions import check_condition
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
-from behavior_spark.io.sources import check_condition
 from behavior_spark.model.encoder.model_folder import resolve_model_folder
 from behavior_spark.pipelines.logs.attributes import mapped_attributes
 from behavior_spark.pipelines.logs.ingestion import (
@@ -104,8 +106,17 @@ def sample_stage(run: Run, checked: Checked) -> Sampled:
             clean = with_clean_texts(run, sample, contract)
             chosen = [n for n in contract.names if n in clean.columns and n != "arrived_day"]
             with spark_errors(f"reading sources.{table}"):
-                collected = clean.select(*chosen, F.col(rows.REASON).alias("refused")).collect()
+                collected = clean.select(
+                    *[_shown(clean, name) for name in chosen], F.col(rows.REASON).alias("refused")
+                ).collect()
             shown[table if name == table else f"{table} from {name}"] = [
                 row.asDict() for row in collected
             ]
     return Sampled(shown)
+
+
+def _shown(frame: DataFrame, name: str) -> Column:
+    """A column as it can be shown: Python knows no year after 9999."""
+    if isinstance(frame.schema[name].dataType, TimestampType):
+        return F.col(name).cast("string").alias(name)
+    return F.col(name)

@@ -13,6 +13,12 @@ from pyspark.sql import functions as F
 from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
 from behavior_spark.cleaning.identities import linked_versions, with_known_users
+from behavior_spark.cleaning.readings import (
+    change_counts,
+    describe_changes,
+    figures_of_changes,
+    read_rows,
+)
 from behavior_spark.config import Source
 from behavior_spark.errors import InputError
 from behavior_spark.io.day_range import DayRange
@@ -45,17 +51,20 @@ class Ingested(StageResult):
         masked: Personal data masked in the texts of each contract.
         cut: Texts of each contract that were cut to ``text.max_chars``.
         linked: Events that a link gave a user; None without links.
+        changed: Values that were put right, such as ``events_user_id_trimmed``.
     """
 
     masked: dict[str, int]
     cut: dict[str, int]
     linked: int | None
+    changed: dict[str, int]
 
     @property
     def figures(self) -> Mapping[str, float]:
         """Counts by contract."""
         counts: dict[str, float] = {f"{name}_masked": count for name, count in self.masked.items()}
         counts |= {f"{name}_cut": count for name, count in self.cut.items()}
+        counts |= self.changed
         return counts if self.linked is None else counts | {"events_linked": self.linked}
 
 
@@ -81,6 +90,7 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
     refused: list[DataFrame] = []
     masked: dict[str, int] = {}
     cut: dict[str, int] = {}
+    changed: dict[str, int] = {}
     for contract in INPUTS.values():
         if contract.name in mapped:
             with run.step(f"ingest {contract.name}"):
@@ -89,11 +99,12 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
                 taken = _ingest_one(run, union, contract, start)
                 refused += taken.refused
                 masked[contract.name], cut[contract.name] = taken.masked, taken.cut
+                changed |= taken.changed
     linked = _link_history(run, start) if IDENTITIES.name in mapped else None
     _write_quarantine(run, refused)
     if not any(c.rows_in for c in run.sources if c.table_name == EVENTS.name):
         _check_history(run)
-    return Ingested(masked, cut, linked)
+    return Ingested(masked, cut, linked, changed)
 
 
 def _links(run: Run) -> DataFrame:
@@ -148,7 +159,7 @@ def map_all(run: Run) -> MappedSources:
             label = source_label(contract, sources, index)
             raw = read_raw(run.spark, source, label=label)
             name = source.name or label.removeprefix("sources.")
-            frame = map_source(raw, source, contract, label=label)
+            frame = read_rows(map_source(raw, source, contract, label=label), contract)
             mapped.setdefault(contract.name, {})[name] = frame.withColumn(rows.SOURCE, F.lit(name))
     return mapped
 
@@ -193,11 +204,10 @@ class _Taken:
     refused: list[DataFrame]
     masked: int
     cut: int
+    changed: dict[str, int]
 
 
-def _ingest_one(
-    run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None
-) -> _Taken:
+def _ingest_one(run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None) -> _Taken:
     """Clean and write one contract."""
     read, inside = _read(run, mapped, contract, start)
     valid = read.frame.where(inside & F.col(rows.REASON).isNull())
@@ -225,17 +235,21 @@ def _ingest_one(
     )
     run.sources.append(counts)
     run.say(describe(counts))
+    for line in describe_changes(contract, first):
+        run.note(line)
     broken = F.col(rows.REASON).isNotNull()
     early = [read.frame.where(inside & broken)] if first["refused"] else []
     late = [written.frame.where(broken)] if third["refused"] else []
     hold = _quarantine_form(run)
     refused = [hold(frame, contract) for frame in early + late]
-    return _Taken(refused, third["masked"], third["cut"])
+    changed = figures_of_changes(contract, first)
+    return _Taken(refused, third["masked"], third["cut"], changed)
 
 
 def with_reasons(run: Run, mapped: DataFrame, contract: Contract) -> DataFrame:
     """Mapped rows made ready, users as pseudonyms where configured, with reasons to be refused."""
-    prepared = rows.prepare(mapped, contract)
+    skew = run.settings.intake.clock_skew_seconds
+    prepared = rows.prepare(mapped, contract, skew_seconds=skew)
     key = run.settings.privacy.pseudonymise_key
     for name in ("user_id", "anonymous_id"):
         if key and name in prepared.columns:
@@ -264,6 +278,7 @@ def _read(
         rows_in=F.count_if(inside),
         not_yet=F.count_if(later),
         refused=F.count_if(inside & F.col(rows.REASON).isNotNull()),
+        **change_counts(mapped, contract, among=inside),
     )
     return read, inside
 

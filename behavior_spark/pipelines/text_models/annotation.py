@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config import Annotation
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.expressions import check_condition
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.io.sources import check_condition
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ANNOTATIONS, TEXTS

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.features.text_pairs import text_pairs
 from behavior_spark.io.corpus import remove_corpus, write_corpus
-from behavior_spark.io.sources import check_condition
+from behavior_spark.io.expressions import check_condition
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.pipelines.text_models.finetuning import progress_of
 from behavior_spark.pipelines.texts.active_model import configured_encoder
