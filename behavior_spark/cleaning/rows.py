@@ -6,7 +6,8 @@ A refused row carries its reason in ``_reason``; the caller counts and stores it
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -15,11 +16,13 @@ from behavior_spark.cleaning.readings import CHANGED, RAW, UNREAD
 from behavior_spark.cleaning.values import Change, last_moment
 from behavior_spark.schemas import EVENTS, IDENTITIES, ITEMS, TEXTS, Contract
 
-REASON, COPY, SOURCE = "_reason", "_copy", "_source"
+REASON, COPY, SOURCE, CONFLICT = "_reason", "_copy", "_source", "_conflict"
 TIME = {EVENTS.name: "event_time", TEXTS.name: "text_time", IDENTITIES.name: "linked_at"}
 TEXT = {TEXTS.name: ("text", "text_hash"), ITEMS.name: ("title", "title_hash")}
 EARLIEST, LATEST = "1990-01-01", "2200-01-01"
 ALWAYS = "1970-01-01 00:00:00"
+BAD_TIMES, EARLIEST_BAD, LATEST_BAD = "bad_times", "earliest_bad", "latest_bad"
+_YEAR_MICROS = 31_556_952 * 10**6
 
 
 def prepare(frame: DataFrame, contract: Contract, *, skew_seconds: int = 0) -> DataFrame:
@@ -77,8 +80,52 @@ def with_reason(frame: DataFrame, contract: Contract) -> DataFrame:
     return frame.withColumn(REASON, F.coalesce(*checks, F.lit(None).cast("string")))
 
 
+def time_counts(contract: Contract, *, among: Column) -> dict[str, Column]:
+    """Metrics: among some rows those without a usable time, and where the times they have lie."""
+    name = TIME.get(contract.name)
+    if name is None:
+        return {}
+    time = F.col(name)
+    usable = F.coalesce(~_outside(time), F.lit(False))
+    micros = F.when(among & ~usable, F.unix_micros(time))
+    return {
+        BAD_TIMES: F.count_if(among & ~usable),
+        EARLIEST_BAD: F.min(micros),
+        LATEST_BAD: F.max(micros),
+    }
+
+
+def describe_bad_times(counts: Mapping[str, int | None]) -> str:
+    """Where the times lie that cannot be right, and what that looks like.
+
+    >>> describe_bad_times({BAD_TIMES: 3})
+    '3 without a usable time'
+    >>> years = [1709287200000 * 10**6, 1709287300000 * 10**6]
+    >>> describe_bad_times({BAD_TIMES: 3, EARLIEST_BAD: years[0], LATEST_BAD: years[1]})
+    '3 without a usable time; they lie in the years 56135 to 56135: milliseconds read as seconds?'
+    """
+    text = f"{counts[BAD_TIMES] or 0:,} without a usable time"
+    first, last = counts.get(EARLIEST_BAD), counts.get(LATEST_BAD)
+    if not first or not last:
+        return text
+    years = [1970 + int(micros / _YEAR_MICROS) for micros in (first, last)]
+    guess = ""
+    if years[0] >= int(LATEST[:4]):
+        guess = ": milliseconds read as seconds?"
+    elif years[0] == years[1] == 1970:
+        guess = ": seconds read as milliseconds?"
+    return f"{text}; they lie in the years {years[0]} to {years[1]}{guess}"
+
+
 def _outside(time: Column) -> Column:
     return (time < F.lit(EARLIEST).cast("timestamp")) | (time >= F.lit(LATEST).cast("timestamp"))
+
+
+def with_own_ids(frame: DataFrame, prefixes: Mapping[str, str]) -> DataFrame:
+    """Ids that belong to their source, and may be those of another's rows too, with its name."""
+    return frame.withColumns(
+        {name: F.concat(F.lit(prefix), F.col(name)) for name, prefix in prefixes.items()}
+    )
 
 
 def within_night(start: dt.date | None, as_of: dt.date) -> Column:
@@ -93,12 +140,25 @@ def within_night(start: dt.date | None, as_of: dt.date) -> Column:
 def number_copies(frame: DataFrame, key: tuple[str, ...]) -> DataFrame:
     """Add ``_copy``: 1 for the row kept of each key, 2 and more for its duplicates.
 
-    Which one is kept depends on the rows' content alone, not on their order.
+    Which one is kept depends on the rows' content alone, not on their order. ``_conflict`` says
+    that a row has the id of another one and yet another user or type.
     """
+    frame = _with_conflict(frame, key[0])
     content = [F.col(name) for name in sorted(frame.columns) if not name.startswith("_")]
     order = [F.xxhash64(*content), *[c.asc_nulls_first() for c in content]]
     window = Window.partitionBy(*key).orderBy(*order)
     return frame.withColumn(COPY, F.row_number().over(window))
+
+
+def _with_conflict(frame: DataFrame, key: str) -> DataFrame:
+    """Add ``_conflict``; an id that gets a user later is none, nor is a visitor of two users."""
+    told = [name for name in ("user_id", "event_type", "kind") if name in frame.columns]
+    if key == "anonymous_id" or not told:
+        return frame.withColumn(CONFLICT, F.lit(False))
+    # Of one key's rows each is beside an equal one, if there is one.
+    window = Window.partitionBy(key).orderBy("arrived_at", *told)
+    other = reduce(lambda a, b: a | b, [F.lag(n).over(window) != F.col(n) for n in told])
+    return frame.withColumn(CONFLICT, F.coalesce(other, F.lit(False)))
 
 
 def number_item_copies(frame: DataFrame) -> DataFrame:

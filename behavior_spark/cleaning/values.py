@@ -17,6 +17,7 @@ A reading gives columns and looks at no row; nothing in it raises in ANSI mode.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ from pyspark.sql.types import (
 # White space of Unicode, control characters, soft hyphen, zero-width and direction marks.
 EDGE = r"[\s\p{Z}\p{Cc}\u00AD\u180E\u200B-\u200F\u202A-\u202E\u2060-\u2064\uFEFF]"
 _EDGES = rf"\A{EDGE}++|(?<!{EDGE}){EDGE}++\z"
+_PYTHON_EDGE = (
+    r"[\s\x00-\x1f\x7f-\xa0\xad\u1680\u180E\u2000-\u200F\u2028-\u202F\u205F\u2060-\u2064\u3000"
+    r"\uFEFF]"
+)
+_PYTHON_EDGES = re.compile(rf"\A{_PYTHON_EDGE}+|{_PYTHON_EDGE}+\Z")
 # Below U+0300 every string is in composed form.
 _MAY_BE_DECOMPOSED = r"[^\u0000-\u02FF]"
 _DAY = r"\d{4}-\d{1,2}-\d{1,2}"
@@ -64,9 +70,11 @@ class Change(IntFlag):
     ROUNDED = 32
     END_OF_DAY = 64
     CLAMPED = 128
+    EMPTY = 256
 
 
 CHANGES = {
+    Change.EMPTY: "were empty or blank: no value",
     Change.TRIMMED: "had white space or invisible characters at the ends: removed",
     Change.COMPOSED: "were decomposed Unicode (NFD): composed (NFC)",
     Change.LOWERED: "were not in lower case: lowered",
@@ -107,7 +115,12 @@ def read_name(value: Column, kind: DataType, *, lower: bool = False) -> Reading:
         return Reading(value.cast("string"), _no_reason(), F.lit(0))
     trimmed = _trim(value)
     name = F.lower(trimmed) if lower else trimmed
-    changed = _flags((Change.TRIMMED, trimmed != value), (Change.LOWERED, name != trimmed))
+    empty = trimmed == ""
+    changed = _flags(
+        (Change.EMPTY, empty),
+        (Change.TRIMMED, (trimmed != value) & ~empty),
+        (Change.LOWERED, name != trimmed),
+    )
     return Reading(F.nullif(name, F.lit("")), _no_reason(), changed)
 
 
@@ -222,7 +235,7 @@ def possible_changes(target: DataType, *, name: str) -> list[Change]:
     if name in ("text", "title"):
         return []
     lowered = [Change.LOWERED] if name == "event_type" else []
-    return [Change.TRIMMED, Change.COMPOSED, Change.WHOLE, Change.NAN, *lowered]
+    return [Change.EMPTY, Change.TRIMMED, Change.COMPOSED, Change.WHOLE, Change.NAN, *lowered]
 
 
 def compose(*names: Column) -> Column:
@@ -255,6 +268,16 @@ def _composed_alone(values: pd.Series) -> pd.Series:
 def is_changed(flags: Column, change: Change) -> Column:
     """Whether a reading did this to a value."""
     return flags.bitwiseAND(F.lit(int(change))) != 0
+
+
+def normal_name(text: str, *, lower: bool = False) -> str:
+    """What ``read_name`` and ``compose`` make of a string, for words of a config.
+
+    >>> normal_name(" Order Completed\u00a0", lower=True)
+    'order completed'
+    """
+    composed = unicodedata.normalize("NFC", _PYTHON_EDGES.sub("", text))
+    return composed.lower() if lower else composed
 
 
 def _trim(value: Column) -> Column:

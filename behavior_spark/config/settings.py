@@ -18,6 +18,7 @@ from behavior_spark.config.intake import Intake
 from behavior_spark.config.labels import Format, Labels
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.pretraining import Pretraining
+from behavior_spark.config.reader_options import refuse_unknown_options
 from behavior_spark.config.section import Section, checked_names, known_name
 from behavior_spark.config.tuning import Tuning
 from behavior_spark.errors import ConfigError
@@ -43,11 +44,17 @@ class Source(Section):
         None, description="SQL condition: the rows that are meant for this contract at all"
     )
     columns: dict[str, str] = Field(description="our column -> SQL expression over theirs")
+    shared_ids: bool = Field(
+        False,
+        description="beside other sources of events or texts: whether ids are one numbering with "
+        "theirs; else each source's ids get its name in front",
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:
         if (self.path is None) == (self.table is None):
             raise ValueError("give either path or table")
+        refuse_unknown_options(self.options, format_=self.format, is_table=self.table is not None)
         return self
 
     @property
@@ -102,6 +109,30 @@ class Sources(Section):
     @classmethod
     def _attribute_names(cls, value: dict[str, Attributes]) -> dict[str, Attributes]:
         return checked_names(value, "attribute table")
+
+    @model_validator(mode="after")
+    def _names_apart(self) -> Sources:
+        for table in ("events", "texts", "items", "identities"):
+            names = [source.name for source in getattr(self, table) if source.name]
+            if len(set(names)) != len(names):
+                raise ValueError(f"{table}: two sources have one name")
+        return self
+
+    def id_prefixes(self, table: str, index: int) -> dict[str, str]:
+        """What stands before the ids of a source, by column; nothing for a source by itself.
+
+        An event's ``text_id`` is one of the texts' source of the same name.
+        """
+        key = {"events": "event_id", "texts": "text_id"}.get(table)
+        source: Source = getattr(self, table)[index]
+        prefixes = {}
+        if key and len(getattr(self, table)) > 1 and not source.shared_ids:
+            prefixes[key] = f"{source.name or f'{table}[{index}]'}:"
+        if table == "events":
+            for text in self.texts if len(self.texts) > 1 else ():
+                if text.name == source.name and text.name and not text.shared_ids:
+                    prefixes["text_id"] = f"{text.name}:"
+        return prefixes
 
     @field_validator("events", "texts", "items", "identities", mode="before")
     @classmethod

@@ -10,8 +10,9 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
+from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
@@ -27,9 +28,18 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.config import Attributes, Labels, Source
-from behavior_spark.errors import ConfigError
+from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.io.expressions import check_condition, column_list, type_of
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.io.files import (
+    csv_headers,
+    load_group,
+    local_files,
+    nanosecond_columns,
+    parquet_schemas,
+    union_by_name,
+    with_text_folders,
+)
 from behavior_spark.schemas import EVENTS, IDENTITIES, ITEMS, TEXTS, Contract
 
 MUST_MAP = {
@@ -51,16 +61,84 @@ def read_raw(spark: SparkSession, source: Source | Labels, *, label: str) -> Dat
     context = f"{label} ({source.path or source.table})"
     with spark_errors(context):
         if source.table:
-            frame = spark.read.table(source.table)
+            frame = spark.read.options(**source.options).table(source.table)
         else:
-            named = {"header": True} if source.format == "csv" else {}
-            reader = spark.read.format(source.format).options(**{**named, **source.options})
-            frame = reader.load(_absolute(str(source.path)))
+            frame = _load(spark, source)
         _ = frame.schema  # resolves the plan: a missing path shows here
+    _refuse_what_is_no_table(frame, source, context)
     if source.where:
         check_condition(frame, source.where, label=f"{label}.where")
         frame = frame.where(source.where)
     return frame
+
+
+def _load(spark: SparkSession, source: Source | Labels) -> DataFrame:
+    path, options = _absolute(str(source.path)), reader_options(source)
+
+    def reader() -> DataFrameReader:
+        return spark.read.format(source.format).options(**options)
+
+    files = local_files(path) if source.format in ("csv", "parquet") else []
+    if source.format == "parquet" and files:
+        groups = list(parquet_schemas(files).values())
+        nanoseconds = [nanosecond_columns(group[0]) for group in groups]
+        if any(nanoseconds) or len(groups) > 1:
+            return union_by_name(
+                load_group(spark, reader(), group, base=path, nanoseconds=names)
+                for group, names in zip(groups, nanoseconds, strict=True)
+            )
+    elif len(files) > 1 and str(options["header"]).lower() == "true":
+        headers = csv_headers(files, options)
+        if len(headers) > 1:
+            return union_by_name(
+                load_group(spark, reader(), group, base=path) for group in headers.values()
+            )
+    frame = reader().load(path)
+    names = [expression.strip() for expression in getattr(source, "columns", {}).values()]
+    return with_text_folders(reader(), path, frame, names)
+
+
+def reader_options(source: Source | Labels) -> dict[str, Any]:
+    """The options a source is read with: CSV as pandas and Excel write it, unless it says else."""
+    if source.format != "csv":
+        return dict(source.options)
+    given = {name.lower() for name in source.options}
+    usual: dict[str, Any] = {"header": True}
+    if source.options.get("quote") != "":
+        usual |= {"escape": '"', "multiLine": True}
+    if not local_files(_absolute(str(source.path))):
+        usual["enforceSchema"] = False  # files with their columns in another order are refused
+    return {n: v for n, v in usual.items() if n.lower() not in given} | dict(source.options)
+
+
+def _refuse_what_is_no_table(frame: DataFrame, source: Source | Labels, context: str) -> None:
+    """What Spark reads without an error and is no table: another separator, printed JSON."""
+    names = frame.columns
+    if source.table or not names:
+        return
+    if source.format == "json" and names == ["_corrupt_record"]:
+        raise InputError(
+            f"{context}: no line is JSON by itself",
+            fix="if the file is one array, or printed over several lines: "
+            "options: {multiLine: true}",
+        )
+    if source.format != "csv":
+        return
+    if len(names) == 1:
+        marks = {mark: names[0].count(mark) for mark in (";", "\t", "|")}
+        mark = max(marks, key=lambda each: marks[each])
+        if marks[mark]:
+            shown = {"\t": "\\t"}.get(mark, mark)
+            raise InputError(
+                f"{context}: the header is one column",
+                found=f"{marks[mark]} times {shown} in it",
+                fix=f'options: {{sep: "{shown}"}}',
+            )
+    if any("\ufffd" in name or "\x00" in name for name in names):
+        raise InputError(
+            f"{context}: the header is not UTF-8",
+            fix="say its encoding, options: {encoding: ISO-8859-1} or UTF-16",
+        )
 
 
 def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: str) -> DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -12,11 +13,17 @@ from pyspark.sql.types import TimestampType
 from rich.console import RenderableType
 
 from behavior_spark.cleaning import rows
+from behavior_spark.cleaning.source_facts import describe_facts, source_metrics, type_counts
 from behavior_spark.io.expressions import check_condition
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
 from behavior_spark.model.encoder.model_folder import resolve_model_folder
 from behavior_spark.pipelines.logs.attributes import mapped_attributes
+from behavior_spark.pipelines.logs.event_types import (
+    all_named_types,
+    describe_missing_types,
+    refuse_types_never_stored,
+)
 from behavior_spark.pipelines.logs.ingestion import (
     MappedSources,
     map_all,
@@ -26,7 +33,7 @@ from behavior_spark.pipelines.logs.ingestion import (
 from behavior_spark.report.tables import records
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
-from behavior_spark.schemas import EVENTS, INPUTS, ITEMS
+from behavior_spark.schemas import EVENTS, INPUTS, ITEMS, Contract
 
 SAMPLE_ROWS = 5
 
@@ -80,6 +87,7 @@ def _checked_sources(run: Run) -> MappedSources:
     _ = settings.models_path  # a place that models cannot be in is refused before any work
     mapped = map_all(run)
     mapped_attributes(run)
+    refuse_types_never_stored(settings)
     events = run.warehouse.empty(EVENTS)
     items = run.warehouse.empty(ITEMS)
     check_condition(events, settings.population, label="population")
@@ -95,24 +103,58 @@ def _checked_sources(run: Run) -> MappedSources:
     return mapped
 
 
-@stage("sample", does="map five rows of each source, as they would be stored")
+@stage("sample", does="map five rows of each source, as they would be stored, and look at all")
 def sample_stage(run: Run, checked: Checked) -> Sampled:
-    """Five mapped rows of each source as they would be stored: cleaned, masked, with reasons."""
+    """Five mapped rows of each source as they would be stored: cleaned, masked, with reasons.
+
+    All rows of a source are read once, for what a reader should know of them: see the notes.
+    """
     shown: dict[str, list[dict[str, object]]] = {}
     for table, sources in checked.mapped.items():
         contract = INPUTS[table]
         for name, frame in sources.items():
-            sample = with_reasons(run, frame.limit(SAMPLE_ROWS), contract)
-            clean = with_clean_texts(run, sample, contract)
-            chosen = [n for n in contract.names if n in clean.columns and n != "arrived_day"]
-            with spark_errors(f"reading sources.{table}"):
-                collected = clean.select(
-                    *[_shown(clean, name) for name in chosen], F.col(rows.REASON).alias("refused")
-                ).collect()
-            shown[table if name == table else f"{table} from {name}"] = [
-                row.asDict() for row in collected
-            ]
+            shown[table if name == table else f"{table} from {name}"] = _sample(
+                run, frame, contract
+            )
+    look_at_sources(run, checked.mapped)
     return Sampled(shown)
+
+
+def _sample(run: Run, frame: DataFrame, contract: Contract) -> list[dict[str, object]]:
+    sample = with_reasons(run, frame.limit(SAMPLE_ROWS), contract)
+    clean = with_clean_texts(run, sample, contract)
+    chosen = [n for n in contract.names if n in clean.columns and n != "arrived_day"]
+    with spark_errors(f"reading sources.{contract.name}"):
+        collected = clean.select(
+            *[_shown(clean, name) for name in chosen], F.col(rows.REASON).alias("refused")
+        ).collect()
+    return [row.asDict() for row in collected]
+
+
+def look_at_sources(run: Run, mapped: MappedSources) -> None:
+    """Note what all rows of the sources tell: one aggregation for each source."""
+    types = all_named_types(run.settings)
+    counts = dict.fromkeys(types, 0)
+    for table, sources in mapped.items():
+        for name, frame in sources.items():
+            contract = INPUTS[table]
+            label = f"sources.{table}" if name == table else f"sources.{table} ({name})"
+            reasoned = with_reasons(run, frame, contract)
+            metrics = source_metrics(reasoned, contract, types if contract is EVENTS else ())
+            with spark_errors(f"reading sources.{table}"):
+                row = reasoned.agg(*[m.alias(key) for key, m in metrics.items()]).first()
+            facts = row.asDict() if row else {"rows": 0}
+            for line in describe_facts(facts, contract, label=label):
+                run.note(line)
+            if contract is EVENTS:
+                found = type_counts(facts, types)
+                counts = {kind: counts[kind] + found[kind] for kind in types}
+    events = reduce(
+        lambda a, b: a.unionByName(b),
+        [frame.select("event_type") for frame in mapped[EVENTS.name].values()],
+    )
+    for line in describe_missing_types(run.settings, counts, events):
+        run.note(line)
 
 
 def _shown(frame: DataFrame, name: str) -> Column:
