@@ -16,6 +16,7 @@ from behavior_spark.model.encoder import packed
 from behavior_spark.model.encoder.linear import can_pack, pack_linears
 from behavior_spark.model.encoder.loading import quiet_transformers
 from behavior_spark.model.encoder.model_folder import OFFSET_POSITIONS, EncoderOptions
+from behavior_spark.model.encoder.pooling import pool_packed, pool_padded
 from behavior_spark.model.encoder.replays import Replays, Shape
 
 # Tokens in one forward pass. Small batches stay in a CPU's cache (MiniLM on comments: 147
@@ -31,7 +32,8 @@ class Inference:
 
     On construction the packed way and, on a CPU, oneDNN's layers are tried on a few texts of
     different lengths; where the result is not the plain one's, or there is none, they are not
-    used. ``model`` is changed in place and cannot be trained or saved afterwards.
+    used. ``model`` is changed in place and cannot be trained or saved afterwards. ``steps`` are
+    what comes after the pooling.
 
     Attributes:
         packs: Whether texts are packed without padding.
@@ -41,9 +43,18 @@ class Inference:
     """
 
     def __init__(
-        self, model: Any, options: EncoderOptions, *, pad_id: int, fast: bool = True
+        self,
+        model: Any,
+        options: EncoderOptions,
+        *,
+        pad_id: int,
+        steps: torch.nn.Module | None = None,
+        fast: bool = True,
     ) -> None:
         self.model, self._options, self._pad_id = model, options, pad_id
+        # Without anything said, the mean.
+        self._pooling = "mean" if options.pooling == "auto" else options.pooling
+        self._steps = steps
         self._device: torch.device = next(model.parameters()).device
         self._dtype: torch.dtype = next(model.parameters()).dtype
         offset = getattr(model.config, "model_type", "") in OFFSET_POSITIONS
@@ -76,15 +87,14 @@ class Inference:
         return int(lengths.sum() if self.packs else lengths.max() * len(lengths))
 
     def pooled(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Pooled vectors, float32 [pieces, dimension] on the device, not normalised.
+        """Pooled vectors after all steps, float32 [pieces, dimension], not normalised at the end.
 
         Args:
             ids: int64 [tokens], the pieces one after the other.
             lengths: int64 [pieces], tokens of each piece.
         """
-        if not self.packs:
-            return self._padded(ids, lengths)
-        return self._packed(ids, lengths)
+        vectors = self._packed(ids, lengths) if self.packs else self._padded(ids, lengths)
+        return vectors if self._steps is None else self._steps(vectors)
 
     def batch(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """As :meth:`pooled`, of texts in any order; keeps gradients where they are on."""
@@ -118,11 +128,7 @@ class Inference:
 
     def _padded(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
         states, on_device = self._padded_states(ids, lengths)
-        hidden = states.float()
-        if self._options.pooling == "cls":
-            return hidden[:, 0]
-        weights = on_device.unsqueeze(-1).float()
-        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+        return pool_padded(states.float(), on_device, self._pooling)
 
     def _padded_states(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
@@ -140,9 +146,7 @@ class Inference:
 
     def _packed(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
         hidden, layout = self._packed_states(ids, lengths)
-        if self._options.pooling == "cls":
-            return hidden[layout.edges[: len(lengths)].long()].float()
-        return layout.means(hidden.float())[: len(lengths)]
+        return pool_packed(hidden.float(), layout, len(lengths), self._pooling)
 
     def _packed_states(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
@@ -223,7 +227,7 @@ class Inference:
 
     def _trial(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Token ids of made-up texts: one as long as can be (to 160), two equal ones, one short."""
-        longest = min(self._options.max_length, 160)
+        longest = min(self._options.length, 160)
         lengths = np.array([longest, max(3, longest // 4), max(3, longest // 4), 3])
         ids = np.arange(lengths.sum(), dtype=np.int64) * 7919 % int(self.model.config.vocab_size)
         ids[ids == self._pad_id] += 1

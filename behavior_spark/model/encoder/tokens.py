@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from tokenizers import normalizers
 
 from behavior_spark.model.encoder.model_folder import CHARACTERS_PER_TOKEN, EncoderOptions
 from behavior_spark.model.encoder.words import Words, ranges
@@ -69,24 +70,32 @@ class Tokenizer:
 
     Args:
         tokenizer: A fast transformers tokenizer; its own state is not changed.
-        options: ``max_length`` and ``long_texts``.
+        options: ``max_length``, ``long_texts`` and ``prompt``.
+        lower_case: Lowercase texts first, as a sentence-transformers folder may say.
     """
 
-    def __init__(self, tokenizer: Any, options: EncoderOptions) -> None:
+    def __init__(
+        self, tokenizer: Any, options: EncoderOptions, *, lower_case: bool = False
+    ) -> None:
         # A copy, since truncation is a state of the tokenizer that would be saved with it.
         self._fast = copy.deepcopy(tokenizer.backend_tokenizer)
+        if lower_case:
+            _lower_case(self._fast)
+        self._prompt = options.prompt or ""
         self._fast.no_padding()
         self._fast.no_truncation()
         cuts_right = tokenizer.truncation_side == "right"
         self._words = Words.of(self._fast) if cuts_right else None
-        self._fast.enable_truncation(options.max_length, direction=tokenizer.truncation_side)
-        self._max_length = options.max_length
+        self._fast.enable_truncation(options.length, direction=tokenizer.truncation_side)
+        self._max_length = options.length
         self._pieces = 1 if options.long_texts == "truncate" else MOST_PIECES
-        self._most_characters = options.max_length * CHARACTERS_PER_TOKEN * self._pieces
+        self._most_characters = options.length * CHARACTERS_PER_TOKEN * self._pieces
 
     def pieces(self, texts: Sequence[str]) -> list[tuple[list[list[int]], bool]]:
         """For each text its pieces' token ids, special tokens included, and whether it was cut."""
         short, cut = self._shortened(texts)
+        if self._prompt:
+            short = [self._prompt + text for text in short]
         found = []
         for encoding, too_long in zip(
             self._fast.encode_batch_fast(short), cut.tolist(), strict=True
@@ -132,6 +141,9 @@ class Tokenizer:
                 errors[row] = code
         rows = pc.indices_nonzero(pc.invert(blank)).to_numpy().astype(np.int64)
         read, cut = self._short_column(column.take(pa.array(rows)))
+        if self._prompt:
+            prompt, nothing = (pa.scalar(part, pa.large_string()) for part in (self._prompt, ""))
+            read = pc.binary_join_element_wise(prompt, read, nothing)
         try:
             content, counts = self._words.ids(read)
         except Exception as error:  # one by one it will show which text is at fault
@@ -207,6 +219,20 @@ class Tokenizer:
                 errors[row] = "model_error"
                 continue
             yield row, found
+
+
+def _lower_case(fast: Any) -> None:
+    """As sentence-transformers' ``do_lower_case``; BERT's own way where it is the same."""
+    before = fast.normalizer
+    if isinstance(before, normalizers.BertNormalizer):
+        if not before.lowercase:
+            before.strip_accents = bool(before.strip_accents)
+            before.lowercase = True
+            fast.normalizer = before
+        return
+    fast.normalizer = normalizers.Sequence(
+        [normalizers.Lowercase(), *([] if before is None else [before])]
+    )
 
 
 def _column(texts: Sequence[str | None] | pa.Array) -> pa.LargeStringArray:

@@ -184,9 +184,7 @@ def _row_weights(weights: npt.ArrayLike | None, size: int) -> Doubles:
     return values
 
 
-def _tie_groups(
-    truth: Doubles, scores: Doubles, weights: Doubles
-) -> tuple[Doubles, Doubles]:
+def _tie_groups(truth: Doubles, scores: Doubles, weights: Doubles) -> tuple[Doubles, Doubles]:
     """Weight of positives and of all per group of tied scores, highest score first."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
@@ -219,9 +217,7 @@ def weighted_roc_auc(truth: Doubles, scores: Doubles, weights: Doubles) -> Doubl
     return _divide(pairs_won, positives.sum(axis=1) * total_negatives)
 
 
-def _batched_average_precision(
-    truth: Doubles, scores: Doubles, weights: Doubles
-) -> Doubles:
+def _batched_average_precision(truth: Doubles, scores: Doubles, weights: Doubles) -> Doubles:
     positives, everyone = _tie_groups(truth, scores, weights)
     seen = np.cumsum(everyone, axis=1)
     precision = np.cumsum(positives, axis=1) / np.maximum(seen, 1e-300)

@@ -34,7 +34,6 @@ SORTED_BATCHES = 8
 NOT_ASKED = -100
 
 
-
 @dataclass(frozen=True, eq=False)
 class Packed:
     """Texts of one forward pass, longest first.

@@ -16,6 +16,7 @@ from behavior_spark.model.encoder.model_folder import (
     backbone_digest,
     trained_through,
 )
+from behavior_spark.model.encoder.saving import save_encoder
 from behavior_spark.model.pretraining.corpus import Corpus
 from behavior_spark.model.pretraining.loop import Outcome, Progressing, adapt
 from behavior_spark.model.pretraining.masked_words import MaskedWords
@@ -28,7 +29,6 @@ from behavior_spark.model.training.distributed import (
     rank,
     world_size,
 )
-from behavior_spark.model.training.finetune import save_encoder
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-
 @dataclass(frozen=True)
 class Baseline:
     """Logistic regression on standardised log1p columns, kept as plain coefficients.

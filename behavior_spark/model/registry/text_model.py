@@ -23,7 +23,7 @@ from behavior_spark.model.encoder.model_folder import (
 )
 from behavior_spark.model.heads.head import Head
 
-FORMAT = 1
+FORMAT = 2
 _RESTORE = "restore the folder, or publish the model again"
 
 

@@ -31,7 +31,6 @@ from behavior_spark.model.training.optimisation import Optimisation, Rates, cut,
 BATCHES_AT_ONCE = 4
 
 
-
 def supervised_contrast(
     vectors: torch.Tensor, labels: torch.Tensor, *, temperature: float
 ) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,14 +11,12 @@ from typing import Any, Literal, get_args
 from behavior_spark.config.tuning import Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder
-from behavior_spark.model.encoder.loading import quiet_transformers
 from behavior_spark.model.encoder.model_folder import (
-    TOKENIZER_FILES,
     EncoderOptions,
     backbone_digest,
-    resolve_model_folder,
     trained_through,
 )
+from behavior_spark.model.encoder.saving import save_encoder
 from behavior_spark.model.heads.frozen_heads import (
     Fitted,
     Place,
@@ -261,18 +258,6 @@ def _keep_better(
             if after < before:
                 return job.keep_frozen(**facts)
         return job.keep_taught(folder, taught, **facts)
-
-
-def save_encoder(encoder: Encoder, source: str, folder: Path) -> Path:
-    """The weights of ``encoder`` with the tokenizer files of ``source``, byte for byte."""
-    model: Any = encoder.model
-    with quiet_transformers():
-        model.save_pretrained(folder)
-    for name in TOKENIZER_FILES:
-        path = resolve_model_folder(source) / name
-        if path.exists():
-            shutil.copy(path, folder / name)
-    return folder
 
 
 def _check_arguments(tasks: list[LabelledTexts], *, mode: str) -> None:
