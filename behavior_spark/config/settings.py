@@ -7,7 +7,7 @@ as comments.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -171,6 +171,9 @@ class GpuSettings(Section):
         return self
 
 
+Pooling = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+
+
 class TextSettings(Section):
     """How texts are cleaned, embedded and classified."""
 
@@ -180,8 +183,28 @@ class TextSettings(Section):
         "hub:org/name@<40-digit commit>; none: texts are stored, not scored",
     )
     max_chars: int = Field(4000, ge=16, le=1_000_000, description="longer texts are cut")
-    max_length: int = Field(128, ge=8, le=8192, description="tokens the encoder reads")
-    pooling: Literal["mean", "cls"] = "mean"
+    normal_form: Literal["NFC", "NFKC"] = Field(
+        "NFC",
+        description="Unicode form of stored texts: NFKC also joins forms that mean the same, such "
+        "as fullwidth and plain letters, and takes Thai and Lao vowels apart",
+    )
+    max_length: int | None = Field(
+        None,
+        ge=8,
+        le=8192,
+        description="tokens the encoder reads; none: as its folder says, else 128",
+    )
+    pooling: str = Field(
+        "auto",
+        description="of a text's tokens to its vector. auto: as the encoder's folder says, or mean; "
+        "mean, cls, max, lasttoken, weightedmean, mean_sqrt_len_tokens, or several joined by +",
+    )
+    prompt: str | None = Field(
+        None, description="words put before each text; none: the encoder's own default, if any"
+    )
+    prompt_name: str | None = Field(
+        None, description="instead: a prompt of the encoder's folder by name, such as query"
+    )
     long_texts: Literal["truncate", "pool"] = Field(
         "truncate",
         description="a text of more than max_length tokens is cut, or read in pieces whose "
@@ -200,6 +223,12 @@ class TextSettings(Section):
     )
     token_budget: int | None = Field(
         None, ge=64, description="tokens in one forward pass; by default what suits the device"
+    )
+    max_failed_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="the run stops where a larger share of at least 20 texts cannot be embedded",
     )
     score_days: int | None = Field(
         None, ge=1, description="texts that arrived longer ago are not scored any more; none: all"
@@ -232,6 +261,19 @@ class TextSettings(Section):
     licence: str | None = Field(
         None, description="of the encoder and the labels, for the model card"
     )
+
+    @field_validator("pooling")
+    @classmethod
+    def _known_pooling(cls, value: str) -> str:
+        if value != "auto" and (odd := set(value.split("+")) - set(get_args(Pooling))):
+            raise ValueError(f"{min(odd)!r} is none of auto, {', '.join(get_args(Pooling))}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> TextSettings:
+        if self.prompt is not None and self.prompt_name is not None:
+            raise ValueError("give either text.prompt or text.prompt_name")
+        return self
 
     @field_validator("heads")
     @classmethod

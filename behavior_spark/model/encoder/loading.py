@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,12 @@ def load_parts(folder: Path, options: EncoderOptions) -> tuple[torch.nn.Module, 
         with quiet_transformers(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # an unused pooler missing from the weights is made at random
             model, report = AutoModel.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **_LOCAL
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
+                **_LOCAL,
             )
     except Exception as error:
         raise _not_loaded(folder, "model", error) from error
@@ -125,6 +131,13 @@ def _not_loaded(folder: Path, what: str, error: Exception) -> ModelError:
                 found=f"{path.stat().st_size} bytes",
                 fix="copy or download the file again",
             )
+    vocabulary = next((path.name for path in folder.glob("*.model")), None)
+    if vocabulary and what == "tokenizer" and find_spec("sentencepiece") is None:
+        return ModelError(
+            f"the tokenizer in {folder} cannot be read without the package sentencepiece",
+            found=f"{vocabulary}, and no tokenizer.json",
+            fix="pip install sentencepiece on driver and workers",
+        )
     return ModelError(
         f"transformers cannot load the {what} in {folder}",
         found=type(error).__name__,

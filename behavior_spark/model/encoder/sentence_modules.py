@@ -102,17 +102,18 @@ def sidecar_files(folder: Path) -> list[str]:
 def _modules(folder: Path) -> list[Step]:
     try:
         content = json.loads((folder / MODULES).read_text(encoding="utf-8"))
-        modules = [(str(entry["type"]), Step(str(entry["type"]).rpartition(".")[2],
-                    str(entry["path"])), entry.get("kwargs")) for entry in content]  # fmt: skip
+        modules = [
+            (str(entry["type"]), str(entry["path"]), entry.get("kwargs")) for entry in content
+        ]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"cannot read {folder / MODULES}", found=type(error).__name__) from error
-    for name, step, arguments in modules:
-        path = PurePosixPath(step.path)
+    for name, inside, arguments in modules:
+        path = PurePosixPath(inside)
         if not name.startswith("sentence_transformers.") or arguments:
             raise _refused(folder, "a module with code or arguments of its own", name)
         if path.is_absolute() or ".." in path.parts:
             raise _refused(folder, "a module outside the folder", name)
-    steps = [step for _, step, _ in modules]
+    steps = [Step(name.rpartition(".")[2], inside) for name, inside, _ in modules]
     kinds = [step.kind for step in steps]
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - set(_STEPS):
         known = ["Transformer", "Pooling", *_STEPS]

@@ -4,15 +4,21 @@ transformers rebuilds a tokenizer from a folder's files, and two of its versions
 differently. So a backbone's digest holds what the sample's ids are, not which version made them.
 """
 
+# ruff: noqa: E501, RUF001
+
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import tokenizers
 
 from behavior_spark.files import digest_of, read_json, write_json
 
@@ -28,13 +34,37 @@ SAMPLE = (
     "नमस्ते दुनिया क्षत्रिय", "বাংলা ভাষা", "தமிழ் மொழி", "తెలుగు", "ಕನ್ನಡ", "മലയാളം", "සිංහල", "ភាសាខ្មែរ", "ພາສາລາວ",
     "สวัสดีชาวโลก น้ำ", "မြန်မာဘာသာ", "ქართული ენა", "Հայերեն", "አማርኛ", "你好世界 漢字", "こんにちは カタカナ ｶﾞ", "안녕하세요 세계",
     "Tiếng Việt rất đẹp", "x" * 150, "!?!?... -- — “quotes” «»", "a\u0301\u0323 ṩ", "\ufffd \ue000",
-)  # fmt: skip  # noqa: E501
+)  # fmt: skip
 
 
 def token_ids(tokenizer: Any) -> list[list[int]]:
     """Ids of the sample's texts by a transformers tokenizer, special tokens included."""
     ids: list[list[int]] = tokenizer(list(SAMPLE), truncation=False, verbose=False)["input_ids"]
     return ids
+
+
+def unknown_share_of(folder: Path, texts: Sequence[str]) -> float:
+    """Share of the texts' tokens that the vocabulary in a folder does not know; loads no model.
+
+    Raises:
+        ModelError: The tokenizer cannot be loaded.
+    """
+    path = folder / "tokenizer.json"
+    if path.exists():  # read without transformers, which takes seconds to import
+        fast = tokenizers.Tokenizer.from_file(str(path))
+        model = read_json(path).get("model", {})
+        place = model.get("unk_id")
+        unknown = model.get("unk_token") if place is None else model["vocab"][place][0]
+        unknown_id = None if unknown is None else fast.token_to_id(str(unknown))
+    else:
+        from behavior_spark.model.encoder.loading import load_tokenizer
+
+        loaded = load_tokenizer(folder)
+        fast, unknown_id = copy.deepcopy(loaded.backend_tokenizer), loaded.unk_token_id
+    fast.no_truncation()
+    fast.no_padding()
+    ids = [id_ for e in fast.encode_batch(list(texts), add_special_tokens=False) for id_ in e.ids]
+    return ids.count(unknown_id) / len(ids) if ids and unknown_id is not None else 0.0
 
 
 def token_ids_digest(folder: Path, files: dict[str, str]) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.files import publish_folder, staging_path, write_json
 from behavior_spark.model.encoder.encoder import Encoder
+from behavior_spark.model.encoder.folder_files import ADAPTATION_RECORD
 from behavior_spark.model.encoder.model_folder import (
-    ADAPTATION_RECORD,
     EncoderOptions,
     backbone_digest,
     trained_through,

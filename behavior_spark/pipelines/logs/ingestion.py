@@ -191,7 +191,10 @@ def with_clean_texts(run: Run, frame: DataFrame, contract: Contract) -> DataFram
     """Rows with their text normalised, masked, capped and hashed as the settings say."""
     privacy, text = run.settings.privacy, run.settings.text
     clean = clean_text_column(
-        max_chars=text.max_chars, mask=privacy.mask_personal_data, key=privacy.pseudonymise_key
+        max_chars=text.max_chars,
+        mask=privacy.mask_personal_data,
+        key=privacy.pseudonymise_key,
+        form=text.normal_form,
     )
     return rows.clean_texts(frame, contract, clean=clean)
 

@@ -69,7 +69,7 @@ def labelled_task(
 def cleaned(text: object, settings: Settings) -> str:
     """A labelled text as the texts of the warehouse are cleaned."""
     cap, mask = settings.text.max_chars, settings.privacy.mask_personal_data
-    return clean_text(str(text), max_chars=cap, mask=mask).text
+    return clean_text(str(text), max_chars=cap, mask=mask, form=settings.text.normal_form).text
 
 
 def labelled_rows(run: Run, name: str, *, parts: Sequence[Part]) -> DataFrame:

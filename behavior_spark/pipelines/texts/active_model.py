@@ -50,6 +50,9 @@ def encoder_options(text: TextSettings) -> EncoderOptions:
         max_length=text.max_length,
         precision="fp32" if text.precision == "auto" else text.precision,
         long_texts=text.long_texts,
+        prompt=text.prompt,
+        prompt_name=text.prompt_name,
+        normal_form=text.normal_form,
     )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from behavior_spark.cleaning.normal_form import NormalForm
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
@@ -58,6 +59,7 @@ def text_functions(
             _clean,
             max_chars=settings.text.max_chars,
             mask=settings.privacy.mask_personal_data,
+            form=settings.text.normal_form,
         ),
         notes=tuple(model.notes),
     )
@@ -114,5 +116,5 @@ def similar_to(
     )
 
 
-def _clean(text: str, *, max_chars: int, mask: bool) -> str:
-    return clean_text(text, max_chars=max_chars, mask=mask).text
+def _clean(text: str, *, max_chars: int, mask: bool, form: NormalForm) -> str:
+    return clean_text(text, max_chars=max_chars, mask=mask, form=form).text

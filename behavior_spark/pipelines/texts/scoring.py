@@ -22,7 +22,7 @@ from behavior_spark.runs.builds import Build, changes_since, last_build
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 from behavior_spark.scoring.classification import classify
-from behavior_spark.scoring.embedding import embed, observed
+from behavior_spark.scoring.embedding import embed, observed, refuse_failures
 from behavior_spark.scoring.resources import resource_profile
 from behavior_spark.scoring.texts import (
     MOST_BROADCAST_KEYS,
@@ -237,6 +237,7 @@ class Chunk:
             recipe_of(self.model, text),
             at=dt.datetime.now(dt.UTC),
             profile=resource_profile(text.gpu),
+            max_failed_share=text.max_failed_share,
         )
         observation, start, before = Observation(), time.time(), work.texts
         with spark_errors("embedding texts"):
@@ -249,6 +250,7 @@ class Chunk:
         seconds = time.time() - start
         work.add(observation, started=start, ended=start + seconds)
         self.rate = (work.texts - before) / max(seconds, 1e-3)
+        refuse_failures(work.failed, work.texts, limit=text.max_failed_share, cause=work.cause)
 
     def tell(self, work: Work, total: int) -> None:
         """Say how it goes."""

@@ -8,7 +8,12 @@ from pyspark.sql import DataFrame, Observation
 
 from behavior_spark.runs.run import Run
 
+# Beyond this share of unknown words vectors say little of what a text is about.
+MOST_UNKNOWN = 0.03
+
 _STEPS = ("load", "read", "tokenize", "model", "return")
+_COUNTS = ("texts", "errors", "truncated", "tokens", "tokens_run", "emulated", "words_read",
+           "unknown", "failed")  # fmt: skip
 
 
 @dataclass
@@ -25,6 +30,10 @@ class Work:
         tokens: Tokens of the texts.
         tokens_run: Tokens computed, padding included.
         emulated: Tasks whose processor does not compute in the model's precision itself.
+        words_read: Tokens that stand for parts of texts.
+        unknown: Of those, tokens the encoder's vocabulary does not know.
+        failed: Of the errors, those of the model.
+        cause: Of one of those.
     """
 
     known: int = 0
@@ -34,6 +43,10 @@ class Work:
     tokens: int = 0
     tokens_run: int = 0
     emulated: int = 0
+    words_read: int = 0
+    unknown: int = 0
+    failed: int = 0
+    cause: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, observation: Observation, *, started: float, ended: float) -> None:
@@ -44,8 +57,9 @@ class Work:
             return
         if not found["tasks"]:
             return
-        for name in ("texts", "errors", "truncated", "tokens", "tokens_run", "emulated"):
+        for name in _COUNTS:
             setattr(self, name, getattr(self, name) + int(found[name] or 0))
+        self.cause = found["cause"] or self.cause
         for step in _STEPS:
             self._spent(step, float(found[f"{step}_s"] or 0))
         if found["started"] is not None:
@@ -64,6 +78,11 @@ class Work:
 
     def _spent(self, step: str, seconds: float) -> None:
         self.seconds[step] = self.seconds.get(step, 0.0) + max(0.0, seconds)
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of the texts' tokens that the encoder's vocabulary does not know."""
+        return self.unknown / self.words_read if self.words_read else 0.0
 
     @property
     def padding_share(self) -> float:
@@ -85,6 +104,7 @@ class Work:
             "store_hit_rate": round(self.hit_rate, 6),
             "padding_share": round(self.padding_share, 6),
             "tokens_scored": self.tokens,
+            "unknown_share": round(self.unknown_share, 6),
         } | {f"seconds_{step}": round(value, 3) for step, value in self.seconds.items()}
         if self.known:
             run.say(f"{self.hit_rate:.1%} of {self.known:,} distinct texts were in the store")
@@ -102,6 +122,8 @@ class Work:
                 f"{self.truncated:,} of {self.texts:,} texts ({cut:.1%}) are longer than what "
                 "the encoder reads of them (text.max_length, text.long_texts)"
             )
+        if (note := unknown_note(self.unknown_share)) is not None:
+            run.note(note)
         if self.errors:
             run.note(
                 f"{self.errors:,} texts have no embedding (see error in text_embeddings; "
@@ -111,3 +133,13 @@ class Work:
             run.note(
                 "some workers' processors emulate bf16: slower, and the same to within its rounding"
             )
+
+
+def unknown_note(share: float) -> str | None:
+    """What to say of a share of words the encoder does not know; None where it is small."""
+    if share <= MOST_UNKNOWN:
+        return None
+    return (
+        f"{share:.1%} of the texts' tokens are unknown to the encoder: it was made for another "
+        "language or script, or its vocabulary is not whole (text.encoder)"
+    )

@@ -1,5 +1,7 @@
 """A sentence-transformers folder gives the vectors that its author's library gives."""
 
+# ruff: noqa: E501
+
 import json
 import shutil
 
