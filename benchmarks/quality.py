@@ -102,7 +102,8 @@ def rows_of(
         gain, low, high = paired_bootstrap_difference(roc_auc, truth, whole, without)
         alone = scores_of(learn, ranked, names, label)
         found.append(
-            f"| | {group} | {len(names)} | {auc(alone)} | {gain:+.3f} ({low:+.3f} to {high:+.3f}) |"
+            f"| | {group} | {len(names)} | {auc(alone)} "
+            f"| {gain:+.3f} ({low:+.3f} to {high:+.3f}) |"
         )
     return found
 

@@ -86,9 +86,16 @@ def read_sentence_modules(folder: Path) -> SentenceModules:
     max_length, lower_case = _reading(folder)
     prompts, default = _prompts(folder)
     return SentenceModules(
-        pooling, tuple(steps), tuple(step.path for step in modules[1:] if step.path), max_length, lower_case,
-        prompts, default, pools_prompt, from_author=True,
-    )  # fmt: skip
+        pooling,
+        tuple(steps),
+        tuple(step.path for step in modules[1:] if step.path),
+        max_length,
+        lower_case,
+        prompts,
+        default,
+        pools_prompt,
+        from_author=True,
+    )
 
 
 def sidecar_files(folder: Path) -> list[str]:

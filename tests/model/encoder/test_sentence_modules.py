@@ -1,15 +1,19 @@
 """A sentence-transformers folder gives the vectors that its author's library gives."""
 
-# ruff: noqa: E501
+# ruff: noqa: E501, RUF001
 
 import json
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
+from behavior_spark.cleaning.text import clean_text
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import (
     Encoder,
@@ -300,3 +304,60 @@ def test_the_packaged_encoder_is_read_as_its_author_reads_it(real_source):
     folder = resolve_model_folder(real_source)
     model = sbert.SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     assert cosines(model, folder, texts=[*TEXTS, "word " * 400]).min() > 0.99999
+
+
+SCRIPTS = {
+    "arabic": "وصل الكوب مكسورًا، شكرًا", "persian": "فنجان می\u200cرسد", "armenian": "Բաժակը կոտրված եկավ",
+    "bengali": "কাপটি ভাঙা এসেছে।", "burmese": "ခွက်\u200bကွဲ\u200bနေ တယ်", "cherokee": "ᏣᎳᎩ ᎦᏬᏂᎯᏍᏗ",
+    "cyrillic": "Чашка пришла разбитой, её", "devanagari": "कप टूटा हुआ आया। क्\u200dष", "ethiopic": "ኩባያው ተሰብሮ ደረሰ።",
+    "georgian": "ფინჯანი გატეხილი", "greek": "Ποιος έσπασε την κούπα;", "gujarati": "કપ તૂટેલો આવ્યો", "gurmukhi": "ਕੱਪ ਟੁੱਟਿਆ ਆਇਆ",
+    "han": "杯子到货时已经碎了。", "hangul": "컵이 깨진 채로", "jamo": "\u110f\u1165\u11b8\u110b\u1175", "hebrew": "הספל הגיע שָׁבוּר.",
+    "kana": "カップが割れて届きました。 ｶﾞﾗｽ", "kannada": "ಕಪ್ ಮುರಿದಿದೆ", "khmer": "ពែង\u200bបែក\u200bហើយ", "lao": "ຈອກແຕກ ນໍ້າ ທຳ", "latin": "The mug arrived broken, naïve café",
+    "decomposed": "cafe\u0301 A\u030angstro\u0308m", "malayalam": "കപ്പ് പൊട്ടി ന്\u200d", "mongolian": "ᠮᠣᠩᠭᠣᠯ", "odia": "କପ୍ ଭାଙ୍ଗି",
+    "sinhala": "කෝප්පය කැඩී ශ්\u200dරී", "syriac": "ܟܣܐ", "tamil": "கோப்பை உடைந்து", "telugu": "కప్పు పగిలింది", "thaana": "ދިވެހި", "thai": "แก้วมาถึงแตก น้ำ",
+    "tibetan": "དཀར་ཡོལ", "vietnamese": "Cái cốc bị vỡ rồi ạ", "yi": "ꆈꌠꉙ", "emoji": "😀👍🏽 👩\u200d👩\u200d👧 ❤️ 🇺🇦", "compatible": "10⁵ ½ ﬁne Ａ１ ™ №5",
+}  # fmt: skip
+
+
+@pytest.fixture
+def of_all_scripts(tmp_path):
+    """Random weights over a vocabulary of single characters, in NFC."""
+    raw = "".join(SCRIPTS.values())
+    forms = [unicodedata.normalize(form, raw) for form in ("NFC", "NFD", "NFKC")]
+    words = ["<s>", "<pad>", "</s>", "<unk>", *sorted({*raw, *"".join(forms), "▁"})]
+    plain = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    plain.normalizer = normalizers.NFC()
+    plain.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(), pre_tokenizers.Split(Regex("."), "isolated")]
+    )
+    plain.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=plain, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
+        unk_token="<unk>", model_max_length=148,
+    ).save_pretrained(tmp_path)  # fmt: skip
+    torch.manual_seed(2)
+    config = XLMRobertaConfig(
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=150,
+    )  # fmt: skip
+    XLMRobertaModel(config).save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("encoder", ["packaged", "every character"])
+def test_a_cleaned_text_has_the_vector_of_the_raw_text_in_every_script(
+    encoder, real_source, of_all_scripts
+):
+    packaged = encoder == "packaged"
+    folder = resolve_model_folder(real_source) if packaged else of_all_scripts
+    raw = [f"  {text}\n\n {text}" for text in SCRIPTS.values()]
+    clean = [clean_text(text, max_chars=4000, mask=False).text for text in raw]
+    model = sbert.SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    if not packaged:  # it would see each space
+        raw = [" ".join(text.split()) for text in raw]
+    theirs = model.encode(raw, convert_to_numpy=True, normalize_embeddings=True)
+    ours = Encoder.load(str(folder), PLAIN, device="cpu").embed(clean).embeddings
+    cosine = dict(zip(SCRIPTS, (ours * theirs).sum(axis=1).tolist(), strict=True))
+    assert {name: value for name, value in cosine.items() if value < 0.999} == {}
