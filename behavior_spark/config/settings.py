@@ -197,7 +197,8 @@ class TextSettings(Section):
     pooling: str = Field(
         "auto",
         description="from a text's tokens to its vector; auto: as the encoder's folder says, else "
-        "mean. Or mean, cls, max, lasttoken, weightedmean, mean_sqrt_len_tokens, or several joined by +",
+        "mean. Or mean, cls, max, lasttoken, weightedmean, mean_sqrt_len_tokens, or several "
+        "joined by +",
     )
     prompt: str | None = Field(
         None, description="words put before each text; none: the encoder's own default, if any"

@@ -128,7 +128,7 @@ def load_text_model(folder: Path) -> TextModel:
             raise ModelError(
                 f"the text model in {folder} has another format",
                 found=str(manifest["format"]),
-                fix=f"this version reads format {FORMAT}",
+                fix=f"this version reads format {FORMAT}: run `behavior-spark finetune` again",
             )
         source = _encoder_source(folder, manifest["encoder"])
         options = EncoderOptions(**manifest["options"])
