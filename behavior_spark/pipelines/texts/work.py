@@ -1,4 +1,4 @@
-"""What scoring took and did, added up over the chunks of a run."""
+"""Counts and seconds of text scoring, added up over the chunks of a run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _STEPS = ("load", "read", "tokenize", "model", "return")
 
 @dataclass
 class Work:
-    """Sums over chunks.
+    """Sums over the chunks of a run.
 
     Attributes:
-        known: Distinct texts the night knows.
-        texts: Of those, scored now.
-        errors: Of those, without an embedding.
-        truncated: Of those, longer than what was read of them.
+        known: Distinct texts known to the night.
+        texts: Texts scored by this run.
+        errors: Scored texts that got an error in place of an embedding.
+        truncated: Scored texts of which the encoder read only a part.
+        tokens: Tokens of the scored texts.
+        tokens_run: Tokens computed, padding included.
+        emulated: Tasks whose processor has to emulate the model's precision.
         seconds: Worker seconds by step (load, read, tokenize, model, return), and wall seconds
             before the first worker began (``find``) and after the last had ended (``write``).
-        tokens: Tokens of the texts.
-        tokens_run: Tokens computed, padding included.
-        emulated: Tasks whose processor does not compute in the model's precision itself.
     """
 
     known: int = 0
@@ -39,23 +39,23 @@ class Work:
     def add(self, observation: Observation, *, started: float, ended: float) -> None:
         """Add one chunk, written between two moments (seconds since 1970)."""
         try:
-            found = observation.get
+            metrics = observation.get
         except Exception:  # pruned by Spark: the chunk had no rows
             return
-        if not found["tasks"]:
+        if not metrics["tasks"]:
             return
         for name in ("texts", "errors", "truncated", "tokens", "tokens_run", "emulated"):
-            setattr(self, name, getattr(self, name) + int(found[name] or 0))
+            setattr(self, name, getattr(self, name) + int(metrics[name] or 0))
         for step in _STEPS:
-            self._spent(step, float(found[f"{step}_s"] or 0))
-        if found["started"] is not None:
-            self._spent("find", float(found["started"]) - started)
-            self._spent("write", ended - float(found["ended"]))
+            self._spent(step, float(metrics[f"{step}_s"] or 0))
+        if metrics["started"] is not None:
+            self._spent("find", float(metrics["started"]) - started)
+            self._spent("write", ended - float(metrics["ended"]))
 
     def count(self, known: DataFrame, observation: Observation) -> None:
-        """Count the texts that the night knows, by what was observed while they passed.
+        """Set ``known`` from the observed count of ``known`` rows.
 
-        Where none of them is new Spark prunes the counting with them: then count anew.
+        If no text is new, Spark may prune the observed plan; then the rows are counted by a job.
         """
         try:
             self.known = int(observation.get["known"])
@@ -72,7 +72,7 @@ class Work:
 
     @property
     def hit_rate(self) -> float:
-        """Share of the known texts that the store had already."""
+        """Share of the known texts that were in the store before this run."""
         return 1 - self.texts / self.known if self.known else 0.0
 
     @property
@@ -89,7 +89,7 @@ class Work:
         } | {f"seconds_{step}": round(value, 3) for step, value in self.seconds.items()}
 
     def tell(self, run: Run) -> None:
-        """Say what was done."""
+        """Print and note what was done."""
         if self.known:
             run.say(f"{self.hit_rate:.1%} of {self.known:,} distinct texts were in the store")
         if not self.texts:
