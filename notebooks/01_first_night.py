@@ -42,8 +42,8 @@ if not root.exists():
 # MAGIC %md
 # MAGIC ## Run it
 # MAGIC A night uses only what had arrived before its 00:00 UTC. Running a night again is safe: it
-# MAGIC replaces its rows by the same rows, scores no text twice, and trains a target's model only if
-# MAGIC there is no valid one.
+# MAGIC replaces its rows by the same rows, scores no text twice, and trains a target's model only
+# MAGIC if there is no valid one.
 
 # COMMAND ----------
 
