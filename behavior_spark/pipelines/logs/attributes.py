@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.cleaning.columns import pseudonym_column
+from behavior_spark.cleaning.readings import CHANGED, RAW, UNREAD, read_attributes
 from behavior_spark.io.sources import map_attributes, read_raw
 from behavior_spark.runs.run import Run
 
@@ -13,7 +14,8 @@ from behavior_spark.runs.run import Run
 def mapped_attributes(run: Run) -> dict[str, DataFrame]:
     """``sources.attributes`` by name: ``user_id, valid_from, known_at`` and doubles.
 
-    User ids are pseudonyms where they are so in the other tables.
+    User ids are pseudonyms where they are so in the other tables. A row with a time that cannot
+    be read is left out; `check` counts them.
 
     Raises:
         ConfigError: A mapping does not fit its table.
@@ -22,7 +24,10 @@ def mapped_attributes(run: Run) -> dict[str, DataFrame]:
     mapped = {}
     for name, source in run.settings.sources.attributes.items():
         label = f"sources.attributes.{name}"
-        frame = map_attributes(read_raw(run.spark, source, label=label), source, label=label)
+        raw = map_attributes(read_raw(run.spark, source, label=label), source, label=label)
+        read = read_attributes(raw).where(F.col(UNREAD).isNull())
+        notes = [name for name in read.columns if name.startswith((UNREAD, RAW, CHANGED))]
+        frame = read.drop(*notes)
         key = run.settings.privacy.pseudonymise_key
         if key:
             frame = frame.withColumn("user_id", pseudonym_column(key=key)(F.col("user_id")))
