@@ -26,7 +26,7 @@ def read(spark, path: Path, format_: str, columns: dict[str, str] | None = None,
 
 
 def rows(frame, *names: str) -> list[tuple[Any, ...]]:
-    return sorted(map(tuple, frame.select(*names).collect()), key=str)
+    return sorted(map(tuple, frame.selectExpr(*names).collect()), key=str)
 
 
 TEXTS = [
@@ -124,6 +124,13 @@ def test_a_type_that_was_widened_between_files_is_read(spark, tmp_path):
     ]
 
 
+def test_a_column_of_nulls_alone_has_the_type_of_other_files_or_none(spark, tmp_path):
+    pd.DataFrame({"id": [1], "at": [None]}).to_parquet(tmp_path / "a.parquet")
+    assert read(spark, tmp_path, "parquet").schema["at"].dataType.typeName() == "void"
+    pd.DataFrame({"id": [2], "at": ["2024-03-01"]}).to_parquet(tmp_path / "b.parquet")
+    assert rows(read(spark, tmp_path, "parquet"), "id", "at") == [(1, None), (2, "2024-03-01")]
+
+
 def test_only_a_file_that_is_corrupt_is_called_so(spark, tmp_path):
     pq.write_table(pa.table({"id": [1]}), tmp_path / "a.parquet")
     (tmp_path / "b.parquet").write_bytes(b"PAR1 this is none PAR1")
@@ -135,6 +142,9 @@ def test_only_a_file_that_is_corrupt_is_called_so(spark, tmp_path):
             read_raw(spark, source, label="sources.events").collect()
 
     assert "corrupt" in refused(InputError, count)
+    pq.write_table(pa.table({"id": ["x"]}), tmp_path / "c.parquet")  # and none is left out
+    assert "corrupt" in refused(InputError, count)
+    (tmp_path / "c.parquet").unlink()
     pq.write_table(pa.table({"id": ["x"]}), tmp_path / "b.parquet")
 
     def mismatch() -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from deltalake import write_deltalake
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from rich.console import Console
@@ -195,7 +195,7 @@ def read_again(folder: Path, name: str) -> list[dict[str, Any]]:
     return readers[name]().to_dicts()
 
 
-@settings(max_examples=2, deadline=None, database=None,
+@settings(max_examples=2, deadline=None, database=None, phases=[Phase.generate],
           suppress_health_check=list(HealthCheck))  # fmt: skip
 @given(ROWS, st.booleans())
 def test_rows_of_every_format_come_out_as_their_source_has_them_or_say_why_not(
@@ -288,8 +288,10 @@ def test_times_of_another_unit_stop_the_night_and_check_names_them(
 ) -> None:
     job = config(tmp_path, source(write(tmp_path / "events.json", [row(1), row(2)])))
     commands.ingest(job, as_of=dt.date(2024, 2, 2), spark=spark, console=QUIET)
-    events = Warehouse(spark, job.warehouse).read(EVENTS)
-    before = events.count()
+
+    def stored() -> list[str]:
+        return sorted(r.event_id for r in Warehouse(spark, job.warehouse).read(EVENTS).collect())
+
     millis = [row(i, at=1709287200000 + i) for i in range(20)]
     write(tmp_path / "events.json", millis)
     for expression, told in (
@@ -302,7 +304,7 @@ def test_times_of_another_unit_stop_the_night_and_check_names_them(
             commands.ingest(wrong, as_of=AS_OF, spark=spark, console=QUIET)
         assert told in str(raised.value)
         assert told in notes_of(commands.check(wrong, spark=spark, console=QUIET))
-    assert events.count() == before == 2
+    assert stored() == ["e1", "e2"]
     overflow = {**COLUMNS, "event_time": "timestamp_seconds(at * 1000000)"}
     wrong = config(tmp_path, source(tmp_path / "events.json", columns=overflow))
     with pytest.raises(InputError, match="unit"):
@@ -396,6 +398,7 @@ def test_a_table_of_latest_states_becomes_a_history_from_the_first_night(
     night(2, ("a", "cups", "2024-03-01"), ("b", "cups", None), ("d", "new", None))
     result = night(3, ("a", "cups", "2024-03-01"), ("b", "mugs", None), ("c", "x", "2024-01-01"))
     assert all(counts.balanced for counts in result.sources)
+    assert "items: 1 versions are not what was stored of the same moment" in notes_of(result)
     stored = Warehouse(spark, job.warehouse).read(ITEMS)
     versions = stored.selectExpr("item_id", "category", "cast(to_date(valid_from) AS string)")
     assert sorted(map(tuple, versions.collect())) == [
