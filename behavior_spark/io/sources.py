@@ -48,6 +48,7 @@ MUST_MAP = {
     TEXTS.name: ("text_id", "user_id", "text_time", "text"),
     ITEMS.name: ("item_id",),
 }
+NOT_FINITE = "_not_finite"
 DERIVED = {"arrived_day", "text_hash", "title_hash"}
 
 
@@ -218,13 +219,13 @@ def map_labels(frame: DataFrame, labels: Labels, *, label: str) -> DataFrame:
 def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataFrame:
     """Columns ``user_id, valid_from, known_at`` as they stand, and the attributes as doubles.
 
-    A condition is 0 or 1; NaN and an infinity are null.
+    A condition is 0 or 1; NaN and an infinity are null, and counted in ``_not_finite``.
 
     Raises:
         ConfigError: An expression is not SQL over the table's columns, or of the wrong type.
     """
     columns = {"known_at": source.columns["valid_from"], **source.columns}
-    selected = []
+    selected, not_finite = [], F.lit(0)
     for name, expression in columns.items():
         place = f"{label}.columns.{name}"
         found = type_of(frame, expression, label=place)
@@ -240,6 +241,7 @@ def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataF
             number = value.cast("int") if isinstance(found, BooleanType) else value
             double = number.cast("double")
             finite = ~F.isnan(double) & (F.abs(double) != float("inf"))
+            not_finite = not_finite + F.when(~finite, 1).otherwise(0)
             selected.append(F.when(finite, double).alias(name))
         else:
             raise ConfigError(
@@ -247,7 +249,7 @@ def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataF
                 found=f"type {found.simpleString()}",
                 fix="for a category write a condition, such as plan = 'pro'",
             )
-    return frame.select(*selected)
+    return frame.select(*selected, not_finite.alias(NOT_FINITE))
 
 
 def _check_type(found: DataType, target: DataType, label: str) -> None:

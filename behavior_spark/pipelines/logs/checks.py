@@ -18,7 +18,7 @@ from behavior_spark.io.expressions import check_condition
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
 from behavior_spark.model.encoder.model_folder import resolve_model_folder
-from behavior_spark.pipelines.logs.attributes import mapped_attributes
+from behavior_spark.pipelines.logs.attributes import describe_attributes, mapped_attributes
 from behavior_spark.pipelines.logs.event_types import (
     all_named_types,
     describe_missing_types,
@@ -153,7 +153,7 @@ def look_at_sources(run: Run, mapped: MappedSources) -> None:
         lambda a, b: a.unionByName(b),
         [frame.select("event_type") for frame in mapped[EVENTS.name].values()],
     )
-    for line in describe_missing_types(run.settings, counts, events):
+    for line in describe_missing_types(run.settings, counts, events) + describe_attributes(run):
         run.note(line)
 
 
