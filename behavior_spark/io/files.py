@@ -101,10 +101,8 @@ def parquet_schemas(files: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def _schema_key(file: Path) -> str | None:
-    schema = _parquet_schema(file)
-    if schema is None:
-        return None
-    return ", ".join(sorted(f"{field.name} {field.type}" for field in schema))
+    kinds = _parquet_columns(file)
+    return None if kinds is None else ", ".join(sorted(f"{n} {k}" for n, k in kinds.items()))
 
 
 def _grouped(files: Iterable[tuple[Path, K | None]]) -> dict[K, list[Path]]:
@@ -125,16 +123,21 @@ def columns_to_mend(file: Path) -> tuple[list[str], list[str]]:
 
     A column of nulls alone has no type in Arrow; Spark takes it for one of integers.
     """
-    fields = list(_parquet_schema(file) or ())
-    times = [f.name for f in fields if pa.types.is_timestamp(f.type) and f.type.unit == "ns"]
-    return times, [f.name for f in fields if pa.types.is_null(f.type)]
+    kinds = _parquet_columns(file) or {}
+    nulls = [name for name, kind in kinds.items() if kind == "null"]
+    return [name for name, kind in kinds.items() if kind.startswith("timestamp[ns")], nulls
 
 
-def _parquet_schema(file: Path) -> pa.Schema | None:
+def _parquet_columns(file: Path) -> dict[str, str] | None:
+    """Types by column; None of a file that has no footer."""
     try:
-        return pq.read_schema(file)
+        schema = pq.read_metadata(file).schema
+        # What Spark writes as INT96 has nanoseconds too, and Spark reads it.
+        old = {c.path for c in map(schema.column, range(len(schema))) if c.physical_type == "INT96"}
+        fields = schema.to_arrow_schema()
     except (OSError, pa.ArrowException):
         return None
+    return {field.name: "INT96" if field.name in old else str(field.type) for field in fields}
 
 
 def load_group(

@@ -109,6 +109,20 @@ def test_times_in_nanoseconds_are_read_also_in_a_column_that_nobody_maps(spark, 
     assert {row.user for row in mixed.collect()} == {"007"}
 
 
+def test_times_as_spark_writes_them_are_read_beside_those_of_pandas(spark, tmp_path):
+    log = spark.sql("SELECT 1 AS id, timestamp'2024-03-01 10:00' AS at")
+    assert spark.conf.get("spark.sql.parquet.outputTimestampType") == "INT96"
+    log.write.parquet(str(tmp_path / "log"))
+    assert rows(read(spark, tmp_path / "log", "parquet"), "id", "at") == [
+        (1, dt.datetime(2024, 3, 1, 10))
+    ]
+    pd.DataFrame({"id": [2], "at": pd.to_datetime(["2024-03-02"])}).to_parquet(
+        tmp_path / "log" / "z.parquet"
+    )
+    mixed = read(spark, tmp_path / "log", "parquet")
+    assert [(r.id, r.at.day) for r in mixed.orderBy("id").collect()] == [(1, 1), (2, 2)]
+
+
 def test_a_type_that_was_widened_between_files_is_read(spark, tmp_path):
     old = pa.table({"id": pa.array([1], pa.int32()), "value": pa.array([1], pa.int64()),
                     "day": pa.array([dt.date(2024, 3, 1)]), "code": pa.array([7])})  # fmt: skip
