@@ -9,11 +9,11 @@ from pyspark.sql import functions as F
 
 from behavior_spark.cleaning.rows import ALWAYS
 
-_STORED = "_stored"
+NEW, CONTESTED, _STORED = "_new", "_contested", "_stored"
 
 
-def new_versions(stored: DataFrame, shown: DataFrame, *, as_of: dt.date) -> DataFrame:
-    """The versions that a source shows and the table lacks.
+def compare_versions(stored: DataFrame, shown: DataFrame, *, as_of: dt.date) -> DataFrame:
+    """The versions that a source shows: ``_new`` where the table lacks one.
 
     A table that keeps each item's latest state alone so becomes a history, from its first night.
     An item without a date that is not what it was became so this night. Of two versions at one
@@ -23,6 +23,10 @@ def new_versions(stored: DataFrame, shown: DataFrame, *, as_of: dt.date) -> Data
         stored: Contract ``items``.
         shown: The same, of this night's source: one row per item and moment.
         as_of: The night.
+
+    Returns:
+        ``shown`` with its moments, ``_new``, and ``_contested``: the table has another version of
+        that moment.
     """
     columns = stored.columns
     rows = stored.withColumn(_STORED, F.lit(True)).unionByName(
@@ -37,12 +41,12 @@ def new_versions(stored: DataFrame, shown: DataFrame, *, as_of: dt.date) -> Data
     content = F.struct("title", "category", "price")
     order = item.orderBy("valid_from", F.desc(_STORED))
     before = F.lag(content).over(order)
-    fresh = ~F.lag("valid_from").over(order).eqNullSafe(F.col("valid_from"))
+    same_moment = F.lag("valid_from").over(order).eqNullSafe(F.col("valid_from"))
     other = before.isNull() | ~before.eqNullSafe(content)
     return (
         rows.withColumns({"_dated": dated, "_known": known})
         .withColumn("valid_from", since)
-        .withColumns({"_fresh": fresh, "_other": other})
-        .where(~F.col(_STORED) & F.col("_fresh") & F.col("_other"))
-        .select(*columns)
+        .withColumns({NEW: ~same_moment & other, CONTESTED: same_moment & other})
+        .where(~F.col(_STORED))
+        .select(*columns, NEW, CONTESTED)
     )

@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
 from behavior_spark.cleaning.readings import change_counts, describe_changes
-from behavior_spark.cleaning.rows import BAD_TIMES, REASON, describe_bad_times, time_counts
-from behavior_spark.schemas import Contract
+from behavior_spark.cleaning.rows import ALWAYS, BAD_TIMES, REASON, describe_bad_times, time_counts
+from behavior_spark.schemas import ITEMS, Contract
 
 # What tables write where they have no id.
 SENTINELS = (
@@ -21,6 +21,7 @@ SENTINELS = (
 IDS = ("user_id", "anonymous_id", "item_id", "session_id")
 FREQUENT = 0.01  # share of rows
 _NO_ID, _POINT_ZERO, _REPLACED, _TYPE = "no_id", "point_zero", "replaced", "type"
+_ITEMS, _DATED = "items", "dated"
 
 
 def source_metrics(frame: DataFrame, contract: Contract, types: Sequence[str]) -> dict[str, Column]:
@@ -46,6 +47,10 @@ def source_metrics(frame: DataFrame, contract: Contract, types: Sequence[str]) -
             metrics[f"{_NO_ID}:{name}"] = F.count_if(F.lower(name).isin(*SENTINELS))
             metrics[f"{_POINT_ZERO}:{name}"] = F.count_if(F.col(name).rlike(r"\A-?\d+\.0+\z"))
         metrics[f"{_REPLACED}:{name}"] = F.count_if(F.col(name).contains("\ufffd"))
+    if contract is ITEMS:
+        dated = F.col("valid_from") > F.lit(ALWAYS).cast("timestamp")
+        metrics[_ITEMS] = F.count_distinct("item_id")
+        metrics[_DATED] = F.count_if(dated)
     if "event_type" in frame.columns:
         for place, kind in enumerate(types):
             metrics[f"{_TYPE}:{place}"] = F.count_if(F.col("event_type") == kind)
@@ -76,6 +81,11 @@ def describe_facts(facts: Mapping[str, Any], contract: Contract, *, label: str) 
         lines.append(
             f"{label}: {counts['refused']:,} of {rows:,} rows would be refused; mostly: "
             f"{facts['most_frequent_reason']}"
+        )
+    if counts.get(_DATED) and counts[_ITEMS] == rows:
+        lines.append(
+            f"{label}: each item has one version; if valid_from is its last edit, what it was "
+            "before is not there, and its history begins on the first night"
         )
     for key, count in counts.items():
         question, _, name = key.partition(":")

@@ -11,11 +11,12 @@ import csv
 import gzip
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,6 +32,7 @@ from pyspark.sql.types import (
     IntegerType,
     IntegralType,
     LongType,
+    NullType,
     NumericType,
     ShortType,
     StringType,
@@ -40,6 +42,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+K = TypeVar("K")
 MOST_FILES = 5_000  # of more than that nothing is looked into: one footer takes a millisecond
 _INTEGERS: tuple[type[DataType], ...] = (ByteType, ShortType, IntegerType, LongType)
 
@@ -65,14 +68,12 @@ def _is_data(file: Path, root: Path) -> bool:
 def csv_headers(
     files: Sequence[Path], options: Mapping[str, Any]
 ) -> dict[tuple[str, ...], list[Path]]:
-    """Files by their header, as Spark would read it; a file that cannot be opened is left out."""
+    """Files by their header, as Spark would read it; empty files have no row and are left out.
+
+    A file that cannot be opened is beside the first ones, for Spark to name it.
+    """
     lower = {name.lower(): value for name, value in options.items()}
-    groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)
-    for file in files:
-        header = _header(file, lower)
-        if header is not None:
-            groups[header].append(file)
-    return dict(groups)
+    return _grouped((file, _header(file, lower)) for file in files)
 
 
 def _header(file: Path, options: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -90,30 +91,53 @@ def _header(file: Path, options: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def parquet_schemas(files: Sequence[Path]) -> dict[str, list[Path]]:
-    """Files by the names and types of their columns; a file without a footer is left out."""
+    """Files by the names and types of their columns.
+
+    A file without a footer is beside the first ones, for Spark to name it.
+    """
     with ThreadPoolExecutor(8) as pool:
-        schemas = list(pool.map(_parquet_schema, files))
-    groups: dict[str, list[Path]] = defaultdict(list)
-    for file, schema in zip(files, schemas, strict=True):
-        if schema is not None:
-            key = ", ".join(sorted(f"{field.name} {field.type}" for field in schema))
+        keys = list(pool.map(_schema_key, files))
+    return _grouped(zip(files, keys, strict=True))
+
+
+def _schema_key(file: Path) -> str | None:
+    kinds = _parquet_columns(file)
+    return None if kinds is None else ", ".join(sorted(f"{n} {k}" for n, k in kinds.items()))
+
+
+def _grouped(files: Iterable[tuple[Path, K | None]]) -> dict[K, list[Path]]:
+    groups: dict[K, list[Path]] = defaultdict(list)
+    unknown = []
+    for file, key in files:
+        if key is None:
+            unknown.append(file)
+        elif key:
             groups[key].append(file)
+    for group in list(groups.values())[:1]:
+        group += unknown
     return dict(groups)
 
 
-def nanosecond_columns(file: Path) -> list[str]:
-    """Columns whose times Parquet holds in nanoseconds, which Spark cannot read."""
-    schema = _parquet_schema(file)
-    if schema is None:
-        return []
-    return [f.name for f in schema if pa.types.is_timestamp(f.type) and f.type.unit == "ns"]
+def columns_to_mend(file: Path) -> tuple[list[str], list[str]]:
+    """Columns that Spark takes for what they are not: times in nanoseconds, and of nulls alone.
+
+    A column of nulls alone has no type in Arrow; Spark takes it for one of integers.
+    """
+    kinds = _parquet_columns(file) or {}
+    nulls = [name for name, kind in kinds.items() if kind == "null"]
+    return [name for name, kind in kinds.items() if kind.startswith("timestamp[ns")], nulls
 
 
-def _parquet_schema(file: Path) -> pa.Schema | None:
+def _parquet_columns(file: Path) -> dict[str, str] | None:
+    """Types by column; None of a file that has no footer."""
     try:
-        return pq.read_schema(file)
+        schema = pq.read_metadata(file).schema
+        # What Spark writes as INT96 has nanoseconds too, and Spark reads it.
+        old = {c.path for c in map(schema.column, range(len(schema))) if c.physical_type == "INT96"}
+        fields = schema.to_arrow_schema()
     except (OSError, pa.ArrowException):
         return None
+    return {field.name: "INT96" if field.name in old else str(field.type) for field in fields}
 
 
 def load_group(
@@ -122,7 +146,9 @@ def load_group(
     files: Sequence[Path],
     *,
     base: str,
+    names: Iterable[str] = (),
     nanoseconds: Sequence[str] = (),
+    nulls: Sequence[str] = (),
 ) -> DataFrame:
     """Files that are alike, with the columns of their folders.
 
@@ -131,25 +157,36 @@ def load_group(
         reader: With format and options.
         files: Of one folder.
         base: That folder, below which ``name=value`` are columns.
+        names: Columns of folders that are names, not numbers.
         nanoseconds: Columns of times that Spark takes for no type.
+        nulls: Columns without a value and a type.
     """
     if Path(base).is_dir():
         reader = reader.option("basePath", base)
     paths = [str(file) for file in files]
-    if not nanoseconds:
-        return reader.load(paths)
+    with _nanoseconds_as_long(spark, bool(nanoseconds)):
+        found = reader.load(paths).schema
+    texts = _with_text(found, [file.as_posix() for file in files], names)
+    explicit = texts != found or bool(nanoseconds)
+    frame = (reader.schema(texts) if explicit else reader).load(paths)
+    # A name with a dot or a backtick is one name.
+    mended = {name: F.expr(f"timestamp_micros({_quoted(name)} div 1000)") for name in nanoseconds}
+    mended |= {name: F.lit(None) for name in nulls}
+    return frame.withColumns(mended) if mended else frame
+
+
+@contextmanager
+def _nanoseconds_as_long(spark: SparkSession, needed: bool) -> Iterator[None]:
+    """Times in nanoseconds have the type of an integer, while a schema is looked for."""
     key = "spark.sql.legacy.parquet.nanosAsLong"
     before = spark.conf.get(key, "false")
-    spark.conf.set(key, "true")
+    if needed:
+        spark.conf.set(key, "true")
     try:
-        schema = reader.load(paths).schema
+        yield
     finally:
-        spark.conf.set(key, str(before))
-    frame = reader.schema(schema).load(paths)
-    # A name with a dot or a backtick is one name.
-    return frame.withColumns(
-        {name: F.expr(f"timestamp_micros({_quoted(name)} div 1000)") for name in nanoseconds}
-    )
+        if needed:
+            spark.conf.set(key, str(before))
 
 
 def union_by_name(frames: Iterable[DataFrame]) -> DataFrame:
@@ -175,6 +212,7 @@ def widest(kinds: Sequence[DataType]) -> DataType:
     >>> widest([DateType(), TimestampType()]), widest([LongType(), StringType()])
     (TimestampType(), StringType())
     """
+    kinds = [kind for kind in kinds if not isinstance(kind, NullType)] or kinds
     first = kinds[0]
     if all(kind == first for kind in kinds):
         return first
@@ -202,23 +240,31 @@ def with_text_folders(
         frame: As Spark takes the folders.
         names: Columns that are names, not numbers.
     """
-    numbers = {f.name for f in frame.schema.fields if isinstance(f.dataType, IntegralType)}
-    wanted = numbers.intersection(names)
-    if not wanted:
+    if not _numbers(frame.schema).intersection(names):
         return frame
+    schema = _with_text(frame.schema, frame.inputFiles(), names)
+    return frame if schema == frame.schema else reader.schema(schema).load(path)
+
+
+def _with_text(schema: StructType, files: Iterable[str], names: Iterable[str]) -> StructType:
+    """A schema in which folders that are names, and no plain numbers, are text."""
+    wanted = _numbers(schema).intersection(names)
     texts = {
         name
-        for file in frame.inputFiles()
+        for file in (files if wanted else ())
         for name, value in re.findall(r"/([^/=]+)=([^/]+)(?=/)", file)
         if name in wanted and not re.fullmatch(r"0|-?[1-9]\d*", value)
     }
-    if not texts:
-        return frame
-    fields = [
-        StructField(f.name, StringType() if f.name in texts else f.dataType)
-        for f in frame.schema.fields
-    ]
-    return reader.schema(StructType(fields)).load(path)
+    return StructType(
+        [
+            StructField(f.name, StringType()) if f.name in texts else f
+            for f in schema.fields
+        ]
+    )  # fmt: skip
+
+
+def _numbers(schema: StructType) -> set[str]:
+    return {f.name for f in schema.fields if isinstance(f.dataType, IntegralType)}
 
 
 def _as(field: StructField, kind: DataType) -> Any:

@@ -32,10 +32,10 @@ from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.io.expressions import check_condition, column_list, type_of
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.files import (
+    columns_to_mend,
     csv_headers,
     load_group,
     local_files,
-    nanosecond_columns,
     parquet_schemas,
     union_by_name,
     with_text_folders,
@@ -48,6 +48,7 @@ MUST_MAP = {
     TEXTS.name: ("text_id", "user_id", "text_time", "text"),
     ITEMS.name: ("item_id",),
 }
+NOT_FINITE = "_not_finite"
 DERIVED = {"arrived_day", "text_hash", "title_hash"}
 
 
@@ -75,27 +76,38 @@ def read_raw(spark: SparkSession, source: Source | Labels, *, label: str) -> Dat
 def _load(spark: SparkSession, source: Source | Labels) -> DataFrame:
     path, options = _absolute(str(source.path)), reader_options(source)
 
+    names = _mapped_to_names(source)
+
     def reader() -> DataFrameReader:
         return spark.read.format(source.format).options(**options)
 
     files = local_files(path) if source.format in ("csv", "parquet") else []
     if source.format == "parquet" and files:
         groups = list(parquet_schemas(files).values())
-        nanoseconds = [nanosecond_columns(group[0]) for group in groups]
-        if any(nanoseconds) or len(groups) > 1:
+        mend = [columns_to_mend(group[0]) for group in groups]
+        if any(times or nulls for times, nulls in mend) or len(groups) > 1:
             return union_by_name(
-                load_group(spark, reader(), group, base=path, nanoseconds=names)
-                for group, names in zip(groups, nanoseconds, strict=True)
+                load_group(
+                    spark, reader(), group, base=path, names=names, nanoseconds=times, nulls=nulls
+                )
+                for group, (times, nulls) in zip(groups, mend, strict=True)
             )
     elif len(files) > 1 and str(options["header"]).lower() == "true":
         headers = csv_headers(files, options)
         if len(headers) > 1:
             return union_by_name(
-                load_group(spark, reader(), group, base=path) for group in headers.values()
+                load_group(spark, reader(), group, base=path, names=names)
+                for group in headers.values()
             )
     frame = reader().load(path)
-    names = [expression.strip() for expression in getattr(source, "columns", {}).values()]
     return with_text_folders(reader(), path, frame, names)
+
+
+def _mapped_to_names(source: Source | Labels) -> list[str]:
+    """Columns that become ids and other names as they stand."""
+    columns: dict[str, str] = getattr(source, "columns", {})
+    numbers = ("value", "price")
+    return [theirs.strip("` ") for ours, theirs in columns.items() if ours not in numbers]
 
 
 def reader_options(source: Source | Labels) -> dict[str, Any]:
@@ -207,13 +219,13 @@ def map_labels(frame: DataFrame, labels: Labels, *, label: str) -> DataFrame:
 def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataFrame:
     """Columns ``user_id, valid_from, known_at`` as they stand, and the attributes as doubles.
 
-    A condition is 0 or 1; NaN and an infinity are null.
+    A condition is 0 or 1; NaN and an infinity are null, and counted in ``_not_finite``.
 
     Raises:
         ConfigError: An expression is not SQL over the table's columns, or of the wrong type.
     """
     columns = {"known_at": source.columns["valid_from"], **source.columns}
-    selected = []
+    selected, not_finite = [], F.lit(0)
     for name, expression in columns.items():
         place = f"{label}.columns.{name}"
         found = type_of(frame, expression, label=place)
@@ -229,6 +241,7 @@ def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataF
             number = value.cast("int") if isinstance(found, BooleanType) else value
             double = number.cast("double")
             finite = ~F.isnan(double) & (F.abs(double) != float("inf"))
+            not_finite = not_finite + F.when(~finite, 1).otherwise(0)
             selected.append(F.when(finite, double).alias(name))
         else:
             raise ConfigError(
@@ -236,7 +249,7 @@ def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataF
                 found=f"type {found.simpleString()}",
                 fix="for a category write a condition, such as plan = 'pro'",
             )
-    return frame.select(*selected)
+    return frame.select(*selected, not_finite.alias(NOT_FINITE))
 
 
 def _check_type(found: DataType, target: DataType, label: str) -> None:

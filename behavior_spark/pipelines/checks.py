@@ -23,7 +23,7 @@ from behavior_spark.model.encoder.model_folder import (
     unused_prompts,
 )
 from behavior_spark.model.encoder.token_sample import unknown_share_of
-from behavior_spark.pipelines.logs.attributes import mapped_attributes
+from behavior_spark.pipelines.logs.attributes import describe_attributes, mapped_attributes
 from behavior_spark.pipelines.logs.event_types import (
     all_named_types,
     describe_missing_types,
@@ -189,7 +189,7 @@ def look_at_sources(run: Run, mapped: MappedSources) -> None:
         lambda a, b: a.unionByName(b),
         [frame.select("event_type") for frame in mapped[EVENTS.name].values()],
     )
-    for line in describe_missing_types(run.settings, counts, events):
+    for line in describe_missing_types(run.settings, counts, events) + describe_attributes(run):
         run.note(line)
 
 

@@ -26,7 +26,7 @@ def read(spark, path: Path, format_: str, columns: dict[str, str] | None = None,
 
 
 def rows(frame, *names: str) -> list[tuple[Any, ...]]:
-    return sorted(map(tuple, frame.select(*names).collect()), key=str)
+    return sorted(map(tuple, frame.selectExpr(*names).collect()), key=str)
 
 
 TEXTS = [
@@ -109,6 +109,20 @@ def test_times_in_nanoseconds_are_read_also_in_a_column_that_nobody_maps(spark, 
     assert {row.user for row in mixed.collect()} == {"007"}
 
 
+def test_times_as_spark_writes_them_are_read_beside_those_of_pandas(spark, tmp_path):
+    log = spark.sql("SELECT 1 AS id, timestamp'2024-03-01 10:00' AS at")
+    assert spark.conf.get("spark.sql.parquet.outputTimestampType") == "INT96"
+    log.write.parquet(str(tmp_path / "log"))
+    assert rows(read(spark, tmp_path / "log", "parquet"), "id", "at") == [
+        (1, dt.datetime(2024, 3, 1, 10))
+    ]
+    pd.DataFrame({"id": [2], "at": pd.to_datetime(["2024-03-02"])}).to_parquet(
+        tmp_path / "log" / "z.parquet"
+    )
+    mixed = read(spark, tmp_path / "log", "parquet")
+    assert [(r.id, r.at.day) for r in mixed.orderBy("id").collect()] == [(1, 1), (2, 2)]
+
+
 def test_a_type_that_was_widened_between_files_is_read(spark, tmp_path):
     old = pa.table({"id": pa.array([1], pa.int32()), "value": pa.array([1], pa.int64()),
                     "day": pa.array([dt.date(2024, 3, 1)]), "code": pa.array([7])})  # fmt: skip
@@ -124,6 +138,13 @@ def test_a_type_that_was_widened_between_files_is_read(spark, tmp_path):
     ]
 
 
+def test_a_column_of_nulls_alone_has_the_type_of_other_files_or_none(spark, tmp_path):
+    pd.DataFrame({"id": [1], "at": [None]}).to_parquet(tmp_path / "a.parquet")
+    assert read(spark, tmp_path, "parquet").schema["at"].dataType.typeName() == "void"
+    pd.DataFrame({"id": [2], "at": ["2024-03-01"]}).to_parquet(tmp_path / "b.parquet")
+    assert rows(read(spark, tmp_path, "parquet"), "id", "at") == [(1, None), (2, "2024-03-01")]
+
+
 def test_only_a_file_that_is_corrupt_is_called_so(spark, tmp_path):
     pq.write_table(pa.table({"id": [1]}), tmp_path / "a.parquet")
     (tmp_path / "b.parquet").write_bytes(b"PAR1 this is none PAR1")
@@ -135,6 +156,9 @@ def test_only_a_file_that_is_corrupt_is_called_so(spark, tmp_path):
             read_raw(spark, source, label="sources.events").collect()
 
     assert "corrupt" in refused(InputError, count)
+    pq.write_table(pa.table({"id": ["x"]}), tmp_path / "c.parquet")  # and none is left out
+    assert "corrupt" in refused(InputError, count)
+    (tmp_path / "c.parquet").unlink()
     pq.write_table(pa.table({"id": ["x"]}), tmp_path / "b.parquet")
 
     def mismatch() -> None:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
 from behavior_spark.cleaning.identities import linked_versions, with_known_users
-from behavior_spark.cleaning.item_versions import new_versions
+from behavior_spark.cleaning.item_versions import CONTESTED, NEW, compare_versions
 from behavior_spark.cleaning.personal_data import masking_of
 from behavior_spark.cleaning.readings import (
     change_counts,
@@ -377,13 +377,25 @@ def _write(
 ) -> None:
     """Replace the night's days; of items add what is new, so that no version is lost."""
     if contract is ITEMS:
-        run.warehouse.create(ITEMS)
-        stored = run.warehouse.snapshot(ITEMS)
-        run.warehouse.append(new_versions(stored, out, as_of=run.as_of), ITEMS)
+        _add_item_versions(run, out)
         return
     days = DayRange("arrived_day", since=start, before=run.as_of)
     days = days_to_replace(run, reasoned, contract, days)
     run.warehouse.replace(out, contract, where=days)
+
+
+def _add_item_versions(run: Run, shown: DataFrame) -> None:
+    run.warehouse.create(ITEMS)
+    stored = run.warehouse.snapshot(ITEMS)
+    compared = _Counted.over(
+        compare_versions(stored, shown, as_of=run.as_of),
+        contested=F.count_if(F.col(CONTESTED)),
+    )
+    run.warehouse.append(compared.frame.where(F.col(NEW)), ITEMS)
+    contested = compared.counts()["contested"]
+    if contested:
+        run.note(f"items: {contested:,} versions are not what was stored of the same moment; what "
+                 "was stored stays")  # fmt: skip
 
 
 def _write_quarantine(run: Run, refused: list[DataFrame]) -> None:
