@@ -480,7 +480,7 @@ class Bench:
         pad_id = int(self.bare.config.pad_token_id or 0)
         padded = padded_batches(self.ids[:few], pad_id, self.device)
         others: dict[str, Callable[[], object]] = {"padded": partial(run_padded, self.bare, padded)}
-        longest = self.encoder.options.max_length
+        longest = self.encoder.options.length
         if encode := theirs(Path(self._folder), self.options.device, self.dtype, longest):
             others["sentence-transformers"] = partial(encode, self.texts[:few])
         self.rates(others, few, min(2, self.options.repeats))

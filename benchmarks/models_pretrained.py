@@ -37,12 +37,12 @@ import torch
 
 from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
+from behavior_spark.model.encoder.saving import save_encoder
 from behavior_spark.model.heads.answers import answers_of
 from behavior_spark.model.heads.fitting import fit_head
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
 from behavior_spark.model.measures.classification import Answers, estimate, estimate_difference
 from behavior_spark.model.pretraining.pretrain import pretrain
-from behavior_spark.model.training.finetune import save_encoder
 from benchmarks.models import DATA, ENCODER, Data, banking77, clean, few
 
 TAGS, FOLDS, DRAWS = 10, 5, 3

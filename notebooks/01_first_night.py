@@ -1,11 +1,11 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # The first night
-# MAGIC From a shop's raw logs to tables that say what each user will do next, and a look at how it
-# MAGIC went: which rows came in, which were refused and why, and how good the models are.
+# MAGIC From a shop's raw logs to tables with what each user will probably do next, and the checks
+# MAGIC afterwards: which rows came in, which were refused and why, and how good the models are.
 # MAGIC
-# MAGIC `DEMO_ROOT` is the demo's folder, one that all workers can read (a volume, a shared mount).
-# MAGIC If it does not exist, the demo is made first: that takes some minutes.
+# MAGIC `DEMO_ROOT` is the demo's folder; all workers must be able to read it (a volume, a shared
+# MAGIC mount). If it does not exist, the demo is generated first, which takes some minutes.
 
 # COMMAND ----------
 
@@ -41,9 +41,9 @@ if not root.exists():
 
 # MAGIC %md
 # MAGIC ## Run it
-# MAGIC A night sees only what had arrived before its 00:00 UTC. Running the same night again is safe:
-# MAGIC it replaces its own rows by the same rows, scores no text twice, and trains only where no
-# MAGIC valid model is left.
+# MAGIC A night uses only what had arrived before its 00:00 UTC. Running a night again is safe: it
+# MAGIC replaces its rows by the same rows, scores no text twice, and trains a target's model only
+# MAGIC if there is no valid one.
 
 # COMMAND ----------
 
@@ -54,7 +54,7 @@ as_of = nights.agg({"as_of": "max"}).first()[0]
 result = nightly(settings, as_of=as_of, spark=spark)
 print(f"night of {as_of}: {result.seconds:.0f} s, {result.figures['texts_scored']:.0f} new texts")
 
-warehouse.register_views()  # each table is now a view of its own name
+warehouse.register_views()  # makes a temporary view of each table, with the table's name
 spark.sql(
     f"""
     CREATE OR REPLACE TEMPORARY VIEW this_run AS
@@ -66,8 +66,8 @@ spark.sql(
 
 # MAGIC %md
 # MAGIC ## Is every row accounted for?
-# MAGIC Rows in = rows out + duplicates + refused. `not_yet` are rows of the log that a night on this
-# MAGIC day could not have seen.
+# MAGIC Rows in = rows out + duplicates + refused. `not_yet` counts rows of the log that arrived on
+# MAGIC the day of the night or later, so that the night does not use them.
 
 # COMMAND ----------
 
@@ -85,7 +85,7 @@ display(
 
 # MAGIC %md
 # MAGIC ## What was refused, and why?
-# MAGIC With one row as an example; personal data in it is masked.
+# MAGIC With one example row for each reason; personal data in it is masked.
 
 # COMMAND ----------
 
@@ -103,9 +103,9 @@ display(
 
 # MAGIC %md
 # MAGIC ## How good are the models?
-# MAGIC Measured on a day that was held back: AUC is 0.5 for guessing and 1 for perfect; lift says how
-# MAGIC many times more often than the average user the best tenth did it; the calibration error how
-# MAGIC far a stated probability is from what happened.
+# MAGIC Measured on a held-out day. AUC is 0.5 for guessing and 1 for a perfect ranking. Lift is how
+# MAGIC many times more often the best tenth of the users did it than the average user. The
+# MAGIC calibration error is the average difference between probability and what happened.
 
 # COMMAND ----------
 
@@ -128,8 +128,8 @@ display(
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC The same for what reads the texts, on labelled texts that were held back: the share of right
-# MAGIC labels, and precision, recall and F1 averaged over the labels.
+# MAGIC The same for the text model's heads, measured on held-out labelled texts: the share of right
+# MAGIC labels (accuracy), and precision, recall and F1 averaged over the labels.
 
 # COMMAND ----------
 

@@ -1,8 +1,8 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Who to reach (marketing)
-# MAGIC Who is most likely to do something within its horizon, why, how many buyers to expect when the
-# MAGIC first tenth is reached, and whether earlier predictions came true.
+# MAGIC Who is most likely to buy (or to reach another target) within the horizon, and why; how many
+# MAGIC buyers to expect in the first tenth of the list; and whether earlier predictions came true.
 # MAGIC
 # MAGIC Reads the tables of a night; run `01_first_night` or `behavior-spark demo` first.
 
@@ -36,7 +36,7 @@ if "display" not in globals():
 spark.conf.set("spark.sql.session.timeZone", "UTC")
 warehouse = Warehouse(spark, settings.warehouse)
 warehouse.require(USER_PROPENSITY, made_by="demo")
-warehouse.register_views()  # each table is now a view of its own name
+warehouse.register_views()  # makes a temporary view of each table, with the table's name
 
 predictions = spark.table("user_propensity").where(f"target = '{target}'")
 predictions.createOrReplaceTempView("predictions")
@@ -48,7 +48,7 @@ print(f"{target}: {settings.targets[target].description}, from {as_of} on")
 # MAGIC %md
 # MAGIC ## The list
 # MAGIC The probability is calibrated: of a hundred users with 0.30, about thirty do it. The reasons
-# MAGIC are what moved this user's score most, up or down.
+# MAGIC are the features that moved this user's score most, up or down.
 
 # COMMAND ----------
 
@@ -68,9 +68,9 @@ display(
 
 # MAGIC %md
 # MAGIC ## How far down the list?
-# MAGIC Decile 1 is the tenth of the users with the highest score. `expected` adds up their
-# MAGIC probabilities: how many of them will do it. `expected_so_far` is the share of all who will
-# MAGIC that is reached by going down to this decile.
+# MAGIC Decile 1 is the tenth of the users with the highest scores. `expected` is the sum of a
+# MAGIC decile's probabilities: how many of its users are expected to do it. `expected_so_far` is
+# MAGIC the share of all expected users that are in this decile and those above.
 
 # COMMAND ----------
 
@@ -90,8 +90,8 @@ display(
 
 # MAGIC %md
 # MAGIC ## Did it come true?
-# MAGIC The latest night whose horizon has passed and whose events have been ingested: what was
-# MAGIC predicted in each decile, and what those users then did.
+# MAGIC For the latest night whose horizon has passed and whose events have been ingested: the
+# MAGIC prediction for each decile, and what its users then did.
 
 # COMMAND ----------
 
@@ -124,14 +124,14 @@ else:
             """
         )
     )
-    # The same in figures, with intervals and beside simple baselines.
+    # The same as figures with intervals, beside simple baselines.
     print(report(settings, as_of=checked, spark=spark).details["markdown"])
 
 # COMMAND ----------
 
 # MAGIC %md
 # MAGIC ## What to offer to whom
-# MAGIC `next_action` is the target that stands out most for a user against the average user's.
+# MAGIC `next_action` is the target for which a user stands out most against the average user.
 
 # COMMAND ----------
 

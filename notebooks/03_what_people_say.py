@@ -1,8 +1,8 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # What people say (customer service, security)
-# MAGIC What users want and how they feel, by kind of text and by week; what that sounds like; who is
-# MAGIC upset and may leave; and who only sends spam or is not a person at all.
+# MAGIC What users want and how they feel, by kind of text and by week, with examples; who is upset
+# MAGIC and may leave; who sends spam, and who is a bot.
 # MAGIC
 # MAGIC Reads the tables of a night; run `01_first_night` or `behavior-spark demo` first.
 
@@ -34,14 +34,14 @@ if "display" not in globals():
 spark.conf.set("spark.sql.session.timeZone", "UTC")
 warehouse = Warehouse(spark, settings.warehouse)
 warehouse.require(TEXT_SCORES, made_by="demo")
-warehouse.register_views()  # each table is now a view of its own name
+warehouse.register_views()  # makes a temporary view of each table, with the table's name
 
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC Each distinct text was read once, by each head (intent, emotion, spam). Two views bring that
-# MAGIC back to who wrote it and when: the last night with its heads, and what they say of every text
-# MAGIC that had arrived by then.
+# MAGIC Each distinct text was classified once by each head (intent, emotion, spam). Two views join
+# MAGIC the labels with who wrote the text and when: `last_night`, the last night with its heads,
+# MAGIC and `labelled_texts`, every text that had arrived by then, with its labels.
 
 # COMMAND ----------
 
@@ -54,8 +54,8 @@ spark.sql(
 )
 spark.sql(
     """
-    CREATE OR REPLACE TEMPORARY VIEW said AS
-    WITH understood AS (
+    CREATE OR REPLACE TEMPORARY VIEW labelled_texts AS
+    WITH labels AS (
         SELECT text_hash,
                max(label) FILTER (WHERE head = 'intent') AS intent,
                max(probability) FILTER (WHERE head = 'intent') AS intent_probability,
@@ -65,7 +65,7 @@ spark.sql(
         GROUP BY text_hash)
     SELECT text_id, user_id, text_time, kind, text, text_hash,
            intent, intent_probability, emotion, is_spam
-    FROM texts JOIN understood USING (text_hash) JOIN last_night ON arrived_at < as_of
+    FROM texts JOIN labels USING (text_hash) JOIN last_night ON arrived_at < as_of
     """
 )
 
@@ -77,14 +77,15 @@ spark.sql(
 # COMMAND ----------
 
 for head in ("intent", "emotion"):
-    by_kind = spark.table("said").where("NOT is_spam").groupBy(head).pivot("kind").count()
+    texts = spark.table("labelled_texts").where("NOT is_spam")
+    by_kind = texts.groupBy(head).pivot("kind").count()
     display(by_kind.na.fill(0).orderBy(head))
 
 # COMMAND ----------
 
 # MAGIC %md
 # MAGIC ## Week by week
-# MAGIC Texts of each emotion and intent; searches left out: they are many and say little.
+# MAGIC Texts of each emotion and intent, without searches: they are many and tell little.
 
 # COMMAND ----------
 
@@ -92,7 +93,7 @@ for head in ("emotion", "intent"):
     by_week = spark.sql(
         f"""
         SELECT to_date(date_trunc('week', text_time)) AS week, {head}
-        FROM said WHERE NOT is_spam AND kind <> 'search'
+        FROM labelled_texts WHERE NOT is_spam AND kind <> 'search'
         """
     )
     display(by_week.groupBy("week").pivot(head).count().na.fill(0).orderBy("week"))
@@ -100,9 +101,9 @@ for head in ("emotion", "intent"):
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC ## What does it sound like?
-# MAGIC For each intent the three texts it is surest of. Personal data was masked before anything was
-# MAGIC stored.
+# MAGIC ## Examples
+# MAGIC For each intent the three texts with the highest probability. Personal data was masked
+# MAGIC before the texts were stored.
 
 # COMMAND ----------
 
@@ -112,13 +113,13 @@ display(
         WITH distinct_texts AS (
             SELECT text_hash, any_value(text) AS text, any_value(intent) AS intent,
                    max(intent_probability) AS probability, any_value(emotion) AS emotion
-            FROM said WHERE kind <> 'search' AND NOT is_spam GROUP BY text_hash),
-        placed AS (
+            FROM labelled_texts WHERE kind <> 'search' AND NOT is_spam GROUP BY text_hash),
+        ranked AS (
             SELECT *, row_number() OVER (
                 PARTITION BY intent ORDER BY probability DESC, text_hash) AS place
             FROM distinct_texts)
         SELECT intent, round(probability, 2) AS probability, emotion, text
-        FROM placed WHERE place <= 3 ORDER BY intent, place
+        FROM ranked WHERE place <= 3 ORDER BY intent, place
         """
     )
 )
@@ -127,8 +128,8 @@ display(
 
 # MAGIC %md
 # MAGIC ## Whom to call first
-# MAGIC Users who were angry, worried or sad in the two weeks before the last night, those who may
-# MAGIC cancel an order first: what they said, beside what they are predicted to do.
+# MAGIC Users who were angry, worried or sad in the two weeks before the last night, with their last
+# MAGIC text; those most likely to cancel an order come first.
 
 # COMMAND ----------
 
@@ -138,7 +139,7 @@ display(
         WITH upset AS (
             SELECT user_id, count(*) AS upset_texts, max_by(emotion, text_time) AS emotion,
                    max_by(intent, text_time) AS intent, max_by(text, text_time) AS last_text
-            FROM said CROSS JOIN last_night
+            FROM labelled_texts CROSS JOIN last_night
             WHERE emotion IN ('anger', 'worry', 'sadness') AND kind <> 'search' AND NOT is_spam
               AND text_time >= date_sub(as_of, 14) AND text_time < as_of
             GROUP BY user_id)
@@ -155,29 +156,29 @@ display(
 
 # MAGIC %md
 # MAGIC ## Spam and bots
-# MAGIC Two ways to stand out: a user sends spam again and again (twice at least, and a tenth of the
-# MAGIC user's texts), or does more in a day than a person does (ten times the median of events for
-# MAGIC each active day, over 90 days).
+# MAGIC Users who send spam (at least two texts, and at least a tenth of the user's texts), and
+# MAGIC users with more events than a person has (at least ten times the median number of events
+# MAGIC per active day, over 90 days).
 
 # COMMAND ----------
 
 display(
     spark.sql(
         """
-        WITH activity AS (
+        WITH daily AS (
             SELECT user_id, event_count_90d AS events, active_days_90d AS active_days,
                    try_divide(event_count_90d, active_days_90d) AS events_a_day,
                    purchase_count_90d AS purchases
             FROM user_features JOIN last_night USING (as_of)),
-        typical AS (SELECT percentile_approx(events_a_day, 0.5) AS median FROM activity),
-        writing AS (
+        typical AS (SELECT percentile_approx(events_a_day, 0.5) AS median FROM daily),
+        written AS (
             SELECT user_id, count(*) AS texts, count_if(is_spam) AS spam_texts,
                    max(text) FILTER (WHERE is_spam) AS example
-            FROM said GROUP BY user_id),
+            FROM labelled_texts GROUP BY user_id),
         judged AS (
             SELECT *, spam_texts >= 2 AND spam_texts >= 0.1 * texts AS sends_spam,
                    events_a_day >= 10 * median AS too_busy
-            FROM activity LEFT JOIN writing USING (user_id) CROSS JOIN typical)
+            FROM daily LEFT JOIN written USING (user_id) CROSS JOIN typical)
         SELECT user_id, concat_ws(' and ', IF(too_busy, 'bot', NULL), IF(sends_spam, 'spam', NULL))
                    AS looks_like,
                coalesce(texts, 0) AS texts, coalesce(spam_texts, 0) AS spam_texts,
@@ -193,8 +194,9 @@ display(
 
 # MAGIC %md
 # MAGIC ## A message that just came in
-# MAGIC The same model as functions on any column, in Python and in SQL: what is asked for, and how the
-# MAGIC writer feels. A text that was read before in this session costs no second reading.
+# MAGIC The same model as functions on any column, in Python and in SQL: what the writer wants and
+# MAGIC how the writer feels. A text that was classified before in this session is not computed
+# MAGIC again.
 
 # COMMAND ----------
 
@@ -229,8 +231,8 @@ display(
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC ## Who wrote the like before?
-# MAGIC The nearest of all stored texts, exactly: what was answered then may be answered now.
+# MAGIC ## Who wrote something similar before?
+# MAGIC The most similar of all stored texts (an exact search): the answer given then may fit now.
 
 # COMMAND ----------
 

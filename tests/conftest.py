@@ -15,28 +15,30 @@ from xdist.scheduler import LoadScopeScheduling
 from behavior_spark.config import LocalSpark
 from behavior_spark.io.session import get_session, utc
 from behavior_spark.pipelines.demonstration import DemoResult, demo
+from tests.demo_shop import LEARNING, NIGHT
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-# Modules that share the demo's night, which takes minutes, or the port of Spark Connect.
+# Tests that share the demo's night, which takes minutes, or the port of Spark Connect.
 TOGETHER = ("pipelines/test_nightly.py", "notebooks/test_notebooks.py", "cli/test_main.py",
-            "real/test_other_sparks.py", "scoring/test_functions.py")  # fmt: skip
+            "real/test_other_sparks.py", "test_the_functions_work_elsewhere")  # fmt: skip
+# Folders whose modules take longest.
+LONG = ("tests/pipelines/", "tests/features/", "tests/io/")
 
 
 def scope_of(nodeid: str) -> str:
     """What stays in one process: a module's tests, and those of some modules together."""
-    module = nodeid.partition("::")[0]
-    return "together" if module.endswith(TOGETHER) else module
+    return "together" if any(name in nodeid for name in TOGETHER) else nodeid.partition("::")[0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest first, so that no process waits for another in the end."""
     slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("real")}
 
-    def place(item: pytest.Item) -> tuple[bool, bool]:
+    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
         scope = scope_of(item.nodeid)
-        return scope != "together", scope not in slow
+        return scope != "together", scope not in slow, not scope.startswith(LONG)
 
     items.sort(key=place)
 
@@ -55,6 +57,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByScope:
     return ByScope(config, log)
 
 
+# Planning and commits are nearly all that a small test does: a sixth of it goes with these.
+SMALL = {
+    # Plans are made once, not again after each shuffle, and shuffles keep their two partitions.
+    "spark.sql.adaptive.enabled": "false",
+    # What nobody reads: there is no user interface.
+    "spark.sql.ui.explainMode": "simple",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "1",
+}
+
+
 @pytest.fixture(scope="session")
 def interpreted() -> dict[str, str]:
     """Spark settings of small tests: compiling code for a handful of rows is a third of them."""
@@ -66,9 +79,13 @@ def interpreted() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def spark(interpreted: dict[str, str]) -> Iterator[SparkSession]:
-    """The suite's session: local, small, stopped before the process ends."""
+    """The suite's session: local, small, stopped before the process ends.
+
+    One task at a time, of two partitions each: the other core is the other process's, and a
+    second Python worker would load the encoder again.
+    """
     local = LocalSpark(
-        master="local[2]", driver_memory="2g", shuffle_partitions=2, conf=interpreted
+        master="local[1]", driver_memory="2g", shuffle_partitions=2, conf={**SMALL, **interpreted}
     )
     session, _ = get_session(local, name="tests")
     with utc(session):
@@ -78,12 +95,18 @@ def spark(interpreted: dict[str, str]) -> Iterator[SparkSession]:
 
 @pytest.fixture
 def compiled(spark: SparkSession, interpreted: dict[str, str]) -> Iterator[None]:
-    """Plans are compiled meanwhile, as in every real session."""
-    spark.conf.set("spark.sql.codegen.wholeStage", "true")
-    spark.conf.set("spark.sql.codegen.factoryMode", "FALLBACK")
-    yield
-    for key, value in interpreted.items():
+    """Plans are compiled meanwhile, and made anew after each shuffle, as in every real session."""
+    real = {
+        "spark.sql.codegen.wholeStage": "true",
+        "spark.sql.codegen.factoryMode": "FALLBACK",
+        "spark.sql.adaptive.enabled": "true",
+    }
+    for key, value in real.items():
         spark.conf.set(key, value)
+    yield
+    for key, value in {**SMALL, **interpreted}.items():
+        if key in real:
+            spark.conf.set(key, value)
 
 
 @pytest.fixture(scope="session")
@@ -105,8 +128,7 @@ def demo_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) ->
         users=150,
         days=120,
         seed=11,
-        # Heads on the frozen encoder: seconds, not a minute; tests/model trains the rest.
-        overrides=["text.finetune=heads", "text.max_examples=400", "training.min_positives=5"],
+        overrides=[*NIGHT, *LEARNING],
         spark=spark,
         console=Console(quiet=True),
     )

@@ -16,6 +16,7 @@ from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import BooleanType, IntegerType, StringType, StructField, StructType
 
 from behavior_spark.cleaning.normal_form import NormalForm
+from behavior_spark.cleaning.personal_data import Masking
 from behavior_spark.cleaning.text import clean_text, pseudonym, text_hash
 
 _OnColumn = Callable[[Column], Column]
@@ -31,7 +32,11 @@ CLEAN_TEXT = StructType(
 
 
 def clean_text_column(
-    *, max_chars: int, mask: bool = True, key: str | None = None, form: NormalForm = "NFC"
+    *,
+    max_chars: int,
+    mask: bool | Masking | None = True,
+    key: str | None = None,
+    form: NormalForm = "NFC",
 ) -> _OnColumn:
     """A function from a text column to struct(text, text_hash, masked, cut); null stays null."""
 

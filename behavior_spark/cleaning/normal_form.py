@@ -45,6 +45,18 @@ _FILLERS = "\u115f\u1160\u3164\uffa0"  # Hangul's, which may begin a word
 _AFTER_SPACE = re.compile(rf"(?:^|(?<=\s))[{_INVISIBLE}]+")
 _LONG_RUN = re.compile(rf"[{_INVISIBLE}{_FILLERS}]{{17,}}")
 _MOST_MARKS = 30
+# Where so many marks can be at all: neither among Latin, Greek and Cyrillic letters nor in Han,
+# kana or Hangul, of which ordinary long runs are.
+_PERHAPS_MARKS = re.compile(
+    r"[^\x00-\u02ff\u0370-\u0482\u048a-\u0590\u30a0-\ua66e\uac00-\ud7ff]"
+    rf"{{{_MOST_MARKS + 1}}}"
+)
+# Most texts hold none of these, which one look tells.
+_RARE = re.compile(
+    "["
+    + "".join(map(re.escape, map(chr, _CONTROLS)))
+    + rf"\u200b\ud800-\udfff{_INVISIBLE}{_FILLERS}]"
+)
 
 
 def normalise(text: str, form: NormalForm = "NFC") -> str:
@@ -66,10 +78,10 @@ def one_line(text: str) -> str:
         if not text.isprintable():
             text = text.translate(_CONTROLS)
         return " ".join(text.split())
-    text = _SURROGATE.sub("\ufffd", text).translate(_CONTROLS)
-    if "\u200b" in text:
+    if _RARE.search(text):
+        text = _SURROGATE.sub("\ufffd", text).translate(_CONTROLS)
         text = _ZERO_WIDTH_SPACE.sub(r"\g<parts>", text)
-    text = _LONG_RUN.sub("", _AFTER_SPACE.sub("", text))
+        text = _LONG_RUN.sub("", _AFTER_SPACE.sub("", text))
     return " ".join(text.split())
 
 
@@ -77,14 +89,17 @@ def composed(line: str, form: NormalForm = "NFC") -> str:
     """A text of one line in a Unicode normal form."""
     if line.isascii():
         return line
-    line = _fewer_marks(unicodedata.normalize(form, _fewer_marks(line)))
+    before = _fewer_marks(line)
+    line = unicodedata.normalize(form, before)
+    if len(line) > len(before):
+        line = _fewer_marks(line)
     # What a character is compatible with may begin with a space.
     return " ".join(line.split()) if form == "NFKC" else line
 
 
 def _fewer_marks(line: str) -> str:
     """To order many marks takes squared time; some marks are two once decomposed."""
-    return _long_marks().sub(r"\1", line) if len(line) > _MOST_MARKS else line
+    return _long_marks().sub(r"\1", line) if _PERHAPS_MARKS.search(line) else line
 
 
 @lru_cache(maxsize=1)

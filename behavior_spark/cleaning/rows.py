@@ -6,65 +6,130 @@ A refused row carries its reason in ``_reason``; the caller counts and stores it
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
 
+from behavior_spark.cleaning.readings import CHANGED, RAW, UNREAD
+from behavior_spark.cleaning.values import Change, last_moment
 from behavior_spark.schemas import EVENTS, IDENTITIES, ITEMS, TEXTS, Contract
 
-REASON, COPY, SOURCE = "_reason", "_copy", "_source"
+REASON, COPY, SOURCE, CONFLICT = "_reason", "_copy", "_source", "_conflict"
 TIME = {EVENTS.name: "event_time", TEXTS.name: "text_time", IDENTITIES.name: "linked_at"}
 TEXT = {TEXTS.name: ("text", "text_hash"), ITEMS.name: ("title", "title_hash")}
 EARLIEST, LATEST = "1990-01-01", "2200-01-01"
 ALWAYS = "1970-01-01 00:00:00"
+BAD_TIMES, EARLIEST_BAD, LATEST_BAD = "bad_times", "earliest_bad", "latest_bad"
+_YEAR_MICROS = 31_556_952 * 10**6
 
 
-def prepare(frame: DataFrame, contract: Contract) -> DataFrame:
-    """Trim names, give every row its arrival; items without a date are valid always."""
-    names = [
-        f.name
-        for f in contract.columns
-        if isinstance(f.dataType, StringType)
-        and f.name in frame.columns
-        and f.name not in ("text", "title")
-    ]
-    trimmed = {name: F.nullif(F.trim(name), F.lit("")) for name in names}
-    if "event_type" in trimmed:
-        trimmed["event_type"] = F.lower(trimmed["event_type"])
-    frame = frame.withColumns(trimmed)
+def prepare(frame: DataFrame, contract: Contract, *, skew_seconds: int = 0) -> DataFrame:
+    """Give every row its arrival; items without a date are valid always.
+
+    An arrival a little before what it tells of is clamped to it; one at the first moment of the
+    same day is a day without a time, and means its end. ``arrived_day`` is null where that is no
+    usable time, so that no night leaves the row for a later one.
+
+    Args:
+        frame: Rows as ``readings.read_rows`` gives them.
+        contract: Whose rows.
+        skew_seconds: How far the log's clocks may differ.
+    """
     if contract.name == ITEMS.name:
         always = F.lit(ALWAYS).cast("timestamp")
         return frame.withColumn("valid_from", F.coalesce("valid_from", always))
-    arrived = F.coalesce("arrived_at", TIME[contract.name])
-    return frame.withColumns({"arrived_at": arrived, "arrived_day": F.to_date(arrived)})
+    time, arrived = F.col(TIME[contract.name]), F.col("arrived_at")
+    early = arrived < time
+    midnight = early & (arrived == F.date_trunc("day", time))
+    near = early & ~midnight & (F.unix_micros(time) - F.unix_micros(arrived)
+                                <= F.lit(skew_seconds * 1_000_000))  # fmt: skip
+    adjusted = F.when(midnight, last_moment(arrived)).when(near, time).otherwise(arrived)
+    known = F.coalesce(adjusted, time)
+    flags = F.col(CHANGED + "arrived_at")
+    return frame.withColumns(
+        {
+            "arrived_at": known,
+            "arrived_day": F.when(~_outside(known), F.to_date(known)),
+            CHANGED + "arrived_at": F.when(midnight, flags + int(Change.END_OF_DAY))
+            .when(near, flags + int(Change.CLAMPED))
+            .otherwise(flags),
+        }
+    )
 
 
 def with_reason(frame: DataFrame, contract: Contract) -> DataFrame:
-    """Add ``_reason``: the first promise of the contract a row breaks, else null."""
-    checks: list[Column] = []
-    for name in [c for c in frame.columns if c.startswith("_raw_")]:
-        column = name.removeprefix("_raw_")
-        kind = contract.field(column).dataType.simpleString()
-        broken = F.col(name).isNotNull() & (F.trim(name) != "") & F.col(column).isNull()
-        checks.append(F.when(broken, F.lit(f"{column} is not a {kind}")))
+    """Add ``_reason``: what could not be read, else the first promise a row breaks, else null."""
+    checks: list[Column] = [F.col(UNREAD)]
     for name in contract.required:
         if name in frame.columns and name not in ("arrived_at", "arrived_day"):
             checks.append(F.when(F.col(name).isNull(), F.lit(f"{name} is missing")))
     time = TIME.get(contract.name)
+    years = f"is outside {EARLIEST[:4]} to {LATEST[:4]}"
     if time:
-        outside = (F.col(time) < F.lit(EARLIEST).cast("timestamp")) | (
-            F.col(time) >= F.lit(LATEST).cast("timestamp")
-        )
-        checks.append(F.when(outside, F.lit(f"{time} is outside {EARLIEST[:4]} to {LATEST[:4]}")))
+        checks.append(F.when(_outside(F.col(time)), F.lit(f"{time} {years}")))
+        checks.append(F.when(_outside(F.col("arrived_at")), F.lit(f"arrived_at {years}")))
         early = F.col("arrived_at") < F.col(time)
         checks.append(F.when(early, F.lit(f"arrived_at is before {time}")))
+    elif contract.name == ITEMS.name:
+        wrong = _outside(F.col("valid_from")) & (
+            F.col("valid_from") != F.lit(ALWAYS).cast("timestamp")
+        )
+        checks.append(F.when(wrong, F.lit(f"valid_from {years}")))
     return frame.withColumn(REASON, F.coalesce(*checks, F.lit(None).cast("string")))
 
 
+def time_counts(contract: Contract, *, among: Column) -> dict[str, Column]:
+    """Metrics: among some rows those without a usable time, and where the times they have lie."""
+    name = TIME.get(contract.name)
+    if name is None:
+        return {}
+    time = F.col(name)
+    usable = F.coalesce(~_outside(time), F.lit(False))
+    micros = F.when(among & ~usable, F.unix_micros(time))
+    return {
+        BAD_TIMES: F.count_if(among & ~usable),
+        EARLIEST_BAD: F.min(micros),
+        LATEST_BAD: F.max(micros),
+    }
+
+
+def describe_bad_times(counts: Mapping[str, int | None]) -> str:
+    """Where the times lie that cannot be right, and what that looks like.
+
+    >>> describe_bad_times({BAD_TIMES: 3})
+    '3 without a usable time'
+    >>> years = [1709287200000 * 10**6, 1709287300000 * 10**6]
+    >>> describe_bad_times({BAD_TIMES: 3, EARLIEST_BAD: years[0], LATEST_BAD: years[1]})
+    '3 without a usable time; they lie in the years 56135 to 56135: milliseconds read as seconds?'
+    """
+    text = f"{counts[BAD_TIMES] or 0:,} without a usable time"
+    first, last = counts.get(EARLIEST_BAD), counts.get(LATEST_BAD)
+    if not first or not last:
+        return text
+    years = [1970 + int(micros / _YEAR_MICROS) for micros in (first, last)]
+    guess = ""
+    if years[0] >= int(LATEST[:4]):
+        guess = ": milliseconds read as seconds?"
+    elif years[0] == years[1] == 1970:
+        guess = ": seconds read as milliseconds?"
+    return f"{text}; they lie in the years {years[0]} to {years[1]}{guess}"
+
+
+def _outside(time: Column) -> Column:
+    return (time < F.lit(EARLIEST).cast("timestamp")) | (time >= F.lit(LATEST).cast("timestamp"))
+
+
+def with_own_ids(frame: DataFrame, prefixes: Mapping[str, str]) -> DataFrame:
+    """Ids that belong to their source, and may be those of another's rows too, with its name."""
+    return frame.withColumns(
+        {name: F.concat(F.lit(prefix), F.col(name)) for name, prefix in prefixes.items()}
+    )
+
+
 def within_night(start: dt.date | None, as_of: dt.date) -> Column:
-    """Rows a night reads: arrived in [start, as_of), and those with no usable time at all."""
+    """Rows a night reads: arrived in [start, as_of), and those with no usable time."""
     day = F.col("arrived_day")
     inside = day < F.lit(as_of)
     if start is not None:
@@ -75,12 +140,25 @@ def within_night(start: dt.date | None, as_of: dt.date) -> Column:
 def number_copies(frame: DataFrame, key: tuple[str, ...]) -> DataFrame:
     """Add ``_copy``: 1 for the row kept of each key, 2 and more for its duplicates.
 
-    Which one is kept depends on the rows' content alone, not on their order.
+    Which one is kept depends on the rows' content alone, not on their order. ``_conflict`` says
+    that a row has the id of another one and yet another user or type.
     """
-    content = [F.col(name) for name in sorted(frame.columns) if name != SOURCE]
+    frame = _with_conflict(frame, key[0])
+    content = [F.col(name) for name in sorted(frame.columns) if not name.startswith("_")]
     order = [F.xxhash64(*content), *[c.asc_nulls_first() for c in content]]
     window = Window.partitionBy(*key).orderBy(*order)
     return frame.withColumn(COPY, F.row_number().over(window))
+
+
+def _with_conflict(frame: DataFrame, key: str) -> DataFrame:
+    """Add ``_conflict``; an id that gets a user later is none, nor is a visitor of two users."""
+    told = [name for name in ("user_id", "event_type", "kind") if name in frame.columns]
+    if key == "anonymous_id" or not told:
+        return frame.withColumn(CONFLICT, F.lit(False))
+    # Of one key's rows each is beside an equal one, if there is one.
+    window = Window.partitionBy(key).orderBy("arrived_at", *told)
+    other = reduce(lambda a, b: a | b, [F.lag(n).over(window) != F.col(n) for n in told])
+    return frame.withColumn(CONFLICT, F.coalesce(other, F.lit(False)))
 
 
 def number_item_copies(frame: DataFrame) -> DataFrame:
@@ -136,12 +214,10 @@ def quarantine_rows(
     Texts over 2,000 characters are cut; equal rows are one row with their count.
     """
     shown = [n for n in contract.names if n in frame.columns]
-    raw = [n for n in frame.columns if n.startswith("_raw_")]
+    raw = {name: [RAW + name] if RAW + name in frame.columns else [] for name in shown}
     values = [
-        F.substring(F.coalesce(*([f"_raw_{n}"] if f"_raw_{n}" in raw else []),
-                               F.col(n).cast("string")), 1, 2000).alias(n)
-        for n in shown
-    ]  # fmt: skip
+        F.substring(F.coalesce(*raw[n], F.col(n).cast("string")), 1, 2000).alias(n) for n in shown
+    ]
     row = clean(F.to_json(F.struct(*values)))
     return (
         frame.select(SOURCE, REASON, row.alias("_row"))

@@ -8,12 +8,12 @@ import re
 from dataclasses import dataclass
 
 from behavior_spark.cleaning.normal_form import NormalForm, composed, normalise, one_line
-from behavior_spark.cleaning.personal_data import mask_personal_data
+from behavior_spark.cleaning.personal_data import ALL_KINDS, Masking, mask_personal_data
 
 __all__ = ["CleanText", "clean_text", "normalise", "pseudonym", "text_hash"]
 
 _PLACEHOLDER = re.compile("<[a-z]+>")
-_MARGIN = 64
+_MARGIN = 256  # an e-mail address has at most 254 characters
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class CleanText:
 
 
 def clean_text(
-    text: str, *, max_chars: int, mask: bool = True, form: NormalForm = "NFC"
+    text: str, *, max_chars: int, mask: bool | Masking | None = True, form: NormalForm = "NFC"
 ) -> CleanText:
     """Normalise, mask and cap a text: its beginning is kept, and no number or address is halved.
 
@@ -48,7 +48,7 @@ def clean_text(
         whole = read >= len(line)
         clean = composed(line[:read], form)
         if mask:
-            clean, masked = _masked(clean)
+            clean, masked = mask_personal_data(clean, ALL_KINDS if mask is True else mask)
         # The margin may end in half a number; masking and composing make a text shorter.
         if whole or len(clean) >= max_chars + _MARGIN:
             break
@@ -57,16 +57,6 @@ def clean_text(
     if mask and len(clean) > limit:
         limit = _before_placeholder(clean, limit)
     return CleanText(clean[:limit].rstrip(), masked, not whole or len(clean) > max_chars)
-
-
-def _masked(line: str) -> tuple[str, int]:
-    """A line masked; its compatible form where more shows there, such as fullwidth digits."""
-    shown, count = mask_personal_data(line)
-    if not line.isascii() and (folded := composed(line, "NFKC")) != line:
-        shown_folded, more = mask_personal_data(folded)
-        if more > count:
-            return shown_folded, more
-    return shown, count
 
 
 def _before_placeholder(text: str, limit: int) -> int:

@@ -71,7 +71,7 @@ class On(Section):
     @model_validator(mode="after")
     def _one(self) -> On:
         chosen = [self.type, self.kind, self.sentiment, self.where]
-        if sum(choice is not None for choice in chosen) > 1:
+        if sum(each is not None for each in chosen) > 1:
             raise ValueError("give one of type, kind, sentiment and where")
         if (self.where is None) != (self.name is None):
             raise ValueError("where and name go together: the name begins the columns' names")
@@ -108,7 +108,7 @@ class DeclaredFeature(Section):
     def _on_is_a_word(cls, value: object) -> object:
         """YAML 1.1 reads a bare ``on`` as true."""
         if isinstance(value, dict) and True in value:
-            return {("on" if key is True else key): entry for key, entry in value.items()}
+            return {("on" if key is True else key): each for key, each in value.items()}
         return value
 
     @field_validator("op")

@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from behavior_spark.config.reader_options import refuse_unknown_options
 from behavior_spark.config.section import Section
 
 Format = Literal["parquet", "delta", "csv", "json"]
@@ -42,6 +43,7 @@ class LabelsPart(Section):
     def _one_place(self) -> LabelsPart:
         if (self.path is None) == (self.table is None):
             raise ValueError("give either path or table")
+        refuse_unknown_options(self.options, format_=self.format, is_table=self.table is not None)
         return self
 
 
@@ -114,6 +116,7 @@ class Labels(Section):
     def _consistent(self) -> Labels:
         if sum(each is not None for each in (self.path, self.table, self.annotated)) != 1:
             raise ValueError("give either path, table or annotated")
+        refuse_unknown_options(self.options, format_=self.format, is_table=self.path is None)
         if self.split is not None and (self.dev or self.test):
             raise ValueError("give either split or the tables dev and test")
         return self

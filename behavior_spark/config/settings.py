@@ -8,15 +8,17 @@ as comments.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from behavior_spark.config.behaviour import LeakageSettings
 from behavior_spark.config.features import FeatureSettings
+from behavior_spark.config.intake import Intake
 from behavior_spark.config.labels import Format, Labels
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.pretraining import Pretraining
+from behavior_spark.config.reader_options import refuse_unknown_options
 from behavior_spark.config.section import Section, checked_names, known_name
 from behavior_spark.config.tuning import Tuning
 from behavior_spark.errors import ConfigError
@@ -42,11 +44,17 @@ class Source(Section):
         None, description="SQL condition: the rows that are meant for this contract at all"
     )
     columns: dict[str, str] = Field(description="our column -> SQL expression over theirs")
+    shared_ids: bool = Field(
+        False,
+        description="beside other sources of events or texts: whether ids are one numbering with "
+        "theirs; else each source's ids get its name in front",
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:
         if (self.path is None) == (self.table is None):
             raise ValueError("give either path or table")
+        refuse_unknown_options(self.options, format_=self.format, is_table=self.table is not None)
         return self
 
     @property
@@ -102,6 +110,30 @@ class Sources(Section):
     def _attribute_names(cls, value: dict[str, Attributes]) -> dict[str, Attributes]:
         return checked_names(value, "attribute table")
 
+    @model_validator(mode="after")
+    def _names_apart(self) -> Sources:
+        for table in ("events", "texts", "items", "identities"):
+            names = [source.name for source in getattr(self, table) if source.name]
+            if len(set(names)) != len(names):
+                raise ValueError(f"{table}: two sources have one name")
+        return self
+
+    def id_prefixes(self, table: str, index: int) -> dict[str, str]:
+        """What stands before the ids of a source, by column; nothing for a source by itself.
+
+        An event's ``text_id`` is one of the texts' source of the same name.
+        """
+        key = {"events": "event_id", "texts": "text_id"}.get(table)
+        source: Source = getattr(self, table)[index]
+        prefixes = {}
+        if key and len(getattr(self, table)) > 1 and not source.shared_ids:
+            prefixes[key] = f"{source.name or f'{table}[{index}]'}:"
+        if table == "events":
+            for text in self.texts if len(self.texts) > 1 else ():
+                if text.name == source.name and text.name and not text.shared_ids:
+                    prefixes["text_id"] = f"{text.name}:"
+        return prefixes
+
     @field_validator("events", "texts", "items", "identities", mode="before")
     @classmethod
     def _single_is_a_list(cls, value: object) -> object:
@@ -127,6 +159,12 @@ class WarehouseSettings(Section):
         return self
 
 
+PersonalKind = Literal["secret", "email", "iban", "ip", "id", "card", "phone"]
+PERSONAL_KINDS: tuple[PersonalKind, ...] = get_args(PersonalKind)
+# Countries that write national numbers in a grouping of their own and without a leading zero.
+PHONE_REGIONS = ("US", "IN", "CN", "BR", "IT", "RU", "MX", "TR", "GR", "CO")
+
+
 class Privacy(Section):
     """What is hidden before anything is stored."""
 
@@ -136,8 +174,28 @@ class Privacy(Section):
         repr=False,
     )
     mask_personal_data: bool = Field(
-        True, description="mask e-mail, phone, card, IBAN and IP numbers in texts"
+        True, description="mask personal numbers, addresses and secrets in texts"
     )
+    masked_kinds: tuple[PersonalKind, ...] = Field(
+        PERSONAL_KINDS, min_length=1, description="those to mask; id: numbers that states give"
+    )
+    phone_regions: tuple[str, ...] = Field(
+        PHONE_REGIONS,
+        description="countries (ISO 3166) whose national phone numbers are known by their grouping "
+        "alone; others need a '+', a leading 0 or a word such as 'tel' nearby",
+    )
+    presidio_recognizers: tuple[str, ...] = Field(
+        (),
+        description="pattern recognisers of Presidio's to use too, such as UsPassportRecognizer; "
+        "needs the extra presidio",
+    )
+
+    @field_validator("phone_regions")
+    @classmethod
+    def _regions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [region for region in value if not re.fullmatch("[A-Z]{2}", region)]:
+            raise ValueError(f"{', '.join(wrong)}: write two capital letters, such as GB")
+        return value
 
     @field_validator("pseudonymise_key")
     @classmethod
@@ -174,6 +232,9 @@ class GpuSettings(Section):
         return self
 
 
+Pooling = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+
+
 class TextSettings(Section):
     """How texts are cleaned, embedded and classified."""
 
@@ -183,9 +244,27 @@ class TextSettings(Section):
         "hub:org/name@<40-digit commit>; none: texts are stored, not scored",
     )
     max_chars: int = Field(4000, ge=16, le=1_000_000, description="longer texts are cut")
-    max_length: int = Field(128, ge=8, le=8192, description="tokens the encoder reads")
-    pooling: Literal["mean", "cls"] = Field(
-        "mean", description="a text's vector: the mean of its tokens' vectors, or the first token's"
+    normal_form: Literal["NFC", "NFKC"] = Field(
+        "NFC",
+        description="Unicode form of stored texts: NFKC also joins forms that mean the same, such "
+        "as fullwidth and plain letters, and takes Thai and Lao vowels apart",
+    )
+    max_length: int | None = Field(
+        None,
+        ge=8,
+        le=8192,
+        description="tokens the encoder reads; none: as its folder says, else 128",
+    )
+    pooling: str = Field(
+        "auto",
+        description="of the tokens to the vector. auto: as the encoder's folder says, or mean; "
+        "mean, cls, max, lasttoken, weightedmean, mean_sqrt_len_tokens, or several joined by +",
+    )
+    prompt: str | None = Field(
+        None, description="words put before each text; none: the encoder's own default, if any"
+    )
+    prompt_name: str | None = Field(
+        None, description="instead: a prompt of the encoder's folder by name, such as query"
     )
     long_texts: Literal["truncate", "pool"] = Field(
         "truncate",
@@ -205,6 +284,12 @@ class TextSettings(Section):
     )
     token_budget: int | None = Field(
         None, ge=64, description="tokens in one forward pass; by default what suits the device"
+    )
+    max_failed_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="the run stops where a larger share of at least 20 texts cannot be embedded",
     )
     score_days: int | None = Field(
         None, ge=1, description="texts that arrived longer ago are not scored any more; none: all"
@@ -235,6 +320,19 @@ class TextSettings(Section):
     licence: str | None = Field(
         None, description="of the encoder and the labels, for the model card"
     )
+
+    @field_validator("pooling")
+    @classmethod
+    def _known_pooling(cls, value: str) -> str:
+        if value != "auto" and (odd := set(value.split("+")) - set(get_args(Pooling))):
+            raise ValueError(f"{min(odd)!r} is none of auto, {', '.join(get_args(Pooling))}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> TextSettings:
+        if self.prompt is not None and self.prompt_name is not None:
+            raise ValueError("give either text.prompt or text.prompt_name")
+        return self
 
     @field_validator("heads")
     @classmethod
@@ -329,6 +427,9 @@ class Settings(Section):
         description="arrival days a night reads again, for logs whose rows come late "
         "without an arrival time",
     )
+    intake: Intake = Field(
+        default=Intake(), description="what a night forgives in its sources, and when it stops"
+    )
     privacy: Privacy = Field(
         default=Privacy(), description="what is hidden before anything is stored"
     )
@@ -362,7 +463,9 @@ class Settings(Section):
         "cluster",
     )
 
-    @field_validator("privacy", "text", "training", "pretrain", "leakage", "spark", mode="before")
+    @field_validator(
+        "intake", "privacy", "text", "training", "pretrain", "leakage", "spark", mode="before"
+    )
     @classmethod
     def _empty_section(cls, value: object) -> object:
         return {} if value is None else value  # a section whose every line is a comment

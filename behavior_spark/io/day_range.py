@@ -15,11 +15,13 @@ class DayRange:
         column: Name of the column that holds the day.
         since: First day of the range; None: no lower bound.
         before: Day after the last one; None: no upper bound.
+        without: First and last days of stretches inside it that do not belong to it.
     """
 
     column: str
     since: dt.date | None = None
     before: dt.date | None = None
+    without: tuple[tuple[dt.date, dt.date], ...] = ()
 
     @property
     def sql(self) -> str:
@@ -29,16 +31,22 @@ class DayRange:
         "arrived_day >= DATE'2024-05-01' AND arrived_day < DATE'2024-05-03'"
         >>> DayRange("arrived_day").sql
         'true'
+        >>> DayRange("day", without=((dt.date(2024, 5, 1), dt.date(2024, 5, 2)),)).sql
+        "NOT day BETWEEN DATE'2024-05-01' AND DATE'2024-05-02'"
         """
         bounds = []
         if self.since is not None:
             bounds.append(f"{self.column} >= DATE'{self.since}'")
         if self.before is not None:
             bounds.append(f"{self.column} < DATE'{self.before}'")
+        bounds += [
+            f"NOT {self.column} BETWEEN DATE'{first}' AND DATE'{last}'"
+            for first, last in self.without
+        ]
         return " AND ".join(bounds) or "true"
 
     def as_note(self) -> dict[str, str]:
-        """The range as plain text, for a commit's note."""
+        """The range as plain text, for a commit's note; ``without`` is left out of it."""
         days = {"since": self.since, "before": self.before}
         return {"days_of": self.column} | {k: d.isoformat() for k, d in days.items() if d}
 

@@ -23,7 +23,19 @@ _ADVICE = {
     "CAST_INVALID_INPUT": "a value does not fit the type: use try_cast instead of cast",
     "CANNOT_PARSE_TIMESTAMP": "a value is no such time: use try_to_timestamp",
     "DIVIDE_BY_ZERO": "use try_divide",
-    "FAILED_READ_FILE": "the file is corrupt or not of this format: replace or remove it",
+    "FAILED_READ_FILE.PARQUET_COLUMN_DATA_TYPE_MISMATCH": "a column has another type in this file "
+    "than in others: cast it where the files are written, or read the folder as a Delta table",
+    "FAILED_READ_FILE.FILE_NOT_EXIST": "the file went while it was read: start again",
+    "FAILED_READ_FILE.NOT_PARQUET": "the file is corrupt or not of this format: replace or "
+    "remove it",
+    "FAILED_READ_FILE": "the file may be corrupt or of another format: look at it first",
+    "PARQUET_TYPE_ILLEGAL": "a column has a type that Spark does not read, such as times in "
+    "nanoseconds: write microseconds (pandas: coerce_timestamps='us')",
+    "CANNOT_MERGE_SCHEMAS": "a column has other types in other files: leave mergeSchema out",
+    "COLUMN_ALREADY_EXISTS": "columns that differ by case alone are one name to SQL: rename one "
+    "where the file is made",
+    "ARITHMETIC_OVERFLOW": "a number is too large for its type: is a time's unit right? "
+    "timestamp_millis(x), timestamp_micros(x)",
     "CANNOT_READ_FILE_FOOTER": "the file is corrupt or not of this format: replace or remove it",
     "MALFORMED_RECORD_IN_PARSING": "a line does not parse: check format and options",
     "DELTA_TABLE_NOT_FOUND": "there is no Delta table at this place yet",
@@ -39,7 +51,7 @@ _REFUSAL = re.compile(
 _PATH = re.compile(r"(?:file:|[a-z0-9]+://|/)[\w./=:%@+\- ]*[\w]")
 _SAFE_PARAMETERS = (
     "path", "filePath", "objectName", "proposal", "routineName", "expectedType",
-    "actualType", "relationName", "tableName", "fieldName", "inputType",
+    "actualType", "columnName", "relationName", "tableName", "fieldName", "inputType",
 )  # fmt: skip
 
 
@@ -72,7 +84,9 @@ def explain(error: Exception, context: str) -> BehaviorError:
         match = re.search(r"\[([A-Z][A-Z0-9_]{5,}(?:\.[A-Z0-9_]+)?)\]", text)
         condition = match.group(1) if match else condition
     if "is not a Parquet file" in text or "is not a parquet file" in text.lower():
-        condition = "FAILED_READ_FILE"
+        condition = "FAILED_READ_FILE.NOT_PARQUET"
+    elif not condition and "ArithmeticException: long overflow" in text:
+        condition = "ARITHMETIC_OVERFLOW"
     advice = next((fix for name, fix in _ADVICE.items() if condition.startswith(name)), None)
     details = _safe_details(error, condition, text)
     if advice is None and not condition:

@@ -12,7 +12,8 @@ from pyspark.sql.types import ArrayType, StringType
 from behavior_spark.config import Labels
 from behavior_spark.config.labels import PARTS, Part
 from behavior_spark.errors import ConfigError
-from behavior_spark.io.sources import check_condition, map_labels, read_raw
+from behavior_spark.io.expressions import check_condition
+from behavior_spark.io.sources import map_labels, read_raw
 
 
 def read_labels(

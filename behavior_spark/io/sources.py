@@ -10,9 +10,9 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
+from typing import Any
 
-from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
@@ -28,8 +28,18 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.config import Attributes, Labels, Source
-from behavior_spark.errors import ConfigError
-from behavior_spark.io.failures import condition_of, explain, spark_errors
+from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.io.expressions import check_condition, column_list, type_of
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.io.files import (
+    columns_to_mend,
+    csv_headers,
+    load_group,
+    local_files,
+    parquet_schemas,
+    union_by_name,
+    with_text_folders,
+)
 from behavior_spark.schemas import EVENTS, IDENTITIES, ITEMS, TEXTS, Contract
 
 MUST_MAP = {
@@ -38,8 +48,8 @@ MUST_MAP = {
     TEXTS.name: ("text_id", "user_id", "text_time", "text"),
     ITEMS.name: ("item_id",),
 }
+NOT_FINITE = "_not_finite"
 DERIVED = {"arrived_day", "text_hash", "title_hash"}
-RAW_PREFIX = "_raw_"
 
 
 def read_raw(spark: SparkSession, source: Source | Labels, *, label: str) -> DataFrame:
@@ -52,23 +62,101 @@ def read_raw(spark: SparkSession, source: Source | Labels, *, label: str) -> Dat
     context = f"{label} ({source.path or source.table})"
     with spark_errors(context):
         if source.table:
-            frame = spark.read.table(source.table)
+            frame = spark.read.options(**source.options).table(source.table)
         else:
-            named = {"header": True} if source.format == "csv" else {}
-            reader = spark.read.format(source.format).options(**{**named, **source.options})
-            frame = reader.load(_absolute(str(source.path)))
+            frame = _load(spark, source)
         _ = frame.schema  # resolves the plan: a missing path shows here
+    _refuse_what_is_no_table(frame, source, context)
     if source.where:
         check_condition(frame, source.where, label=f"{label}.where")
         frame = frame.where(source.where)
     return frame
 
 
-def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: str) -> DataFrame:
-    """Columns of the contract, typed, plus ``_raw_*`` strings of what did not fit its type.
+def _load(spark: SparkSession, source: Source | Labels) -> DataFrame:
+    path, options = _absolute(str(source.path)), reader_options(source)
 
-    A value that cannot be cast is null in its column and kept in ``_raw_<column>``;
-    ingest refuses such rows with a reason.
+    names = _mapped_to_names(source)
+
+    def reader() -> DataFrameReader:
+        return spark.read.format(source.format).options(**options)
+
+    files = local_files(path) if source.format in ("csv", "parquet") else []
+    if source.format == "parquet" and files:
+        groups = list(parquet_schemas(files).values())
+        mend = [columns_to_mend(group[0]) for group in groups]
+        if any(times or nulls for times, nulls in mend) or len(groups) > 1:
+            return union_by_name(
+                load_group(
+                    spark, reader(), group, base=path, names=names, nanoseconds=times, nulls=nulls
+                )
+                for group, (times, nulls) in zip(groups, mend, strict=True)
+            )
+    elif len(files) > 1 and str(options["header"]).lower() == "true":
+        headers = csv_headers(files, options)
+        if len(headers) > 1:
+            return union_by_name(
+                load_group(spark, reader(), group, base=path, names=names)
+                for group in headers.values()
+            )
+    frame = reader().load(path)
+    return with_text_folders(reader(), path, frame, names)
+
+
+def _mapped_to_names(source: Source | Labels) -> list[str]:
+    """Columns that become ids and other names as they stand."""
+    columns: dict[str, str] = getattr(source, "columns", {})
+    numbers = ("value", "price")
+    return [theirs.strip("` ") for ours, theirs in columns.items() if ours not in numbers]
+
+
+def reader_options(source: Source | Labels) -> dict[str, Any]:
+    """The options a source is read with: CSV as pandas and Excel write it, unless it says else."""
+    if source.format != "csv":
+        return dict(source.options)
+    given = {name.lower() for name in source.options}
+    usual: dict[str, Any] = {"header": True}
+    if source.options.get("quote") != "":
+        usual |= {"escape": '"', "multiLine": True}
+    if not local_files(_absolute(str(source.path))):
+        usual["enforceSchema"] = False  # files with their columns in another order are refused
+    return {n: v for n, v in usual.items() if n.lower() not in given} | dict(source.options)
+
+
+def _refuse_what_is_no_table(frame: DataFrame, source: Source | Labels, context: str) -> None:
+    """What Spark reads without an error and is no table: another separator, printed JSON."""
+    names = frame.columns
+    if source.table or not names:
+        return
+    if source.format == "json" and names == ["_corrupt_record"]:
+        raise InputError(
+            f"{context}: no line is JSON by itself",
+            fix="if the file is one array, or printed over several lines: "
+            "options: {multiLine: true}",
+        )
+    if source.format != "csv":
+        return
+    if len(names) == 1:
+        marks = {mark: names[0].count(mark) for mark in (";", "\t", "|")}
+        mark = max(marks, key=lambda each: marks[each])
+        if marks[mark]:
+            shown = {"\t": "\\t"}.get(mark, mark)
+            raise InputError(
+                f"{context}: the header is one column",
+                found=f"{marks[mark]} times {shown} in it",
+                fix=f'options: {{sep: "{shown}"}}',
+            )
+    if any("\ufffd" in name or "\x00" in name for name in names):
+        raise InputError(
+            f"{context}: the header is not UTF-8",
+            fix="say its encoding, options: {encoding: ISO-8859-1} or UTF-16",
+        )
+
+
+def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: str) -> DataFrame:
+    """Columns by the contract's names, of types from which ``cleaning.readings`` makes its own.
+
+    What is not mapped is null, of the contract's type.
 
     Raises:
         ConfigError: An expression is unknown, missing, not SQL, or of the wrong type.
@@ -87,7 +175,7 @@ def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: s
                 f"{label}.columns.{name} is missing",
                 found=f"mapped: {', '.join(source.columns)}",
                 fix=f"{contract.field(name).metadata['comment']}; give an SQL expression over: "
-                f"{', '.join(frame.columns[:12])}",
+                f"{column_list(frame.columns, most=12)}",
             )
     selected: list[Column] = []
     for name in mappable:
@@ -96,13 +184,9 @@ def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: s
         if expression is None:
             selected += [F.lit(None).cast(target).alias(name)]
             continue
-        found = _checked(frame, expression, f"{label}.columns.{name}", frame.columns)
+        found = type_of(frame, expression, label=f"{label}.columns.{name}")
         _check_type(found, target, f"{label}.columns.{name}")
-        value = F.expr(expression)
-        typed = value.cast(target) if found == target else value.try_cast(target)
-        selected += [typed.alias(name)]
-        if isinstance(found, StringType) and not isinstance(target, StringType):
-            selected += [value.alias(RAW_PREFIX + name)]
+        selected += [F.expr(expression).alias(name)]
     return frame.select(*selected)
 
 
@@ -114,7 +198,7 @@ def map_labels(frame: DataFrame, labels: Labels, *, label: str) -> DataFrame:
     expressions = {"text": labels.text, "label": labels.label, "day": labels.day or "null"}
     named = {f"slices.{name}": expression for name, expression in labels.slices.items()}
     for name, expression in (expressions | named).items():
-        _checked(frame, expression, f"{label}.{name}", frame.columns)
+        type_of(frame, expression, label=f"{label}.{name}")
     slices = [
         column
         for name, expression in labels.slices.items()
@@ -133,77 +217,39 @@ def map_labels(frame: DataFrame, labels: Labels, *, label: str) -> DataFrame:
 
 
 def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataFrame:
-    """Columns ``user_id, valid_from, known_at`` and the attributes as doubles; conditions 0 or 1.
+    """Columns ``user_id, valid_from, known_at`` as they stand, and the attributes as doubles.
+
+    A condition is 0 or 1; NaN and an infinity are null, and counted in ``_not_finite``.
 
     Raises:
         ConfigError: An expression is not SQL over the table's columns, or of the wrong type.
     """
     columns = {"known_at": source.columns["valid_from"], **source.columns}
-    selected = []
+    selected, not_finite = [], F.lit(0)
     for name, expression in columns.items():
         place = f"{label}.columns.{name}"
-        found = _checked(frame, expression, place, frame.columns)
+        found = type_of(frame, expression, label=place)
         value = F.expr(expression)
         if name == "user_id":
             _check_type(found, StringType(), place)
-            selected.append(F.nullif(F.trim(value.cast("string")), F.lit("")).alias(name))
+            selected.append(value.alias(name))
         elif name in ("valid_from", "known_at"):
             _check_type(found, TimestampType(), place)
-            selected.append(value.try_cast("timestamp").alias(name))
+            selected.append(value.alias(name))
         elif isinstance(found, NumericType | BooleanType | NullType):
             # There is no cast from boolean to double in every mode; by way of an int there is.
             number = value.cast("int") if isinstance(found, BooleanType) else value
-            selected.append(number.cast("double").alias(name))
+            double = number.cast("double")
+            finite = ~F.isnan(double) & (F.abs(double) != float("inf"))
+            not_finite = not_finite + F.when(~finite, 1).otherwise(0)
+            selected.append(F.when(finite, double).alias(name))
         else:
             raise ConfigError(
                 f"{place} must be a number or a condition",
                 found=f"type {found.simpleString()}",
                 fix="for a category write a condition, such as plan = 'pro'",
             )
-    return frame.select(*selected)
-
-
-def check_condition(frame: DataFrame, condition: str, *, label: str) -> None:
-    """Raise ConfigError unless the condition is a boolean over the frame's columns."""
-    found = _checked(frame, condition, label, frame.columns)
-    if found.typeName() != "boolean":
-        raise ConfigError(f"{label} must be a condition", found=f"type {found.simpleString()}")
-
-
-def _checked(frame: DataFrame, expression: str, label: str, columns: list[str]) -> DataType:
-    """Type of an expression over a frame, or one clear error."""
-    try:
-        # Beside the rows' own columns, where an aggregate has no place.
-        return frame.select("*", F.expr(expression).alias("_")).schema[-1].dataType
-    except AnalysisException as error:
-        condition = condition_of(error)
-        if condition.startswith("UNRESOLVED_COLUMN"):
-            missing = _missing_column(error)
-            close = difflib.get_close_matches(missing, columns, n=1)
-            raise ConfigError(
-                f"{label}: no column {missing}",
-                found=", ".join(columns[:20]),
-                fix=f"did you mean {close[0]}?" if close else "use one of the columns found",
-            ) from None
-        explained = explain(error, label)
-        raise ConfigError(
-            f"{explained.problem}: {_one_line(expression)}",
-            found=explained.found,
-            fix=explained.fix,
-        ) from None
-    except Exception as error:  # the parser's exception has its own class on each platform
-        explained = explain(error, label)
-        problem = f"{explained.problem}: {_one_line(expression)}"
-        raise ConfigError(problem, fix=explained.fix) from None
-
-
-def _missing_column(error: AnalysisException) -> str:
-    parameters = error.getMessageParameters() or {}
-    name = parameters.get("objectName", "")
-    if not name:
-        match = re.search(r"name `?([^`]+)`?", str(error))
-        name = match.group(1) if match else "?"
-    return name.replace("`", "")
+    return frame.select(*selected, not_finite.alias(NOT_FINITE))
 
 
 def _check_type(found: DataType, target: DataType, label: str) -> None:
@@ -214,7 +260,10 @@ def _check_type(found: DataType, target: DataType, label: str) -> None:
     if isinstance(target, TimestampType):
         allowed, hint = (
             (DateType, TimestampNTZType),
-            ("for a number say its unit: timestamp_seconds(x) or timestamp_millis(x)"),
+            (
+                "for a number say its unit: timestamp_seconds(x), timestamp_millis(x), or of "
+                "nanoseconds timestamp_micros(x div 1000)"
+            ),
         )
     elif isinstance(target, DecimalType):
         allowed, hint = (NumericType,), "give a number"
@@ -226,11 +275,6 @@ def _check_type(found: DataType, target: DataType, label: str) -> None:
             found=found.simpleString(),
             fix=hint,
         )
-
-
-def _one_line(expression: str) -> str:
-    flat = " ".join(expression.split())
-    return flat if len(flat) <= 80 else flat[:77] + "..."
 
 
 def _absolute(path: str) -> str:

@@ -261,6 +261,27 @@ class Warehouse:
         with spark_errors(f"vacuuming table {contract.name}"):
             self.spark.sql(f"VACUUM {self.identifier(contract)}")
 
+    def restore(self, contract: Contract, version: int | None, *, days: DayRange | None) -> None:
+        """Make the table what it was at a version; empty where that is None.
+
+        Args:
+            contract: A table that exists.
+            version: As ``version`` gave it.
+            days: The days of all rows that are taken out or put back, for the history.
+        """
+        key = "spark.databricks.delta.commitInfo.userMetadata"
+        said = self.spark.conf.get(key, None)
+        self.spark.conf.set(key, json.dumps(days.as_note() if days else {}))
+        try:
+            with spark_errors(f"restoring table {contract.name}"):
+                self.spark.sql(
+                    f"RESTORE TABLE {self.identifier(contract)} TO VERSION AS OF {version or 0}"
+                )
+        finally:
+            self.spark.conf.unset(key)
+            if said is not None:
+                self.spark.conf.set(key, said)
+
     def detail(self, contract: Contract) -> dict[str, Any]:
         """Delta's description of the table: ``numFiles``, ``sizeInBytes``, ``name`` and more."""
         with spark_errors(f"describing table {contract.name}"):
@@ -343,6 +364,7 @@ class Warehouse:
 
     def _add_missing_columns(self, contract: Contract) -> None:
         schema: StructType = self._load(contract).schema
+        _refuse_other_types(contract, schema)
         missing = [f for f in contract.columns if f.name not in set(schema.names)]
         if not missing:
             return
@@ -350,6 +372,19 @@ class Warehouse:
         added = ", ".join(_definition(field, nullable=True) for field in missing)
         with spark_errors(f"adding columns to table {contract.name}"):
             self.spark.sql(f"ALTER TABLE {self.identifier(contract)} ADD COLUMNS ({added})")
+
+
+def _refuse_other_types(contract: Contract, schema: StructType) -> None:
+    """A column that means another thing now cannot hold both: say what to do."""
+    stored = {field.name: field.dataType for field in schema.fields}
+    for field in contract.columns:
+        kind = stored.get(field.name, field.dataType)
+        if kind.simpleString() != field.dataType.simpleString():
+            raise InputError(
+                f"column {field.name} of table {contract.name} has another type than before",
+                found=f"stored as {kind.simpleString()}, now {field.dataType.simpleString()}",
+                fix="give the feature a name of its own, or start a new warehouse",
+            )
 
 
 def _definition(field: StructField, *, nullable: bool = False) -> str:

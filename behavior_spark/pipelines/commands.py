@@ -1,4 +1,4 @@
-"""The commands as functions: for notebooks, jobs and the command line alike.
+"""The commands as functions, for notebooks, jobs and the command line.
 
 Each takes settings, its own options, and ``Place``: ``as_of``, ``spark`` and ``console``. The
 first part of a docstring is the command's ``--help``.
@@ -17,7 +17,7 @@ from rich.console import RenderableType
 
 from behavior_spark.config import Settings
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.pipelines.logs.checks import check_stage, sample_stage
+from behavior_spark.pipelines.checks import check_stage, sample_stage
 from behavior_spark.pipelines.logs.ingestion import ingest_stage
 from behavior_spark.pipelines.logs.sessions import build_sessions_stage
 from behavior_spark.pipelines.reports.outcomes import report_stage
@@ -75,9 +75,9 @@ def score_texts(
 ) -> Result:
     """Embed and classify every distinct text that was not scored before.
 
-    A text is paid for once: its embedding is kept by the digest of the text and of the
-    encoder, and heads read embeddings. A killed run loses the last commit_seconds at most;
-    start it again.
+    A text is embedded once: its embedding is stored under the digests of the text and of the
+    encoder, and heads read the stored embeddings. A killed run loses at most the last
+    commit_seconds of work; start it again.
     """
     again: Rescore = "all" if rescore else "failed" if retry_failed else "nothing"
     with running("score-texts", settings, **place) as run:
@@ -101,7 +101,7 @@ def build_features(
     every: Annotated[int, Option("With --from: days between them.", metavar="N", least=1)] = 1,
     **place: Unpack[Place],
 ) -> Result:
-    """Features of every user as of a day, blind to what came later.
+    """Features of every user as of a day, without anything that became known later.
 
     Reads what arrived since the last build and the stored tiles (activity_days) of the windows;
     all history only the first time, or after event types, conditions or targets were changed.
@@ -129,9 +129,9 @@ def predict(settings: Settings, **place: Unpack[Place]) -> Result:
     """Calibrated probability, decile and reasons for every user and target."""
     with running("predict", settings, **place) as run:
         prepared = open_stage(run).prepared
-        found = find_models_stage(run, prepared)
-        if found.by_target:
-            predict_stage(run, prepared, found.by_target)
+        models = find_models_stage(run, prepared)
+        if models.by_target:
+            predict_stage(run, prepared, models.by_target)
         return Result.of_run(run)
 
 
@@ -145,17 +145,17 @@ def profile(settings: Settings, **place: Unpack[Place]) -> Result:
 
 @dataclass(frozen=True)
 class Registered(StageResult):
-    """Tables as the catalog names them.
+    """Tables that were registered in the catalog.
 
     Attributes:
-        names: Full names; none where no schema is configured.
+        names: Their full names; empty if no schema is configured.
     """
 
     names: list[str]
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """The names."""
+        """The names, as plain data."""
         return {"registered": self.names} if self.names else {}
 
 
@@ -228,18 +228,18 @@ def funnel(
 
 @command(stages=(open_stage, check_leakage_stage), page=True, fixed={"strict": False})
 def check_leakage(settings: Settings, *, strict: bool = True, **place: Unpack[Place]) -> Result:
-    """Show that no feature sees the future, and that no model predicts noise.
+    """Check that no feature uses the future, and that no model predicts noise.
 
-    Builds the features of --as-of twice: on the tables as they are, and on a copy in which
-    all that became known from that day on is deleted, changed and added to (never in what is
-    stored). Every value must be the same. Then trains on shuffled labels, whose AUC must be
-    0.5 but for chance, and names features that rank a target suspiciously well alone
-    (leakage.suspicious_auc). Ends with exit code 1 where something leaks. Run ingest and
-    build-features for --as-of before; a day with some weeks of events after it tells most.
+    Builds the features of --as-of twice: from the tables, and from a copy of them in which
+    everything that became known on that day or later is deleted, changed or added to (stored
+    tables are not changed). All values must be equal. Then trains on shuffled outcomes, where
+    AUC must be 0.5 within chance, and lists features that alone rank a target suspiciously well
+    (leakage.suspicious_auc). Exit code 1 if something leaks. Run ingest and build-features for
+    --as-of first. Choose a day that some weeks of events follow: it shows most.
 
     Args:
         settings: The job's settings.
-        strict: Raise where something leaks; else only report it.
+        strict: Raise if something leaks; otherwise only report it.
         place: ``as_of``, ``spark`` and ``console``.
 
     Raises:
@@ -260,9 +260,10 @@ def clean_scores(
         int | None,
         Option(
             "Also remove scores of texts that nobody wrote or read in the N days before --as-of. "
-            "A text in use, an item's title and a score younger than N days stay. Choose N "
-            "longer than training looks back. With text.score_days: N in the config too, or the "
-            "next score-texts scores again what tables texts and items hold.",
+            "Texts in use, titles of items and scores younger than N days stay. Choose N longer "
+            "than training looks back, and set text.score_days to N in the config: "
+            "otherwise the next score-texts scores removed texts again that are still in the "
+            "tables texts and items.",
             metavar="N",
             least=0,
         ),
@@ -270,9 +271,9 @@ def clean_scores(
     other_models: Annotated[
         bool,
         Option(
-            "Also remove scores of every model but those in use: the night's, those that an alias "
-            "names, the champion before (for `rollback`), the configured encoder. Not where "
-            "another config with models of its own shares the warehouse."
+            "Also remove scores of all models that are not in use. In use are the night's, those "
+            "that an alias names, the previous champion (for `rollback`) and the configured "
+            "encoder. Do not use it if another config with other models shares the warehouse."
         ),
     ] = False,
     models: Annotated[
@@ -287,17 +288,18 @@ def clean_scores(
         bool,
         Option(
             "Also delete files of removed rows from the disk, when they are older than Delta's "
-            "retention (7 days). Until then removed rows stay readable by time travel."
+            "retention (7 days). Until then removed rows can still be read by Delta's time travel."
         ),
     ] = False,
-    dry_run: Annotated[bool, Option("Only count what would go; write nothing.")] = False,
+    dry_run: Annotated[bool, Option("Only count what would be removed; write nothing.")] = False,
     **place: Unpack[Place],
 ) -> Result:
     """Remove duplicate scores of texts, and what else you ask for; merge small files.
 
-    Without options only copies go: of several rows of one text and model the newest stays.
-    Whatever else goes must be computed again if it is ever wanted, so try --dry-run first.
-    Not beside a score-texts that runs: one of the two would stop and have to be started again.
+    Without options only duplicates are removed: of several rows of one text and model the
+    newest stays. Anything else must be computed again if it is needed later, so try --dry-run
+    first. Do not run it at the same time as score-texts: one of the two would fail and have to
+    be started again.
     """
     with running("clean-scores", settings, record=not dry_run, **place) as run:
         clean_scores_stage(
@@ -316,8 +318,8 @@ class Queried(StageResult):
     """Rows of a query.
 
     Attributes:
-        columns: Their names.
-        rows: At most as many as were asked for.
+        columns: Names of the columns.
+        rows: Rows, at most ``limit``.
     """
 
     columns: list[str]
@@ -335,7 +337,7 @@ class Queried(StageResult):
 
 @stage("sql", does="run a query over the warehouse's tables", reads=tuple(TABLES.values()))
 def sql_stage(run: Run, query: str, *, limit: int) -> Queried:
-    """Run a query; each table is a view of its own name."""
+    """Run a query; each table is available as a view with its name."""
     run.warehouse.register_views()
     if _TEXT_FUNCTION.search(query):
         text_functions(run.settings, as_of=run.as_of, spark=run.spark)
@@ -357,7 +359,7 @@ def sql(
 ) -> Result:
     """Query the output tables with Spark SQL.
 
-    embed_text(text) and classify_text(text, 'intent') are there where a query uses them.
+    The functions embed_text(text) and classify_text(text, 'intent') can be used in a query.
     """
     with running("sql", settings, record=False, **place) as run:
         sql_stage(run, query, limit=limit)

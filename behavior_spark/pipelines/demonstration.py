@@ -1,4 +1,4 @@
-"""The demo: a generated shop, and everything a newcomer wants to see run on it."""
+"""The demo: generate a shop's logs, fine-tune, run a night on them, and report on it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class DemoResult:
     """What the demo did.
 
     Attributes:
-        layout: The raw logs.
-        settings: Settings of ``conf/demo.yaml`` for them.
-        steps: Result of each command run, in order: finetune, nightly, ingest, report.
+        layout: Paths and days of the generated logs.
+        settings: Settings of ``conf/demo.yaml`` for the demo's folder.
+        steps: Result of each command, in order: finetune, nightly, ingest, report.
     """
 
     layout: DemoLayout
@@ -34,7 +34,7 @@ class DemoResult:
 
 
 def demo_settings(output: Path, *, overrides: list[str] | None = None) -> Settings:
-    """``conf/demo.yaml`` for a demo folder."""
+    """Settings of ``conf/demo.yaml`` for a demo folder."""
     environment = {**os.environ, "DEMO_ROOT": str(output)}
     return load_settings(["demo.yaml"], overrides=overrides or [], environment=environment)
 
@@ -50,13 +50,13 @@ def demo(
     spark: SparkSession | None = None,
     console: Console | None = None,
 ) -> DemoResult:
-    """Generate the logs, fine-tune on its labels, run the night, then see what happened.
+    """Generate the logs, fine-tune on their labels, run a night, and report on its predictions.
 
     Args:
         output: Folder for data and tables.
-        users: Users of the shop.
+        users: Number of users.
         days: Days of the log; the night is 30 days before its end.
-        seed: Same seed, same shop.
+        seed: The same seed generates the same logs.
         generate_only: Stop after the raw logs.
         overrides: ``key=value`` settings over ``conf/demo.yaml``.
         spark: Session; the platform's or a local one by default.

@@ -1,4 +1,4 @@
-"""Commands that make, measure and choose text models: pretrain, finetune, evaluate and so on.
+"""Commands for text models: pretrain, finetune, evaluate, promote and so on.
 
 As in ``commands``, each takes settings, its own options and ``Place``.
 """
@@ -28,11 +28,11 @@ _REASON = Option("Why, for the log of promotions.")
 def pretrain(settings: Settings, **place: Unpack[Place]) -> Result:
     """Train the encoder further on your own texts, without labels; needs ingested tables.
 
-    --set pretrain.method=mlm guesses masked words, simcse holds a text near itself, behaviour
-    holds texts of one session near each other, such as titles bought together. The result is a
-    new encoder under models/encoders: name it in text.encoder, then finetune and compare. It
-    has seen the texts before --as-of, so no earlier night may use it. A killed run goes on
-    where it was when it is started again.
+    --set pretrain.method=mlm learns to predict masked words; simcse, to embed a text alike
+    under different dropout; behaviour, to embed texts of one session alike, such as titles
+    bought together. The result is a new encoder under models/encoders: name it in text.encoder,
+    then finetune and compare. It has learned from the texts before --as-of, so no earlier night
+    may use it. Start a killed run again: it continues from its checkpoint.
     """
     with running("pretrain", settings, **place) as run:
         pretrain_stage(run)
@@ -43,13 +43,14 @@ def pretrain(settings: Settings, **place: Unpack[Place]) -> Result:
 def finetune(settings: Settings, **place: Unpack[Place]) -> Result:
     """Train the heads of text.heads on labelled tables, and the encoder too where asked.
 
-    text.finetune=heads reads stored embeddings and takes seconds; few teaches the encoder by
+    text.finetune=heads reads stored embeddings and takes seconds; few fine-tunes the encoder by
     contrast from 8 to 64 labels a class; full trains all weights; auto chooses heads or few.
-    Rates and epochs are under text.tuning. A killed run goes on where it was when it is
-    started again. Ready-made tasks: --config mine.yaml --config tasks/intent.yaml.
+    Rates and epochs are under text.tuning. Start a killed run again: it continues from its
+    checkpoint. Ready-made tasks: --config mine.yaml --config tasks/intent.yaml.
 
-    What comes out is the challenger. With text.promote=auto it is then judged at the gate, on
-    held-out texts, and becomes the champion if it is not worse; with manual, `promote` does that.
+    The result is the challenger. With text.promote=auto the gate then compares it with the
+    champion on held-out texts, and it becomes the champion if it is not worse; with manual,
+    `promote` does that.
     """
     with running("finetune", settings, **place) as run:
         trained = finetune_stage(run)
@@ -71,16 +72,16 @@ def evaluate(
 ) -> Result:
     """Measure a text model on labelled texts it has not learned from.
 
-    Reads text.heads.NAME.test; where there is no such table, the texts that training held out,
-    which makes the figures a little too good. Texts that the model has learned from are left
-    out and counted (text.evaluation.leakage=refuse: an error). Accuracy, precision, recall, F1
-    and AUC with 95 % intervals, calibration, confusions, slices by length, day and what
-    text.heads.NAME.slices says, and, with out_of_scope, how well it abstains.
+    Reads text.heads.NAME.test; without such a table, the texts that training held out, which
+    makes the figures a little too good. Texts that the model has learned from are left out and
+    counted (with text.evaluation.leakage=refuse they are an error). Shows accuracy, precision,
+    recall, F1 and AUC with 95 % intervals; calibration; confusions; slices by length, month and
+    text.heads.NAME.slices; and, with out_of_scope, how well the head abstains.
     """
     with running("evaluate", settings, **place) as run:
-        found = evaluate_stage(run, model=model, heads=heads)
+        evaluated = evaluate_stage(run, model=model, heads=heads)
         note = tracked_figures(
-            settings.name, digest=str(found.content["model"]), figures=found.figures
+            settings.name, digest=str(evaluated.content["model"]), figures=evaluated.figures
         )
         if note:
             run.note(note)
@@ -92,18 +93,18 @@ def promote(
     settings: Settings,
     *,
     model: Annotated[str, Option("challenger, or a digest from `models`.")] = CHALLENGER,
-    force: Annotated[bool, Option("Whatever the gate says; needs --reason.")] = False,
+    force: Annotated[bool, Option("Promote without asking the gate; needs --reason.")] = False,
     reason: Annotated[str, _REASON] = "",
     **place: Unpack[Place],
 ) -> Result:
     """Make a model the champion if it passes the gate (text.gate).
 
-    Challenger and champion answer the same held-out texts, which neither has learned from. The
-    challenger passes where it is better, or not worse within the interval of a paired
-    bootstrap, and loses no more than slice_margin in any slice. Exit code 2 if it is refused.
+    Challenger and champion label the same held-out texts, which neither has learned from. The
+    challenger passes if it is better, or not worse within the interval of a paired bootstrap,
+    and loses at most slice_margin in each slice. Exit code 2 if it is refused.
 
     Raises:
-        ModelError: The gate refused it; the log says so too.
+        ModelError: The gate refused it; the refusal is logged too.
     """
     with running("promote", settings, **place) as run:
         decision = gate_stage(run, text_store(run).resolve(model), force=force, reason=reason)
@@ -128,8 +129,8 @@ def rollback(
 ) -> Result:
     """Make an earlier champion the champion again.
 
-    Its embeddings and scores are in the store still: the next night reads them, and runs the
-    model on texts that came since then alone.
+    Its embeddings and scores are still in the store: the next night reads them, and runs the
+    model only on texts that came since then.
     """
     with running("rollback", settings, **place) as run:
         rollback_stage(run, to=to, reason=reason)
@@ -139,8 +140,8 @@ def rollback(
 @command(dated=False, answers=True)
 def models(settings: Settings, **place: Unpack[Place]) -> Result:
     """List the text models of the registry, and who replaced whom. Starts no Spark."""
-    found = models_in(ModelStore(Path(settings.models_path)))
-    return Result("models", place.get("as_of") or utc_today(), results=(found,))
+    listed = models_in(ModelStore(Path(settings.models_path)))
+    return Result("models", place.get("as_of") or utc_today(), results=(listed,))
 
 
 @command(stages=(annotate_stage,))
@@ -155,11 +156,11 @@ def annotate(
 ) -> Result:
     """Label texts with a language model, for a head to learn from.
 
-    Each task under `annotate` names a causal language model, labels and prompts. The model says
-    how likely each label's words are after a prompt, so that the answer is always a label;
-    confidence is the share of prompts that agree. Labels go to the table `annotations`; a text
-    is annotated once by each model and set of prompts. To distil them into a head:
-    text.heads.NAME: {annotated: TASK, min_confidence: 0.67}.
+    Each task under `annotate` names a causal language model, labels and prompts. The model
+    computes how likely each label's words are after a prompt, so that the answer is always a
+    label; confidence is the share of prompts that agree. Labels are written to the table
+    `annotations`; each model and set of prompts annotates a text once. To distil them into a
+    head: text.heads.NAME: {annotated: TASK, min_confidence: 0.67}.
     """
     with running("annotate", settings, **place) as run:
         annotate_stage(run, tasks=tasks)

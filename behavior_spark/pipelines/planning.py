@@ -1,4 +1,4 @@
-"""What a command would do: its stages as they are declared, and where their tables are."""
+"""What a command would do: its stages in order, and where their tables and models are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from behavior_spark.schemas import Contract
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage of a plan: names of its tables, kinds of its models."""
+    """A stage of a plan, with the names of its tables and the kinds of its models."""
 
     name: str
     does: str
@@ -35,10 +35,10 @@ class Planned(StageResult):
     """What a command would do.
 
     Attributes:
-        command: Its name.
-        stages: In order.
-        tables: Where each table is that it reads or writes.
-        models: Folder of the models; None where it uses none.
+        command: Name of the command.
+        stages: Its stages in order.
+        tables: Path or full name of each table that it reads or writes, by the table's name.
+        models_folder: Folder of the models; None if it uses none.
     """
 
     command: str
@@ -56,7 +56,7 @@ class Planned(StageResult):
         }
 
     def blocks(self) -> list[RenderableType]:
-        """A table of stages, and one of places."""
+        """A table of stages, and one of the places of tables and models."""
         stages = [
             {
                 "stage": stage.name,
@@ -84,8 +84,8 @@ def plan(
 ) -> Result:
     """Say what a command would do: its stages in order, their tables, their models.
 
-    Reads no table and starts no Spark. A stage that has nothing to do leaves its tables as they
-    are: score-texts without text.encoder, shadow without a challenger.
+    Reads no table and starts no Spark. A stage without work does not change its tables, such
+    as score-texts without text.encoder or shadow without a challenger.
     """
     if of not in COMMANDS:
         raise ConfigError(

@@ -15,8 +15,16 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, DoubleType, LongType, StructField, StructType
+from pyspark.sql.types import (
+    BooleanType,
+    DoubleType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+)
 
+from behavior_spark.errors import ModelError
 from behavior_spark.schemas import TEXT_EMBEDDINGS
 from behavior_spark.scoring.ahead import map_ahead, one_behind
 from behavior_spark.scoring.arrow import gather, list_array
@@ -29,6 +37,10 @@ if TYPE_CHECKING:
 # The texts of a window are sorted by length together. Where texts are packed, more rows do not
 # reduce padding further, but need more memory.
 WINDOW_ROWS, WINDOW_BYTES = 8192, 32 << 20
+# Of so many texts the share that fails says something about the model.
+FEWEST_TO_JUDGE = 20
+# Errors of the model, where those of a text say nothing about it.
+FAILURES = ("model_error", "out_of_memory")
 
 T = TypeVar("T")
 
@@ -38,6 +50,9 @@ WORK = StructType(
         *[StructField(f"{name}_s", DoubleType()) for name in _SECONDS],
         StructField("tokens", LongType()),
         StructField("tokens_run", LongType()),
+        StructField("words_read", LongType()),
+        StructField("unknown", LongType()),
+        StructField("cause", StringType()),
         StructField("started", DoubleType()),
         StructField("ended", DoubleType()),
         StructField("native", BooleanType()),
@@ -49,6 +64,9 @@ _WORK_TYPE = pa.struct(
         *[(f"{name}_s", pa.float64()) for name in _SECONDS],
         ("tokens", pa.int64()),
         ("tokens_run", pa.int64()),
+        ("words_read", pa.int64()),
+        ("unknown", pa.int64()),
+        ("cause", pa.string()),
         ("started", pa.float64()),
         ("ended", pa.float64()),
         ("native", pa.bool_()),
@@ -69,7 +87,12 @@ _ARROW = pa.schema(
 
 
 def embed(
-    frame: DataFrame, recipe: EncoderRecipe, *, at: dt.datetime, profile: Any = None
+    frame: DataFrame,
+    recipe: EncoderRecipe,
+    *,
+    at: dt.datetime,
+    profile: Any = None,
+    max_failed_share: float = 1.0,
 ) -> DataFrame:
     """Embed ``text`` of each row: columns of ``text_embeddings``, and ``work``.
 
@@ -82,6 +105,10 @@ def embed(
         recipe: The encoder.
         at: When the model ran, UTC.
         profile: A Spark resource profile for this stage.
+        max_failed_share: A task stops where a larger share of its texts, at least 20, fails.
+
+    Raises:
+        ModelError: In the worker: the encoder cannot be used, or too many texts fail.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -94,6 +121,10 @@ def embed(
         for batch, done in _embedded(tokenized, encoder, recipe.token_budget, work):
             work.tokens += int(done.token_counts.sum())
             work.tokens_run += done.tokens_run
+            work.count(done, cause=encoder.last_failure)
+            refuse_failures(
+                work.failed, work.texts, limit=max_failed_share, cause=encoder.last_failure
+            )
             start = time.monotonic()
             yield _record_batch(batch.column("text_hash"), done, recipe.digest, at)
             work.seconds["return"] += time.monotonic() - start
@@ -102,13 +133,30 @@ def embed(
     return frame.select("text_hash", "text").mapInArrow(run, STAGE, False, profile)
 
 
+def refuse_failures(failed: int, texts: int, *, limit: float, cause: str | None) -> None:
+    """Stop where more of the texts than the limit could not be embedded.
+
+    Raises:
+        ModelError: That is so, of 20 texts or more.
+    """
+    if texts >= FEWEST_TO_JUDGE and failed > limit * texts:
+        raise ModelError(
+            f"{failed:,} of {texts:,} texts could not be embedded (text.max_failed_share: {limit})",
+            found=cause,
+            fix="check the encoder's weights and the worker's memory (text.token_budget); "
+            "nothing of this part was stored",
+        )
+
+
 def observed(scored: DataFrame, observation: Observation) -> DataFrame:
     """The rows of texts that ``embed`` returned; totals of ``work`` go to ``observation``."""
-    sums = [*[f"{name}_s" for name in _SECONDS], "tokens", "tokens_run"]
+    sums = [*[f"{name}_s" for name in _SECONDS], "tokens", "tokens_run", "words_read", "unknown"]
     watched = scored.observe(
         observation,
         F.count("text_hash").alias("texts"),
         F.count_if(F.col("error").isNotNull()).alias("errors"),
+        F.count_if(F.col("error").isin(*FAILURES)).alias("failed"),
+        F.max("work.cause").alias("cause"),
         F.count_if("truncated").alias("truncated"),
         F.count("work").alias("tasks"),
         F.count_if(~F.col("work.native")).alias("emulated"),
@@ -202,6 +250,11 @@ class _Work:
 
     tokens: int = 0
     tokens_run: int = 0
+    words_read: int = 0
+    unknown: int = 0
+    texts: int = 0
+    failed: int = 0
+    cause: str | None = None
     native: bool = True
 
     def __post_init__(self) -> None:
@@ -215,10 +268,23 @@ class _Work:
         self.seconds[name] += time.monotonic() - start
         return result
 
+    def count(self, done: EmbeddingBatch, *, cause: str | None) -> None:
+        """Add what became of a window's texts."""
+        failed = sum(error in FAILURES for error in done.errors)
+        self.texts += len(done.errors)
+        self.failed += failed
+        self.words_read += done.words_read
+        self.unknown += done.unknown
+        if failed:
+            self.cause = cause
+
     def record_batch(self) -> pa.RecordBatch:
         content = {f"{name}_s": value for name, value in self.seconds.items()} | {
             "tokens": self.tokens,
             "tokens_run": self.tokens_run,
+            "words_read": self.words_read,
+            "unknown": self.unknown,
+            "cause": self.cause,
             "started": self.started,
             "ended": time.time(),
             "native": self.native,

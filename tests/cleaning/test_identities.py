@@ -114,3 +114,25 @@ def test_nights_one_by_one_write_the_versions_of_all_at_once(spark: SparkSession
         sorted(map(repr, each.collect())) for each in (stored, resolve_identities(frame, named))
     ]
     assert rows[0] == rows[1]
+
+
+def test_what_a_shared_device_did_before_it_changed_hands_stays_with_its_first_user(
+    spark: SparkSession,
+) -> None:
+    def day(number: int) -> dt.datetime:
+        return dt.datetime(2024, 3, number, 12, tzinfo=dt.UTC)
+
+    events = [
+        {"event_id": str(n), "event_type": "view", "event_time": day(n), "arrived_at": day(n),
+         "anonymous_id": "tablet", "user_id": user}
+        for n, user in ((2, None), (4, None), (5, "cid"), (7, None))
+    ]  # fmt: skip
+    links = [
+        {"anonymous_id": "tablet", "user_id": user, "linked_at": day(n), "arrived_at": day(n)}
+        for n, user in ((3, "ann"), (6, "bob"))
+    ]
+    frames = table(spark, EVENTS, events), table(spark, IDENTITIES, links)
+    by_day = owners(resolve_identities(*frames))
+    assert by_day[dt.date(2024, 3, 3)] == {}
+    assert by_day[dt.date(2024, 3, 6)] == {("2", "ann"): 1, ("4", "ann"): 1, ("5", "cid"): 1}
+    assert by_day[dt.date(2024, 3, 10)] == by_day[dt.date(2024, 3, 6)] | {("7", "bob"): 1}

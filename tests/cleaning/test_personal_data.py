@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import re
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stdnum import numdb
 
 from behavior_spark.cleaning.personal_data import (
-    _IBAN_LENGTH,
     CARD,
     EMAIL,
     IBAN,
@@ -22,6 +23,15 @@ from behavior_spark.cleaning.personal_data import (
 
 DIGITS = st.integers(min_value=0, max_value=9)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+ALPHABETS = {"n": "0123456789", "a": LETTERS, "c": "0123456789" + LETTERS}
+# SWIFT's registry as python-stdnum has it: country and form of the account.
+IBAN_FORMS = {entry[1]: entry[3]["bban"] for entry in numdb.get("iban").prefixes}
+# Prefix and length, as the issuers publish them.
+CARD_FORMS = [
+    ("4", 16), ("4", 19), ("51", 16), ("55", 16), ("2221", 16), ("2720", 16), ("34", 15),
+    ("37", 15), ("6011", 16), ("65", 16), ("644", 16), ("36", 14), ("300", 14), ("38", 14),
+    ("3528", 16), ("3589", 16), ("62", 16), ("62", 17), ("62", 19), ("2200", 16), ("60", 16),
+]  # fmt: skip
 
 
 def luhn_digit(digits: list[int]) -> int:
@@ -35,9 +45,9 @@ def luhn_digit(digits: list[int]) -> int:
 
 @st.composite
 def cards(draw: st.DrawFn, *, off_by: int = 0) -> str:
-    length = draw(st.integers(13, 19))
-    first = draw(st.integers(2, 6))
-    digits = [first, *draw(st.lists(DIGITS, min_size=length - 2, max_size=length - 2))]
+    prefix, length = draw(st.sampled_from(CARD_FORMS))
+    size = length - len(prefix) - 1
+    digits = [*map(int, prefix), *draw(st.lists(DIGITS, min_size=size, max_size=size))]
     digits.append((luhn_digit(digits) + off_by) % 10)
     text = "".join(map(str, digits))
     separator = draw(st.sampled_from(["", " ", "-"]))
@@ -50,9 +60,10 @@ def cards(draw: st.DrawFn, *, off_by: int = 0) -> str:
 
 @st.composite
 def ibans(draw: st.DrawFn, *, off_by: int = 0) -> str:
-    country = draw(st.sampled_from(sorted(_IBAN_LENGTH)))
-    size = _IBAN_LENGTH[country] - 4
-    account = draw(st.text("0123456789" + LETTERS, min_size=size, max_size=size))
+    country = draw(st.sampled_from(sorted(IBAN_FORMS)))
+    fields = re.findall(r"(\d+)!([nac])", IBAN_FORMS[country])
+    account = "".join(draw(st.text(ALPHABETS[kind], min_size=int(size), max_size=int(size)))
+                      for size, kind in fields)  # fmt: skip
     number = int("".join(str(int(c, 36)) for c in account + country + "00"))
     check = (98 - number % 97 - 2 + off_by) % 97 + 2
     text = f"{country}{check:02}{account}"
@@ -67,7 +78,7 @@ PHONE_FORMATS = [
     "+1 415 555 ####", "+1 (415) 555-####", "1-415-555-####", "(415) 555-####", "415-555-####",
     "415.555.####", "+33 6 ## ## ## ##", "06 ## ## ## ##", "06.##.##.##.##", "06-##-##-##-##",
     "+49 151 ########", "0151 ########", "030/########", "+49-30-####-####",
-    "+39 02 #### ####", "+34 612 ### ###", "612 ### ###", "+46 (0)8 ### ## ##", "08-### ## ##",
+    "+39 02 #### ####", "+34 612 ### ###", "Tel. 612 ### ###", "+46 (0)8 ### ## ##", "08-### ## ##",
     "+7 912 ###-##-##", "8 (912) ###-##-##", "+91 98### #####", "98### #####",
     "+86 138 #### ####", "138 #### ####", "+55 (11) 9####-####", "(11) 9####-####",
     "+81-3-####-####", "03-####-####", "+61 4## ### ###", "+353 85 ### ####",
@@ -83,8 +94,9 @@ def phones(draw: st.DrawFn) -> str:
 EMAILS = st.from_regex(
     r"[a-z][a-z0-9.+_'-]{0,20}@([a-z0-9][a-z0-9-]{0,10}\.){1,3}[a-z]{2,10}", fullmatch=True
 )
-V4 = st.ip_addresses(v=4).map(str)
-V6 = st.ip_addresses(v=6).map(str).filter(lambda ip: sum(c.isalnum() for c in ip) >= 3)
+# Four single digits are more often a version.
+V4 = st.ip_addresses(v=4).map(str).filter(lambda ip: len(ip) > 7)
+V6 = st.ip_addresses(v=6).map(str).filter(lambda ip: sum(c.isalnum() for c in ip) >= 8)
 V6_LONG = st.ip_addresses(v=6).map(lambda ip: ip.exploded)
 CASES = [
     (cards(), CARD), (ibans(), IBAN), (phones(), PHONE), (EMAILS, EMAIL), (V4, IP), (V6, IP),

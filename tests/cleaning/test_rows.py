@@ -12,6 +12,8 @@ from pyspark.sql import functions as F
 
 from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
+from behavior_spark.cleaning.readings import CHANGED, read_rows
+from behavior_spark.cleaning.values import Change
 from behavior_spark.schemas import EVENTS, ITEMS, QUARANTINE, TEXTS
 
 DAY = dt.date(2024, 3, 2)
@@ -29,23 +31,20 @@ TEXT = {
 ITEM = {"item_id": "i1", "title": "Mug", "category": "kitchen", "price": None, "valid_from": None}
 
 
-def frame_of(spark: SparkSession, contract, base: dict, *changes: dict, raw=()) -> DataFrame:
-    """Mapped rows of a contract: the base row with each set of changes."""
-    fields = [contract.field(name) for name in base]
-    schema = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in fields)
-    schema += "".join(f", _raw_{name} string" for name in raw)
-    values = [
-        (
-            *({**base, **change}[name] for name in base),
-            *(change.get(f"_raw_{name}") for name in raw),
-        )
-        for change in changes
-    ]
-    return spark.createDataFrame(values, schema).withColumn(rows.SOURCE, F.lit("log"))
+def frame_of(spark: SparkSession, contract, base: dict, *changes: dict, text=()) -> DataFrame:
+    """Rows as read of a source: the base row with each set of changes.
+
+    ``text``: columns that the source holds as strings.
+    """
+    kinds = {n: "string" if n in text else contract.field(n).dataType.simpleString() for n in base}
+    schema = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+    values = [tuple({**base, **change}[name] for name in base) for change in changes]
+    frame = spark.createDataFrame(values, schema)
+    return read_rows(frame, contract).withColumn(rows.SOURCE, F.lit("log"))
 
 
 def reasons(frame: DataFrame, contract) -> list[str | None]:
-    prepared = rows.prepare(frame, contract)
+    prepared = rows.prepare(frame, contract, skew_seconds=300)
     return [row[rows.REASON] for row in rows.with_reason(prepared, contract).collect()]
 
 
@@ -78,23 +77,48 @@ EVENT_REASONS = [
     ({"event_id": None}, "event_id is missing"),
     ({"event_id": "  "}, "event_id is missing"),
     ({"event_type": ""}, "event_type is missing"),
-    ({"event_time": None, "_raw_event_time": None}, "event_time is missing"),
-    ({"event_time": None, "_raw_event_time": " "}, "event_time is missing"),
-    ({"event_time": None, "_raw_event_time": "soon"}, "event_time is not a timestamp"),
-    ({"_raw_value": "cheap"}, "value is not a decimal(18,4)"),
-    ({"_raw_value": "1.5", "value": Decimal("1.5")}, None),
-    ({"event_time": dt.datetime(1989, 12, 31)}, "event_time is outside 1990 to 2200"),
-    ({"event_time": dt.datetime(2200, 1, 1)}, "event_time is outside 1990 to 2200"),
-    ({"arrived_at": NOON - dt.timedelta(seconds=1)}, "arrived_at is before event_time"),
-    ({"arrived_at": NOON}, None),
-    ({"event_id": None, "_raw_value": "cheap"}, "value is not a decimal(18,4)"),
+    ({"event_time": None}, "event_time is missing"),
+    ({"event_time": " "}, "event_time is missing"),
+    ({"event_time": "soon"}, "event_time is not a timestamp"),
+    ({"arrived_at": "soon"}, "arrived_at is not a timestamp"),
+    ({"arrived_at": "10:30"}, "arrived_at is not a timestamp"),
+    ({"arrived_at": "1709287200"}, "arrived_at is a number without its unit"),
+    ({"arrived_at": " "}, None),
+    ({"value": "cheap"}, "value is not a number"),
+    ({"value": "1.5"}, None),
+    ({"event_time": "1989-12-31"}, "event_time is outside 1990 to 2200"),
+    ({"event_time": "2200-01-01"}, "event_time is outside 1990 to 2200"),
+    ({"arrived_at": "2200-01-01"}, "arrived_at is outside 1990 to 2200"),
+    ({"arrived_at": "2024-03-01 11:55"}, None),
+    ({"arrived_at": "2024-03-01 11:54:59"}, "arrived_at is before event_time"),
+    ({"arrived_at": "2024-03-01"}, None),
+    ({"arrived_at": "2024-03-01 00:00"}, None),
+    ({"arrived_at": "2024-02-29"}, "arrived_at is before event_time"),
+    ({"arrived_at": "2024-03-01 12:00"}, None),
+    ({"event_id": None, "value": "cheap"}, "value is not a number"),
 ]
 
 
 def test_each_broken_promise_of_an_event_has_its_reason(spark):
     changes = [change for change, _ in EVENT_REASONS]
-    frame = frame_of(spark, EVENTS, EVENT, *changes, raw=("event_time", "value"))
+    base = {**EVENT, "event_time": "2024-03-01 12:00"}
+    frame = frame_of(spark, EVENTS, base, *changes, text=("event_time", "arrived_at", "value"))
     assert reasons(frame.coalesce(1), EVENTS) == [reason for _, reason in EVENT_REASONS]
+
+
+def test_an_arrival_is_put_right_within_the_tolerance_and_counted(spark):
+    second = dt.timedelta(seconds=1)
+    night = dt.datetime(2024, 3, 1, 23, 59, 59, 999999)
+    cases = [
+        (NOON, NOON, 0),
+        (NOON - 300 * second, NOON, Change.CLAMPED),
+        (NOON - 301 * second, NOON - 301 * second, 0),
+        (dt.datetime(2024, 3, 1), night, Change.END_OF_DAY),
+        (None, NOON, 0),
+    ]
+    frame = frame_of(spark, EVENTS, EVENT, *[{"arrived_at": given} for given, _, _ in cases])
+    got = rows.prepare(frame.coalesce(1), EVENTS, skew_seconds=300).collect()
+    assert [(r.arrived_at, r[CHANGED + "arrived_at"]) for r in got] == [c[1:] for c in cases]
 
 
 def test_each_broken_promise_of_a_text_or_item_has_its_reason(spark):
@@ -241,10 +265,10 @@ def test_quarantine_shows_the_row_but_no_mail_or_phone(spark):
 
 
 def test_quarantine_shows_what_did_not_fit_its_type(spark):
-    frame = frame_of(spark, EVENTS, EVENT, {"_raw_value": "cheap"}, raw=("value",))
+    frame = frame_of(spark, EVENTS, EVENT, {"value": "cheap"}, text=("value",))
     [row] = quarantined(frame, EVENTS)
     assert json.loads(row.row)["value"] == "cheap"
-    assert row.reason == "value is not a decimal(18,4)"
+    assert row.reason == "value is not a number"
 
 
 def test_quarantine_caps_rows_and_counts_equal_ones(spark):

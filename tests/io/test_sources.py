@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from decimal import Decimal
 
 import pytest
 from pyspark.sql import functions as F
 
+from behavior_spark.cleaning.readings import read_rows
 from behavior_spark.cleaning.rows import REASON, prepare, with_reason
 from behavior_spark.config import Labels, Source
 from behavior_spark.errors import BehaviorError, ConfigError, InputError
-from behavior_spark.io.sources import (
-    check_condition,
-    map_labels,
-    map_source,
-    read_raw,
-)
+from behavior_spark.io.expressions import check_condition
+from behavior_spark.io.sources import map_labels, map_source, read_raw
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
 
 SECRET = "bob@x.com"
@@ -135,20 +131,21 @@ def test_where_must_be_a_condition_over_the_columns(spark, tmp_path, log):
         assert told in message
 
 
-def test_values_are_typed_and_unmapped_columns_are_null(log):
-    row = mapped(log).where("event_id = '1'").first()
-    assert row.event_time == dt.datetime(2024, 3, 1, 10)
-    assert row.value == Decimal("2.5")
+def test_columns_keep_the_types_of_the_source_and_unmapped_ones_are_null(log):
+    frame = mapped(log, value="cast(amount AS double)")
+    row = frame.where("event_id = '1'").first()
+    assert (row.event_time, row.value) == ("2024-03-01 10:00:00", 2.5)
     assert row.item_id is row.arrived_at is None
-    derived = {"arrived_day"}
-    assert [n for n in row.asDict() if n[0] != "_"] == [n for n in EVENTS.names if n not in derived]
+    assert frame.columns == [n for n in EVENTS.names if n != "arrived_day"]
+    assert frame.schema["arrived_at"].dataType == EVENTS.field("arrived_at").dataType
 
 
-def test_a_value_that_does_not_cast_goes_to_raw_and_to_its_reason_but_not_to_a_message(log):
-    row = mapped(log).where("event_id = '2'").first()
+def test_a_value_that_cannot_be_read_goes_to_its_reason_but_not_to_a_message(log):
+    frame = read_rows(mapped(log), EVENTS)
+    row = frame.where("event_id = '2'").first()
     assert (row.event_time, row._raw_event_time) == (None, "soon")
     assert (row.value, row._raw_value) == (None, "cheap " + SECRET)
-    reasons = with_reason(prepare(mapped(log), EVENTS), EVENTS).where(F.col(REASON).isNotNull())
+    reasons = with_reason(prepare(frame, EVENTS), EVENTS).where(F.col(REASON).isNotNull())
     assert [r[REASON] for r in reasons.collect()] == ["event_time is not a timestamp"]
 
 
@@ -223,7 +220,8 @@ def test_an_expression_that_is_not_sql_over_a_row_is_refused_and_shown(log, expr
 
 
 def test_a_number_or_a_day_may_be_a_name_and_a_day_a_time(log):
-    row = mapped(log, user_id="42", event_time="date'2024-03-01'", value="7").first()
+    frame = mapped(log, user_id="42", event_time="date'2024-03-01'", value="7")
+    row = read_rows(frame, EVENTS).first()
     assert (row.user_id, row.event_time) == ("42", dt.datetime(2024, 3, 1))
     assert row.value == 7
 

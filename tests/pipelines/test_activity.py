@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
@@ -206,33 +207,23 @@ def test_a_night_ingested_again_is_built_again_and_gives_the_same(built: tuple[R
     assert {tuple(row) for row in tiles_of(run).collect()} == rows
 
 
-def test_tiles_of_a_killed_run_are_not_taken_for_those_of_the_config_before(
+def test_other_event_types_build_all_history_anew_and_a_killed_runs_tiles_are_not_taken(
     built: tuple[Run, Log],
 ) -> None:
     run, _ = built
-    rows = {tuple(row) for row in tiles_of(run).collect()}
-    with pytest.raises(KeyboardInterrupt), night_at(run.spark, viewing(run), run.as_of) as killed:
+    rows, other = {tuple(row) for row in tiles_of(run).collect()}, viewing(run)
+    assert stored_activity(run_at(run.spark, other, run.as_of), [run.as_of]) is None
+    with pytest.raises(KeyboardInterrupt), night_at(run.spark, other, run.as_of) as killed:
         update_activity(killed)
         raise KeyboardInterrupt
-    assert {tuple(row) for row in tiles_of(run).collect()} != rows
+    assert any("anew" in note for note in killed.notes)
+    kinds = {row["behaviour"] for row in tiles_of(run).select("behaviour").distinct().collect()}
+    assert "view" in kinds and "click" not in kinds
     assert stored_activity(run_at(run.spark, run.settings, run.as_of), [run.as_of]) is None
     with night_at(run.spark, run.settings, run.as_of) as back:
         update_activity(back)
     assert any("anew" in note for note in back.notes)
     assert {tuple(row) for row in tiles_of(run).collect()} == rows
-
-
-def test_other_event_types_build_all_history_anew_and_say_so(built: tuple[Run, Log]) -> None:
-    run, _ = built
-    other = viewing(run)
-    assert stored_activity(run_at(run.spark, other, run.as_of), [run.as_of]) is None
-    with night_at(run.spark, other, run.as_of) as again:
-        update_activity(again)
-    assert any("anew" in note for note in again.notes)
-    kinds = {row["behaviour"] for row in tiles_of(run).select("behaviour").distinct().collect()}
-    assert "view" in kinds and "click" not in kinds
-    with night_at(run.spark, run.settings, run.as_of) as back:
-        update_activity(back)
 
 
 def event(key: str, user: str, happened: str, arrived: str, **more: Any) -> dict[str, Any]:
@@ -280,16 +271,17 @@ def test_a_correction_out_of_reach_does_not_take_its_neighbours_away(
 
 
 def test_a_night_that_brings_no_tile_reads_tiles_all_the_same(
-    spark: SparkSession, tmp_path: Path
+    built: tuple[Run, Log], tmp_path: Path
 ) -> None:
-    settings = settings_at(tmp_path)
-    with night_at(spark, settings, dt.date(2024, 2, 2)) as run:
-        write_night(run, [event("a1", "u", "01-20", "01-20")])
+    before, _ = built
+    shutil.copytree(str(before.settings.warehouse.path), tmp_path / "copy")
+    settings, night = settings_at(tmp_path / "copy"), before.as_of + dt.timedelta(days=1)
+    version = before.warehouse.version(ACTIVITY_DAYS)
+    with night_at(before.spark, settings, night) as run:
         update_activity(run)
-    with night_at(spark, settings, dt.date(2024, 2, 3)) as run:
-        update_activity(run)
-        assert stored_activity(run, [run.as_of]) is not None
-    assert stored_activity(run_at(spark, settings, run.as_of), [run.as_of]) is None
+        assert stored_activity(run, [night]) is not None
+    assert run.warehouse.version(ACTIVITY_DAYS) == version
+    assert stored_activity(run_at(before.spark, settings, night), [night]) is None
 
 
 def test_features_of_many_days_move_tiles_by_user_and_no_wide_rows(

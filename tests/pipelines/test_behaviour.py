@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -114,13 +115,22 @@ def features_at(spark: SparkSession, settings: Settings, as_of: dt.date) -> dict
     return {r["user_id"]: r for r in frame.where(F.col("as_of") == F.lit(as_of)).collect()}
 
 
+@pytest.fixture(scope="module")
+def nightly(spark: SparkSession, shop: Path) -> Settings:
+    """The first and the last night; a copy of the first is the warehouse ``first``."""
+    settings = settings_in(shop, "nightly")
+    notes = night(settings, FIRST, spark)
+    shutil.copytree(shop / "nightly", shop / "first")
+    notes += night(settings, LAST, spark)
+    # Links give earlier events their user, and yet no night looks at all of history again.
+    assert not any("anew" in note for note in notes)
+    return settings
+
+
 def test_nights_one_by_one_and_at_once_give_the_same_and_each_day_sees_its_own(
-    spark: SparkSession, shop: Path
+    spark: SparkSession, shop: Path, nightly: Settings
 ) -> None:
-    settings, at_once = settings_in(shop, "nightly"), settings_in(shop, "at_once")
-    for as_of in (FIRST, LAST):
-        # Links give earlier events their user, and yet no night looks at all of history again.
-        assert not any("anew" in note for note in night(settings, as_of, spark))
+    settings, at_once = nightly, settings_in(shop, "at_once")
     night(at_once, LAST, spark)
     for table in (EVENTS, SESSIONS):
         assert content(spark, settings, table) == content(spark, at_once, table)
@@ -138,10 +148,9 @@ def test_nights_one_by_one_and_at_once_give_the_same_and_each_day_sees_its_own(
 
 
 def test_sessions_of_another_gap_or_day_are_refused_not_read(
-    spark: SparkSession, tmp_path: Path, shop: Path
+    spark: SparkSession, shop: Path, nightly: Settings
 ) -> None:
-    settings = settings_in(shop, "refused")
-    night(settings, FIRST, spark)
+    settings = settings_in(shop, "first")
     short = settings.features.model_copy(update={"session_gap_minutes": 5})
     other = settings.model_copy(update={"features": short})
     with pytest.raises(InputError, match="a gap of 30 minutes, not 5"):
@@ -151,13 +160,11 @@ def test_sessions_of_another_gap_or_day_are_refused_not_read(
         commands.check_leakage(settings, as_of=LAST, spark=spark, console=QUIET)
 
 
-def test_a_rerun_writes_the_same_sessions_and_another_gap_builds_them_anew(
-    spark: SparkSession, shop: Path
+def test_another_gap_builds_sessions_anew_and_the_gap_before_the_same_as_before(
+    spark: SparkSession, nightly: Settings
 ) -> None:
-    settings = settings_in(shop, "nightly")
+    settings = nightly
     before = content(spark, settings, SESSIONS)
-    commands.build_features(settings, as_of=LAST, spark=spark, console=QUIET)
-    assert content(spark, settings, SESSIONS) == before
     short = settings.features.model_copy(update={"session_gap_minutes": 5})
     other = settings.model_copy(update={"features": short})
     result = commands.build_features(other, as_of=LAST, spark=spark, console=QUIET)
@@ -169,9 +176,9 @@ def test_a_rerun_writes_the_same_sessions_and_another_gap_builds_them_anew(
 
 
 def test_funnel_counts_users_and_sessions_as_known_at_the_day(
-    spark: SparkSession, shop: Path
+    spark: SparkSession, nightly: Settings
 ) -> None:
-    settings = settings_in(shop, "nightly")
+    settings = nightly
     result = commands.funnel(settings, as_of=SECOND, spark=spark, console=QUIET)
     steps = {s.step: (s.users, s.of_first) for s in result.of(FunnelsCounted).steps}
     assert steps == {"view": (3, 1.0), "purchase": (1, 1 / 3)}
@@ -184,11 +191,11 @@ def test_funnel_counts_users_and_sessions_as_known_at_the_day(
 
 
 def test_check_leakage_passes_the_nightly_features_and_reports_what_it_could_not_check(
-    spark: SparkSession, shop: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, nightly: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans = Mock(wraps=feature_set.make_plan)
     monkeypatch.setattr(feature_set, "make_plan", plans)
-    settings = settings_in(shop, "nightly")
+    settings = nightly
     result = commands.check_leakage(settings, as_of=SECOND, spark=spark, console=QUIET)
     assert plans.call_count == 1  # though features are built twice
     found = result.of(LeakageChecked).report
@@ -201,6 +208,7 @@ def test_check_leakage_passes_the_nightly_features_and_reports_what_it_could_not
 def test_check_leakage_ends_with_1_and_names_a_feature_that_looks_ahead(
     spark: SparkSession,
     shop: Path,
+    nightly: Settings,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -212,7 +220,7 @@ def test_check_leakage_ends_with_1_and_names_a_feature_that_looks_ahead(
 
     monkeypatch.setattr(FeatureSet, "build", looking_ahead)
     config = shop / "shop.yaml"
-    tree = settings_in(shop, "nightly").model_dump(by_alias=True, mode="json", exclude_unset=True)
+    tree = nightly.model_dump(by_alias=True, mode="json", exclude_unset=True)
     config.write_text(json.dumps(tree), encoding="utf-8")
     assert run(["check-leakage", "--config", str(config), "--as-of", str(SECOND)]) == 1
     said = " ".join(capsys.readouterr().err.split())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,24 +107,45 @@ def store(spark: SparkSession, tmp_path: Path) -> Store:
     return Store(spark, tmp_path)
 
 
-def test_a_text_is_embedded_once_ever_and_a_new_head_needs_no_forward_pass(store: Store) -> None:
-    store.add(12)
-    mood = store.publish("mood")["mood"]
-    first = store.score()
-    assert first.figures["texts_scored"] == first.figures["texts_known"] == 12
+@pytest.fixture(scope="module")
+def night_before(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Result, Head]:
+    """Folder of a store after a night over its first 8 texts; that night; the head it read."""
+    folder = tmp_path_factory.mktemp("scored")
+    store = Store(spark, folder)
+    store.add(8, day=dt.date(2024, 1, 8))
+    head = store.publish("mood")["mood"]
+    return folder, store.score(), head
+
+
+@pytest.fixture
+def scored(
+    spark: SparkSession, tmp_path: Path, night_before: tuple[Path, Result, Head]
+) -> Store:
+    """A copy of that store: a Delta table's paths are relative to it."""
+    shutil.copytree(night_before[0] / "warehouse", tmp_path / "warehouse")
+    return Store(spark, tmp_path)
+
+
+def test_a_text_is_embedded_once_ever_and_a_new_head_needs_no_forward_pass(
+    scored: Store, night_before: tuple[Path, Result, Head]
+) -> None:
+    store, (_, first, mood) = scored, night_before
+    assert first.figures["texts_scored"] == first.figures["texts_known"] == 8
     assert first.figures["store_hit_rate"] == 0 and first.figures["padding_share"] == 0
     assert first.figures["seconds_model"] > 0
-    store.add(3, start=12)
+    store.add(2, start=8)
     both = store.publish("mood", "topic")
     second = store.score()
     assert both["mood"].digest == mood.digest
-    assert (second.figures["texts_scored"], second.figures["store_hit_rate"]) == (3, 0.8)
+    assert (second.figures["texts_scored"], second.figures["store_hit_rate"]) == (2, 0.8)
     for head in both.values():
         assert store.scored(head) == store.hashes() == store.embedded()
     retrained = store.publish("mood", "topic", seed=1)
     third = store.score()
     assert third.figures["texts_scored"] == 0 and "seconds_model" not in third.figures
-    assert third.figures["texts_known"] == 15 and third.figures["store_hit_rate"] == 1
+    assert third.figures["texts_known"] == 10 and third.figures["store_hit_rate"] == 1
     assert store.scored(retrained["mood"]) == store.hashes()
 
 
@@ -151,30 +174,25 @@ def test_a_run_killed_between_chunks_loses_none_and_repeats_none(
 
 
 def test_a_run_killed_before_its_heads_is_made_good_by_the_next(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    scored: Store, night_before: tuple[Path, Result, Head], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.add(6)
-    head = store.publish("mood")["mood"]
-    store.score()
-    store.add(4, start=6)
+    store, head = scored, night_before[2]
+    store.add(4, start=8)
     with monkeypatch.context() as patched:
         patched.setattr(text_scoring, "_classify_new", lambda *_: None)
         store.score()
-    assert len(store.scored(head)) == 6
-    store.add(2, start=10)
+    assert len(store.scored(head)) == 8
+    store.add(2, start=12)
     store.score()
-    assert store.scored(head) == store.hashes() and len(store.hashes()) == 12
+    assert store.scored(head) == store.hashes() and len(store.hashes()) == 14
 
 
-@pytest.mark.parametrize("counted_first", [False, True])
 def test_two_runs_at_once_lose_nothing_and_readers_see_each_text_once(
-    store: Store, monkeypatch: pytest.MonkeyPatch, counted_first: bool
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if counted_first:
-        monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", 1)
-    store.add(8)
     head = store.publish("mood")["mood"]
-    embed_chunk, nested = text_scoring.Chunk.embed, []
+    embed_chunk: Any = text_scoring.Chunk.embed
+    nested: list[bool] = []
 
     def with_another(*arguments, **options) -> None:  # type: ignore[no-untyped-def]
         if not nested:
@@ -183,22 +201,24 @@ def test_two_runs_at_once_lose_nothing_and_readers_see_each_text_once(
         embed_chunk(*arguments, **options)
 
     monkeypatch.setattr(text_scoring.Chunk, "embed", with_another)
-    store.score()
+    for start, first_chunk in ((0, 2_500), (8, 1)):  # in one job; counted first, in chunks
+        monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", first_chunk)
+        nested.clear()
+        store.add(8, start=start)
+        store.score()
+        hashes, embedded = store.hashes(), store.embedded()
+        assert len(embedded) == 2 * len(hashes) and sorted(set(embedded)) == hashes
+        assert sorted(set(store.scored(head))) == hashes
     history = store.spark.sql(f"DESCRIBE HISTORY {store.warehouse.identifier(TEXT_EMBEDDINGS)}")
     assert history.where("operation = 'WRITE' AND NOT isBlindAppend").isEmpty()
-    assert len(store.embedded()) == 16 and sorted(set(store.embedded())) == store.hashes()
-    assert sorted(set(store.scored(head))) == store.hashes()
     rows = text_scoring.one_per_text(store.warehouse.read(TEXT_EMBEDDINGS))
-    assert sorted(r["text_hash"] for r in rows.select("text_hash").collect()) == store.hashes()
-    store.add(1, start=8)
-    store.score()
-    assert sorted(set(store.scored(head))) == store.hashes()
+    assert sorted(r["text_hash"] for r in rows.select("text_hash").collect()) == hashes
 
 
-def test_failed_texts_are_tried_again_when_asked_and_all_are_with_rescore(store: Store) -> None:
-    store.add(5)
-    head = store.publish("mood")["mood"]
-    store.score()
+def test_failed_texts_are_tried_again_when_asked_and_all_are_with_rescore(
+    scored: Store, night_before: tuple[Path, Result, Head]
+) -> None:
+    store, head = scored, night_before[2]
     table = store.warehouse.identifier(TEXT_EMBEDDINGS)
     failed = store.hashes()[0]
     store.spark.sql(
@@ -207,20 +227,11 @@ def test_failed_texts_are_tried_again_when_asked_and_all_are_with_rescore(store:
     assert store.score().figures["texts_scored"] == 0
     assert store.score(retry_failed=True).figures["texts_scored"] == 1
     best = text_scoring.one_per_text(store.warehouse.read(TEXT_EMBEDDINGS))
-    assert best.where("error IS NOT NULL").isEmpty() and best.count() == 5
+    assert best.where("error IS NOT NULL").isEmpty() and best.count() == 8
     again = store.score(rescore=True)
-    assert again.figures["texts_scored"] == 5
+    assert again.figures["texts_scored"] == 8
     assert sorted(set(store.scored(head))) == store.hashes()
     assert store.score().figures["texts_scored"] == 0
-
-
-def test_texts_that_arrived_long_ago_are_left_out_where_config_says_so(
-    store: Store, tmp_path: Path
-) -> None:
-    store.settings = store._settings(tmp_path, score_days=5)
-    store.add(3, day=NIGHT - dt.timedelta(days=6))
-    store.add(2, start=3, day=NIGHT - dt.timedelta(days=5))
-    assert store.score().figures["texts_scored"] == 2
 
 
 def test_the_precision_is_chosen_once_and_recorded(store: Store, tmp_path: Path) -> None:
@@ -238,10 +249,18 @@ def test_the_precision_is_chosen_once_and_recorded(store: Store, tmp_path: Path)
     assert second.figures["texts_scored"] == 0 and "check precision" not in second.steps
 
 
-def test_long_texts_are_counted_and_the_run_says_where_its_time_went(store: Store) -> None:
-    store.add(3)
+@pytest.fixture(scope="module")
+def mixed_night(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Store, Result, Head]:
+    """A night of ``score_days``: 3 texts older than that, 10 at its first day, one too long."""
+    folder = tmp_path_factory.mktemp("mixed")
+    store = Store(spark, folder)
+    store.settings = store._settings(folder, score_days=5)
+    store.add(3, start=10, day=NIGHT - dt.timedelta(days=6))
+    store.add(10, day=NIGHT - dt.timedelta(days=5))
     long = store.spark.createDataFrame(
-        [("long " * 40, dt.datetime(2024, 1, 1))], "text string, t timestamp"
+        [("long " * 40, dt.datetime(2024, 1, 5))], "text string, t timestamp"
     )
     store.warehouse.append(
         long.select(
@@ -251,23 +270,40 @@ def test_long_texts_are_counted_and_the_run_says_where_its_time_went(store: Stor
         ),
         TEXTS,
     )  # fmt: skip
-    result = store.score()
+    head = store.publish("mood")["mood"]
+    return store, store.score(), head
+
+
+def test_texts_that_arrived_long_ago_are_left_out_where_config_says_so(
+    mixed_night: tuple[Store, Result, Head],
+) -> None:
+    assert mixed_night[1].figures["texts_scored"] == 11
+
+
+def test_long_texts_are_counted_and_the_run_says_where_its_time_went(
+    mixed_night: tuple[Store, Result, Head],
+) -> None:
+    store, result, _ = mixed_night
     assert result.figures["texts_truncated"] == 1
-    assert any("1 of 4 texts (25.0%) are longer" in note for note in result.notes)
-    row = store.warehouse.read(RUNS).orderBy(F.desc("started_at")).first()
+    assert any("1 of 11 texts (9.1%) are longer" in note for note in result.notes)
+    row = store.warehouse.read(RUNS).where("command = 'score-texts'").first()
     assert row is not None
     steps = ("load", "read", "tokenize", "model", "return", "find", "write")
     assert all(row["figures"][f"seconds_{step}"] >= 0 for step in steps)
 
 
-def test_sql_and_similar_texts_use_the_texts_own_model(store: Store) -> None:
-    store.add(10)
-    head = store.publish("mood")["mood"]
-    store.score()
-    query = "SELECT text_hash, classify_text(text, 'mood').label AS label FROM texts"
+def test_sql_and_similar_texts_use_the_texts_own_model(
+    mixed_night: tuple[Store, Result, Head],
+) -> None:
+    store, _, head = mixed_night
+    query = (
+        "SELECT text_hash, classify_text(text, 'mood').label AS label FROM texts "
+        f"WHERE arrived_day >= DATE'{NIGHT}' - INTERVAL 5 DAYS"
+    )
     asked = sql(store.settings, query, as_of=NIGHT, spark=store.spark, console=Console(quiet=True))
     stored = store.warehouse.read(TEXT_SCORES).where(F.col("head_digest") == head.digest)
     labels = {row["text_hash"]: row["label"] for row in stored.collect()}
+    assert len(labels) == 11
     assert {row["text_hash"]: row["label"] for row in asked.details["rows"]} == labels
     found = similar_to(store.settings, ["RED  mugs"], k=2, as_of=NIGHT, spark=store.spark).orderBy(
         "rank"
@@ -280,13 +316,10 @@ def test_sql_and_similar_texts_use_the_texts_own_model(store: Store) -> None:
 
 @pytest.mark.parametrize("per_task", [1, 2])  # the second night in chunks, or in one job
 def test_a_night_over_many_texts_looks_only_at_days_not_scored_before(
-    store: Store, monkeypatch: pytest.MonkeyPatch, per_task: int
+    scored: Store, monkeypatch: pytest.MonkeyPatch, per_task: int
 ) -> None:
+    store, following = scored, NIGHT + dt.timedelta(days=1)
     monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", per_task)
-    following = NIGHT + dt.timedelta(days=1)
-    store.add(8, day=dt.date(2024, 1, 8))
-    first = store.score()
-    assert first.figures["texts_known"] == first.figures["texts_scored"] == 8
     store.add(2, start=8, day=NIGHT)
     second = store.score(as_of=following)
     assert second.figures["texts_known"] == second.figures["texts_scored"] == 2
@@ -303,27 +336,26 @@ def test_an_earlier_night_with_score_days_looks_further_back_than_a_later_one_di
     store.settings = store._settings(tmp_path, score_days=5)
     store.add(4, day=dt.date(2024, 1, 2))
     store.add(4, start=4, day=dt.date(2024, 1, 8))
-    store.publish("mood")
     assert store.score().figures["texts_scored"] == 4
     assert store.score(as_of=dt.date(2024, 1, 5)).figures["texts_scored"] == 4
 
 
-@pytest.mark.parametrize("change", ["texts of any day", "a clean-up"])
 def test_after_a_whole_ingest_or_a_clean_up_a_night_looks_at_every_text(
-    store: Store, monkeypatch: pytest.MonkeyPatch, change: str
+    scored: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    store = scored
     monkeypatch.setattr(text_scoring, "FIRST_CHUNK_PER_TASK", 1)
-    store.add(8, day=dt.date(2024, 1, 8))
-    store.score()
-    assert store.score().figures["texts_known"] == 0
-    if change == "a clean-up":
-        table = store.warehouse.identifier(TEXT_EMBEDDINGS)
-        store.spark.sql(f"DELETE FROM {table} WHERE text_hash = '{store.hashes()[0]}'")
-    else:
-        texts = store.warehouse.read(TEXTS).collect()
-        frame = store.spark.createDataFrame(texts[:7], TEXTS.schema)
-        store.warehouse.replace(frame, TEXTS, where="true")
-    found = store.score().figures
-    expected = (8, 1) if change == "a clean-up" else (7, 0)
-    assert (found["texts_known"], found["texts_scored"]) == expected
+
+    def looked_at() -> tuple[float, float]:
+        figures = store.score().figures
+        return figures["texts_known"], figures["texts_scored"]
+
+    assert looked_at()[0] == 0
+    table = store.warehouse.identifier(TEXT_EMBEDDINGS)
+    store.spark.sql(f"DELETE FROM {table} WHERE text_hash = '{store.hashes()[0]}'")
+    assert looked_at() == (8, 1)
+    texts = store.warehouse.read(TEXTS).collect()
+    frame = store.spark.createDataFrame(texts[:7], TEXTS.schema)
+    store.warehouse.replace(frame, TEXTS, where="true")
+    assert looked_at() == (7, 0)
     assert set(store.hashes()) <= set(store.embedded())

@@ -12,6 +12,7 @@ from deltalake import DeltaTable
 from night_process import Tables, tables
 
 from behavior_spark.pipelines.demonstration import DemoResult
+from tests.demo_shop import NIGHT
 
 
 @pytest.fixture
@@ -29,8 +30,7 @@ def night_arguments(demo_night: DemoResult, models_copy: Path, tmp_path: Path) -
         "--config", "conf/demo.yaml",
         "--set", f"warehouse={tmp_path / 'warehouse'}",
         "--set", f"models={models_copy}",
-        "--set", "training.min_positives=5",
-        "--set", "text.finetune=heads",
+        *[part for setting in NIGHT for part in ("--set", setting)],
         # As the suite's own session: the same texts in the same batches.
         "--set", "spark.shuffle_partitions=2",
         "--as-of", demo_night.layout.as_of.isoformat(),
@@ -39,7 +39,10 @@ def night_arguments(demo_night: DemoResult, models_copy: Path, tmp_path: Path) -
 
 @pytest.fixture
 def interpreted_night(night_arguments: list[str], interpreted: dict[str, str]) -> list[str]:
-    """The same where only the answers matter: compiling is a third of so small a night."""
+    """The same where only the answers matter: compiling is a third of so small a night.
+
+    Plans are made anew after each shuffle, as in real sessions; the demo's own night does not.
+    """
     return [*night_arguments, "--set", f"spark.conf={json.dumps(interpreted)}"]
 
 

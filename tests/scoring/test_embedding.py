@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 
 import numpy as np
 import pytest
 from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
+from safetensors.torch import load_file, save_file
 
 from behavior_spark.errors import ModelError
 from behavior_spark.io.failures import explain
 from behavior_spark.model.encoder.encoder import Encoder
-from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.model.encoder.model_folder import (
+    EncoderOptions,
+    backbone_digest,
+    resolve_model_folder,
+)
 from behavior_spark.schemas import TEXT_EMBEDDINGS
 from behavior_spark.scoring.embedding import check_on_worker, embed, observed
 from behavior_spark.scoring.workers import EncoderRecipe
@@ -63,6 +69,47 @@ def test_the_work_of_all_tasks_is_observed_and_leaves_no_row(spark: SparkSession
     steps = [found[f"{step}_s"] for step in ("load", "read", "tokenize", "model", "return")]
     assert all(step >= 0 for step in steps) and found["model_s"] > 0
     assert sum(steps) <= 2 * (found["ended"] - found["started"]) + 0.5
+
+
+@pytest.fixture(scope="module")
+def wounded(tmp_path_factory: pytest.TempPathFactory) -> EncoderRecipe:
+    """An encoder that fails on one word alone."""
+    origin = resolve_model_folder(SOURCE)
+    folder = tmp_path_factory.mktemp("wounded") / "model"
+    shutil.copytree(origin, folder)
+    tensors = load_file(folder / "model.safetensors")
+    word = (folder / "vocab.txt").read_text().split("\n").index("mug")
+    tensors["embeddings.word_embeddings.weight"][word] = float("nan")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return EncoderRecipe(str(folder), OPTIONS, backbone_digest(str(folder), OPTIONS))
+
+
+def test_failures_are_counted_with_their_cause_and_too_many_end_the_stage(
+    spark: SparkSession, wounded: EncoderRecipe
+) -> None:
+    words = ["mug", "𐎀 mug", "lamp", "𐎀 lamp", " "]
+    texts = [(f"{word} {n}", f"{word} {n}" if word.strip() else " ")
+             for n in range(10) for word in words]  # fmt: skip
+    frame = spark.createDataFrame(texts, "text_hash string, text string").repartition(1)
+    observation = Observation()
+    scored = observed(embed(frame, wounded, at=NOW, max_failed_share=0.5), observation)
+    errors = {row["text_hash"]: row["error"] for row in scored.collect()}
+    for key, error in errors.items():
+        other = None if "lamp" in key else "empty_text"
+        assert error == ("model_error" if "mug" in key else other), key
+    found = observation.get
+    assert (found["failed"], found["errors"], found["texts"]) == (20, 30, 50)
+    assert (found["unknown"], found["words_read"]) == (20, 100)
+    assert "not finite" in found["cause"]
+    with pytest.raises(Exception) as caught:
+        embed(frame, wounded, at=NOW, max_failed_share=0.39).collect()
+    refusal = explain(caught.value, "embedding texts")
+    assert isinstance(refusal, ModelError)
+    assert "20 of 50 texts" in str(refusal) and "not finite" in str(refusal)
+    few = frame.where("text LIKE '%mug%'").limit(19)
+    assert (
+        embed(few, wounded, at=NOW, max_failed_share=0.0).where("error IS NOT NULL").count() == 19
+    )
 
 
 def test_a_worker_with_another_encoder_refuses(spark: SparkSession) -> None:

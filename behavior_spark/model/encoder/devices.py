@@ -15,20 +15,20 @@ from behavior_spark.model.encoder.model_folder import Precision
 
 Device = Literal["auto", "cpu", "cuda"]
 
-# As the kernel names them: x86's two kinds, and Arm's.
+# Names of the CPU flags in /proc/cpuinfo: two of x86, one of Arm.
 _NATIVE_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def describe_device() -> str:
-    """The device an encoder would use here, in words."""
+    """Name of the device that an encoder would use in this process."""
     if torch.cuda.is_available():
         return f"cuda: {torch.cuda.get_device_name(0)}"
     return f"cpu, {torch.get_num_threads()} threads"
 
 
 def use_threads(count: int) -> None:
-    """Let torch and tokenizers use so many threads in this process: a task's share."""
-    # Read when tokenizers first runs; it would take every core otherwise.
+    """Let torch and tokenizers use ``count`` threads in this process, a task's share."""
+    # tokenizers reads these when it first runs; by default it uses every core.
     os.environ.setdefault("RAYON_NUM_THREADS", str(count))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if count > 1 else "false")
     if torch.get_num_threads() != count:
@@ -36,7 +36,11 @@ def use_threads(count: int) -> None:
 
 
 def no_gpu(found: str) -> ModelError:
-    """The error of a process that was to use a GPU; ``found`` says what asked for it."""
+    """The error for a process that must use a GPU and has none.
+
+    Args:
+        found: What asked for the GPU.
+    """
     return ModelError(
         "a GPU was asked for, but torch finds none here",
         found=found,
@@ -45,12 +49,12 @@ def no_gpu(found: str) -> ModelError:
 
 
 def choose_device(wanted: Device, *, address: str | None, task: int) -> str | None:
-    """The torch device of a task; None: a GPU if there is one, else the CPU.
+    """The torch device of a task; None means a GPU if there is one, else the CPU.
 
     Args:
-        wanted: ``auto`` follows the address.
-        address: Of the GPU that the cluster gave the task, if any.
-        task: The task's number, by which tasks are dealt over GPUs no cluster knows of.
+        wanted: ``cpu``, ``cuda``, or ``auto``: ``cuda`` if there is an address, else None.
+        address: Address of the GPU that the cluster assigned to the task, if any.
+        task: Number of the task. Without addresses, tasks are spread over the GPUs by it.
 
     Raises:
         ModelError: A GPU was given or asked for, and torch finds none.
@@ -65,7 +69,7 @@ def choose_device(wanted: Device, *, address: str | None, task: int) -> str | No
 
 
 def is_native(precision: Precision, device: torch.device) -> bool:
-    """Whether the processor computes in a format itself; another one can still emulate it."""
+    """Whether the device computes in a precision natively; otherwise it is emulated."""
     if precision == "fp32":
         return True
     if device.type == "cuda":
@@ -74,7 +78,7 @@ def is_native(precision: Precision, device: torch.device) -> bool:
 
 
 def describe_processor(device: torch.device) -> str:
-    """The processor in words, such as ``cuda: NVIDIA H100`` or ``cpu: x86_64 avx512_bf16``."""
+    """Name of the processor, such as ``cuda: NVIDIA H100`` or ``cpu: x86_64 avx512_bf16``."""
     if device.type == "cuda":
         return f"cuda: {torch.cuda.get_device_name(device)}"
     native = sorted(_NATIVE_FLAGS & _cpu_flags())
@@ -83,7 +87,7 @@ def describe_processor(device: torch.device) -> str:
 
 @lru_cache(maxsize=1)
 def _cpu_flags() -> frozenset[str]:
-    """Flags of the first processor; none where the system does not say (not Linux)."""
+    """Flags of the first processor; empty if the system has no /proc/cpuinfo (not Linux)."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

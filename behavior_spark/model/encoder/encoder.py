@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ from behavior_spark.model.encoder.model_folder import (
     effective_options,
     resolve_model_folder,
 )
+from behavior_spark.model.encoder.sentence_modules import SentenceModules, read_sentence_modules
+from behavior_spark.model.encoder.steps import load_steps
 from behavior_spark.model.encoder.tokens import Tokenizer, Tokens
 
 __all__ = [
@@ -40,11 +43,14 @@ __all__ = [
     "backbone_digest",
     "cached_encoder",
     "resolve_model_folder",
+    "unknown_share",
     "use_threads",
 ]
 
 
 _logger = logging.getLogger(__name__)
+_ANY_TEXT = "a short text"
+_NOT_FINITE = "vectors with numbers that are not finite, from weights that are not or overflow"
 _encoders: dict[tuple[str, EncoderOptions, str], Encoder] = {}
 _encoders_lock = threading.Lock()
 
@@ -61,6 +67,8 @@ class EmbeddingBatch:
         errors: per row None, or ``null_text``, ``empty_text``, ``out_of_memory``
             or ``model_error``.
         tokens_run: Tokens the model computed, padding included.
+        words_read: Tokens that stand for parts of texts.
+        unknown: Of those, what the vocabulary has no token for.
     """
 
     embeddings: Floats
@@ -68,6 +76,8 @@ class EmbeddingBatch:
     truncated: npt.NDArray[np.bool_]
     errors: list[str | None]
     tokens_run: int = 0
+    words_read: int = 0
+    unknown: int = 0
 
 
 class Encoder:
@@ -83,6 +93,8 @@ class Encoder:
         load_seconds: What loading took.
         special_ids: Ids of tokens that stand for no part of a text.
         mask_id: Id of the token that stands for a masked word, None without one.
+        tokenizer: transformers' own, as it was loaded.
+        last_failure: Why a text could not be embedded, most lately; None where all could.
     """
 
     def __init__(
@@ -93,18 +105,30 @@ class Encoder:
         digest: str,
         options: EncoderOptions,
         trainable: bool = False,
+        folder: Path | None = None,
     ) -> None:
-        self.model = model
+        modules = SentenceModules() if folder is None else read_sentence_modules(folder)
+        self.model, self.tokenizer = model, tokenizer
         self.digest, self.options = digest, options
         config: Any = model.config
-        self.dimension = int(config.hidden_size)
         self.device = next(model.parameters()).device
+        width = int(config.hidden_size) * len(options.pooling.split("+"))
+        steps, self.dimension = load_steps(folder or Path(), modules.steps, width)
         self.load_seconds = 0.0
-        self._tokenizer = Tokenizer(tokenizer, options)
+        self.last_failure: str | None = None
+        self._tokenizer = Tokenizer(tokenizer, options, lower_case=modules.lower_case)
         pad_id = int(tokenizer.pad_token_id or 0)
         self.special_ids = frozenset(int(each) for each in tokenizer.all_special_ids)
         self.mask_id: int | None = tokenizer.mask_token_id
-        self.inference = Inference(model, options, pad_id=pad_id, fast=not trainable)
+        self._unknown_id = -1 if tokenizer.unk_token_id is None else int(tokenizer.unk_token_id)
+        self._no_words = np.array(sorted(self.special_ids - {self._unknown_id}), dtype=np.int64)
+        self.inference = Inference(
+            model,
+            options,
+            pad_id=pad_id,
+            steps=None if steps is None else steps.to(self.device),
+            fast=not trainable,
+        )
 
     @classmethod
     def load(
@@ -120,7 +144,8 @@ class Encoder:
         A ``trainable`` one keeps the plain layers; the others are laid out for inference alone.
 
         Raises:
-            ModelError: The folder, its weights or its tokenizer cannot be used.
+            ModelError: The folder, its weights or its tokenizer cannot be used, or it gives no
+                vector of a text.
         """
         start = time.monotonic()
         folder = resolve_model_folder(source)
@@ -136,9 +161,26 @@ class Encoder:
                 found=type(error).__name__,
                 fix="name a device that this machine has, such as 'cpu'",
             ) from error
-        encoder = cls(model.eval(), tokenizer, digest=digest, options=options, trainable=trainable)
+        encoder = cls(
+            model.eval(),
+            tokenizer,
+            digest=digest,
+            options=options,
+            trainable=trainable,
+            folder=folder,
+        )
+        encoder._check_it_embeds(source)
         encoder.load_seconds = time.monotonic() - start
         return encoder
+
+    def _check_it_embeds(self, source: str) -> None:
+        found = self.embed([_ANY_TEXT])
+        if found.errors[0] in ("model_error", "out_of_memory"):
+            raise ModelError(
+                f"the encoder {source} cannot embed a text",
+                found=self.last_failure,
+                fix="check its weights, or use another encoder",
+            )
 
     @property
     def runs_natively(self) -> bool:
@@ -212,14 +254,25 @@ class Encoder:
             for piece, code in failed.items():
                 errors[int(tokens.rows[piece])] = code
             for row in np.flatnonzero(np.isnan(vectors[:, 0])).tolist():
-                errors[row] = errors[row] or "model_error"
+                if errors[row] is None:
+                    errors[row], self.last_failure = "model_error", _NOT_FINITE
             if wrong := sum(error in ("out_of_memory", "model_error") for error in errors):
                 _logger.warning("%d of %d texts could not be embedded", wrong, len(errors))
             return EmbeddingBatch(
-                vectors, tokens.token_counts, tokens.truncated, errors, tokens_run
+                vectors,
+                tokens.token_counts,
+                tokens.truncated,
+                errors,
+                tokens_run,
+                *self.count_words(tokens),
             )
 
         return finish
+
+    def count_words(self, tokens: Tokens) -> tuple[int, int]:
+        """Tokens that stand for parts of texts, and those of them the vocabulary does not know."""
+        special = int(np.isin(tokens.ids, self._no_words).sum())
+        return len(tokens.ids) - special, int((tokens.ids == self._unknown_id).sum())
 
     def pooled(self, tokens: Tokens, start: int, stop: int) -> torch.Tensor:
         """Vectors of the pieces ``start`` to ``stop``, float32 [pieces, dimension], unscaled."""
@@ -235,6 +288,9 @@ class Encoder:
             pooled[start:stop] = self.pooled(tokens, start, stop)
         except Exception as error:  # the halves are tried below, when its frames hold no memory
             code = "out_of_memory" if _is_out_of_memory(error) else "model_error"
+            # A model sees numbers alone: its error holds no text.
+            first_line = str(error).partition("\n")[0][:200]
+            self.last_failure = f"{type(error).__name__}: {first_line}"
             _logger.warning("a batch of %d failed (%s)", stop - start, type(error).__name__)
         if code is None:
             return
@@ -270,6 +326,17 @@ class Encoder:
             vectors = torch.nn.functional.normalize(vectors, dim=1)
         usable = torch.isfinite(vectors).all(dim=1) & (parts > 0)
         return torch.where(usable[:, None], vectors, torch.nan)
+
+
+def unknown_share(encoder: Encoder, texts: Sequence[str]) -> float:
+    """Share of the texts' tokens that the encoder's vocabulary does not know; 0 without a token.
+
+    Texts in another script than the encoder's are mostly unknown to it, and a folder without its
+    whole vocabulary knows nothing.
+    """
+    tokens = encoder.prepare(texts)
+    words, unknown = encoder.count_words(tokens)
+    return unknown / words if words else 0.0
 
 
 def cached_encoder(source: str, options: EncoderOptions, device: str | None = None) -> Encoder:

@@ -1,4 +1,4 @@
-"""The forward pass of a frozen model: packed without padding where it can be, else padded."""
+"""The forward pass of a frozen model: packed without padding if it can be, else padded."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from behavior_spark.model.encoder import packed
 from behavior_spark.model.encoder.linear import can_pack, pack_linears
 from behavior_spark.model.encoder.loading import quiet_transformers
 from behavior_spark.model.encoder.model_folder import OFFSET_POSITIONS, EncoderOptions
+from behavior_spark.model.encoder.pooling import pool_packed, pool_padded
 from behavior_spark.model.encoder.replays import Replays, Shape
 
 # Tokens in one forward pass. Small batches stay in a CPU's cache (MiniLM on comments: 147
-# texts/s a core at 1,024 tokens, 131 at 4,096); a GPU wants to be filled.
+# texts/s a core at 1,024 tokens, 131 at 4,096); a GPU needs large batches.
 CPU_TOKEN_BUDGET = 1024
 GPU_TOKEN_BUDGET = 65536
 
@@ -27,23 +28,33 @@ _logger = logging.getLogger(__name__)
 
 
 class Inference:
-    """Pooled vectors of token ids, by the fastest way that gives what the plain way gives.
+    """Pooled vectors of token ids, by the fastest method that agrees with the model's own.
 
     On construction the packed way and, on a CPU, oneDNN's layers are tried on a few texts of
     different lengths; where the result is not the plain one's, or there is none, they are not
-    used. ``model`` is changed in place and cannot be trained or saved afterwards.
+    used. ``model`` is changed in place and cannot be trained or saved afterwards. ``steps`` are
+    what comes after the pooling.
 
     Attributes:
         packs: Whether texts are packed without padding.
         onednn: Whether linear layers are oneDNN's.
-        token_budget: Tokens in one forward pass where the caller names none.
-        replays: On CUDA, where texts are packed: forward passes of recorded shapes.
+        token_budget: Tokens in one forward pass if the caller gives no number.
+        replays: Recorded forward passes, on CUDA if texts are packed; else None.
     """
 
     def __init__(
-        self, model: Any, options: EncoderOptions, *, pad_id: int, fast: bool = True
+        self,
+        model: Any,
+        options: EncoderOptions,
+        *,
+        pad_id: int,
+        steps: torch.nn.Module | None = None,
+        fast: bool = True,
     ) -> None:
         self.model, self._options, self._pad_id = model, options, pad_id
+        # Without anything said, the mean.
+        self._pooling = "mean" if options.pooling == "auto" else options.pooling
+        self._steps = steps
         self._device: torch.device = next(model.parameters()).device
         self._dtype: torch.dtype = next(model.parameters()).dtype
         offset = getattr(model.config, "model_type", "") in OFFSET_POSITIONS
@@ -54,10 +65,18 @@ class Inference:
         self.replays: Replays | None = None
         if fast:
             with torch.inference_mode():
-                self._try_fast_ways(on_cpu)
+                self._try_fast_methods(on_cpu)
 
     def cut(self, lengths: npt.NDArray[np.int64], budget: int) -> list[tuple[int, int]]:
-        """First and last + 1 of each batch of pieces, which are sorted longest first."""
+        """Cut pieces, which are sorted longest first, into batches.
+
+        Args:
+            lengths: int64 [pieces], descending.
+            budget: Most tokens of a batch, padding included.
+
+        Returns:
+            First and last + 1 piece of each batch; a batch has at least one piece.
+        """
         batches, start, edges = [], 0, np.concatenate([[0], np.cumsum(lengths)])
         while start < len(lengths):
             if self.packs:
@@ -70,24 +89,23 @@ class Inference:
         return batches
 
     def tokens_run(self, lengths: npt.NDArray[np.int64]) -> int:
-        """Tokens the model computes for one batch of these lengths, padding included."""
+        """Tokens that the model computes for one batch of these lengths, padding included."""
         if self.replays is not None:
             return Shape.of(lengths).tokens
         return int(lengths.sum() if self.packs else lengths.max() * len(lengths))
 
     def pooled(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Pooled vectors, float32 [pieces, dimension] on the device, not normalised.
+        """Pooled vectors after all steps, float32 [pieces, dimension], not normalised at the end.
 
         Args:
             ids: int64 [tokens], the pieces one after the other.
             lengths: int64 [pieces], tokens of each piece.
         """
-        if not self.packs:
-            return self._padded(ids, lengths)
-        return self._packed(ids, lengths)
+        vectors = self._packed(ids, lengths) if self.packs else self._padded(ids, lengths)
+        return vectors if self._steps is None else self._steps(vectors)
 
     def batch(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """As :meth:`pooled`, of texts in any order; keeps gradients where they are on."""
+        """Like :meth:`pooled`, for texts in any order; keeps gradients if they are enabled."""
         lengths = np.array([len(ids) for ids in token_ids], dtype=np.int64)
         order = np.argsort(-lengths, kind="stable")
         flat = np.concatenate([np.asarray(token_ids[i], dtype=np.int64) for i in order])
@@ -97,9 +115,10 @@ class Inference:
         return vectors[packed.on_device(back, self._device)]
 
     def hidden(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Last hidden states [tokens, dimension] of packed pieces; keeps gradients where on.
+        """Last hidden states [tokens, dimension]; keeps gradients if they are enabled.
 
-        Read them before the next call: on CUDA it may write over them.
+        Read them before the next call, which may overwrite them on CUDA. Arguments as in
+        :meth:`pooled`.
         """
         if self.packs:
             return self._packed_states(ids, lengths)[0]
@@ -107,10 +126,11 @@ class Inference:
         return states[read.bool()]
 
     def pack_for_training(self) -> None:
-        """Pack texts without padding where a trial finds the plain way's result; keep gradients.
+        """Use packing from now on if a trial agrees with padding; gradients still work.
 
-        No text sees another. It halves the time of a step on a CPU, and more where lengths are
-        mixed; on CUDA attention weights are then not dropped out.
+        Attention stays within each text. Packing halves the time of a step on a CPU, and saves
+        more if lengths are mixed. On CUDA in half precision, attention weights then have no
+        dropout.
         """
         with torch.inference_mode():
             ids, lengths = self._trial()
@@ -118,16 +138,12 @@ class Inference:
 
     def _padded(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
         states, on_device = self._padded_states(ids, lengths)
-        hidden = states.float()
-        if self._options.pooling == "cls":
-            return hidden[:, 0]
-        weights = on_device.unsqueeze(-1).float()
-        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+        return pool_padded(states.float(), on_device, self._pooling)
 
     def _padded_states(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states [pieces, longest, dimension], and 1 where a token was read, else 0."""
+        """Hidden states [pieces, longest, dimension], and their mask: 1 for a token, 0 padding."""
         read = np.arange(lengths.max()) < lengths[:, None]
         rows = np.full(read.shape, self._pad_id, dtype=np.int64)
         rows[read] = ids
@@ -140,9 +156,7 @@ class Inference:
 
     def _packed(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
         hidden, layout = self._packed_states(ids, lengths)
-        if self._options.pooling == "cls":
-            return hidden[layout.edges[: len(lengths)].long()].float()
-        return layout.means(hidden.float())[: len(lengths)]
+        return pool_packed(hidden.float(), layout, len(lengths), self._pooling)
 
     def _packed_states(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
@@ -152,7 +166,7 @@ class Inference:
             states, layout = self.replays.states(ids, positions, lengths)
             return states[: len(ids)], layout
         layout = packed.Layout.of(lengths, self._device)
-        # On a CPU few shapes: see packed.STEP.
+        # On a CPU use few shapes: see packed.STEP.
         spare = -len(ids) % packed.STEP if self._device.type == "cpu" else 0
         on_device, places = (
             packed.on_device(np.pad(row, (0, spare)), self._device) for row in (ids, positions)
@@ -163,25 +177,25 @@ class Inference:
     def _positions(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int64]:
-        """Position ids int64 [tokens] of packed pieces, as the model gives them itself."""
+        """Position ids of packed pieces, int64 [tokens], equal to those the model would assign."""
         starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
         if self._padding is None:
             return np.arange(len(ids)) - starts
-        # RoBERTa does not count the padding token, not even one that a text spells out.
+        # RoBERTa does not count padding tokens, even if the text contains one.
         read = ids != self._padding
         before = np.concatenate([[0], np.cumsum(read)])
         return np.where(read, before[1:] - before[starts], 0) + self._padding
 
-    def _try_fast_ways(self, on_cpu: bool) -> None:
+    def _try_fast_methods(self, on_cpu: bool) -> None:
         if self._device.type not in ("cpu", "cuda"):
             return
         ids, lengths = self._trial()
         try:
             expected = self.pooled(ids, lengths)
-        except Exception as error:  # what is wrong will show, with its code, on real texts
+        except Exception as error:  # real texts will fail too, with an error code
             _logger.warning("the trial batch failed (%s)", type(error).__name__)
             return
-        # FlashAttention has no float32; on a GPU the padded way is the faster one there.
+        # FlashAttention has no float32; in float32 on a GPU padding is faster than packing.
         if on_cpu or self._dtype in (torch.bfloat16, torch.float16):
             self._try_packing(ids, lengths, expected)
         if self.packs and not on_cpu:
@@ -202,7 +216,7 @@ class Inference:
                 packed.enable(self.model)
             self.packs = True
             self.packs = self._agrees(ids, lengths, expected)
-        except Exception as error:  # ImportError, ValueError: this model or version cannot
+        except Exception as error:  # ImportError, ValueError: not with this model or version
             _logger.info("attention cannot be packed (%s)", type(error).__name__)
             self.packs = False
         if not self.packs:
@@ -213,17 +227,17 @@ class Inference:
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], expected: torch.Tensor
     ) -> bool:
         try:
-            found = self.pooled(ids, lengths)
+            vectors = self.pooled(ids, lengths)
         except Exception as error:
-            _logger.info("a faster way cannot run here (%s)", type(error).__name__)
+            _logger.info("a faster method cannot run here (%s)", type(error).__name__)
             return False
         least = 0.99999 if self._dtype == torch.float32 else 0.999
-        cosines = torch.nn.functional.cosine_similarity(found, expected, dim=1)
+        cosines = torch.nn.functional.cosine_similarity(vectors, expected, dim=1)
         return bool((cosines >= least).all())
 
     def _trial(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Token ids of made-up texts: one as long as can be (to 160), two equal ones, one short."""
-        longest = min(self._options.max_length, 160)
+        longest = min(self._options.length, 160)
         lengths = np.array([longest, max(3, longest // 4), max(3, longest // 4), 3])
         ids = np.arange(lengths.sum(), dtype=np.int64) * 7919 % int(self.model.config.vocab_size)
         ids[ids == self._pad_id] += 1

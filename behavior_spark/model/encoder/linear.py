@@ -1,8 +1,8 @@
-"""Linear layers by oneDNN with weights laid out beforehand, for inference on a CPU.
+"""Linear layers by oneDNN with weights reordered once, for inference on a CPU.
 
-torch sends float32 products to MKL, which on AMD processors uses half of what AVX-512 gives:
-110 GFLOPS a core against 250 by oneDNN (1,024 tokens, 384 x 1,536; ``benchmarks/kernels.py``).
-For bf16 torch uses oneDNN itself, but lays the weights out anew at each call.
+torch computes float32 products by MKL, which on AMD processors reaches half the speed of
+AVX-512: 110 GFLOPS a core against 250 by oneDNN (1,024 tokens, 384 x 1,536;
+``benchmarks/kernels.py``). For bf16 torch uses oneDNN too, but reorders the weights in each call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TYPICAL_TOKENS = 1024
 
 
 class PackedLinear(torch.nn.Module):
-    """``torch.nn.Linear`` for inference, with an exact GELU after it where asked."""
+    """``torch.nn.Linear`` for inference, followed by an exact GELU if ``gelu``."""
 
     def __init__(self, linear: torch.nn.Linear, *, gelu: bool = False) -> None:
         super().__init__()
@@ -26,18 +26,18 @@ class PackedLinear(torch.nn.Module):
         self._after: tuple[Any, ...] = ("gelu", [], "none") if gelu else ("none", [], "")
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """[..., out] of [..., in]."""
-        found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+        """From values [..., in] to [..., out]."""
+        outputs: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
             values, self._weight, self._bias, *self._after
         )
-        return found
+        return outputs
 
 
 def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this torch and processor have the operation for a number format."""
+    """Whether this torch and this processor support :class:`PackedLinear` for a dtype."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are its own
+    with torch.random.fork_rng(devices=[]):  # do not change the caller's random state
         linear = torch.nn.Linear(16, 16, dtype=dtype)
     values = torch.linspace(-1, 1, 32, dtype=dtype).view(2, 16)
     try:
@@ -48,7 +48,11 @@ def can_pack(dtype: torch.dtype) -> bool:
 
 
 def pack_linears(model: torch.nn.Module) -> Callable[[], None]:
-    """Replace the linear layers of a frozen CPU model in place; returns how to undo it."""
+    """Replace the linear layers of a frozen CPU model in place.
+
+    Returns:
+        A function that restores the replaced layers.
+    """
     replaced: list[tuple[torch.nn.Module, str, torch.nn.Module]] = []
 
     def replace(parent: torch.nn.Module, name: str, new: torch.nn.Module) -> None:
@@ -71,7 +75,7 @@ def pack_linears(model: torch.nn.Module) -> Callable[[], None]:
 
 
 def _exact_gelu_after(module: Any) -> bool:
-    """Whether this is BERT's first feed-forward half: a layer ``dense``, then an exact GELU."""
+    """Whether a module is BERT's ``Intermediate``: a layer ``dense``, then an exact GELU."""
     return (
         type(module).__name__.endswith("Intermediate")
         and type(getattr(module, "dense", None)) is torch.nn.Linear

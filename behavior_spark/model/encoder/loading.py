@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +14,141 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from behavior_spark.errors import ModelError
+from behavior_spark.files import read_json
 from behavior_spark.model.encoder.model_folder import EncoderOptions
+
+_LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+# Tensors that older versions stored, though the config says them.
+_STORED_BY_HABIT = re.compile(r".*(position_ids|token_type_ids|inv_freq|masked_bias|attn\.bias)")
 
 
 def load_parts(folder: Path, options: EncoderOptions) -> tuple[torch.nn.Module, Any]:
     """The model in the options' precision, on the CPU, and its fast tokenizer.
 
     Raises:
-        ModelError: transformers cannot load them, or a tensor is missing.
+        ModelError: transformers cannot load them, or config, weights and vocabulary disagree.
     """
     dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
-    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet_transformers(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # an unused pooler missing from the weights is made at random
             model, report = AutoModel.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **local
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
+                **_LOCAL,
             )
-            tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **local)
     except Exception as error:
-        raise ModelError(
-            f"transformers cannot load the model in {folder}",
-            found=type(error).__name__,
-            fix="give a Hugging Face folder saved with safetensors and a fast tokenizer",
-        ) from error
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    missing += sorted(str(key) for key in report["mismatched_keys"])
-    if missing or not tokenizer.is_fast:
-        raise ModelError(
-            f"the model in {folder} is not complete",
-            found=f"{len(missing)} tensors missing or misshapen, such as {missing[0]}"
-            if missing
-            else "a slow tokenizer",
-            fix="save the whole model and its fast tokenizer (tokenizer.json) again",
-        )
+        raise _not_loaded(folder, "model", error) from error
+    _check_layers(folder, model, report)
+    tokenizer = load_tokenizer(folder)
+    _check_vocabulary_size(folder, model, tokenizer)
     return model, tokenizer
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The fast tokenizer of a folder.
+
+    Raises:
+        ModelError: transformers cannot load it, or the folder holds no whole vocabulary.
+    """
+    try:
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **_LOCAL)
+    except Exception as error:
+        raise _not_loaded(folder, "tokenizer", error) from error
+    files = dict(type(tokenizer).vocab_files_names)
+    wanted = [files[kind] for kind in ("vocab_file", "merges_file") if kind in files]
+    there = [name for name in wanted if (folder / name).exists()]
+    missing = [name for name in wanted if name not in there] or ["tokenizer.json"]
+    if not (folder / "tokenizer.json").exists() and len(there) < max(1, len(wanted)):
+        raise ModelError(
+            f"the tokenizer in {folder} has no whole vocabulary",
+            found=f"neither tokenizer.json nor {' and '.join(missing)}",
+            fix="copy all files of the tokenizer into the folder",
+        )
+    if not tokenizer.is_fast or len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise ModelError(
+            f"the tokenizer in {folder} cannot be used",
+            found=f"{len(tokenizer)} words" if tokenizer.is_fast else "a slow tokenizer",
+            fix="save the whole fast tokenizer (tokenizer.json) again",
+        )
+    return tokenizer
+
+
+def _check_layers(folder: Path, model: Any, report: dict[str, Any]) -> None:
+    """Every tensor of the model has weights, and no weights of its own parts are left over."""
+    missing = [str(key) for key in report["missing_keys"] if not key.startswith("pooler.")]
+    misshapen = [
+        str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]
+    ]
+    parts = {name for name, _ in model.named_children()} - {"pooler"}
+    left_over = [
+        str(key)
+        for key in report["unexpected_keys"]
+        if _own_part(str(key), model.base_model_prefix) in parts
+        and not _STORED_BY_HABIT.fullmatch(str(key))
+    ]
+    for keys, problem in (
+        (missing, "missing in the weights"),
+        (misshapen, "of another shape in the weights"),
+        (left_over, "in the weights and not in the config's model"),
+    ):
+        if keys:
+            raise ModelError(
+                f"config.json and weights in {folder} do not agree",
+                found=f"{len(keys)} tensors {problem}, such as {min(keys)}",
+                fix="use config.json and weights of one model, saved together",
+            )
+
+
+def _own_part(key: str, prefix: str) -> str:
+    """The part of the model a stored tensor belongs to, by its name."""
+    return key.removeprefix(f"{prefix}.").partition(".")[0]
+
+
+def _check_vocabulary_size(folder: Path, model: Any, tokenizer: Any) -> None:
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    highest = max(tokenizer.get_vocab().values(), default=0)
+    if highest >= rows:
+        raise ModelError(
+            f"the vocabulary in {folder} is not the model's",
+            found=f"token ids up to {highest:,}, embeddings of {rows:,} tokens",
+            fix="use tokenizer and weights of one model, saved together",
+        )
+
+
+def _not_loaded(folder: Path, what: str, error: Exception) -> ModelError:
+    """The error, with the file at fault where one is no JSON."""
+    for path in _json_files(folder):
+        try:
+            read_json(path)
+        except ModelError:
+            return ModelError(
+                f"{path.name} in {folder} is damaged: it is no JSON object",
+                found=f"{path.stat().st_size} bytes",
+                fix="copy or download the file again",
+            )
+    vocabulary = next((path.name for path in folder.glob("*.model")), None)
+    if vocabulary and what == "tokenizer" and find_spec("sentencepiece") is None:
+        return ModelError(
+            f"the tokenizer in {folder} cannot be read without the package sentencepiece",
+            found=f"{vocabulary}, and no tokenizer.json",
+            fix="pip install sentencepiece on driver and workers",
+        )
+    return ModelError(
+        f"transformers cannot load the {what} in {folder}",
+        found=type(error).__name__,
+        fix="give a Hugging Face folder saved with safetensors and a fast tokenizer",
+    )
+
+
+def _json_files(folder: Path) -> Iterable[Path]:
+    names = ("config.json", "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json",
+             "added_tokens.json", "vocab.json")  # fmt: skip
+    return (folder / name for name in names if (folder / name).exists())
 
 
 @contextmanager

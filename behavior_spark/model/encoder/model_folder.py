@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import digest_of, read_json
 from behavior_spark.model.encoder import hub
+from behavior_spark.model.encoder.folder_files import PRETRAINING_RECORD, file_digests
+from behavior_spark.model.encoder.sentence_modules import (
+    MODULES,
+    POOLINGS,
+    SentenceModules,
+    read_sentence_modules,
+)
+from behavior_spark.model.encoder.token_sample import token_ids_digest
 
-# Raise when the way from a text to token ids, or from hidden states to a vector, changes.
+# Raise when the way from a raw text to token ids, or from hidden states to a vector, changes.
 PREPROCESSING = 2
 # A text is cut to max_length times this many characters before it is tokenised, so that
 # one text of a megabyte costs no more than any other.
 CHARACTERS_PER_TOKEN = 64
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-)
+# Tokens read of a text where neither the config nor the encoder's folder says.
+DEFAULT_LENGTH = 128
 # Families whose position ids start after the padding id, so that fewer positions are usable.
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl")
-# Written beside the weights of an encoder that `pretrain` made.
-PRETRAINING_RECORD = "pretraining.json"
-
 Precision = Literal["fp32", "bf16"]
 
 
@@ -43,40 +36,59 @@ Precision = Literal["fp32", "bf16"]
 class EncoderOptions:
     """How a text becomes a vector; part of the backbone's digest.
 
+    What is left open is what the encoder's folder says, where sentence-transformers wrote it; see
+    :func:`effective_options`.
+
     Attributes:
-        pooling: ``mean`` over the tokens of the text, or the first (``cls``) token.
+        pooling: ``auto``: the folder's, else ``mean``; ``mean`` over the tokens of the text, the
+            first (``cls``) token, ``lasttoken``, ``max``, ``mean_sqrt_len_tokens``,
+            ``weightedmean``; or several with ``+`` between, joined.
         normalize: Divide each vector by its L2 norm.
-        max_length: Tokens in one forward pass of a text; capped at the model's positions.
+        max_length: Tokens in one forward pass of a text; capped at the model's positions. None:
+            the folder's, else 128.
         precision: Number format of the forward pass; vectors are float32 in either case.
         long_texts: A text of more tokens is cut (``truncate``), or read in pieces whose
             vectors are averaged, weighted by their tokens (``pool``).
+        prompt: Words put before each text. None: the folder's default prompt, if it has one.
+        prompt_name: One of the folder's prompts, in place of ``prompt``.
+        normal_form: Unicode form in which texts were cleaned.
 
     Raises:
         ModelError: A value is none of those.
     """
 
-    pooling: Literal["mean", "cls"] = "mean"
+    pooling: str = "auto"
     normalize: bool = True
-    max_length: int = 128
+    max_length: int | None = None
     precision: Precision = "fp32"
     long_texts: Literal["truncate", "pool"] = "truncate"
+    prompt: str | None = None
+    prompt_name: str | None = None
+    normal_form: Literal["NFC", "NFKC"] = "NFC"
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("pooling", self.pooling, ("mean", "cls")),
-            ("precision", self.precision, ("fp32", "bf16")),
-            ("long_texts", self.long_texts, ("truncate", "pool")),
+        for name, values, allowed in (
+            ("pooling", self.pooling.split("+"), POOLINGS),
+            ("precision", [self.precision], ("fp32", "bf16")),
+            ("long_texts", [self.long_texts], ("truncate", "pool")),
+            ("normal_form", [self.normal_form], ("NFC", "NFKC")),
         ):
-            if value not in allowed:
+            if set(values) - set(allowed) and values != ["auto"]:
+                found = "+".join(values)
                 raise ModelError(
-                    f"encoder option {name} is not known", found=value, fix=f"one of {allowed}"
+                    f"encoder option {name} is not known", found=found, fix=f"one of {allowed}"
                 )
-        if self.max_length < 3:
+        if self.max_length is not None and self.max_length < 3:
             raise ModelError(
                 "encoder option max_length is too small",
                 found=str(self.max_length),
                 fix="give at least 3 tokens; 128 is usual",
             )
+
+    @property
+    def length(self) -> int:
+        """Tokens in one forward pass of a text, at most."""
+        return DEFAULT_LENGTH if self.max_length is None else self.max_length
 
 
 def resolve_model_folder(source: str) -> Path:
@@ -100,6 +112,8 @@ def resolve_model_folder(source: str) -> Path:
             fix="give a folder every worker can read, or package:NAME/folder",
         )
     names = {path.name for path in folder.iterdir()}
+    if MODULES in names and "config.json" not in names:
+        read_sentence_modules(folder)  # says why it cannot be read
     if "config.json" not in names:
         raise ModelError(
             f"the folder {folder} is not a Hugging Face model",
@@ -134,9 +148,16 @@ def checked_precision(value: str) -> Precision:
 
 
 def effective_options(folder: Path, options: EncoderOptions) -> EncoderOptions:
-    """``options`` with ``max_length`` capped at the positions the model in ``folder`` has."""
-    config = read_json(folder / "config.json")
-    limits = [options.max_length]
+    """``options`` with nothing left open, ``max_length`` capped at the model's positions.
+
+    What is open is filled in from the folder, as sentence-transformers' ``encode`` does.
+
+    Raises:
+        ModelError: The folder names what cannot be done here, such as a model with its own code.
+    """
+    config = _checked_config(folder)
+    modules = read_sentence_modules(folder)
+    limits = []
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int) and positions > 0:
         offset = config.get("model_type") in OFFSET_POSITIONS
@@ -144,40 +165,50 @@ def effective_options(folder: Path, options: EncoderOptions) -> EncoderOptions:
     tokenizer_config = folder / "tokenizer_config.json"
     if tokenizer_config.exists():
         longest = read_json(tokenizer_config).get("model_max_length")
-        if isinstance(longest, int) and longest > 0:
+        if isinstance(longest, int) and 0 < longest < 10**6:  # else no limit is meant
             limits.append(longest)
-    return replace(options, max_length=min(limits))
+    wanted = options.max_length or modules.max_length
+    if wanted is None and not (modules.from_author and limits):
+        wanted = DEFAULT_LENGTH
+    limits += [] if wanted is None else [wanted]
+    return replace(
+        options,
+        pooling=modules.pooling if options.pooling == "auto" else options.pooling,
+        max_length=min(limits),
+        prompt=_prompt(folder, options, modules),
+        prompt_name=None,
+    )
 
 
 def backbone_digest(source: str, options: EncoderOptions) -> str:
-    """16 hex characters that change when an embedding could: weights, config, tokenizer, options.
+    """16 hex characters that change when an embedding could.
 
+    They stand for all files of the folder that may decide one, the options in effect, and the
+    token ids of a sample of texts: another version of a library may read a vocabulary otherwise.
     The model is not loaded. A file is hashed once per process for each path, time and size.
 
     Raises:
-        ModelError: As :func:`resolve_model_folder`.
+        ModelError: As :func:`resolve_model_folder`, or a file is damaged.
     """
     folder = resolve_model_folder(source)
     chosen = asdict(effective_options(folder, options))
-    if chosen["long_texts"] == "truncate":
-        del chosen["long_texts"]  # came later: what was scored before it keeps its digest
+    del chosen["prompt_name"]  # is said by the prompt
+    files = file_digests(folder, read_sentence_modules(folder).subfolders)
     content = {
-        "files": file_digests(folder),
+        "files": files,
         "options": chosen,
         "preprocessing": [PREPROCESSING, CHARACTERS_PER_TOKEN],
+        "token_ids": token_ids_digest(folder, files),
     }
     return digest_of(content)
 
 
-def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file that decides what a model computes: weights, config, tokenizer."""
-    names = {"config.json", *TOKENIZER_FILES}
-    files = sorted(
-        path
-        for path in folder.iterdir()
-        if path.name in names or path.name.endswith((".safetensors", ".safetensors.index.json"))
-    )
-    return {path.name: _file_digest(path) for path in files}
+def unused_prompts(source: str, options: EncoderOptions) -> list[str]:
+    """Names of the folder's prompts where none is put before texts."""
+    folder = resolve_model_folder(source)
+    if effective_options(folder, options).prompt:
+        return []
+    return sorted(read_sentence_modules(folder).prompts)
 
 
 def trained_through(source: str) -> str | None:
@@ -191,6 +222,48 @@ def trained_through(source: str) -> str | None:
         return None
     day = read_json(record).get("trained_through")
     return None if day is None else str(day)
+
+
+def _checked_config(folder: Path) -> dict[str, Any]:
+    """The model's config, of a kind that can be loaded: no code of its own, no decoder."""
+    config = read_json(folder / "config.json")
+    for name in ("config.json", "tokenizer_config.json"):
+        path = folder / name
+        if path.exists() and (own := read_json(path).get("auto_map")):
+            raise ModelError(
+                f"the model in {folder} wants to run its own code, which is not done here",
+                found=f"auto_map in {name}: {', '.join(own) if isinstance(own, dict) else own}",
+                fix="use an encoder of a family that transformers itself has",
+            )
+    if config.get("is_encoder_decoder"):
+        raise ModelError(
+            f"the model in {folder} is an encoder with a decoder, which gives no vector of a text",
+            found=f"model_type {config.get('model_type')}",
+            fix="use an encoder: BERT, RoBERTa, XLM-R, MPNet, DeBERTa, ModernBERT or the like",
+        )
+    return config
+
+
+def _prompt(folder: Path, options: EncoderOptions, modules: SentenceModules) -> str:
+    """The words put before each text."""
+    name = options.prompt_name
+    if name is None:
+        name = modules.default_prompt if options.prompt is None else None
+    elif options.prompt is not None:
+        raise ModelError("give either prompt or prompt_name", found=name)
+    if name is not None and name not in modules.prompts:
+        names = ", ".join(sorted(modules.prompts)) or "none"
+        raise ModelError(
+            f"the encoder in {folder} has no prompt {name!r}", found=f"its prompts: {names}"
+        )
+    prompt = options.prompt or "" if name is None else modules.prompts[name]
+    if prompt and not modules.pools_prompt:
+        raise ModelError(
+            f"the encoder in {folder} leaves its prompt out of the vector, which is not done here",
+            found="include_prompt: false",
+            fix="text.prompt='' reads texts without one; or use another encoder",
+        )
+    return prompt
 
 
 def _package_folder(source: str) -> Path:
@@ -212,14 +285,3 @@ def _package_folder(source: str) -> Path:
             fix=f"pip install {name.replace('_', '-')}, or give the path of a model folder",
         )
     return Path(next(iter(spec.submodule_search_locations))).joinpath(*parts)
-
-
-def _file_digest(path: Path) -> str:
-    status = path.stat()
-    return _cached_file_digest(path, (status.st_mtime_ns, status.st_size))
-
-
-@lru_cache(maxsize=256)
-def _cached_file_digest(path: Path, _version: tuple[int, int]) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

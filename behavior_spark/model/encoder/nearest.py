@@ -1,10 +1,10 @@
-"""The rows of one matrix nearest to each row of another by cosine: exact, however it is cut up.
+"""Exact nearest neighbours by cosine; results do not depend on how the matrices are cut up.
 
-A float32 product of the same two vectors differs in its last bits with the shape of the
-matrices, the BLAS library and the processor; rounding would only move the problem to the edges
-between two rounded numbers. So the product only proposes: every pair that could be among the k
-best, given the product's error bound, has its cosine computed again in float64, each pair by
-itself and in one fixed order. Products of float32 numbers are exact in float64.
+The float32 product of two vectors differs in its last bits with the shape of the matrices, the
+BLAS library and the processor. Rounding does not help: two products can lie on both sides of a
+rounding edge. So the product only selects candidates: all pairs that can be among the k best,
+given its error bound. Their cosines are computed again in float64, for each pair by itself and in
+a fixed order. Products of float32 numbers are exact in float64.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import torch
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Doubles, Floats, Integers
 
-# Scores (4 bytes each), or float64 numbers of pairs computed again, held at once: 8 MB, which
-# stays in a processor's cache.
+# Scores (float32), or numbers of recomputed pairs (float64), in memory at once: 8 MB of scores fit
+# into a processor's cache.
 _AT_ONCE = 2_000_000
-# Similarities between 0 and 1: coarser than float64's error, so that vectors at right angles tie.
+# Steps of the similarity between 0 and 1. They are coarser than float64's error, so that all
+# orthogonal vectors have exactly the same similarity, 0.
 _STEPS = 2.0**24
 
 
@@ -35,21 +36,21 @@ def nearest(
 ) -> tuple[Floats, Integers]:
     """The k corpus rows nearest to each query by cosine similarity, the nearest first.
 
-    A similarity is the cosine rounded to a multiple of 2**-24 (6e-8), as fine as float32 is near
-    1, and depends on its two vectors alone; equal similarities are in the order of the corpus. A
-    vector of zeros has similarity 0 to all. Memory beyond the arguments: one normalised copy of
+    A similarity is the cosine rounded to a multiple of 2**-24 (6e-8, the precision of float32
+    near 1) and depends only on its two vectors. Equal similarities are in the order of the corpus.
+    A vector of zeros has similarity 0 to all. Memory beyond the arguments: one normalised copy of
     each, and some tens of MB.
 
     Args:
-        queries: float32 [q, d], finite, of any length above or equal to zero.
-        corpus: float32 [n, d], likewise.
-        k: How many, at least 1; n where the corpus has fewer rows.
-        excluded: integer [q], for each query one corpus row that is no match, or -1.
-        device: Where torch multiplies.
+        queries: float32 [q, d], finite, of any norm.
+        corpus: float32 [n, d], finite, of any norm.
+        k: Number of rows to return, at least 1; n if the corpus has fewer rows.
+        excluded: integer [q], for each query a corpus row that must not match, or -1.
+        device: Device of the matrix product.
 
     Returns:
         float32 [q, min(k, n)], similarities in [-1, 1], and int64 of the same shape, corpus rows.
-        An excluded row comes last, with similarity -inf, where fewer than k others exist.
+        If there are fewer than k other rows, the excluded row is last, with similarity -inf.
 
     Raises:
         ModelError: The widths differ, a number is not finite, or k is less than 1.
@@ -65,21 +66,23 @@ def nearest(
     right = _units(corpus, corpus_norms, device)
     for part in _parts(count, len(corpus)):
         rows, columns = _candidates(left[part], right, kept, banned[part])
-        found = _cosines((queries[part], query_norms[part]), (corpus, corpus_norms), rows, columns)
-        found[columns == banned[part][rows]] = -np.inf
-        order = np.lexsort((columns, -found, rows))
+        cosines = _cosines(
+            (queries[part], query_norms[part]), (corpus, corpus_norms), rows, columns
+        )
+        cosines[columns == banned[part][rows]] = -np.inf
+        order = np.lexsort((columns, -cosines, rows))
         starts = np.searchsorted(rows, np.arange(part.stop - part.start))
         best = order[starts[:, None] + np.arange(kept)]
-        similarities[part], indices[part] = found[best], columns[best]
+        similarities[part], indices[part] = cosines[best], columns[best]
     return similarities, indices
 
 
 class RunningNearest:
-    """The k rows nearest to each query, of a corpus that comes in blocks.
+    """The k rows nearest to each query, of a corpus that is given in blocks.
 
     Attributes:
-        similarities: float32 [q, rows kept], as :func:`nearest` of all the blocks in one.
-        positions: int64 of the same shape, rows counted over all blocks.
+        similarities: float32 [q, at most k], equal to :func:`nearest` over all blocks so far.
+        positions: int64 of the same shape, row numbers counted over all blocks.
     """
 
     def __init__(self, queries: Floats, k: int, *, device: str = "cpu") -> None:
@@ -89,13 +92,13 @@ class RunningNearest:
         self._seen = 0
 
     def add(self, corpus: Floats, *, excluded: npt.NDArray[np.integer] | None = None) -> None:
-        """Compare the queries with the corpus's next block; arguments as of :func:`nearest`."""
+        """Compare the queries with the corpus's next block; arguments as in :func:`nearest`."""
         similarities, indices = nearest(
             self._queries, corpus, self._k, excluded=excluded, device=self._device
         )
         similarities = np.concatenate([self.similarities, similarities], axis=1)
         positions = np.concatenate([self.positions, indices + self._seen], axis=1)
-        # Stable: of equal ones those seen before stay first.
+        # Stable: of equal similarities, rows of earlier blocks stay first.
         order = np.argsort(-similarities, axis=1, kind="stable")[:, : self._k]
         self.similarities = np.take_along_axis(similarities, order, axis=1)
         self.positions = np.take_along_axis(positions, order, axis=1)
@@ -121,20 +124,20 @@ def _check(queries: Floats, corpus: Floats, k: int) -> None:
 def _candidates(
     queries: torch.Tensor, corpus: torch.Tensor, k: int, banned: npt.NDArray[np.integer]
 ) -> tuple[Integers, Integers]:
-    """Every pair that can be among a query's k best: rows ascending, and their columns.
+    """All pairs that can be among a query's k best: rows, ascending, and their columns.
 
-    For unit vectors of width d the product is off by (d + 3) 2**-24 at most, whatever the order
-    of its sums (Higham 2002, "Accuracy and Stability of Numerical Algorithms", 3.1), and the
-    rounded cosine by 2**-25. A pair among the k best is thus less than twice that below the k-th
-    score.
+    For unit vectors of width d the error of the product is at most (d + 3) 2**-24, for any order
+    of its sums (Higham 2002, "Accuracy and Stability of Numerical Algorithms", 3.1), and that of
+    the rounded cosine 2**-25. So the score of a pair among the k best is less than twice their
+    sum below the k-th best score.
     """
     scores = queries @ corpus.T
     rows = np.flatnonzero(banned >= 0)
     scores[torch.from_numpy(rows), torch.from_numpy(banned[rows])] = -torch.inf
     least = torch.topk(scores, k, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
     margin = (queries.shape[1] + 8) * 2.0**-23
-    found = torch.nonzero(scores >= least - margin).cpu().numpy()
-    return found[:, 0], found[:, 1]
+    pairs = torch.nonzero(scores >= least - margin).cpu().numpy()
+    return pairs[:, 0], pairs[:, 1]
 
 
 def _cosines(
@@ -143,23 +146,23 @@ def _cosines(
     rows: Integers,
     columns: Integers,
 ) -> Floats:
-    """Rounded cosine of each pair (row, column) from vectors and their norms: float32 [pairs]."""
-    found = np.zeros(len(rows), np.float32)
+    """Rounded cosine of each pair (row, column), float32 [pairs], from vectors and their norms."""
+    cosines = np.zeros(len(rows), np.float32)
     lengths = queries[1][rows] * corpus[1][columns]
     pairs = np.flatnonzero(lengths)
     for part in _parts(len(pairs), 2 * corpus[0].shape[1]):
         chosen = pairs[part]
         left, right = queries[0][rows[chosen]], corpus[0][columns[chosen]]
         dots = np.multiply(left, right, dtype=np.float64).sum(axis=1)
-        found[chosen] = np.rint(dots / lengths[chosen] * _STEPS) / _STEPS + 0.0  # never -0.0
-    return found
+        cosines[chosen] = np.rint(dots / lengths[chosen] * _STEPS) / _STEPS + 0.0  # never -0.0
+    return cosines
 
 
 def _norms(matrix: Floats) -> Doubles:
-    found = np.empty(len(matrix), np.float64)
+    norms = np.empty(len(matrix), np.float64)
     for part in _parts(len(matrix), 2 * matrix.shape[1]):
-        found[part] = np.sqrt(np.square(matrix[part], dtype=np.float64).sum(axis=1))
-    return found
+        norms[part] = np.sqrt(np.square(matrix[part], dtype=np.float64).sum(axis=1))
+    return norms
 
 
 def _units(matrix: Floats, norms: Doubles, device: str) -> torch.Tensor:
@@ -167,12 +170,12 @@ def _units(matrix: Floats, norms: Doubles, device: str) -> torch.Tensor:
     units = np.zeros(matrix.shape, np.float32)
     lengths = np.where(norms > 0, norms, 1.0)[:, None]
     np.divide(matrix, lengths, out=units, casting="same_kind")
-    # Elsewhere in the process a GPU may have been told to multiply in TF32.
+    # Other code of the process may have allowed TF32 products; then use float64.
     precise = torch.get_float32_matmul_precision() == "highest"
     return torch.from_numpy(units).to(device, torch.float32 if precise else torch.float64)
 
 
 def _parts(rows: int, width: int) -> Iterator[slice]:
-    """Slices over rows, of so many that rows times width is what may be held at once."""
+    """Slices of rows such that rows in a slice times ``width`` is at most ``_AT_ONCE``."""
     step = max(1, _AT_ONCE // max(1, width))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))

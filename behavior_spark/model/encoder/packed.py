@@ -1,10 +1,10 @@
-"""A forward pass without padding: texts lie one after the other in one long row of tokens.
+"""A forward pass without padding: all texts are packed one after the other in one sequence.
 
-Every layer but attention treats tokens one by one, so only attention must know where a text
-ends. On CUDA in half precision it is variable-length FlashAttention (Dao 2023,
-"FlashAttention-2", arXiv 2307.08691) by ``torch.nn.attention.varlen``; elsewhere texts of
-equal length, which lie side by side once sorted, are attended to together. An architecture
-that cannot run so (relative positions, windows) is found out by a trial in ``inference.py``.
+All layers except attention treat tokens one by one, so only attention must know where a text
+ends. On CUDA in half precision, attention is variable-length FlashAttention (Dao 2023,
+"FlashAttention-2", arXiv 2307.08691) by ``torch.nn.attention.varlen``. Elsewhere texts of equal
+length, which are adjacent after sorting, are attended to in one batch. A trial in
+``inference.py`` finds the architectures that do not support packing (relative positions, windows).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME = "behavior_spark_packed"
-# Between these lengths two batched products beat SDPA for bf16 on a CPU; beyond them their score
-# matrix costs more memory than it saves time, and below SDPA in fp32 is as fast.
+# For bf16 on a CPU, two batched products are faster than SDPA for texts of these lengths. For
+# longer texts their score matrix needs too much memory; for shorter ones SDPA in fp32 is as fast.
 SHORTEST_PRODUCT, LONGEST_PRODUCT = 33, 512
-# oneDNN compiles each product for its shape and keeps, or loses, memory for each: texts of all
-# lengths took 20 MB more for every 8,192 of them. So shapes are few: lengths in steps of this,
-# texts by powers of two.
+# oneDNN compiles a product for each shape and keeps memory for it: texts of all lengths took
+# 20 MB more for every 8,192 texts. So only few shapes are used: lengths are rounded up to
+# multiples of STEP, and numbers of texts are powers of two.
 STEP = 32
 
 _current = threading.local()
@@ -35,14 +35,14 @@ _current = threading.local()
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the texts of one packed row lie.
+    """Where each text is in a packed sequence.
 
     Attributes:
-        groups: First token, number of texts and their length, for each run of equal lengths; may
-            be left out where attention goes by ``edges`` (CUDA in half precision).
+        groups: First token, number of texts and their length, for each run of texts of equal
+            length; empty where attention uses ``edges`` (CUDA in half precision).
         edges: int32 [texts + 1] on the model's device: first token of each text, and the end.
-        longest: Tokens of the longest text.
-        tokens: Tokens of all texts; what follows them belongs to none.
+        longest: Number of tokens of the longest text.
+        tokens: Number of tokens of all texts; tokens after them belong to no text.
     """
 
     groups: list[tuple[int, int, int]]
@@ -52,7 +52,7 @@ class Layout:
 
     @classmethod
     def of(cls, lengths: npt.NDArray[np.int64], device: torch.device) -> Layout:
-        """The layout of texts with these lengths, at least one text."""
+        """The layout of at least one text, with lengths int64 [texts]."""
         starts = np.concatenate([[0], np.cumsum(lengths)])
         first = np.flatnonzero(np.concatenate([[True], lengths[1:] != lengths[:-1]]))
         counts = np.diff(np.append(first, len(lengths)))
@@ -64,7 +64,7 @@ class Layout:
 
     def means(self, hidden: torch.Tensor) -> torch.Tensor:
         """Mean over the tokens of each text: [texts, dimension] of [tokens, dimension]."""
-        if hidden.is_cuda:  # one kernel: one for each group takes longer to start than to run
+        if hidden.is_cuda:  # one kernel in place of one a group, which take longer to launch
             return torch.segment_reduce(hidden, "mean", offsets=self.edges, axis=0, unsafe=True)
         return torch.cat(
             [
@@ -85,24 +85,25 @@ def packed_hidden(
 
 
 def on_device(array: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
-    """``array`` for the device, without waiting for what the device is doing."""
+    """Copy an array to the device, without waiting for the device's running work."""
     tensor = torch.from_numpy(array)
     if device.type != "cuda":
         return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)  # from pageable memory it may wait
+    # A copy from memory that is not pinned may wait.
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def copy_to(place: torch.Tensor, array: npt.NDArray[Any]) -> None:
-    """``array`` into a tensor of its shape, without waiting for what the device is doing."""
+    """Copy an array to a tensor of its shape, without waiting for the device's running work."""
     tensor = torch.from_numpy(array)
     place.copy_(tensor.pin_memory() if place.is_cuda else tensor, non_blocking=True)
 
 
 def enable(model: Any) -> None:
-    """Let ``model`` attend by :func:`attend`.
+    """Make ``model`` use :func:`attend` as its attention.
 
     Raises:
-        Exception: Whatever transformers says of a model whose attention cannot be chosen.
+        Exception: Any error of transformers if the model's attention cannot be replaced.
     """
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
@@ -110,7 +111,7 @@ def enable(model: Any) -> None:
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, _no_mask)
     model.set_attn_implementation(NAME)
-    if model.config._attn_implementation != NAME:  # some models only log that they did not
+    if model.config._attn_implementation != NAME:  # some models only log that they refuse it
         raise ValueError("the attention of this model cannot be chosen")
 
 
@@ -125,23 +126,23 @@ def attend(
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention within each text of the current layout, as transformers calls it.
+    """Attention within each text of the current layout, with the interface of transformers.
 
     Args:
-        module: The layer that asks.
-        query: [1, heads, tokens, head dimension]; ``key`` and ``value`` likewise.
-        key: See ``query``.
-        value: See ``query``.
-        attention_mask: None: nothing is padded.
-        scaling: Factor of the scores; by default 1 / sqrt(head dimension).
-        sliding_window: Refused.
-        dropout: Share of the weights dropped out; not where FlashAttention does the work.
+        module: The attention layer.
+        query: [1, heads, tokens, head dimension].
+        key: Like ``query``.
+        value: Like ``query``.
+        attention_mask: Must be None: nothing is padded.
+        scaling: Factor of the scores; 1 / sqrt(head dimension) by default.
+        sliding_window: Must be None.
+        dropout: Share of the attention weights that are dropped out; ignored by FlashAttention.
 
     Returns:
         [1, tokens, heads, head dimension], and None for the weights.
 
     Raises:
-        ValueError: There is no layout, or the model wants more than plain attention.
+        ValueError: There is no current layout, or the model needs more than plain attention.
     """
     layout: Layout | None = getattr(_current, "layout", None)
     plain = attention_mask is None and sliding_window is None and query.shape == key.shape
@@ -156,18 +157,18 @@ def attend(
     if not torch.is_grad_enabled():
         out = torch.empty_like(rows[0], memory_format=torch.contiguous_format)
         out[layout.tokens :] = 0
-    found = []
+    outputs = []
     for start, count, length in layout.groups:
-        shape, own = (count, length, heads, dimension), slice(start, start + count * length)
-        parts = [row[own].view(shape).transpose(1, 2) for row in rows]
+        shape, tokens = (count, length, heads, dimension), slice(start, start + count * length)
+        parts = [row[tokens].view(shape).transpose(1, 2) for row in rows]
         attended = _equal_length(*parts, scale=scale, dropout=dropout).transpose(1, 2)
-        if out is None:  # for the way back a whole of parts is cheaper than parts of a whole
-            found.append(attended.reshape(count * length, heads, dimension))
+        if out is None:  # with gradients: concatenating is cheaper to differentiate than copying
+            outputs.append(attended.reshape(count * length, heads, dimension))
         else:
-            out[own].view(shape).copy_(attended)
+            out[tokens].view(shape).copy_(attended)
     if out is None:
-        found.append(rows[0].new_zeros(len(rows[0]) - layout.tokens, heads, dimension))
-        out = torch.cat(found)
+        outputs.append(rows[0].new_zeros(len(rows[0]) - layout.tokens, heads, dimension))
+        out = torch.cat(outputs)
     return out[None], None
 
 
@@ -175,20 +176,20 @@ def _variable_length(rows: list[torch.Tensor], layout: Layout, scale: float) -> 
     from torch.nn.attention.varlen import varlen_attn
 
     query, key, value = rows
-    natural = query.shape[-1] ** -0.5
-    if scale != natural:  # an argument for the scale came after the function itself
-        query = query * (scale / natural)
-    found = varlen_attn(
+    default_scale = query.shape[-1] ** -0.5
+    if scale != default_scale:  # early versions of varlen_attn have no argument for the scale
+        query = query * (scale / default_scale)
+    attended = varlen_attn(
         query, key, value, layout.edges, layout.edges, layout.longest, layout.longest
     )
-    assert isinstance(found, torch.Tensor)  # a pair only where more was asked for
-    return found
+    assert isinstance(attended, torch.Tensor)  # a tuple only with other arguments
+    return attended
 
 
 def _equal_length(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float, dropout: float
 ) -> torch.Tensor:
-    """[texts, heads, tokens, dimension] of three such tensors."""
+    """Attention within texts of equal length; all tensors [texts, heads, tokens, dimension]."""
     on_cpu = query.dtype == torch.bfloat16 and not query.is_cuda
     if on_cpu and SHORTEST_PRODUCT <= query.shape[2] <= LONGEST_PRODUCT:
         return _by_products(query, key, value, scale=scale, dropout=dropout)
@@ -202,7 +203,7 @@ def _equal_length(
 def _by_products(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float, dropout: float
 ) -> torch.Tensor:
-    """As :func:`_equal_length`, by products of few shapes."""
+    """Like :func:`_equal_length`, by batched products that use few different shapes."""
     texts, heads, length, dimension = query.shape
     flat = [
         torch.nn.functional.pad(
@@ -210,24 +211,27 @@ def _by_products(
         )
         for part in (query, key, value)
     ]
-    unused, found, start = query.new_empty(1, 1, 1), [], 0
+    unused, outputs, start = query.new_empty(1, 1, 1), [], 0
     while start < texts:
         count = 1 << ((texts - start).bit_length() - 1)
         parts = [part[start * heads : (start + count) * heads] for part in flat]
         scores = torch.baddbmm(unused, parts[0], parts[1].transpose(1, 2), beta=0, alpha=scale)
         scores[:, :, length:] = -torch.inf
         weights = torch.nn.functional.dropout(torch.softmax(scores, dim=-1), dropout)
-        found.append(torch.bmm(weights, parts[2])[:, :length])
+        outputs.append(torch.bmm(weights, parts[2])[:, :length])
         start += count
-    return torch.cat(found).view(texts, heads, length, dimension)
+    return torch.cat(outputs).view(texts, heads, length, dimension)
 
 
 def _no_mask(*_: Any, **__: Any) -> None:
-    """What transformers asks for a mask: none is needed where nothing is padded."""
+    """Mask function for transformers: no mask, because nothing is padded."""
 
 
 def _flash_alone(on_gpu: bool) -> AbstractContextManager[object]:
-    """On Hopper torch 2.15 prefers cuDNN, which plans anew for each new number of texts."""
+    """Allow only FlashAttention for SDPA on a GPU.
+
+    On Hopper, torch 2.15 prefers cuDNN, which makes a new plan for each new number of texts.
+    """
     if not on_gpu:
         return nullcontext()
     from torch.nn.attention import SDPBackend, sdpa_kernel

@@ -1,9 +1,10 @@
-"""CUDA graphs of a packed forward pass: a GPU that need not wait for Python.
+"""CUDA graphs of a packed forward pass, so that the GPU does not wait for Python.
 
-A small model's layers run for less time than it takes to ask for them (MiniLM on an H200: 1 ms of
-Python for 1 ms of work a layer, and more where other threads tokenise). A graph asks for all of
-them at once. It holds for one shape, so batches are filled up to one of few shapes, with tokens
-and texts that no one reads. https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+The layers of a small model run for less time than Python takes to launch them (MiniLM on an H200:
+1 ms of Python for 1 ms of work a layer, and more while other threads tokenize). A graph launches
+all of them at once. A graph is valid for one shape, so batches are filled up to one of a few
+shapes with tokens and texts whose results are not used.
+https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import torch
 
 from behavior_spark.model.encoder import packed
 
-# Tokens of a batch are filled up to a multiple of this, fewer to a power of two.
+# The tokens of a batch are filled up to a multiple of TOKENS; fewer, to a power of two of at
+# least FEWEST.
 TOKENS = 8192
 FEWEST = 256
-# FlashAttention asks for work in blocks of so many tokens of a text.
+# FlashAttention works in blocks of this many tokens of a text.
 BLOCK = 128
-# A shape is recorded when it comes for this time: recording takes about as long as two batches.
+# A shape is recorded when it occurs for the third time: recording takes as long as two batches.
 WORTH_RECORDING = 3
 
 _logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ Forward = Callable[[torch.Tensor, torch.Tensor, packed.Layout], torch.Tensor]
 
 
 class Shape(NamedTuple):
-    """What a graph holds for: tokens, texts, and tokens of the longest text, at most."""
+    """Shape of a graph: the most tokens, texts, and tokens of the longest text."""
 
     tokens: int
     texts: int
@@ -42,7 +44,7 @@ class Shape(NamedTuple):
 
     @classmethod
     def of(cls, lengths: npt.NDArray[np.int64]) -> Shape:
-        """The least shape with room for texts of these lengths."""
+        """The smallest shape for texts of these lengths, int64 [texts]."""
         tokens = int(lengths.sum())
         room = -(-tokens // TOKENS) * TOKENS if tokens > TOKENS else _power_of_two(tokens, FEWEST)
         return cls(room, _power_of_two(len(lengths), 16), -(-int(lengths.max()) // BLOCK) * BLOCK)
@@ -51,7 +53,10 @@ class Shape(NamedTuple):
         self, ids: npt.NDArray[np.int64], positions: npt.NDArray[np.int64],
         lengths: npt.NDArray[np.int64],
     ) -> list[npt.NDArray[Any]]:  # fmt: skip
-        """Ids and positions int64 [tokens], and edges int32 [texts + 1]; spare texts are empty."""
+        """Ids and positions, int64 [tokens], and edges, int32 [texts + 1], of this shape.
+
+        Additional texts are empty.
+        """
         edges = np.full(self.texts + 1, len(ids), dtype=np.int32)
         edges[0], edges[1 : len(lengths) + 1] = 0, np.cumsum(lengths)
         spare = (0, self.tokens - len(ids))
@@ -66,11 +71,11 @@ class _Recorded:
 
 
 class Replays:
-    """Hidden states of packed texts on CUDA, by recorded graphs where a shape comes often.
+    """Hidden states of packed texts on CUDA; shapes that occur often are recorded as graphs.
 
     Args:
         forward: From ids and positions [tokens] and their layout to states [tokens, dimension].
-        device: Of the model.
+        device: Device of the model.
     """
 
     def __init__(self, forward: Forward, device: torch.device) -> None:
@@ -86,26 +91,26 @@ class Replays:
         positions: npt.NDArray[np.int64],
         lengths: npt.NDArray[np.int64],
     ) -> tuple[torch.Tensor, packed.Layout]:
-        """States [tokens and more, dimension], to be read before the next call, and the layout.
+        """Hidden states [at least tokens, dimension], and the layout of the texts.
 
-        The layout has empty texts after the last.
+        The next call may overwrite the states. The layout has empty texts at its end.
         """
         shape = Shape.of(lengths)
-        given = shape.fill(ids, positions, lengths)
+        arrays = shape.fill(ids, positions, lengths)
         self._seen[shape] = self._seen.get(shape, 0) + 1
         if shape not in self._recorded and self._seen[shape] >= WORTH_RECORDING and self._records:
             self._record(shape)
-        if found := self._recorded.get(shape):
-            for place, array in zip(found.inputs, given, strict=True):
-                packed.copy_to(place, array)
-            found.graph.replay()
-            return found.states, packed.Layout([], found.inputs[2], shape.longest, len(ids))
-        inputs = [packed.on_device(array, self._device) for array in given]
+        if recorded := self._recorded.get(shape):
+            for tensor, array in zip(recorded.inputs, arrays, strict=True):
+                packed.copy_to(tensor, array)
+            recorded.graph.replay()
+            return recorded.states, packed.Layout([], recorded.inputs[2], shape.longest, len(ids))
+        inputs = [packed.on_device(array, self._device) for array in arrays]
         layout = packed.Layout([], inputs[2], shape.longest, len(ids))
         return self._forward(inputs[0], inputs[1], layout), layout
 
     def forget(self) -> None:
-        """Give up all graphs and their memory, and record no more."""
+        """Free all graphs and their memory, and record none from now on."""
         self._records = False
         self._recorded.clear()
         self._pool = None
@@ -119,7 +124,7 @@ class Replays:
         forward = partial(self._forward, ids, positions, layout)
         try:
             graph, states = self._captured(forward)
-        except Exception as error:  # such as a model that waits for the device
+        except Exception as error:  # such as a model that synchronises with the device
             _logger.info("a forward pass cannot be recorded (%s)", type(error).__name__)
             self.forget()
             return
@@ -127,7 +132,8 @@ class Replays:
 
     def _captured(self, forward: Callable[[], torch.Tensor]) -> tuple[Any, torch.Tensor]:
         graph = torch.cuda.CUDAGraph()
-        # One pool for all: they run one after another, and no state outlives the next call.
+        # All graphs share one memory pool: they run one after another, and a call's states are
+        # not used after the next call.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             states = forward()
         self._pool = self._pool or graph.pool()

@@ -1,4 +1,4 @@
-"""Texts to token ids: cut into pieces the model can read, longest piece first."""
+"""Texts to token ids: cut into pieces that the model can read, the longest piece first."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from tokenizers import normalizers
 
 from behavior_spark.model.encoder.model_folder import CHARACTERS_PER_TOKEN, EncoderOptions
 from behavior_spark.model.encoder.words import Words, ranges
 
-# A text of which pieces are pooled is read up to so many pieces.
+# Maximum number of pieces of a text that are read, where pieces are pooled.
 MOST_PIECES = 64
 
-# Fewer texts go to the tokenizer as they are, which takes less than to look their words up.
+# For fewer texts the tokenizer is called directly: that is faster than looking up words.
 FEWEST_BY_WORDS = 64
 
 _logger = logging.getLogger(__name__)
@@ -28,15 +29,15 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """The token ids of n texts, as pieces laid one after the other, longest first.
+    """The token ids of n texts, cut into pieces, the longest piece first.
 
     Attributes:
-        ids: int64 [all tokens of all pieces].
+        ids: int64 [tokens], ids of all pieces one after the other.
         starts: int64 [pieces + 1], where each piece starts in ``ids``, and the end.
-        rows: int64 [pieces], the text each piece comes from.
-        token_counts: int32 [n], tokens the model reads of each text; 0 where it is not read.
-        truncated: bool [n], whether a text was longer than what is read of it.
-        errors: per text None, or why it is not read: ``null_text``, ``empty_text`` or
+        rows: int64 [pieces], position of the text that each piece comes from.
+        token_counts: int32 [n], tokens that the model reads of each text; 0 with an error.
+        truncated: bool [n], whether only a part of the text is read.
+        errors: For each text None, or why it is not read: ``null_text``, ``empty_text`` or
             ``model_error``.
     """
 
@@ -55,7 +56,7 @@ class Tokens:
 
 @dataclass(frozen=True, eq=False)
 class _Pieces:
-    """As :class:`Tokens`, in the order of the texts: ids one piece after the other."""
+    """Like :class:`Tokens`, with the pieces in the order of the texts."""
 
     ids: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
@@ -65,49 +66,57 @@ class _Pieces:
 
 
 class Tokenizer:
-    """A fast tokenizer, and the lengths one model can read. Safe to use from two threads.
+    """Tokenizes and cuts texts for one model. Threads may share it.
 
     Args:
         tokenizer: A fast transformers tokenizer; its own state is not changed.
-        options: ``max_length`` and ``long_texts``.
+        options: ``max_length``, ``long_texts`` and ``prompt``.
+        lower_case: Lowercase texts first, as a sentence-transformers folder may say.
     """
 
-    def __init__(self, tokenizer: Any, options: EncoderOptions) -> None:
+    def __init__(
+        self, tokenizer: Any, options: EncoderOptions, *, lower_case: bool = False
+    ) -> None:
         # A copy, since truncation is a state of the tokenizer that would be saved with it.
         self._fast = copy.deepcopy(tokenizer.backend_tokenizer)
+        if lower_case:
+            _lower_case(self._fast)
+        self._prompt = options.prompt or ""
         self._fast.no_padding()
         self._fast.no_truncation()
         cuts_right = tokenizer.truncation_side == "right"
         self._words = Words.of(self._fast) if cuts_right else None
-        self._fast.enable_truncation(options.max_length, direction=tokenizer.truncation_side)
-        self._max_length = options.max_length
+        self._fast.enable_truncation(options.length, direction=tokenizer.truncation_side)
+        self._max_length = options.length
         self._pieces = 1 if options.long_texts == "truncate" else MOST_PIECES
-        self._most_characters = options.max_length * CHARACTERS_PER_TOKEN * self._pieces
+        self._most_characters = options.length * CHARACTERS_PER_TOKEN * self._pieces
 
     def pieces(self, texts: Sequence[str]) -> list[tuple[list[list[int]], bool]]:
-        """For each text its pieces' token ids, special tokens included, and whether it was cut."""
+        """For each text: token ids of its pieces, with special tokens, and whether it was cut."""
         short, cut = self._shortened(texts)
-        found = []
+        if self._prompt:
+            short = [self._prompt + text for text in short]
+        results = []
         for encoding, too_long in zip(
             self._fast.encode_batch_fast(short), cut.tolist(), strict=True
         ):
             more = encoding.overflowing
             kept = [encoding.ids, *(piece.ids for piece in more[: self._pieces - 1])]
-            found.append((kept, too_long or len(more) >= self._pieces))
-        return found
+            results.append((kept, too_long or len(more) >= self._pieces))
+        return results
 
     def tokens(self, texts: Sequence[str | None] | pa.Array) -> Tokens:
-        """All texts, ready for the model; one that cannot be read gets an error code.
+        """The token ids of texts; a text that cannot be read gets an error code.
 
         Args:
-            texts: n texts; as an Arrow array they need not become Python's first.
+            texts: n texts. An Arrow array is not converted to Python strings where possible.
         """
         pieces = self._by_words(texts) if len(texts) >= FEWEST_BY_WORDS else None
         if pieces is None:
             pieces = self._one_by_one(texts.to_pylist() if isinstance(texts, pa.Array) else texts)
         lengths = pieces.lengths
         counts = np.bincount(pieces.rows, weights=lengths, minlength=len(texts)).astype(np.int32)
-        # Longest first, so that memory trouble shows at once; stable, so that runs repeat.
+        # Longest first, so that memory runs out at once or never; stable, for reproducibility.
         order = np.argsort(-lengths, kind="stable")
         starts = np.concatenate([[0], np.cumsum(lengths[order])])
         first = (np.cumsum(lengths) - lengths)[order]
@@ -121,27 +130,30 @@ class Tokenizer:
         )
 
     def _by_words(self, texts: Sequence[str | None] | pa.Array) -> _Pieces | None:
-        """Pieces of all texts at once, where the tokenizer reads word by word; else None."""
+        """Pieces of all texts, by looking up words; None if that is not possible."""
         if self._words is None:
             return None
         column = _column(texts)
         blank = pc.or_(pc.utf8_is_space(column), pc.equal(pc.binary_length(column), 0))
         errors: list[str | None] = [None] * len(column)
-        for found, code in ((column.is_null(), "null_text"), (blank, "empty_text")):
-            for row in pc.indices_nonzero(found).to_pylist():
+        for mask, code in ((column.is_null(), "null_text"), (blank, "empty_text")):
+            for row in pc.indices_nonzero(mask).to_pylist():
                 errors[row] = code
         rows = pc.indices_nonzero(pc.invert(blank)).to_numpy().astype(np.int64)
         read, cut = self._short_column(column.take(pa.array(rows)))
+        if self._prompt:
+            prompt, nothing = (pa.scalar(part, pa.large_string()) for part in (self._prompt, ""))
+            read = pc.binary_join_element_wise(prompt, read, nothing)
         try:
             content, counts = self._words.ids(read)
-        except Exception as error:  # one by one it will show which text is at fault
+        except Exception as error:  # the caller then finds the failing text one by one
             _logger.warning("tokenising a batch by words failed (%s)", type(error).__name__)
             return None
         before, after = self._words.first, self._words.last
         most = self._max_length - len(before) - len(after)
         needed = np.maximum(1, -(-counts // most))
         pieces = np.minimum(needed, self._pieces)
-        skipped = ranges(np.zeros_like(pieces), pieces) * most  # of a text, before the piece
+        skipped = ranges(np.zeros_like(pieces), pieces) * most  # the text's tokens before a piece
         held = np.minimum(most, np.repeat(counts, pieces) - skipped)
         lengths = held + len(before) + len(after)
         starts = np.cumsum(lengths) - lengths
@@ -159,7 +171,7 @@ class Tokenizer:
     def _short_column(
         self, column: pa.LargeStringArray
     ) -> tuple[pa.LargeStringArray, npt.NDArray[np.bool_]]:
-        """As :meth:`_shortened`, of a column without nulls."""
+        """Like :meth:`_shortened`, for a column without nulls."""
         long = pc.greater(pc.utf8_length(column), self._most_characters)
         cut = long.to_numpy(zero_copy_only=False).copy()
         if cut.any():
@@ -168,24 +180,27 @@ class Tokenizer:
         return column, cut
 
     def _one_by_one(self, texts: Sequence[str | None]) -> _Pieces:
-        """Pieces of each text as the tokenizer gives them."""
+        """Pieces of the texts, by the tokenizer."""
         errors = [_text_error(text) for text in texts]
         rows = {row: text for row, text in enumerate(texts) if text and not errors[row]}
         truncated = np.zeros(len(texts), dtype=bool)
         pieces: list[list[int]] = []
         owners: list[int] = []
-        for row, (found, truncated[row]) in self._of_rows(rows, errors):
-            if not found[0]:  # characters the tokenizer drops, and no special tokens
+        for row, (of_text, truncated[row]) in self._of_rows(rows, errors):
+            if not of_text[0]:  # the tokenizer drops all characters and adds no special tokens
                 errors[row] = "empty_text"
                 continue
-            pieces += found
-            owners += [row] * len(found)
+            pieces += of_text
+            owners += [row] * len(of_text)
         lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
         flat = np.fromiter(chain.from_iterable(pieces), dtype=np.int64, count=int(lengths.sum()))
         return _Pieces(flat, lengths, np.array(owners, dtype=np.int64), truncated, errors)
 
     def _shortened(self, texts: Sequence[str]) -> tuple[list[str], npt.NDArray[np.bool_]]:
-        """Texts without what no piece can hold, in characters UTF-8 has, and which were cut."""
+        """Texts cut to the characters that their pieces can hold, valid in UTF-8; bool [n] if cut.
+
+        White space at the start is removed first.
+        """
         whole = [text.lstrip() for text in texts]
         sizes = np.fromiter(map(len, whole), dtype=np.int64, count=len(whole))
         short = [_encodable(text[: self._most_characters]) for text in whole]
@@ -194,7 +209,7 @@ class Tokenizer:
     def _of_rows(
         self, rows: dict[int, str], errors: list[str | None]
     ) -> Iterator[tuple[int, tuple[list[list[int]], bool]]]:
-        """Pieces by row: all in one call, or one by one where that call fails."""
+        """Pieces by row: of all texts in one call or, if that call fails, text by text."""
         try:
             yield from zip(rows, self.pieces(list(rows.values())), strict=True)
             return
@@ -202,15 +217,29 @@ class Tokenizer:
             _logger.warning("tokenising a batch failed (%s)", type(error).__name__)
         for row, text in rows.items():
             try:
-                found = self.pieces([text])[0]
+                result = self.pieces([text])[0]
             except Exception:
                 errors[row] = "model_error"
                 continue
-            yield row, found
+            yield row, result
+
+
+def _lower_case(fast: Any) -> None:
+    """As sentence-transformers' ``do_lower_case``; BERT's own way where it is the same."""
+    before = fast.normalizer
+    if isinstance(before, normalizers.BertNormalizer):
+        if not before.lowercase:
+            before.strip_accents = bool(before.strip_accents)
+            before.lowercase = True
+            fast.normalizer = before
+        return
+    fast.normalizer = normalizers.Sequence(
+        [normalizers.Lowercase(), *([] if before is None else [before])]
+    )
 
 
 def _column(texts: Sequence[str | None] | pa.Array) -> pa.LargeStringArray:
-    """Texts as one Arrow array."""
+    """Texts as one Arrow array; invalid characters become ``?``."""
     if isinstance(texts, pa.Array):
         return texts.cast(pa.large_string())
     try:
@@ -227,7 +256,7 @@ def _text_error(text: str | None) -> str | None:
 
 
 def _encodable(text: str) -> str:
-    """The text, with ``?`` for halves of characters, which UTF-8 does not have."""
+    """The text, with ``?`` for lone surrogates, which UTF-8 cannot encode."""
     if text.isascii():
         return text
     return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -1,9 +1,9 @@
-"""Token ids by word: each distinct word goes through the tokenizer once in a process's life.
+"""Token ids by word: a process tokenizes each distinct word once and remembers its ids.
 
-BERT's tokenizers cut at white space before all else, and what a word becomes does not depend on
-its neighbours (Devlin et al. 2019, arXiv 1810.04805; WordPiece). Logs repeat their words, so most
-texts are ids looked up and laid side by side: by numpy and Arrow, in a few passes over the bytes
-of many texts, which let other threads run.
+BERT's tokenizers first split at white space, and the ids of a word do not depend on its
+neighbours (Devlin et al. 2019, arXiv 1810.04805; WordPiece). Words repeat in logs, so that the
+ids of most texts can be looked up and concatenated. numpy and Arrow do it for many texts at once,
+without holding the interpreter lock, so that other threads can run.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-# Of white space only what every normaliser takes for it: BERT's drops a vertical tab, and other
-# kinds of space are left to the tokenizer, inside their word.
+# Only the white space that every normaliser treats as such: BERT's drops a vertical tab. Other
+# kinds of space stay inside a word, for the tokenizer to split.
 SPACES = b" \t\n\r"
-# Words remembered, each with the white space after it; about 30 bytes of memory for each.
+# Maximum number of words remembered (with the white space after them), about 30 bytes each.
 MOST_WORDS = 400_000
-# New words in one call of the tokenizer, which takes longer to begin than for a word.
+# New words joined to one text for the tokenizer: a call costs more than a word.
 TOGETHER = 64
 
 _IS_SPACE = np.zeros(256, dtype=bool)
@@ -38,39 +38,45 @@ _IS_SPACE[list(SPACES)] = True
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """Words, where the ids of each start, and the ids; never changed, so that threads may read."""
+    """Words and their ids. Never changed after construction, so that threads may share it.
+
+    Attributes:
+        words: n words.
+        edges: int64 [n + 1], where each word's ids start in ``ids``, and the end.
+        ids: int64, ids of all words.
+    """
 
     words: pa.LargeStringArray
     edges: Integers
     ids: Integers
 
     def places(self, words: pa.LargeStringArray) -> Integers:
-        """The place of each word, -1 where it is not known."""
-        found = pc.index_in(words, value_set=self.words).fill_null(-1)
-        places: Integers = found.to_numpy().astype(np.int64)
+        """Position of each word in ``words``, int64 [n]; -1 if it is not known."""
+        positions = pc.index_in(words, value_set=self.words).fill_null(-1)
+        places: Integers = positions.to_numpy().astype(np.int64)
         return places
 
 
 class Words:
-    """What a fast tokenizer makes of words, remembered. Safe to use from two threads.
+    """The ids of words by a fast tokenizer, remembered. Threads may share it.
 
     Attributes:
-        first: Ids the tokenizer puts before a text.
-        last: Ids it puts after one.
+        first: Special ids that the tokenizer puts before a text.
+        last: Special ids that it puts after a text.
     """
 
     def __init__(self, fast: Any, first: Sequence[int], last: Sequence[int]) -> None:
         self.first, self.last = tuple(first), tuple(last)
         self._fast, self._lock = fast, threading.Lock()
         self._between = fast.id_to_token(last[-1])
-        self._known = _nothing()
+        self._known = _no_words()
 
     @classmethod
     def of(cls, fast: Any) -> Words | None:
-        """The words of a tokenizer; None of one that does not read word by word.
+        """The words of a tokenizer; None if it does not tokenize word by word.
 
         Args:
-            fast: A ``tokenizers.Tokenizer`` without padding or truncation; a copy is kept.
+            fast: A ``tokenizers.Tokenizer`` without padding or truncation; it is copied.
         """
         parts = (fast.model, fast.normalizer, fast.pre_tokenizer)
         names = [type(part).__name__ for part in parts]
@@ -78,7 +84,8 @@ class Words:
         plain = all(len(t.content.split()) == 1 and not t.single_word for t in added.values())
         if names != ["WordPiece", "BertNormalizer", "BertPreTokenizer"] or not plain:
             return None
-        inside, whole = (fast.encode("a", add_special_tokens=way).ids for way in (False, True))
+        inside = fast.encode("a", add_special_tokens=False).ids
+        whole = fast.encode("a", add_special_tokens=True).ids
         if len(inside) != 1 or whole.count(inside[0]) != 1:
             return None
         place = whole.index(inside[0])
@@ -88,41 +95,45 @@ class Words:
         return cls(copy.deepcopy(fast), first, last)
 
     def ids(self, texts: pa.LargeStringArray) -> tuple[Integers, Integers]:
-        """Ids of all texts, one after the other, without the ends, and each text's number of ids.
+        """Token ids of texts, without special tokens.
 
         Args:
             texts: n texts, none null.
 
         Returns:
-            int64 [ids of all texts], and int64 [n].
+            The ids of all texts one after the other, int64, and each text's number, int64 [n].
         """
         words, counts = _cut(texts)
         known, places = self._find(words)
         lengths = np.diff(known.edges)[places]
-        found = known.ids[ranges(known.edges[places], lengths)]
+        ids = known.ids[ranges(known.edges[places], lengths)]
         edges = np.concatenate([[0], np.cumsum(lengths)])
-        return found, np.diff(edges[np.concatenate([[0], np.cumsum(counts)])])
+        return ids, np.diff(edges[np.concatenate([[0], np.cumsum(counts)])])
 
     def _find(self, words: pa.LargeStringArray) -> tuple[_Known, Integers]:
-        """All that is known once these words are, and their places in it."""
+        """Known words that include ``words``, tokenizing new ones, and the places of ``words``."""
         known = self._known
         places = known.places(words)
         if not (places < 0).any():
             return known, places
         with self._lock:
-            if known is not self._known:  # another thread has learned since
+            if known is not self._known:  # another thread has added words
                 known = self._known
                 places = known.places(words)
             new = words.filter(pa.array(places < 0)).dictionary_encode()
             if len(known.words) + len(new.dictionary) > MOST_WORDS:
-                known, new = _nothing(), words.dictionary_encode()
+                known, new = _no_words(), words.dictionary_encode()
                 places[:] = -1
             places[places < 0] = len(known.words) + new.indices.to_numpy()
-            self._known = self._learned(known, new.dictionary)
+            self._known = self._with_new(known, new.dictionary)
             return self._known, places
 
-    def _learned(self, known: _Known, new: pa.LargeStringArray) -> _Known:
-        """The tokenizer reads many words as one text, a special token after each."""
+    def _with_new(self, known: _Known, new: pa.LargeStringArray) -> _Known:
+        """``known`` and ``new`` words, tokenized.
+
+        Many words are tokenized as one text, with a special token after each. A word that
+        contains this token's text (``odd``) is tokenized by itself.
+        """
         words: list[str] = new.to_pylist()
         odd = {place: word for place, word in enumerate(words) if self._between in word}
         plain = ["" if place in odd else word for place, word in enumerate(words)] if odd else words
@@ -149,32 +160,41 @@ class Words:
         )
 
     def _encode(self, texts: list[str]) -> Integers:
-        found = self._fast.encode_batch_fast(texts, add_special_tokens=False)
-        return np.fromiter(chain.from_iterable(each.ids for each in found), dtype=np.int64)
+        encodings = self._fast.encode_batch_fast(texts, add_special_tokens=False)
+        ids = chain.from_iterable(encoding.ids for encoding in encodings)
+        return np.fromiter(ids, dtype=np.int64)
 
 
 def ranges(starts: Integers, lengths: Integers) -> Integers:
-    """``starts[0] ... starts[0] + lengths[0] - 1``, then those of the next, and so on.
+    """``starts[0], ..., starts[0] + lengths[0] - 1``, then the same for ``starts[1]``, and so on.
 
-    By steps that are summed: ``numpy.repeat`` would stop all other threads meanwhile.
+    A cumulative sum of steps. ``numpy.repeat`` would be simpler, but it holds the interpreter
+    lock, so that other threads would wait.
+
+    Args:
+        starts: int64 [n].
+        lengths: int64 [n], 0 or more.
+
+    Returns:
+        int64 [sum of ``lengths``].
     """
-    some = lengths > 0
-    starts, lengths = starts[some], lengths[some]
+    nonempty = lengths > 0
+    starts, lengths = starts[nonempty], lengths[nonempty]
     ends = np.cumsum(lengths)
     steps = np.ones(int(ends[-1]) if len(ends) else 0, dtype=np.int64)
     steps[:1] = starts[:1]
     steps[ends[:-1]] = starts[1:] - starts[:-1] - lengths[:-1] + 1
-    found: Integers = np.cumsum(steps)
-    return found
+    numbers: Integers = np.cumsum(steps)
+    return numbers
 
 
-def _nothing() -> _Known:
+def _no_words() -> _Known:
     no_words = pa.array([], type=pa.large_string())
     return _Known(no_words, np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 
 def _cut(texts: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Integers]:
-    """All words in order, each with the white space after it, and each text's number of them."""
+    """All words in order, each with the white space after it, and each text's number of words."""
     _, offsets, content = texts.buffers()
     edges = np.zeros(1, dtype=np.int64)
     if len(texts):
@@ -184,7 +204,7 @@ def _cut(texts: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Integers]:
         return pa.array([], type=pa.large_string()), np.zeros(len(texts), dtype=np.int64)
     space = _IS_SPACE[np.frombuffer(content, dtype=np.uint8)[start:stop]]
     begins = np.ones(stop - start, dtype=bool)
-    np.greater(space[:-1], space[1:], out=begins[1:])  # after a space, and none itself
+    np.greater(space[:-1], space[1:], out=begins[1:])  # no space, and the byte before is one
     begins[edges[:-1][edges[:-1] < edges[1:]] - start] = True
     starts = np.flatnonzero(begins) + start
     counts = np.diff(np.searchsorted(starts, edges))

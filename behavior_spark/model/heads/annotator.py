@@ -25,12 +25,9 @@ from behavior_spark.errors import ModelError
 from behavior_spark.files import digest_of
 from behavior_spark.model.arrays import Floats
 from behavior_spark.model.encoder.devices import is_native
+from behavior_spark.model.encoder.folder_files import file_digests
 from behavior_spark.model.encoder.loading import quiet_transformers
-from behavior_spark.model.encoder.model_folder import (
-    CHARACTERS_PER_TOKEN,
-    file_digests,
-    resolve_model_folder,
-)
+from behavior_spark.model.encoder.model_folder import CHARACTERS_PER_TOKEN, resolve_model_folder
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
 TOKENS_AT_ONCE = {"cpu": 4_096, "cuda": 16_384}

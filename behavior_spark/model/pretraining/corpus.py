@@ -1,4 +1,4 @@
-"""Texts of a Parquet folder, read a row group at a time: a corpus never lies in memory whole."""
+"""The texts of a folder of Parquet files, read one row group at a time to save memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from behavior_spark.errors import ModelError
 from behavior_spark.model.heads.labelled import hash_place, normalise_text
 
-# Rows shuffled together: a row group's neighbours are spread over so many others.
+# Rows that are shuffled together.
 BUFFER = 16_384
 SAMPLE = 2_000
 
@@ -24,15 +24,15 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Corpus:
-    """Rows of one text or of a pair of texts.
+    """Rows of one text each, or of a pair of texts.
 
-    Which rows are held out depends on the hash of the first text alone, as it does in
-    fine-tuning: what is held out of the one is held out of the other.
+    A row is held out by the hash of its first text, in the same way as in fine-tuning, so that a
+    text held out there is held out here too if the shares are equal.
 
     Attributes:
-        folder: Parquet files, such as Spark writes.
+        folder: Folder of Parquet files.
         columns: ``("text",)`` or ``("left", "right")``.
-        held_out_share: Share of different texts that only measure.
+        held_out_share: Share of distinct texts that are held out.
     """
 
     folder: Path
@@ -40,7 +40,10 @@ class Corpus:
     held_out_share: float
 
     def epoch(self, *, seed: int, epoch: int) -> Iterator[list[Row]]:
-        """Rows to learn from, in shuffled buffers; the same seed and epoch, the same order."""
+        """Rows to learn from, in shuffled lists of up to ``BUFFER`` rows.
+
+        The order depends only on the seed and the epoch.
+        """
         rng = np.random.default_rng([seed, epoch])
         groups = self._groups()
         rows = self._rows([groups[i] for i in rng.permutation(len(groups))], held_out=False)
@@ -48,15 +51,18 @@ class Corpus:
             yield [buffer[i] for i in rng.permutation(len(buffer))]
 
     def sample(self, count: int, *, held_out: bool) -> list[Row]:
-        """The first rows of a kind; fewer where there are fewer."""
+        """The first ``count`` rows that are (or are not) held out; fewer if there are fewer."""
         return list(islice(self._rows(self._groups(), held_out=held_out), count))
 
     def row_count(self) -> int:
-        """All rows, from the files' own statistics."""
+        """Number of all rows, read from the files' metadata."""
         return sum(pq.ParquetFile(path).metadata.num_rows for path in self._paths())
 
     def mean_of(self, measure: Callable[[list[Row]], npt.NDArray[np.int64]]) -> float:
-        """Mean of a measure, such as tokens, over a sample of the rows to learn from.
+        """Mean of a measure over up to ``SAMPLE`` rows to learn from.
+
+        Args:
+            measure: A number, int64 [n], for each of n rows, such as its tokens.
 
         Raises:
             ModelError: There are no rows to learn from, or none is held out.
@@ -92,6 +98,6 @@ class Corpus:
             table: pa.Table = pq.ParquetFile(path).read_row_group(group, columns=list(self.columns))
             columns = [table.column(name).to_pylist() for name in self.columns]
             for row in zip(*columns, strict=True):
-                out = hash_place(normalise_text(row[0])) < self.held_out_share
-                if out == held_out:
+                is_held_out = hash_place(normalise_text(row[0])) < self.held_out_share
+                if is_held_out == held_out:
                     yield row

@@ -1,4 +1,4 @@
-"""The loop that trains an encoder on a corpus, whatever it learns there."""
+"""The training loop of pretraining, common to all methods."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Part = TypeVar("Part")
 
 
 def encoder_groups(encoder: Encoder, settings: Pretraining) -> list[dict[str, Any]]:
-    """The encoder's parameters, all layers at one rate."""
+    """Parameter groups of the encoder, with one learning rate for all layers."""
     return layer_groups(
         encoder.model,
         rate=settings.learning_rate,
@@ -34,7 +34,7 @@ def encoder_groups(encoder: Encoder, settings: Pretraining) -> list[dict[str, An
 def optimisation_of(
     groups: list[dict[str, Any]], encoder: Encoder, settings: Pretraining, *, steps: int
 ) -> Optimisation:
-    """The optimiser of these parameters, as the settings say."""
+    """The optimiser of these parameter groups, with the rates and precision of the settings."""
     return Optimisation(
         groups,
         Rates(steps, settings.warm_up),
@@ -45,47 +45,50 @@ def optimisation_of(
 
 
 class PretrainingTask(Protocol, Generic[Part]):
-    """What is learned: how rows become forward passes, their loss, and what is measured."""
+    """A method of pretraining: its batches, its loss and its measures.
+
+    A part is the input of one forward pass.
+    """
 
     def prepare(self, corpus: Corpus) -> int:
-        """Read what is needed of the corpus; the number of steps, estimated."""
+        """Read the held-out rows; returns the estimated number of steps."""
         ...
 
     def optimisation(self, steps: int) -> Optimisation:
-        """Parameters and rates."""
+        """The optimiser of all parameters that are trained."""
         ...
 
     @property
     def measured_at(self) -> int:
-        """Steps after which the figures `before` are taken."""
+        """Number of steps after which the figures ``before`` are measured."""
         ...
 
     def batches(self, rows: list[Row], *, epoch: int, buffer: int) -> Iterator[Part]:
-        """Forward passes over some rows, the same each time."""
+        """Parts of some rows; equal arguments give equal parts."""
         ...
 
     def size(self, part: Part) -> int:
-        """What a pass counts by, among the passes of a step."""
+        """Weight of a part among the parts of a step, such as its tokens."""
         ...
 
     def loss(self, part: Part, *, done: int) -> torch.Tensor:
-        """Mean loss of a pass after so many steps."""
+        """Mean loss of a part, after ``done`` steps."""
         ...
 
     def measure(self) -> dict[str, float]:
-        """Figures on held-out rows, in evaluation mode."""
+        """Figures on held-out rows; the encoder is in evaluation mode."""
         ...
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What pretraining did.
+    """The result of pretraining.
 
     Attributes:
-        steps: Steps made.
-        before: Figures on held-out rows before it.
-        after: The same after it.
-        curve: Mean loss over each hundredth of the steps.
+        steps: Number of steps.
+        before: Figures on held-out rows before training.
+        after: Figures on held-out rows after training.
+        curve: Mean loss of each hundredth of the steps.
     """
 
     steps: int
@@ -96,7 +99,15 @@ class Outcome:
 
 @dataclass
 class _State:
-    """How far a run is: what a checkpoint keeps beside the weights."""
+    """Progress of a run, saved in its checkpoint.
+
+    Attributes:
+        epoch: The present epoch, from 0.
+        batch: Steps of this epoch that have been handed out.
+        before: Figures measured before training; None until measured.
+        curve: Mean losses so far.
+        losses: Losses since the last point of the curve.
+    """
 
     epoch: int = 0
     batch: int = 0
@@ -114,7 +125,15 @@ def train_on_corpus(
     checkpoint: Checkpoint,
     tell: Callable[[str, int, int], None],
 ) -> Outcome:
-    """Train ``encoder`` in place; a run that was killed goes on where it was.
+    """Train ``encoder`` in place; a killed run continues from its checkpoint.
+
+    Args:
+        encoder: Encoder, loaded with ``trainable=True``.
+        task: Method of pretraining.
+        corpus: Texts.
+        settings: Epochs, rates and batch sizes.
+        checkpoint: Where to save and to continue from.
+        tell: Called with ``pretrain``, the steps done and their estimated number.
 
     Raises:
         ModelError: The corpus is too small, or the checkpoint cannot be read.
@@ -122,10 +141,11 @@ def train_on_corpus(
     steps = task.prepare(corpus)
     optimisation = task.optimisation(steps)
     state = _State()
-    if found := checkpoint.load(optimisation.parameters, optimisation.optimiser):
-        optimisation.done = found[0].pop("done")
-        state = _State(**found[0])
-    width = max(1, steps // CURVE_POINTS)
+    if saved := checkpoint.load(optimisation.parameters, optimisation.optimiser):
+        progress = saved[0]
+        optimisation.done = progress.pop("done")
+        state = _State(**progress)
+    steps_a_point = max(1, steps // CURVE_POINTS)
 
     def save() -> None:
         progress = vars(state) | {"done": optimisation.done}
@@ -140,8 +160,8 @@ def train_on_corpus(
             loss = partial(task.loss, done=optimisation.done)
             sizes = [task.size(part) for part in parts]
             state.losses.append(optimisation.step(parts, sizes, loss))
-            if len(state.losses) == width:
-                state.curve.append(sum(state.losses) / width)
+            if len(state.losses) == steps_a_point:
+                state.curve.append(sum(state.losses) / steps_a_point)
                 state.losses.clear()
             tell("pretrain", min(optimisation.done, steps), steps)
             if checkpoint.due():
@@ -155,11 +175,11 @@ def train_on_corpus(
 def _steps(
     task: PretrainingTask[Any], corpus: Corpus, settings: Pretraining, state: _State
 ) -> Iterator[list[Any]]:
-    """The passes of each step, from where ``state`` is, which moves along.
+    """The parts of each step, starting after ``state``, which is updated before each yield.
 
-    ``state.batch`` counts the steps of an epoch that were given out, this one included.
+    ``state.batch`` is the number of steps of the epoch handed out so far, this one included.
     """
-    together = settings.accumulate * world_size()
+    parts_a_step = settings.accumulate * world_size()
     for epoch in range(state.epoch, settings.epochs):
         skip, state.epoch = state.batch, epoch
         parts: list[Any] = []
@@ -167,7 +187,7 @@ def _steps(
         for buffer, rows in enumerate(corpus.epoch(seed=settings.seed, epoch=epoch)):
             for part in task.batches(rows, epoch=epoch, buffer=buffer):
                 parts.append(part)
-                if len(parts) == together:
+                if len(parts) == parts_a_step:
                     number += 1
                     if number > skip:
                         state.batch = number

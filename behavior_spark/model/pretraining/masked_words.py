@@ -1,9 +1,9 @@
-"""Go on with masked-language-model training on texts of one's own.
+"""Pretraining by masked-language modelling: learn to predict masked words.
 
 Devlin et al. 2019 (arXiv 1810.04805), with masks drawn anew each time a text is read (Liu et al.
 2019, arXiv 1907.11692); Gururangan et al. 2020, "Don't Stop Pretraining" (arXiv 2004.10964).
-Texts are packed one after the other up to a number of tokens; attention stays within each text,
-so packing changes no result. Families that cannot be packed are padded.
+Texts are packed one after the other up to a number of tokens. Attention stays within each text,
+so that packing does not change results. Architectures that cannot be packed are padded.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ from behavior_spark.model.training.optimisation import Optimisation
 NEW_HEAD_RATE = 1e-3
 MEASURED_TEXTS = 2_000
 SORTED_BATCHES = 8
-NOT_ASKED = -100
-
-
+NOT_ASKED = -100  # target of a token that is not to be predicted
 
 @dataclass(frozen=True, eq=False)
 class Packed:
@@ -42,7 +40,7 @@ class Packed:
     Attributes:
         ids: int64 [tokens].
         lengths: int64 [texts].
-        seed: Of its masks.
+        seed: Seed of its masks.
     """
 
     ids: Integers
@@ -52,13 +50,13 @@ class Packed:
 
 @dataclass(frozen=True, eq=False)
 class Masker:
-    """Which tokens are asked for, and what stands in their place.
+    """Chooses the tokens to predict and replaces them in the input.
 
     Attributes:
         mask: Id of the mask token.
-        special: Ids that are never asked for, the mask's and the padding's among them.
-        vocabulary: Ids there are.
-        share: Of the tokens asked for.
+        special: Ids that are never to be predicted, including those of mask and padding.
+        vocabulary: Number of ids in the vocabulary.
+        share: Share of the tokens to predict.
     """
 
     mask: int
@@ -67,25 +65,25 @@ class Masker:
     share: float
 
     def hide(self, ids: Integers, rng: np.random.Generator) -> tuple[Integers, Integers]:
-        """Ids to read, and those asked for (-100 elsewhere), int64 [tokens] each.
+        """Input ids, and target ids (-100 where nothing is to be predicted), int64 [tokens] each.
 
-        Of the tokens asked for 80 % are masked, 10 % replaced by any word, 10 % left. One is
-        asked for at least, where there is one that may be.
+        Of the tokens to predict 80 % are masked, 10 % are replaced by a random token and 10 %
+        are unchanged (Devlin et al. 2019). At least one token is chosen if any may be.
         """
         allowed = ~np.isin(ids, self.special)
-        asked = allowed & (rng.random(len(ids)) < self.share)
-        if not asked.any() and allowed.any():
-            asked[rng.choice(np.flatnonzero(allowed))] = True
-        lot = rng.random(len(ids))
-        read = np.where(asked & (lot < 0.8), self.mask, ids)
-        words = rng.integers(0, self.vocabulary, len(ids))
-        words = np.where(np.isin(words, self.special), ids, words)
-        read = np.where(asked & (lot >= 0.9), words, read)
-        return read, np.where(asked, ids, NOT_ASKED)
+        chosen = allowed & (rng.random(len(ids)) < self.share)
+        if not chosen.any() and allowed.any():
+            chosen[rng.choice(np.flatnonzero(allowed))] = True
+        draw = rng.random(len(ids))
+        inputs = np.where(chosen & (draw < 0.8), self.mask, ids)
+        random_ids = rng.integers(0, self.vocabulary, len(ids))
+        random_ids = np.where(np.isin(random_ids, self.special), ids, random_ids)
+        inputs = np.where(chosen & (draw >= 0.9), random_ids, inputs)
+        return inputs, np.where(chosen, ids, NOT_ASKED)
 
 
 class MaskedWords(PretrainingTask[Packed]):
-    """Masked-word training of one encoder, for :func:`.loop.train_on_corpus`."""
+    """Masked-language modelling with one encoder, for :func:`.loop.train_on_corpus`."""
 
     def __init__(self, encoder: Encoder, source: str, settings: Pretraining) -> None:
         self._encoder, self._settings = encoder, settings
@@ -104,7 +102,7 @@ class MaskedWords(PretrainingTask[Packed]):
         self._held: list[Packed] = []
 
     def prepare(self, corpus: Corpus) -> int:
-        """The number of steps, estimated by the tokens of a sample; reads the held-out texts."""
+        """Read the held-out texts; returns the number of steps, estimated from a sample."""
         mean = corpus.mean_of(lambda rows: np.array([len(i) for i in self._tokens(rows)]))
         tokens = corpus.row_count() * (1 - self._settings.held_out_share) * mean
         a_step = self._settings.batch_tokens * self._settings.accumulate * world_size()
@@ -116,7 +114,7 @@ class MaskedWords(PretrainingTask[Packed]):
         return steps
 
     def optimisation(self, steps: int) -> Optimisation:
-        """The encoder's rate starts where a new head has learned alone."""
+        """Optimiser of encoder and head; a new head is first trained alone, for some steps."""
         settings = self._settings
         groups = encoder_groups(self._encoder, settings)
         groups = [group | {"after": self._alone} for group in groups]
@@ -126,32 +124,35 @@ class MaskedWords(PretrainingTask[Packed]):
 
     @property
     def measured_at(self) -> int:
-        """Steps after which the figure `before` is taken: a new head must know its words."""
+        """Steps before ``before`` is measured: those in which a new head is trained alone."""
         return self._alone
 
     def batches(self, rows: list[tuple[str, ...]], *, epoch: int, buffer: int) -> Iterator[Packed]:
-        """Forward passes over some rows."""
+        """Packed texts of some rows."""
         return self._batches(rows, seed=(self._settings.seed, epoch, buffer))
 
     def size(self, part: Packed) -> int:
-        """Tokens."""
+        """Number of tokens."""
         return len(part.ids)
 
     def loss(self, part: Packed, *, done: int) -> torch.Tensor:
-        """Mean cross-entropy of the words asked for; the encoder stays while a new head learns."""
-        read, asked = self._masker.hide(part.ids, np.random.default_rng(part.seed))
+        """Mean cross-entropy of the tokens to predict.
+
+        While a new head is trained alone, the encoder gets no gradient.
+        """
+        inputs, targets = self._masker.hide(part.ids, np.random.default_rng(part.seed))
         with torch.set_grad_enabled(torch.is_grad_enabled() and done >= self._alone):
-            hidden = self._encoder.inference.hidden(read, part.lengths)
+            hidden = self._encoder.inference.hidden(inputs, part.lengths)
             words = self._encoder.model.get_input_embeddings().weight  # type: ignore[operator]
-        places = np.flatnonzero(asked != NOT_ASKED)
+        places = np.flatnonzero(targets != NOT_ASKED)
         if done < self._alone:
             words = words.detach()
-        wanted = torch.from_numpy(asked[places]).to(hidden.device)
+        target_ids = torch.from_numpy(targets[places]).to(hidden.device)
         scores = self.head(hidden[torch.from_numpy(places).to(hidden.device)], words)
-        return cross_entropy(scores.float(), wanted)
+        return cross_entropy(scores.float(), target_ids)
 
     def measure(self) -> dict[str, float]:
-        """Perplexity of held-out texts: e to the mean cross-entropy, under masks that stay."""
+        """Perplexity of held-out texts: exp(mean cross-entropy), always with the same masks."""
         total, count = 0.0, 0
         with torch.inference_mode():
             for part in self._held:
@@ -165,7 +166,7 @@ class MaskedWords(PretrainingTask[Packed]):
     def _batches(
         self, rows: Sequence[tuple[str, ...]], *, seed: tuple[int, ...]
     ) -> Iterator[Packed]:
-        """Texts of like length together, within a few batches; the batches in random order."""
+        """Batches of texts with similar lengths, in random order."""
         tokens, budget = self._tokens(rows), self._settings.batch_tokens
         lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
         window = np.cumsum(lengths) // (SORTED_BATCHES * budget)
@@ -173,7 +174,7 @@ class MaskedWords(PretrainingTask[Packed]):
         cut = np.cumsum(lengths[order]) // budget
         numbers = np.unique(cut)
         for number in np.random.default_rng(list(seed)).permutation(numbers):
-            own = order[cut == number]
-            own = own[np.argsort(-lengths[own], kind="stable")]
-            ids = np.concatenate([np.asarray(tokens[i], dtype=np.int64) for i in own])
-            yield Packed(ids, lengths[own], (*seed, int(number)))
+            batch = order[cut == number]
+            batch = batch[np.argsort(-lengths[batch], kind="stable")]
+            ids = np.concatenate([np.asarray(tokens[i], dtype=np.int64) for i in batch])
+            yield Packed(ids, lengths[batch], (*seed, int(number)))

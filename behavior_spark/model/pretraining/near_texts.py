@@ -1,9 +1,9 @@
-"""Draw the vectors of texts together that belong together, and push the others apart.
+"""Contrastive pretraining: embed the two texts of a pair alike, and other texts differently.
 
-``simcse``: a text belongs to itself under another dropout (Gao et al. 2021, arXiv 2104.08821).
-``behaviour``: two texts of one session belong together, such as titles bought together, or a
-search and what was clicked; the others of the batch do not (Henderson et al. 2017, arXiv
-1705.00652).
+``simcse``: a pair is a text and itself, under another dropout (Gao et al. 2021, arXiv
+2104.08821). ``behaviour``: a pair is two texts of one session, such as titles bought together, or
+a search and the title clicked; the other texts of the batch are negatives (Henderson et al. 2017,
+arXiv 1705.00652).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CANDIDATES = 256
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Texts of one forward pass; ``left[i]`` belongs to ``right[i]``."""
+    """Texts of one forward pass; ``left[i]`` and ``right[i]`` are a pair."""
 
     left: list[str]
     right: list[str]
@@ -45,25 +45,25 @@ class NearTexts(PretrainingTask[Pairs]):
         encoder.inference.pack_for_training()
 
     def prepare(self, corpus: Corpus) -> int:
-        """The number of steps; reads the held-out rows."""
-        corpus.mean_of(lambda rows: np.ones(len(rows), dtype=np.int64))  # refuses too few
+        """Read the held-out rows; returns the number of steps."""
+        corpus.mean_of(lambda rows: np.ones(len(rows), dtype=np.int64))  # raises for too few rows
         self._held = corpus.sample(MEASURED_ROWS, held_out=True)
         rows = corpus.row_count() * (1 - self._settings.held_out_share)
         a_step = self._settings.batch_texts * self._settings.accumulate * world_size()
         return self._settings.epochs * max(1, math.ceil(rows / a_step))
 
     def optimisation(self, steps: int) -> Optimisation:
-        """All layers at one rate."""
+        """Optimiser of the encoder, with one learning rate for all layers."""
         groups = encoder_groups(self._encoder, self._settings)
         return optimisation_of(groups, self._encoder, self._settings, steps=steps)
 
     @property
     def measured_at(self) -> int:
-        """Before any step."""
+        """0: ``before`` is measured before the first step."""
         return 0
 
     def batches(self, rows: list[Row], *, epoch: int, buffer: int) -> Iterator[Pairs]:  # noqa: ARG002
-        """Forward passes over some rows, in their order; one row alone teaches nothing."""
+        """Batches of some rows, in their order; a single row is left out: it has no negatives."""
         size = self._settings.batch_texts
         for first in range(0, len(rows), size):
             part = rows[first : first + size]
@@ -71,11 +71,11 @@ class NearTexts(PretrainingTask[Pairs]):
                 yield Pairs([row[0] for row in part], [row[-1] for row in part])
 
     def size(self, part: Pairs) -> int:
-        """Pairs."""
+        """Number of pairs."""
         return len(part.left)
 
     def loss(self, part: Pairs, *, done: int) -> torch.Tensor:  # noqa: ARG002
-        """Cross-entropy of finding each text's own among the batch's."""
+        """Cross-entropy of choosing each text's partner among those of the batch."""
         tokens = self._encoder.tokenize([*part.left, *part.right])
         vectors, count = self._encoder.forward(tokens), len(part.left)
         left, right = vectors[:count], vectors[count:]
@@ -83,17 +83,19 @@ class NearTexts(PretrainingTask[Pairs]):
         return in_batch_negatives(left, right, temperature=self._settings.temperature, equal=equal)
 
     def measure(self) -> dict[str, float]:
-        """On held-out rows: ``found``, how often a text's own is the nearest of 256, for pairs.
+        """``uniformity`` of held-out texts' embeddings and, for ``behaviour``, ``found``.
 
-        And ``uniformity`` of the vectors (Wang and Isola 2020, arXiv 2005.10242): lower is more
-        evenly spread.
+        ``uniformity`` (Wang and Isola 2020, arXiv 2005.10242): the lower, the more evenly the
+        embeddings are spread. ``found``: share of texts whose partner is the nearest of 256.
         """
         left = self._vectors([row[0] for row in self._held])
-        away = torch.pdist(left).square().mul(-2).exp().mean().log() if len(left) > 1 else None
-        figures = {} if away is None else {"uniformity": float(away)}
+        figures: dict[str, float] = {}
+        if len(left) > 1:
+            uniformity = torch.pdist(left).square().mul(-2).exp().mean().log()
+            figures["uniformity"] = float(uniformity)
         if self._settings.method == "behaviour":
             right = self._vectors([row[-1] for row in self._held])
-            figures["found"] = _found(self._held, left, right)
+            figures["found"] = _share_found(self._held, left, right)
         return figures
 
     def _vectors(self, texts: Sequence[str]) -> torch.Tensor:
@@ -102,7 +104,7 @@ class NearTexts(PretrainingTask[Pairs]):
 
 
 def _equal(part: Pairs) -> torch.Tensor:
-    """bool [n, n]: rows that share a text are no negatives of each other."""
+    """Which rows share a text, bool [n, n]; such rows must not be negatives of each other."""
     number = {text: i for i, text in enumerate(dict.fromkeys([*part.left, *part.right]))}
     left = torch.tensor([number[text] for text in part.left])
     right = torch.tensor([number[text] for text in part.right])
@@ -110,12 +112,15 @@ def _equal(part: Pairs) -> torch.Tensor:
     return same | (left[:, None] == right) | (right[:, None] == left)
 
 
-def _found(rows: Sequence[Row], left: torch.Tensor, right: torch.Tensor) -> float:
-    """Share of rows whose own right text is the nearest of the block's; equal texts are own."""
+def _share_found(rows: Sequence[Row], left: torch.Tensor, right: torch.Tensor) -> float:
+    """Share of rows whose right text is nearest to the left one, among ``CANDIDATES`` rows.
+
+    Another row with an equal right text counts as found too.
+    """
     hits = 0
     for first in range(0, len(rows), CANDIDATES):
-        own = slice(first, first + CANDIDATES)
-        nearest = (left[own] @ right[own].T).argmax(dim=1).tolist()
-        block = rows[own]
+        places = slice(first, first + CANDIDATES)
+        nearest = (left[places] @ right[places].T).argmax(dim=1).tolist()
+        block = rows[places]
         hits += sum(block[n][-1] == row[-1] for row, n in zip(block, nearest, strict=True))
     return hits / max(1, len(rows))

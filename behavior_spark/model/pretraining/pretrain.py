@@ -1,4 +1,4 @@
-"""Train an encoder further on texts without labels, and save it as an encoder of its own."""
+"""Train an encoder further on texts without labels, and save it as a new encoder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.files import publish_folder, staging_path, write_json
 from behavior_spark.model.encoder.encoder import Encoder
+from behavior_spark.model.encoder.folder_files import PRETRAINING_RECORD
 from behavior_spark.model.encoder.model_folder import (
-    PRETRAINING_RECORD,
     EncoderOptions,
     backbone_digest,
     trained_through,
 )
+from behavior_spark.model.encoder.saving import save_encoder
 from behavior_spark.model.pretraining.corpus import Corpus
 from behavior_spark.model.pretraining.loop import Outcome, PretrainingTask, train_on_corpus
 from behavior_spark.model.pretraining.masked_words import MaskedWords
@@ -28,18 +29,17 @@ from behavior_spark.model.training.distributed import (
     rank,
     world_size,
 )
-from behavior_spark.model.training.finetune import save_encoder
 
 
 @dataclass(frozen=True)
 class PretrainedEncoder:
-    """What :func:`pretrain` made.
+    """The result of :func:`pretrain`.
 
     Attributes:
-        folder: The encoder, usable as ``text.encoder``.
-        digest: Of its weights, tokenizer and options; the folder's name.
+        folder: Folder of the new encoder, for ``text.encoder``.
+        digest: Digest of its weights, tokenizer and options; the folder's name.
         outcome: Steps, figures before and after, and the loss curve.
-        new_word_head: Whether the encoder came without a head that guesses words.
+        new_word_head: Whether the encoder had no head for masked words, and got a new one.
         packed: Whether texts were packed without padding.
     """
 
@@ -63,21 +63,21 @@ def pretrain(
 ) -> PretrainedEncoder:
     """Train the encoder further on a corpus and write ``<output_root>/<digest>/``.
 
-    A run that was killed goes on where it was when it is called again with the same arguments
-    and the same corpus. Started in several processes they share the work.
+    A killed run continues from its checkpoint when it is called again with the same arguments
+    and the same corpus. Started in several processes, they share the work.
 
     Args:
         encoder_source: Folder or ``package:`` name of the encoder to start from.
         options: How texts are tokenised and pooled.
         corpus_folder: Parquet files with ``text``, or ``left`` and ``right`` for ``behaviour``.
-        output_root: Folder for encoders.
-        settings: How it learns.
+        output_root: Folder in which the encoder's folder is written.
+        settings: Method, epochs, rates and batch sizes.
         last_day: ISO day of the last text; a night of that day or earlier refuses the encoder.
         device: As for :meth:`Encoder.load`.
-        progress: Called with ``pretrain``, steps done and steps there are (an estimate).
+        progress: Called with ``pretrain``, the steps done and their estimated number.
 
     Raises:
-        ModelError: The encoder cannot be used, or there is too little to learn from.
+        ModelError: The encoder cannot be used, or there are too few texts to learn from.
     """
     plain = replace(options, precision="fp32")
     encoder = Encoder.load(encoder_source, plain, device=own_device(device), trainable=True)

@@ -1,8 +1,9 @@
-"""The head that guesses masked words: a layer, a norm, and the input embeddings as decoder.
+"""The head that predicts masked words: a layer, a norm, and the input embeddings as decoder.
 
-The families' heads are all of this form (Devlin et al. 2019, arXiv 1810.04805), under other names.
-An encoder that comes without one, as sentence encoders do, gets a new head whose layer is the
-identity; it must learn alone first, or it would wreck the encoder.
+The heads of all supported architectures have this form (Devlin et al. 2019, arXiv 1810.04805),
+with different names of tensors. An encoder without a head, such as a sentence encoder, gets a new
+one whose layer is the identity. A new head must be trained alone first; otherwise it would damage
+the encoder.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ _NAMES = (
 
 
 class WordHead(torch.nn.Module):
-    """Scores of every word of the vocabulary, from hidden states.
+    """Computes scores of all words of the vocabulary from hidden states.
 
     Attributes:
-        is_new: Whether the encoder's folder held no such head.
+        is_new: Whether the head is new, because the encoder's folder has none.
     """
 
     def __init__(self, dimension: int, vocabulary: int) -> None:
         super().__init__()
         self.is_new = True
-        with torch.random.fork_rng(devices=[]):  # the caller's random numbers are its own
+        with torch.random.fork_rng(devices=[]):  # do not change the caller's random state
             self.dense = torch.nn.Linear(dimension, dimension)
         self.norm = torch.nn.LayerNorm(dimension)
         self.bias = torch.nn.Parameter(torch.zeros(vocabulary))
@@ -47,7 +48,12 @@ class WordHead(torch.nn.Module):
             self.dense.bias.zero_()
 
     def forward(self, hidden: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-        """[n, vocabulary] of hidden states [n, dimension], words [vocabulary, dimension]."""
+        """Scores [n, vocabulary].
+
+        Args:
+            hidden: Hidden states [n, dimension].
+            words: Input embeddings of all words [vocabulary, dimension].
+        """
         return linear(self.norm(gelu(self.dense(hidden))), words, self.bias)
 
 
@@ -55,7 +61,7 @@ def word_head(folder: Path, model: Any) -> WordHead:
     """The head in an encoder's folder, else a new one, on the encoder's device.
 
     Raises:
-        ModelError: The encoder's word embeddings are not of its hidden size.
+        ModelError: The dimension of the encoder's word embeddings is not its hidden size.
     """
     words = model.get_input_embeddings().weight
     if words.shape[1] != model.config.hidden_size:
@@ -67,28 +73,28 @@ def word_head(folder: Path, model: Any) -> WordHead:
     head = WordHead(words.shape[1], words.shape[0])
     tensors = _tensors(folder)
     for dense, norm, bias in _NAMES:
-        found = {
+        stored = {
             "dense.weight": tensors.get(f"{dense}.weight"),
             "dense.bias": tensors.get(f"{dense}.bias", torch.zeros(words.shape[1])),
             "norm.weight": tensors.get(f"{norm}.weight"),
             "norm.bias": tensors.get(f"{norm}.bias", torch.zeros(words.shape[1])),
             "bias": tensors.get(bias),
         }
-        own = head.state_dict()
-        if all(t is not None and t.shape == own[name].shape for name, t in found.items()):
-            head.load_state_dict({name: t.float() for name, t in found.items() if t is not None})
+        initial = head.state_dict()
+        if all(t is not None and t.shape == initial[name].shape for name, t in stored.items()):
+            head.load_state_dict({name: t.float() for name, t in stored.items() if t is not None})
             head.is_new = False
             break
     return head.to(words.device)
 
 
 def _tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a folder that may belong to a head."""
+    """Tensors of a folder whose names are those of a head."""
     prefixes = tuple(name for names in _NAMES for name in names)
-    found = {}
+    tensors = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(str(path), framework="pt") as file:
             for name in file.keys():  # noqa: SIM118
                 if name.startswith(prefixes):
-                    found[name] = file.get_tensor(name)
-    return found
+                    tensors[name] = file.get_tensor(name)
+    return tensors

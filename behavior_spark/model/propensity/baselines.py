@@ -20,7 +20,6 @@ BASELINES = {
 }
 OWN_PAST = {"own_past": ("past",)}
 
-
 @dataclass(frozen=True)
 class Baseline:
     """A linear model of standardised log1p columns, kept as plain coefficients.

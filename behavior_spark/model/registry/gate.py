@@ -1,4 +1,4 @@
-"""The gate: whether a challenger may replace the champion, judged on the same held-out texts."""
+"""The gate: compare challenger and champion on the same held-out texts, and decide."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class GateRules:
     """What a challenger must satisfy.
 
     Attributes:
-        figure: Compared over all texts; a name in ``text_metrics.FIGURES``, higher is better.
-        most_lost: A loss of more than this is refused even where the texts are too few to tell
-            it from none.
-        slice_margin: So much accuracy may be lost in any slice.
-        slice_rows: Slices of fewer texts are not judged.
-        resamples: Of the paired bootstrap.
-        seed: Of the resamples.
+        figure: Figure compared over all texts; a name in ``classification.FIGURES``, higher is
+            better.
+        most_lost: A larger loss is refused, even if the interval of the difference includes 0.
+        slice_margin: Largest loss of accuracy allowed in a slice.
+        slice_rows: Slices with fewer texts are not judged.
+        resamples: Number of resamples of the paired bootstrap.
+        seed: Seed of the resamples.
     """
 
     figure: str = "f1_macro"
@@ -43,15 +43,16 @@ class GateRules:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One head of challenger and champion on the same texts.
+    """One head of challenger and champion, compared on the same texts.
 
     Attributes:
-        verdict: ``better``: the whole interval of the difference is above nothing; ``not worse``:
-            it holds nothing or the difference is a gain, and the loss is small; else ``worse``.
-        texts: How many were compared.
-        difference: Challenger less champion, paired.
-        worse_slices: Accuracy lost in each slice that lost more than the margin.
-        slices_judged: How many slices had texts enough.
+        verdict: ``better``: the whole interval of the difference is above 0. ``not worse``: the
+            difference is 0 or above, or the interval reaches 0 and the loss is at most
+            ``most_lost``. ``worse``: otherwise.
+        texts: Number of texts compared.
+        difference: Challenger's figure less the champion's, with a paired interval.
+        worse_slices: Accuracy lost, by slice, for slices that lost more than the margin.
+        slices_judged: Number of slices with enough texts.
     """
 
     verdict: Literal["better", "not worse", "worse"]
@@ -67,12 +68,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's answer.
+    """The gate's decision.
 
     Attributes:
         passed: Whether the challenger may become the champion.
-        reason: In words.
-        comparisons: Of each head both have.
+        reason: The reason in words.
+        comparisons: Comparison of each head that both models have, by name.
     """
 
     passed: bool
@@ -81,24 +82,24 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
-        heads = {name: each.as_dict() for name, each in self.comparisons.items()}
-        found = {"passed": self.passed, "reason": self.reason, "heads": heads}
-        return cast(dict[str, Any], as_plain(found))
+        heads = {name: comparison.as_dict() for name, comparison in self.comparisons.items()}
+        content = {"passed": self.passed, "reason": self.reason, "heads": heads}
+        return cast(dict[str, Any], as_plain(content))
 
 
 def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateRules) -> Comparison:
     """Compare two models' answers to the same texts.
 
     Args:
-        challenger: Its answers to n texts.
-        champion: The champion's, to the same texts in the same order.
-        slices: bool [n] for each slice.
-        rules: The gate's.
+        challenger: The challenger's answers to n texts.
+        champion: The champion's answers to the same texts in the same order.
+        slices: Masks, bool [n], by the slice's name.
+        rules: Rules of the gate.
     """
     difference = estimate_difference(
         challenger, champion, rules.figure, resamples=rules.resamples, seed=rules.seed
     )
-    right = [(each.truth == each.said).all(axis=1) for each in (challenger, champion)]
+    right = [(answers.truth == answers.said).all(axis=1) for answers in (challenger, champion)]
     gained = right[0].astype(np.float64) - right[1].astype(np.float64)
     judged = {name: rows for name, rows in slices.items() if rows.sum() >= rules.slice_rows}
     lost = {name: -float(gained[rows].mean()) for name, rows in judged.items()}
@@ -118,24 +119,24 @@ def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateR
 def decide(
     comparisons: Mapping[str, Comparison], *, figure: str, missing: tuple[str, ...] = ()
 ) -> Verdict:
-    """The gate's answer over all heads: none may be worse, in all or in a slice.
+    """The gate's decision: it passes if no head is worse, overall or in a slice.
 
     Args:
-        comparisons: Of each head both models have.
-        figure: What was compared, for the reason.
-        missing: Heads of the champion that the challenger lacks, though the config wants them.
+        comparisons: Comparison of each head that both models have, by name.
+        figure: Name of the compared figure, for the reason.
+        missing: Configured heads that the champion has and the challenger lacks.
     """
     if missing:
         lacks = ", ".join(missing)
         return Verdict(False, f"it has no head {lacks}, which the champion has", comparisons)
     if not comparisons:
         return Verdict(False, "no head could be compared on held-out texts", comparisons)
-    for name, each in comparisons.items():
-        if each.verdict == "worse":
-            return Verdict(False, f"{name}: {figure} {_shown(each.difference)}", comparisons)
-    for name, each in comparisons.items():
-        if each.worse_slices:
-            slice_name, lost = max(each.worse_slices.items(), key=lambda item: item[1])
+    for name, comparison in comparisons.items():
+        if comparison.verdict == "worse":
+            return Verdict(False, f"{name}: {figure} {_shown(comparison.difference)}", comparisons)
+    for name, comparison in comparisons.items():
+        if comparison.worse_slices:
+            slice_name, lost = max(comparison.worse_slices.items(), key=lambda item: item[1])
             reason = f"{name}: accuracy {-lost:+.3f} in the slice {slice_name}"
             return Verdict(False, reason, comparisons)
     shown = [f"{n}: {c.verdict}, {figure} {_shown(c.difference)}" for n, c in comparisons.items()]

@@ -1,8 +1,9 @@
-"""Which texts a model has learned from, kept as hashes, so that none of them is measured on.
+"""Hashes of the texts that a model has learned from, so that it is not measured on them.
 
-Two texts count as one where they are equal case-folded and with white space collapsed. A model
-keeps 64 bits of a hash of each, keyed where the project has a key: enough to find a text again
-(two of a million differ with odds of one in forty million), and not to read it.
+Texts are equal if they are equal after case-folding and collapsing white space. Of each text a
+model keeps the first 64 bits of a hash, keyed if the project has a key. A text can be recognised
+by it but not read from it. Among a million different texts the chance that any two have the same
+hash is one in forty million.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FILE = "learned_from.safetensors"
 
 
 def text_keys(texts: Sequence[str], *, key: str | None = None) -> Keys:
-    """uint64 [n]: SHA-256 of the normalised texts (HMAC with a key), the first 64 bits.
+    """First 64 bits of the SHA-256 of each normalised text (HMAC with a key), uint64 [n].
 
     >>> bool((text_keys(["Red  MUG"]) == text_keys(["red mug"])).all())
     True
@@ -44,18 +45,18 @@ def text_keys(texts: Sequence[str], *, key: str | None = None) -> Keys:
 
 
 def key_check(key: str | None) -> str:
-    """16 hex characters by which a key is known again, and not learned; empty without one."""
+    """16 hex characters that identify a key without revealing it; empty without a key."""
     return "" if key is None else hmac.digest(key.encode(), b"learned_from", "sha256")[:8].hex()
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedFrom:
-    """The texts behind a model, as :func:`text_keys`, sorted, each once.
+    """Hashes (:func:`text_keys`) of the texts that a model has learned from.
 
     Attributes:
-        train: Texts whose labels its weights were fitted to.
-        dev: Texts that chose among weights, a temperature, a threshold.
-        key_check: Of the key of the hashes; empty where they have none.
+        train: Texts that the weights were fitted to, uint64 [n].
+        dev: Texts by which an epoch, a temperature or a threshold was chosen, uint64 [m].
+        key_check: :func:`key_check` of the hashes' key; empty without a key.
     """
 
     train: Keys
@@ -63,14 +64,14 @@ class LearnedFrom:
     key_check: str = ""
 
     def save(self, folder: Path) -> None:
-        """Write ``learned_from.safetensors`` into a model's folder."""
+        """Write ``learned_from.safetensors`` into a model's folder; hashes sorted, each once."""
         tensors = {"train": np.unique(self.train), "dev": np.unique(self.dev)}
         tensors = {name: keys.view(np.int64) for name, keys in tensors.items()}
         save_file(tensors, str(folder / FILE), metadata={"key_check": self.key_check})
 
     @classmethod
     def load(cls, folder: Path) -> LearnedFrom | None:
-        """What :meth:`save` wrote; None where a model keeps no such record.
+        """What :meth:`save` wrote; None if the folder has no such file.
 
         Raises:
             ModelError: The file is damaged.
@@ -81,10 +82,10 @@ class LearnedFrom:
         if not path.exists():
             return None
         try:
-            found = {name: keys.view(np.uint64) for name, keys in load_file(str(path)).items()}
+            hashes = {name: keys.view(np.uint64) for name, keys in load_file(str(path)).items()}
             with safe_open(str(path), framework="np") as file:
                 check = file.metadata()["key_check"]
-            return cls(found["train"], found["dev"], check)
+            return cls(hashes["train"], hashes["dev"], check)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"cannot read which texts the model in {folder} learned from",
@@ -93,6 +94,6 @@ class LearnedFrom:
             ) from error
 
     def shared_with(self, keys: Keys, *, dev: bool = True) -> npt.NDArray[np.bool_]:
-        """bool [n]: which of ``keys`` it has seen; without ``dev``, which its weights have."""
-        found = np.isin(keys, self.train)
-        return found | np.isin(keys, self.dev) if dev else found
+        """Which of ``keys``, uint64 [n], are in ``train``, or in ``dev`` if asked; bool [n]."""
+        shared = np.isin(keys, self.train)
+        return shared | np.isin(keys, self.dev) if dev else shared

@@ -1,7 +1,7 @@
-"""Who replaced whom as the champion, why and when: a log, and the way back.
+"""The log of promotions: who replaced whom as the champion, why and when; and rollback by it.
 
-Each entry is a file of one JSON line, written once: ``cat promotions/*.jsonl`` is the log. One
-file for all would have to be appended to, which volumes over object stores refuse.
+Each entry is a file of one JSON line, written once: ``cat promotions/*.jsonl`` shows the log.
+A single file would need appends, which volumes over object stores do not support.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Promotion:
     """One entry of the log.
 
     Attributes:
-        event: ``promoted``; ``refused``: the gate left the champion in place; ``rolled_back``.
+        event: ``promoted``; ``refused`` (the gate kept the champion); ``rolled_back``.
         model: Digest of the model that became the champion, or was refused.
-        replaced: Digest of the champion before; None where there was none.
-        reason: In words.
+        replaced: Digest of the champion before; None if there was none.
+        reason: The reason in words.
         at: ISO time, UTC.
-        by: Who: the user of the process, unless BEHAVIOR_USER names another.
+        by: ``BEHAVIOR_USER`` if set, else the user of the process.
         figures: What the gate compared; JSON values.
     """
 
@@ -48,10 +48,10 @@ class Promotion:
 def promote(
     store: ModelStore, model: str, *, reason: str, figures: Mapping[str, Any] | None = None
 ) -> Promotion:
-    """Make a published model the champion, and log it; the challenger's alias is then free.
+    """Make a published model the champion, and log it. If it was the challenger, none is left.
 
-    The entry is written first: a process that dies in between leaves a log that says more than
-    was done, and the same call again makes it true.
+    The log entry is written before the alias. If the process dies in between, the log has an
+    entry that was not carried out; the same call again carries it out.
 
     Raises:
         ModelError: The model is not published, or is the champion already.
@@ -68,7 +68,7 @@ def promote(
 def refuse(
     store: ModelStore, model: str, *, reason: str, figures: Mapping[str, Any] | None = None
 ) -> Promotion:
-    """Log that a model did not become the champion; aliases stay as they are."""
+    """Log that a model did not become the champion; no alias is changed."""
     champion = store.alias(CHAMPION)
     entry = Promotion("refused", model, champion, reason, figures=dict(figures or {}))
     _append(store, entry)
@@ -81,18 +81,18 @@ def roll_back(store: ModelStore, *, to: str | None = None, reason: str = "") -> 
     Args:
         store: The registry.
         to: Digest of an earlier champion; the one before the present one by default.
-        reason: In words, for the log.
+        reason: Reason in words, for the log.
 
     Raises:
-        ModelError: There is no earlier champion, or ``to`` was never one.
+        ModelError: There is no earlier champion, or ``to`` is not one (:func:`lineage`).
     """
-    line = lineage(store)
+    champions = lineage(store)
     champion = store.alias(CHAMPION)
-    earlier = [digest for digest in line if digest != champion]
+    earlier = [digest for digest in champions if digest != champion]
     if champion is None or not earlier or (to is not None and to not in earlier):
         raise ModelError(
             "there is no such earlier champion to go back to" if to else "no earlier champion",
-            found=f"champions so far: {', '.join(line) or 'none'}",
+            found=f"champions so far: {', '.join(champions) or 'none'}",
             fix="`behavior-spark models` shows who replaced whom",
         )
     target = to or earlier[-1]
@@ -106,7 +106,7 @@ def history(store: ModelStore) -> list[Promotion]:
     Raises:
         ModelError: An entry cannot be read.
     """
-    found = []
+    entries = []
     for path in sorted((store.root / "promotions").glob("[0-9]*.jsonl")):
         try:
             entry = Promotion(**json.loads(path.read_text(encoding="utf-8")))
@@ -118,25 +118,25 @@ def history(store: ModelStore) -> list[Promotion]:
                 found=type(error).__name__,
                 fix="restore it, or remove it if it was never written whole",
             ) from error
-        found.append(entry)
-    return found
+        entries.append(entry)
+    return entries
 
 
 def lineage(store: ModelStore) -> list[str]:
-    """The champions that one may go back to, in order, the present one last.
+    """Champions that a rollback may go back to, in order, the present one last.
 
-    A promotion adds one; a rollback takes away those above the model it goes back to, so that
-    the next rollback goes further back, and not to the model that was just removed.
+    A promotion appends a model. A rollback removes all models after the one it goes back to, so
+    that the next rollback goes further back, not forward to a model that was rolled back.
     """
-    line: list[str] = []
+    champions: list[str] = []
     for entry in history(store):
         if entry.event == "promoted":
-            if not line and entry.replaced:
-                line.append(entry.replaced)
-            line = [digest for digest in line if digest != entry.model] + [entry.model]
-        elif entry.event == "rolled_back" and entry.model in line:
-            line = line[: line.index(entry.model) + 1]
-    return line
+            if not champions and entry.replaced:
+                champions.append(entry.replaced)
+            champions = [digest for digest in champions if digest != entry.model] + [entry.model]
+        elif entry.event == "rolled_back" and entry.model in champions:
+            champions = champions[: champions.index(entry.model) + 1]
+    return champions
 
 
 def current_user() -> str:

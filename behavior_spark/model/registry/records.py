@@ -1,4 +1,4 @@
-"""A model's record, written once beside it, and its card for people.
+"""A model's record (JSON) and its card (Markdown), written once into its folder.
 
 The card follows Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv 1810.03993).
 """
@@ -22,17 +22,17 @@ _RESTORE = "restore the folder, or train the model again"
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """Where a model comes from.
+    """How a model was made.
 
     Attributes:
-        digest: The model's.
+        digest: Digest of the model.
         parents: Digest of the encoder it started from (``encoder``) and of the champion at the
-            time (``champion``); None where there was none.
-        trained_through: ISO day of the last label of any head; None where labels have no day.
-        data: For each head the fingerprint of its labelled texts and their number.
-        config: The settings that made it, secrets removed.
-        licence: Of the encoder and the labels, as the config names it.
-        versions: Of the packages that made it.
+            time (``champion``); None if there was none.
+        trained_through: ISO day of the last label of any head; None if labels have no day.
+        data: For each head the ``fingerprint`` and number (``texts``) of its labelled texts.
+        config: Settings it was trained with, secrets removed.
+        licence: Licence of the encoder and the labels, as configured.
+        versions: Versions of the packages it was trained with.
         created_at: ISO time, UTC.
     """
 
@@ -46,10 +46,13 @@ class ModelRecord:
     created_at: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).isoformat())
 
     def save(self, folder: Path) -> ModelRecord:
-        """Write record.json and card.md into the model's folder; a record there already stays.
+        """Write record.json and card.md into the model's folder, unless it has a record.
 
         Returns:
-            The record that is there.
+            The record in the folder: this one, or the earlier one.
+
+        Raises:
+            ModelError: The folder holds another model, or its record is damaged.
         """
         if (folder / "record.json").exists():
             return ModelRecord.load(folder)
@@ -66,7 +69,7 @@ class ModelRecord:
 
     @classmethod
     def load(cls, folder: Path) -> ModelRecord:
-        """The record that :meth:`save` wrote; one with the digest alone where there is none.
+        """The record that :meth:`save` wrote; without one, a record with only the digest.
 
         Raises:
             ModelError: It is damaged, or was changed after it was written.
@@ -86,13 +89,13 @@ class ModelRecord:
 
 
 def data_fingerprint(texts: list[str], labels: list[Any]) -> str:
-    """16 hex characters of a labelled table, the same for its rows in any order."""
+    """Digest of a labelled table, 16 hex characters; independent of the order of its rows."""
     rows = sorted(json.dumps([text, label]) for text, label in zip(texts, labels, strict=True))
     return short_digest("\n".join(rows).encode())
 
 
 def model_card(record: ModelRecord, heads: Mapping[str, Head]) -> str:
-    """The card in Markdown: what the model is for, what it learned from, how well it does."""
+    """The model's card in Markdown: intended use, training data, measures, caveats."""
     config = record.config
     lines = [
         f"# Text model {record.digest}",
@@ -163,9 +166,9 @@ def _measured(name: str, head: Head) -> list[str]:
         lines.append("| label | texts | precision | recall | F1 |")
         lines.append("| --- | ---: | ---: | ---: | ---: |")
         lines += [
-            f"| {label} | {each['rows']} | {each['precision']:.3f} | {each['recall']:.3f} | "
-            f"{each['f1']:.3f} |"
-            for label, each in per_class.items()
+            f"| {label} | {row['rows']} | {row['precision']:.3f} | {row['recall']:.3f} | "
+            f"{row['f1']:.3f} |"
+            for label, row in per_class.items()
         ]
         lines.append("")
     return lines

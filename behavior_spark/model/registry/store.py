@@ -1,15 +1,15 @@
-"""The registry: published text models by digest, aliases that point at them, what was measured.
+"""The registry: published text models by digest, their aliases and their evaluations.
 
 Layout under ``<root>/text/``::
 
     <digest>/            a model: manifest.json, heads/, encoder/, record.json, card.md
     aliases/<name>       the digest that a name such as champion stands for
-    promotions/*.jsonl   who replaced whom, a line and a file for each
+    promotions/*.jsonl   the log of promotions, a file of one line for each
     evaluations/<digest>/<data>.json    figures of a model on one state of held-out data
-    precision.json       precisions chosen for encoders used as they are
+    precision.json       precisions chosen for encoders that were not fine-tuned
 
-A file is written whole under another name and then renamed, and none is appended to: volumes
-over object stores can do that. What is published is never changed.
+A file is written under a temporary name and then renamed; none is appended to, because volumes
+over object stores do not support it. A published model is never changed.
 """
 
 from __future__ import annotations
@@ -33,18 +33,21 @@ _DIGEST = re.compile(r"[0-9a-f]{16}")
 class ModelStore:
     """Published text models and their aliases.
 
-    Publishing is safe beside other writers. An alias is replaced in one step; of two writers
-    at the same moment the last one's stands.
+    Several processes may publish at the same time. An alias is replaced in one step; if two
+    processes replace it at the same time, the last one wins.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root) / "text"
 
     def publish_text_model(self, model: Path | Callable[[Path], object]) -> Path:
-        """Verify a model and place it at ``<root>/text/<digest>/``; done before is done.
+        """Verify a model and copy it to ``<root>/text/<digest>/``; nothing if it is published.
 
         Args:
-            model: A saved model's folder, or a function that writes one at the path it is given.
+            model: Folder of a saved model, or a function that saves one at the given path.
+
+        Returns:
+            Folder of the published model.
 
         Raises:
             ModelError: The model does not pass :func:`load_text_model`.
@@ -67,25 +70,25 @@ class ModelStore:
         Raises:
             ModelError: No model with this digest is published.
         """
-        found = self.root / digest
-        if not _DIGEST.fullmatch(digest) or not (found / "manifest.json").is_file():
+        path = self.root / digest
+        if not _DIGEST.fullmatch(digest) or not (path / "manifest.json").is_file():
             raise ModelError(
                 f"no text model {digest!r} in {self.root}",
                 found=", ".join(self.digests()) or "no models",
                 fix="publish the model first",
             )
-        return found
+        return path
 
     def digests(self) -> list[str]:
         """Digests of all published models, sorted."""
-        found = self.root.glob("*/manifest.json")
-        return sorted(path.parent.name for path in found if not path.parent.name.startswith("."))
+        folders = [path.parent.name for path in self.root.glob("*/manifest.json")]
+        return sorted(name for name in folders if not name.startswith("."))
 
     def set_alias(self, name: str, digest: str) -> None:
-        """Let ``name`` (such as ``champion``) stand for a published model.
+        """Point the alias ``name`` (such as ``champion``) at a published model.
 
         Raises:
-            ModelError: The model is not published, or the name is not a plain lower-case word.
+            ModelError: The model is not published, or the name is not a lower-case word.
         """
         if not _ALIAS.fullmatch(name):
             raise ModelError("an alias is a lower-case word", found=name, fix="such as champion")
@@ -93,19 +96,19 @@ class ModelStore:
         self._replace(Path("aliases") / name, {"digest": digest})
 
     def drop_alias(self, name: str) -> None:
-        """Let ``name`` stand for nothing; so it may already."""
+        """Remove the alias ``name`` if it exists."""
         if _ALIAS.fullmatch(name):
             (self.root / "aliases" / name).unlink(missing_ok=True)
 
     def alias(self, name: str) -> str | None:
-        """Digest that ``name`` stands for, None where it stands for nothing."""
+        """Digest of the model that the alias points at; None if there is no such alias."""
         return self.aliases().get(name)
 
     def aliases(self) -> dict[str, str]:
-        """All aliases and the digests they stand for."""
+        """Digest of the model that each alias points at, by alias."""
         names = sorted(path.name for path in (self.root / "aliases").glob("[a-z]*"))
-        found = {name: self._read(Path("aliases") / name).get("digest") for name in names}
-        return {name: str(digest) for name, digest in found.items() if digest}
+        digests = {name: self._read(Path("aliases") / name).get("digest") for name in names}
+        return {name: str(digest) for name, digest in digests.items() if digest}
 
     def resolve(self, name: str) -> str:
         """The digest of a published model named by an alias or by its digest.
@@ -123,32 +126,38 @@ class ModelStore:
         return self.folder(digest or name).name
 
     def record_evaluation(self, digest: str, data: str, content: Mapping[str, Any]) -> Path:
-        """Keep what was measured of a model on one state of held-out data; the latest stands.
+        """Store the evaluation of a model on one state of held-out data; replaces an earlier one.
 
         Args:
-            digest: The model's.
+            digest: Digest of the model.
             data: Fingerprint of the held-out data, letters and digits.
             content: JSON values.
+
+        Returns:
+            Path of the file.
         """
         self.folder(digest)
         return self._replace(Path("evaluations") / digest / f"{data}.json", dict(content))
 
     def evaluations(self, digest: str) -> list[dict[str, Any]]:
-        """All that was measured of a model, the latest last."""
-        found = [read_json(path) for path in (self.root / "evaluations" / digest).glob("*.json")]
-        return sorted(found, key=lambda each: str(each.get("measured_at", "")))
+        """All evaluations of a model, the latest last."""
+        paths = (self.root / "evaluations" / digest).glob("*.json")
+        evaluations = [read_json(path) for path in paths]
+        return sorted(evaluations, key=lambda content: str(content.get("measured_at", "")))
 
     def precision(self, encoder_digest: str) -> str | None:
-        """The precision recorded for an encoder used as it is; None where none was chosen."""
-        found = self._read(Path("precision.json")).get(encoder_digest)
-        return None if found is None else str(found["precision"])
+        """The precision recorded for an encoder (digest in fp32); None if none was chosen."""
+        check = self._read(Path("precision.json")).get(encoder_digest)
+        return None if check is None else str(check["precision"])
 
     def record_precision(self, encoder_digest: str, check: Mapping[str, Any]) -> None:
-        """Keep a self-check's outcome; one that is there stays, since scores rest on it.
+        """Store the result of a self-check of precision, unless the encoder has one.
+
+        An earlier result is never replaced, because stored scores depend on it.
 
         Args:
             encoder_digest: Digest of the encoder in fp32.
-            check: JSON values, ``precision`` among them.
+            check: JSON values with at least ``precision``.
         """
         name = Path("precision.json")
         self._replace(name, {encoder_digest: dict(check)} | self._read(name))
@@ -158,7 +167,7 @@ class ModelStore:
         return read_json(path) if path.exists() else {}
 
     def _replace(self, name: Path, content: dict[str, Any]) -> Path:
-        """Write a file whole, in one step."""
+        """Replace a JSON file in one step."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, dict(sorted(content.items())))

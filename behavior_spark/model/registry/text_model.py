@@ -23,7 +23,7 @@ from behavior_spark.model.encoder.model_folder import (
 )
 from behavior_spark.model.heads.head import Head
 
-FORMAT = 1
+FORMAT = 2
 _RESTORE = "restore the folder, or publish the model again"
 
 
@@ -128,7 +128,7 @@ def load_text_model(folder: Path) -> TextModel:
             raise ModelError(
                 f"the text model in {folder} has another format",
                 found=str(manifest["format"]),
-                fix=f"this version reads format {FORMAT}",
+                fix=f"this version reads format {FORMAT}: run `behavior-spark finetune` again",
             )
         source = _encoder_source(folder, manifest["encoder"])
         options = EncoderOptions(**manifest["options"])

@@ -1,8 +1,8 @@
-"""The state of a training run on disk, so that a killed run goes on where it was.
+"""Checkpoints: the state of a training run on disk, so that a killed run can continue.
 
-One safetensors file: weights, the optimiser's moments, the best weights so far, and how far the
-run was. It is written beside its place and renamed, so that a kill at any moment leaves the
-state before or the state after.
+One safetensors file with the weights, the optimiser's moments, the best weights so far and the
+progress. It is written under a temporary name and renamed, so that a kill at any moment leaves
+either the previous or the new state.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ FOLDER = ".training"
 
 
 def fingerprint(*parts: Any) -> str:
-    """16 hex characters of all that decides a run: another input is another run."""
+    """Digest of everything that a run's outcome depends on, 16 hex characters."""
     return short_digest(json.dumps(parts, sort_keys=True, default=str).encode())
 
 
 class Checkpoint:
-    """One run's state in ``root/.training/<run>``.
+    """The state of one training run, in ``root/.training/<run>``.
 
     Args:
         root: Folder of the models.
-        run: The run's fingerprint.
-        every_seconds: Time between two saves within an epoch.
-        writes: Whether this process writes; all read.
+        run: The run's :func:`fingerprint`.
+        every_seconds: Seconds between two saves within an epoch.
+        writes: Whether this process saves. Every process may load.
     """
 
     def __init__(self, root: Path, run: str, *, every_seconds: float, writes: bool = True) -> None:
@@ -46,7 +46,7 @@ class Checkpoint:
         self._every, self._writes, self._saved = every_seconds, writes, time.monotonic()
 
     def due(self) -> bool:
-        """Whether the last save was so long ago that another is due."""
+        """Whether ``every_seconds`` have passed since the last save."""
         return self._writes and time.monotonic() - self._saved >= self._every
 
     def save(
@@ -57,7 +57,14 @@ class Checkpoint:
         *,
         best: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        """Keep the run's state; ``progress`` holds JSON values."""
+        """Save the run's state.
+
+        Args:
+            parameters: Parameters, in the same order as for :meth:`load`.
+            optimiser: Their optimiser.
+            progress: JSON values.
+            best: Best weights so far, by name.
+        """
         if not self._writes:
             return
         tensors = {f"weight.{i}": p.detach().cpu() for i, p in enumerate(parameters)}
@@ -74,7 +81,10 @@ class Checkpoint:
     def load(
         self, parameters: Sequence[torch.nn.Parameter], optimiser: torch.optim.Optimizer
     ) -> tuple[dict[str, Any], Tensors] | None:
-        """Put a saved state back; its progress and best weights, or None where there is none.
+        """Restore a saved state into ``parameters`` and ``optimiser``.
+
+        Returns:
+            The saved progress and best weights; None if nothing was saved.
 
         Raises:
             ModelError: The state cannot be read, or belongs to another model.
@@ -105,7 +115,7 @@ class Checkpoint:
         return progress, best
 
     def remove(self) -> None:
-        """Forget the run: it is done."""
+        """Remove the saved state of a run that has ended."""
         if self._writes:
             shutil.rmtree(self.folder, ignore_errors=True)
             if self.folder.parent.exists() and not any(self.folder.parent.iterdir()):

@@ -1,13 +1,13 @@
-"""Learning by contrast: losses on pairs of texts, and an encoder taught by a few labels.
+"""Contrastive losses on pairs of texts, and fine-tuning an encoder by contrast on few labels.
 
 Few labels: Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts" (SetFit, arXiv
-2209.11055): texts of one label are drawn together and others pushed apart, then a logistic head
-is fitted. SetFit makes a list of pairs; here all pairs of a batch count at once, by the
-supervised contrastive loss (Khosla et al. 2020, arXiv 2004.11362), which reads each text once
-where a list of pairs reads it some forty times. In the end the weights are moved a part of the way
-only, from where they were to where they were taught (Wortsman et al. 2022, "Robust fine-tuning of
-zero-shot models", arXiv 2109.01903): what a few texts pull together is not all drawn to one point,
-and texts unlike them keep the places they had.
+2209.11055): embeddings of texts with the same label are moved together, those of others apart;
+then a logistic head is fitted. SetFit makes a list of pairs. Here all pairs of a batch count at
+once, by the supervised contrastive loss (Khosla et al. 2020, arXiv 2004.11362), which computes
+each text once instead of some forty times. The final weights are interpolated between those
+before and after fine-tuning (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models",
+arXiv 2109.01903), so that the embeddings of a class do not collapse to a point, and embeddings of
+other texts change less.
 """
 
 from __future__ import annotations
@@ -27,20 +27,22 @@ from behavior_spark.model.training.checkpoint import Checkpoint
 from behavior_spark.model.training.distributed import world_size
 from behavior_spark.model.training.optimisation import Optimisation, Rates, cut, layer_groups
 
-# Texts whose pairs count against each other: the more, the better each is told apart.
+# The loss is over all pairs of texts in this many batches; more pairs separate classes better.
 BATCHES_AT_ONCE = 4
-
 
 
 def supervised_contrast(
     vectors: torch.Tensor, labels: torch.Tensor, *, temperature: float
 ) -> torch.Tensor:
-    """Mean over texts of -log of the share that texts of the same label have of all others.
+    """Supervised contrastive loss: Khosla et al. 2020 (arXiv 2004.11362), equation 2.
+
+    For each text, the mean over the other texts with its label of -log of their softmax share
+    among all other texts; then the mean over texts.
 
     Args:
         vectors: [n, dimension], of any length.
-        labels: int64 [n]; a text alone with its label is an other for the rest only.
-        temperature: Small: near texts count more.
+        labels: int64 [n]. A text without another of its label counts only as a negative.
+        temperature: Divides the cosines; the smaller, the more the nearest texts count.
     """
     unit = normalize(vectors.float(), dim=1)
     itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
@@ -59,16 +61,16 @@ def in_batch_negatives(
     temperature: float,
     equal: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Each of ``left`` finds its own ``right`` among all of the batch, and the other way round.
+    """Cross-entropy of choosing each row's partner among all rows of the batch, both ways.
 
     Henderson et al. 2017 (arXiv 1705.00652); with two dropouts of one text it is SimCSE (Gao et
     al. 2021, arXiv 2104.08821).
 
     Args:
-        left: [n, dimension], of any length; row i belongs to row i of ``right``.
+        left: [n, dimension], of any length; row i is the partner of row i of ``right``.
         right: [n, dimension].
-        temperature: Small: near texts count more.
-        equal: bool [n, n], pairs off the diagonal that are no negatives either.
+        temperature: Divides the cosines; the smaller, the more the nearest texts count.
+        equal: bool [n, n]; pairs outside the diagonal that must not count as negatives.
     """
     scores = normalize(left.float(), dim=1) @ normalize(right.float(), dim=1).T / temperature
     if equal is not None:
@@ -79,21 +81,30 @@ def in_batch_negatives(
 
 
 @dataclass(frozen=True, eq=False)
-class _Taught:
-    """Texts of one task, with their tokens, label numbers, and texts by label."""
+class _TrainingTexts:
+    """Texts of one task to learn from.
+
+    Attributes:
+        token_ids: Tokens of each of n texts.
+        labels: int64 [n], label numbers.
+    """
 
     token_ids: list[list[int]]
     labels: Integers
 
     def batches(self, size: int, seed: Sequence[int]) -> list[Integers]:
-        """Every text once, beside another of its label, in batches of ``size`` in random order."""
+        """Batches of at most ``size`` positions in random order, for one epoch.
+
+        Each text is paired with another of its label; an odd one out is paired with a text that
+        is then there twice.
+        """
         rng = np.random.default_rng(list(seed))
         pairs: list[Integers] = []
         for label in np.unique(self.labels):
-            own = rng.permutation(np.flatnonzero(self.labels == label))
-            if len(own) % 2:
-                own = np.append(own, own[0])
-            pairs += list(own.reshape(-1, 2))
+            rows = rng.permutation(np.flatnonzero(self.labels == label))
+            if len(rows) % 2:
+                rows = np.append(rows, rows[0])
+            pairs += list(rows.reshape(-1, 2))
         order = np.concatenate([pairs[i] for i in rng.permutation(len(pairs))])
         return cut(order.astype(np.int64), size)
 
@@ -107,12 +118,20 @@ def contrast_classes(
     tell: Callable[[str, int, int], None],
     checkpoint: Checkpoint | None = None,
 ) -> None:
-    """Teach ``encoder`` (fp32) in place to hold apart the labels of single-label tasks.
+    """Fine-tune ``encoder`` (fp32) in place by contrast of the labels of single-label tasks.
 
-    Only texts to learn from are read. ``encoder.digest`` is no longer that of its weights.
+    Held-out texts are not used. Afterwards ``encoder.digest`` does not match the weights.
+
+    Args:
+        encoder: Encoder, loaded with ``trainable=True``.
+        splits: Single-label tasks.
+        tuning: Rates, batch size, epochs, temperature.
+        seed: Seed of the batches and of dropout.
+        tell: Called with ``contrast``, the steps done and their number.
+        checkpoint: Where to save and to continue from.
     """
     encoder.inference.pack_for_training()
-    tasks = [_taught(encoder, split) for split in splits]
+    tasks = [_training_texts(encoder, split) for split in splits]
     size = tuning.batch_size * BATCHES_AT_ONCE
     plan = [
         (task, batch)
@@ -120,14 +139,15 @@ def contrast_classes(
         for number, task in enumerate(tasks)
         for batch in task.batches(size, (seed, epoch, number))
     ]
-    whole = tuning.accumulate * world_size()
+    batches_a_step = tuning.accumulate * world_size()
     groups = layer_groups(
         encoder.model,
         rate=tuning.learning_rate,
         layer_decay=tuning.layer_decay,
         weight_decay=tuning.weight_decay,
     )
-    steps = [plan[first : first + whole] for first in range(0, len(plan), whole)]
+    firsts = range(0, len(plan), batches_a_step)
+    steps = [plan[first : first + batches_a_step] for first in firsts]
     before = [parameter.detach().clone() for parameter in encoder.model.parameters()]
     optimisation = Optimisation(
         groups,
@@ -137,14 +157,14 @@ def contrast_classes(
         precision=tuning.precision,
     )
 
-    def loss(part: tuple[_Taught, Integers]) -> torch.Tensor:
+    def loss(part: tuple[_TrainingTexts, Integers]) -> torch.Tensor:
         task, batch = part
         vectors = encoder.forward([task.token_ids[i] for i in batch])
         labels = torch.from_numpy(task.labels[batch]).to(encoder.device)
         return supervised_contrast(vectors, labels, temperature=tuning.contrast_temperature)
 
-    if checkpoint and (found := checkpoint.load(optimisation.parameters, optimisation.optimiser)):
-        optimisation.done = found[0]["done"]
+    if checkpoint and (saved := checkpoint.load(optimisation.parameters, optimisation.optimiser)):
+        optimisation.done = saved[0]["done"]
     devices = [encoder.device] if encoder.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         encoder.model.train()
@@ -156,11 +176,11 @@ def contrast_classes(
                 checkpoint.save(optimisation.parameters, optimisation.optimiser, progress)
         encoder.model.eval()
     with torch.no_grad():
-        for start, taught in zip(before, encoder.model.parameters(), strict=True):
-            taught.copy_(start.lerp(taught, tuning.contrast_share))
+        for start, tuned in zip(before, encoder.model.parameters(), strict=True):
+            tuned.copy_(start.lerp(tuned, tuning.contrast_share))
 
 
-def _taught(encoder: Encoder, split: TaskSplit) -> _Taught:
-    learned = np.flatnonzero(~split.validation)
-    texts = [split.texts[row] for row in learned]
-    return _Taught(encoder.tokenize(texts), split.targets[learned].astype(np.int64))
+def _training_texts(encoder: Encoder, split: TaskSplit) -> _TrainingTexts:
+    rows = np.flatnonzero(~split.validation)
+    texts = [split.texts[row] for row in rows]
+    return _TrainingTexts(encoder.tokenize(texts), split.targets[rows].astype(np.int64))

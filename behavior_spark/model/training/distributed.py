@@ -1,13 +1,13 @@
-"""Several processes that share each batch, by torch.distributed's own means.
+"""Data-parallel training: several processes share each batch, by torch.distributed.
 
 A process started by ``torchrun`` or Spark's ``TorchDistributor`` finds ``WORLD_SIZE`` in its
-environment and joins the others (gloo on CPUs, NCCL on GPUs); alone it is one of one. Training
-functions are plain functions, so on a cluster::
+environment and joins the others (gloo on CPUs, NCCL on GPUs). Without it the process works
+alone. Training functions are plain functions, so on a cluster::
 
     TorchDistributor(num_processes=8, local_mode=False, use_gpu=True).run(finetune, ...)
 
-Gradients are summed over processes in one flat exchange a step, what DDP (Li et al. 2020,
-arXiv 2006.15704) does in buckets: the models here are small against their exchange.
+Gradients are summed over processes in one flat all-reduce a step. DDP (Li et al. 2020, arXiv
+2006.15704) does it in buckets during the backward pass, which small models do not need.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ T = TypeVar("T")
 
 
 def rank() -> int:
-    """This process's number, 0 where it is alone."""
+    """Number of this process, from 0; 0 without other processes."""
     return dist.get_rank() if _joined() else 0
 
 
 def world_size() -> int:
-    """How many processes share the work, 1 where this one is alone."""
+    """Number of processes that share the work; 1 without other processes."""
     return dist.get_world_size() if _joined() else 1
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the processes that the environment names; alone, or joined before: nothing to do.
+    """Join the processes of ``WORLD_SIZE``, and leave them at the end of the block.
 
-    Processes of one machine share its cores.
+    Does nothing without other processes, or if they are joined already. On CPUs, each process of
+    a machine uses its share of the cores.
     """
     if _joined() or int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield
@@ -50,9 +51,9 @@ def process_group(device: torch.device) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     else:
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        use_threads(max(1, (os.cpu_count() or 1) // here))
-    # The others wait while the first embeds, measures or saves.
+        processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        use_threads(max(1, (os.cpu_count() or 1) // processes_here))
+    # A long timeout: the others wait while the first process embeds, measures or saves.
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
     try:
         yield
@@ -61,7 +62,7 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 
 def own_device(device: str | None) -> str | None:
-    """``device``, or the GPU that the launcher dealt to this process (``LOCAL_RANK``)."""
+    """``device``, or the GPU with the number of this process on its machine (``LOCAL_RANK``)."""
     local = os.environ.get("LOCAL_RANK")
     if local is None or device not in (None, "cuda") or not torch.cuda.is_available():
         return device
@@ -69,16 +70,19 @@ def own_device(device: str | None) -> str | None:
 
 
 def sum_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
-    """Add up every parameter's gradient over the processes, in place; alone: nothing to do."""
+    """Sum each parameter's gradient over the processes, in place.
+
+    A parameter without a gradient in any process keeps none.
+    """
     if world_size() == 1:
         return
-    # Who has a gradient is agreed on first: AdamW moves even by a gradient of zeros.
+    # First agree on the parameters with a gradient: AdamW changes a weight even if it is 0.
     has = torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32)
     has = has.to(parameters[0].device)
     dist.all_reduce(has)
     gradients = []
-    for parameter, somewhere in zip(parameters, has.tolist(), strict=True):
-        if somewhere:
+    for parameter, processes_with_gradient in zip(parameters, has.tolist(), strict=True):
+        if processes_with_gradient:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             gradients.append(parameter.grad)
@@ -91,18 +95,18 @@ def sum_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
 
 
 def from_first(make: Callable[[], T]) -> T:
-    """What the first process makes, on every process; the others wait for it."""
+    """Call ``make`` in the first process and return its result in all; the others wait."""
     if world_size() == 1:
         return make()
-    made = [make() if rank() == 0 else None]
-    dist.broadcast_object_list(made, src=0)
-    return made[0]  # type: ignore[return-value]
+    result = [make() if rank() == 0 else None]
+    dist.broadcast_object_list(result, src=0)
+    return result[0]  # type: ignore[return-value]
 
 
 def run_processes(function: Callable[..., T], processes: int, *arguments: Any) -> T:
-    """Call ``function`` in so many processes of this machine; what the first returns.
+    """Call ``function`` in ``processes`` processes of this machine; the result of the first.
 
-    It and its arguments must be picklable; only this package's own values come back.
+    The function, its arguments and its result must be picklable.
 
     Raises:
         ModelError: A process failed.
@@ -127,8 +131,8 @@ def run_processes(function: Callable[..., T], processes: int, *arguments: Any) -
             found=f"exit code {next(iter(error.failures.values())).exitcode}",
             fix="its own message is above; text.tuning.processes=1 trains in one process",
         ) from None
-    found: T = results[0]
-    return found
+    first: T = results[0]
+    return first
 
 
 def _joined() -> bool:

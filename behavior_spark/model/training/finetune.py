@@ -1,8 +1,7 @@
-"""Train heads on a frozen encoder, or the encoder too: by contrast, or with all its heads."""
+"""Fine-tune: train heads on a frozen encoder, or the encoder too (by contrast, or jointly)."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,14 +11,12 @@ from typing import Any, Literal, get_args
 from behavior_spark.config.tuning import Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder
-from behavior_spark.model.encoder.loading import quiet_transformers
 from behavior_spark.model.encoder.model_folder import (
-    TOKENIZER_FILES,
     EncoderOptions,
     backbone_digest,
-    resolve_model_folder,
     trained_through,
 )
+from behavior_spark.model.encoder.saving import save_encoder
 from behavior_spark.model.heads.frozen_heads import (
     Fitted,
     Place,
@@ -58,21 +55,21 @@ __all__ = ["FinetuneResult", "LabelledTexts", "Mode", "Progress", "Stored", "fin
 Progress = Callable[[str, int, int], None]
 Mode = Literal["heads", "few", "full", "auto"]
 
-# Median texts of a label between which `auto` teaches the encoder by contrast.
+# `auto` chooses `few` if the median number of texts a label is between these, in every task.
 FEW = (8, 64)
 DEFAULT = Tuning()
 
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What :func:`finetune` made.
+    """The text model that :func:`finetune` trained.
 
     Attributes:
-        folder: The text model, ready for ``load_text_model``.
+        folder: Folder of the text model, for ``load_text_model``.
         digest: Its digest, also the folder's name.
-        metrics: Per task what its head records.
+        metrics: What was measured of each head, by the task's name.
         mode: The mode that was used.
-        texts_stored: Texts whose embedding was stored.
+        texts_stored: Texts whose embedding was read from the store.
     """
 
     folder: Path
@@ -98,51 +95,54 @@ def finetune(
     stored: Stored | None = None,
     progress: Progress | None = None,
 ) -> FinetuneResult:
-    """Learn one head per task and write ``<output_root>/<digest>/``; the same seed, the same model.
+    """Train one head per task and write the text model to ``<output_root>/<digest>/``.
 
-    ``heads`` keeps the encoder and embeds each text once, or not at all where ``stored`` has it.
-    ``full`` starts from those heads and then trains everything (Kumar et al. 2022, "Fine-Tuning
-    can Distort Pretrained Features", arXiv 2202.10054) and keeps the epoch with the best mean
-    validation macro-F1, the frozen start included. ``few`` teaches the encoder by contrast (see
-    :mod:`behavior_spark.model.training.contrastive`), then fits heads. Where a taught encoder is no
-    better on held-out texts, the encoder stays as it was, so that stored embeddings remain good.
+    ``heads`` does not change the encoder; it embeds each text once, unless ``stored`` has it.
+    ``full`` starts from those heads, then trains encoder and heads together (Kumar et al. 2022,
+    "Fine-Tuning can Distort Pretrained Features", arXiv 2202.10054) and keeps the epoch with the
+    best mean macro-F1 on held-out texts, which may be the start. ``few`` fine-tunes the encoder
+    by contrast (:mod:`behavior_spark.model.training.contrastive`), then fits heads. If the
+    encoder before fine-tuning is better on held-out texts, it is kept, so that its stored
+    embeddings can still be used.
 
-    A run that was killed goes on where it was when it is called again with the same arguments.
-    Started in several processes (``torchrun``, ``TorchDistributor``) they share the work.
+    The same seed gives the same model. A killed run continues from its checkpoint when it is
+    called again with the same arguments. Started in several processes (``torchrun``,
+    ``TorchDistributor``), they share the work.
 
     Args:
         encoder_source: Folder or ``package:`` name of the encoder to start from.
         options: How texts become vectors.
         tasks: One per head, with different names.
-        output_root: Folder for model folders.
-        mode: One of those, or ``auto``: ``few`` where every task has one label a text and a
-            median of 8 to 64 texts a label, else ``heads``.
-        tuning: How the encoder learns.
-        validation_share: Share of different texts held out, where a task does not say.
-        seed: Order of texts, dropout, and the choice of ``max_examples``.
-        max_examples: At most so many texts per task.
+        output_root: Folder in which the model's folder is written.
+        mode: ``heads``, ``few``, ``full``, or ``auto``: ``few`` if every task has one label a
+            text and a median of 8 to 64 texts a label, else ``heads``.
+        tuning: Rates, epochs, batch sizes and processes.
+        validation_share: Share of distinct texts to hold out, for tasks that do not name one.
+        seed: Seed of the order of texts, of dropout, and of the choice of ``max_examples``.
+        max_examples: Maximum number of texts per task.
         choose_precision: Let a self-check choose between bf16 and fp32, and record it.
         device: As for :meth:`Encoder.load`.
         stored: Looks up embeddings that were computed before.
         progress: Called with a stage (``embed`` in texts, ``train`` and ``contrast`` in steps,
-            ``heads``), how much is done, and how much there is.
+            ``heads``), the amount done, and the total.
 
     Raises:
-        ModelError: The encoder cannot be used, or a task has too little to learn from.
+        ModelError: The encoder cannot be used, or a task has too few texts to learn from.
     """
     _check_arguments(tasks, mode=mode)
     splits = [
         split_task(task, validation_share=validation_share, seed=seed, max_examples=max_examples)
         for task in tasks
     ]
-    mode = _chosen(mode, splits)
+    mode = _chosen_mode(mode, splits)
     if mode == "few" and tuning.label_names:
         splits = [with_label_names(split) for split in splits]
     device = own_device(device)
     place = Place(options, choose_precision, device, stored, progress or _silent)
     settings = {"mode": mode, "seed": seed, "validation_share": validation_share}
     with process_group(device_of(device)):
-        # A start that has learned from the held-out texts would look better than it is.
+        # Refitted heads have learned from the held-out texts: as the start of `full` they
+        # would be measured too well.
         first = [replace(s, refit=False) for s in splits] if mode == "full" else splits
         frozen = from_first(
             lambda: fit_heads(encoder_source, place, first, class_weights=tuning.class_weights)
@@ -152,13 +152,16 @@ def finetune(
             return from_first(job.keep_frozen)
         if tuning.processes > 1 and world_size() == 1:
             alone = replace(job, place=replace(place, stored=None, tell=_silent))
-            return run_processes(_teach, tuning.processes, alone, mode)
-        return _teach(job, mode)
+            return run_processes(_train_encoder, tuning.processes, alone, mode)
+        return _train_encoder(job, mode)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """All that teaching an encoder needs; picklable where ``place`` is."""
+    """Arguments of training the encoder, with the heads on the frozen one.
+
+    Picklable if ``place`` is.
+    """
 
     source: str
     place: Place
@@ -170,24 +173,24 @@ class _Job:
     settings: dict[str, Any]
 
     def keep_frozen(self, **more: Any) -> FinetuneResult:
-        """The model of the heads on the encoder as it was."""
+        """Save the unchanged encoder with its heads; ``more`` goes into the metadata."""
         return self._save(self.source, self.frozen, self.settings | more, copy_encoder=False)
 
     def refitted(self) -> _Job:
-        """The same with heads that may learn from held-out texts in the end."""
+        """The same job; heads of splits with ``refit`` are fitted to held-out texts too."""
         if not any(split.refit for split in self.splits):
             return self
         weighting = self.tuning.class_weights
         fitted = fit_heads(self.source, self.place, self.splits, class_weights=weighting)
         return replace(self, frozen=fitted)
 
-    def keep_taught(self, folder: Path, taught: Fitted, **more: Any) -> FinetuneResult:
-        """The model of the encoder in ``folder`` and its heads."""
-        for name, head in taught.heads.items():
+    def keep_finetuned(self, folder: Path, fitted: Fitted, **more: Any) -> FinetuneResult:
+        """Save the fine-tuned encoder in ``folder`` with its heads."""
+        for name, head in fitted.heads.items():
             head.metrics["f1_frozen_encoder"] = self.frozen.heads[name].metrics["f1"]
-        shared = _share_last_day(taught.heads)
+        shared = _share_last_day(fitted.heads)
         return self._save(
-            str(folder), replace(taught, heads=shared), self.settings | more, copy_encoder=True
+            str(folder), replace(fitted, heads=shared), self.settings | more, copy_encoder=True
         )
 
     def _save(
@@ -197,7 +200,7 @@ class _Job:
         digest = text_model_digest(backbone_digest(source, fitted.options), heads)
         folder = self.root / digest
         if folder.exists():
-            load_text_model(folder)  # made before by the same call; refuse it if it was changed
+            load_text_model(folder)  # saved by an earlier, equal call; raises if it was changed
         else:
             save_text_model(
                 folder,
@@ -211,8 +214,8 @@ class _Job:
         return FinetuneResult(folder, digest, metrics, metadata["mode"], self.frozen.stored)
 
 
-def _teach(job: _Job, mode: Mode) -> FinetuneResult:
-    """Train the encoder, in this process's share of the work; the first process saves."""
+def _train_encoder(job: _Job, mode: Mode) -> FinetuneResult:
+    """Train the encoder; processes share the work, and the first one saves the model."""
     place, tuning = job.place, job.tuning
     plain = replace(place.options, precision="fp32")
     encoder = Encoder.load(job.source, plain, device=own_device(place.device), trainable=True)
@@ -247,33 +250,21 @@ def _teach(job: _Job, mode: Mode) -> FinetuneResult:
 def _keep_better(
     job: _Job, encoder: Encoder, layers: dict[str, Any], facts: dict[str, Any]
 ) -> FinetuneResult:
-    """Save the taught encoder with its heads; after ``few`` the frozen one if it is better."""
+    """Save the fine-tuned encoder with its heads; after ``few`` the frozen one if it is better."""
     job.root.mkdir(parents=True, exist_ok=True)
     place = replace(job.place, stored=None)
     with tempfile.TemporaryDirectory(prefix=".finetune-", dir=job.root) as scratch:
         folder = save_encoder(encoder, job.source, Path(scratch) / "encoder")
         if layers:
-            taught = trained_heads(str(folder), place, job.splits, layers)
+            fitted = trained_heads(str(folder), place, job.splits, layers)
         else:
             weighting = job.tuning.class_weights
-            taught = fit_heads(str(folder), place, job.splits, class_weights=weighting)
-            before, after = _mean_f1(job.frozen.heads), _mean_f1(taught.heads)
+            fitted = fit_heads(str(folder), place, job.splits, class_weights=weighting)
+            before, after = _mean_f1(job.frozen.heads), _mean_f1(fitted.heads)
             facts |= {"macro_f1_frozen": before, "macro_f1_taught": after}
             if after < before:
                 return job.keep_frozen(**facts)
-        return job.keep_taught(folder, taught, **facts)
-
-
-def save_encoder(encoder: Encoder, source: str, folder: Path) -> Path:
-    """The weights of ``encoder`` with the tokenizer files of ``source``, byte for byte."""
-    model: Any = encoder.model
-    with quiet_transformers():
-        model.save_pretrained(folder)
-    for name in TOKENIZER_FILES:
-        path = resolve_model_folder(source) / name
-        if path.exists():
-            shutil.copy(path, folder / name)
-    return folder
+        return job.keep_finetuned(folder, fitted, **facts)
 
 
 def _check_arguments(tasks: list[LabelledTexts], *, mode: str) -> None:
@@ -290,7 +281,7 @@ def _check_arguments(tasks: list[LabelledTexts], *, mode: str) -> None:
         )
 
 
-def _chosen(mode: Mode, splits: Sequence[TaskSplit]) -> Mode:
+def _chosen_mode(mode: Mode, splits: Sequence[TaskSplit]) -> Mode:
     if mode != "auto":
         return mode
     few = all(s.rules.exclusive and FEW[0] <= s.labels_a_class <= FEW[1] for s in splits)
@@ -311,13 +302,13 @@ def _silent(*_: Any) -> None:
 
 
 def _share_last_day(heads: dict[str, Head]) -> dict[str, Head]:
-    """One backbone learned from every task, so each head has seen the last day of them all."""
-    last = max((h.trained_through for h in heads.values() if h.trained_through), default=None)
-    return _not_before(last, heads)
+    """Set ``trained_through`` of all heads to the latest: they share an encoder that saw it."""
+    last_day = max((h.trained_through for h in heads.values() if h.trained_through), default=None)
+    return _not_before(last_day, heads)
 
 
 def _not_before(day: str | None, heads: dict[str, Head]) -> dict[str, Head]:
-    """Heads whose last day is ``day`` at the earliest; as they are without a day."""
+    """Heads with ``trained_through`` not before ``day``; unchanged if ``day`` is None."""
     if day is None:
         return heads
     return {

@@ -31,14 +31,13 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What :func:`train_together` found; the encoder it was given is at its best epoch.
+    """The result of :func:`train_together`.
 
     Attributes:
-        best_epoch: 0 is the start, where no epoch was better.
-        scores: Mean over tasks of the macro-F1 on held-out texts after each epoch, the start
-            first.
+        best_epoch: Epoch with the best score; 0, the start, if no epoch was better.
+        scores: Mean macro-F1 over tasks on held-out texts, at the start and after each epoch.
         layers: For each task the weight, float32 [labels, dimension], and the bias, float32
-            [labels], of its head at that epoch.
+            [labels], of its head at the best epoch.
     """
 
     best_epoch: int
@@ -58,13 +57,12 @@ def train_together(
 ) -> Trained:
     """Train ``encoder`` (fp32) in place on all tasks at once, and leave it at its best epoch.
 
-    A text goes through the encoder once a step, whatever number of tasks label it; the loss is
-    the sum of the tasks' mean losses. The heads start at ``start``. Epochs without a better
-    score than the best end the run after ``tuning.patience`` of them. ``encoder.digest`` is no
-    longer that of its weights.
+    A text is encoded once, however many tasks label it. The loss is the sum of the tasks' mean
+    losses. The heads start at ``start``. Training stops after ``tuning.patience`` epochs without
+    a better score. Afterwards ``encoder.digest`` does not match the weights.
 
-    With a checkpoint, a run that was killed goes on where it was and ends as an unbroken one.
-    Called in several processes (:mod:`.distributed`) each takes its share of every batch, and
+    With a checkpoint, a killed run continues and ends with the same weights as a run without a
+    break. In several processes (:mod:`.distributed`) each computes its share of every batch, and
     all end with the same weights.
     """
     run = _Run(encoder, splits, start, tuning, seed, tell, checkpoint)
@@ -74,7 +72,7 @@ def train_together(
 
 
 class _Run:
-    """The moving parts of one training run."""
+    """The state of one training run."""
 
     def __init__(
         self,
@@ -126,7 +124,7 @@ class _Run:
         self._best_epoch, self._best = 0, Tensors()
 
     def all_epochs(self) -> Trained:
-        """From the start, or from the checkpoint, to the end."""
+        """Train from the start or the checkpoint to the last epoch, then restore the best."""
         epoch, first = self._resume()
         while epoch <= self._tuning.epochs and not self._out_of_patience(epoch):
             self._epoch(epoch, first)
@@ -143,7 +141,7 @@ class _Run:
         return Trained(self._best_epoch, self._scores, layers)
 
     def _epoch(self, epoch: int, first: int) -> None:
-        """The batches of an epoch, from ``first`` on."""
+        """Train on the batches of an epoch, from number ``first`` on."""
         batches = epoch_batches(self._lengths, self._batch, seed=self._seed, epoch=epoch)
         self._encoder.model.train()
         for number, batch in enumerate(batches[first:], start=first + 1):
@@ -155,7 +153,7 @@ class _Run:
         self._encoder.model.eval()
 
     def _loss(self, part: npt.NDArray[np.int64]) -> torch.Tensor | None:
-        """Loss of some texts, over every task that labels some of them."""
+        """Sum over tasks of the mean loss on some texts; None if no task labels any of them."""
         vectors = self._encoder.forward([self._token_ids[text] for text in part])
         losses = []
         for task, split in enumerate(self._splits):
@@ -190,22 +188,22 @@ class _Run:
             self._checkpoint.save(parameters, optimiser, progress, best=self._best)
 
     def _resume(self) -> tuple[int, int]:
-        """The epoch and the batch to go on with."""
-        found = None
+        """Restore a saved state if there is one; the epoch and the batch to continue with."""
+        saved = None
         if self._checkpoint:
             optimisation = self._optimisation
-            found = self._checkpoint.load(optimisation.parameters, optimisation.optimiser)
-        if found is None:
+            saved = self._checkpoint.load(optimisation.parameters, optimisation.optimiser)
+        if saved is None:
             self._scores, self._best = [from_first(self._score)], self._weights()
             return 1, 0
-        progress, self._best = found
+        progress, self._best = saved
         self._scores, self._best_epoch = progress["scores"], progress["best_epoch"]
         self._optimisation.done = progress["done"]
         return progress["epoch"], progress["batch"]
 
 
 def linear_layer(weight: Floats, bias: Floats, device: torch.device) -> torch.nn.Linear:
-    """A layer with these weights [out, in] and bias [out]; draws no random number."""
+    """A linear layer with these weights [out, in] and bias [out]; draws no random number."""
     layer = torch.nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device=device)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight.copy()))
@@ -214,7 +212,7 @@ def linear_layer(weight: Floats, bias: Floats, device: torch.device) -> torch.nn
 
 
 def _learned_texts(splits: Sequence[TaskSplit]) -> tuple[list[str], list[list[list[int]]]]:
-    """The different texts to learn from, and for each task and text its rows."""
+    """The distinct texts to learn from, and the rows of each text in each task."""
     number: dict[str, int] = {}
     for split in splits:
         for row in np.flatnonzero(~split.validation):

@@ -1,9 +1,9 @@
-"""The optimiser's side of a training run: rates, precision, gradients, and random numbers.
+"""Optimisation of a training run: learning rates, precision, gradients, random numbers.
 
-AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with a rate that rises linearly and falls by
-a cosine or a line, smaller in lower layers (Howard and Ruder 2018, arXiv 1801.06146). Random
-numbers are drawn anew for each step from the seed and the step's number, so that a run which
-goes on from a checkpoint draws what an unbroken one draws.
+AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with a rate that rises linearly and then
+falls by a cosine or linearly, smaller in lower layers (Howard and Ruder 2018, arXiv 1801.06146).
+The random numbers of a step depend only on the seed and the step's number, so that a run
+continued from a checkpoint draws the same ones as a run without a break.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Rates:
-    """How the rate moves over a run, as a share of its peak.
+    """Schedule of the learning rate over a run, as a share of its peak.
 
     Attributes:
-        total: Steps of the run.
-        warm_up: Share of them in which the rate rises.
-        schedule: How it falls afterwards, to zero.
+        total: Number of steps of the run.
+        warm_up: Share of the steps in which the rate rises.
+        schedule: How the rate falls to zero afterwards.
     """
 
     total: int
@@ -43,7 +43,7 @@ class Rates:
     schedule: Literal["cosine", "linear"] = "cosine"
 
     def at(self, step: int, *, after: int = 0) -> float:
-        """The share at a step, counted from 0; none in the first ``after`` steps."""
+        """Share of the peak at ``step``, counted from 0; 0 in the first ``after`` steps."""
         total, step = self.total - after, step - after
         if step < 0:
             return 0.0
@@ -57,18 +57,19 @@ class Rates:
 def layer_groups(
     model: torch.nn.Module, *, rate: float, layer_decay: float, weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Parameter groups of an encoder: a smaller rate in each lower layer, no decay of vectors.
+    """Parameter groups of an encoder, with a smaller rate in each lower layer.
 
-    The last layer and what comes after it learn at ``rate``, the one below at ``rate *
-    layer_decay``, and the embeddings lowest of all. Biases and norms are not decayed.
+    The last layer and parameters after it learn at ``rate``, the layer below at ``rate *
+    layer_decay``, and so on; token embeddings have the smallest rate. Weight decay applies to
+    matrices only, not to biases and norms.
     """
-    found = {name: _LAYER.search(name) for name, _ in model.named_parameters()}
-    layers = 1 + max((int(match.group(1)) for match in found.values() if match), default=-1)
+    matches = {name: _LAYER.search(name) for name, _ in model.named_parameters()}
+    layers = 1 + max((int(match.group(1)) for match in matches.values() if match), default=-1)
     groups: dict[tuple[int, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        match = found[name]
-        above = layers if "embed" in name else 0
-        depth = layers - 1 - int(match.group(1)) if match else above
+        match = matches[name]
+        outside = layers if "embed" in name else 0
+        depth = layers - 1 - int(match.group(1)) if match else outside
         groups.setdefault((depth, parameter.ndim > 1), []).append(parameter)
     return [
         {
@@ -76,17 +77,17 @@ def layer_groups(
             "peak": rate * layer_decay**depth,
             "weight_decay": weight_decay if decays else 0.0,
         }
-        for (depth, decays), parameters in sorted(groups.items(), key=lambda each: each[0])
+        for (depth, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
 
 
 class Optimisation:
-    """Steps of one run.
+    """The optimiser of one run and its steps.
 
     Attributes:
-        done: Steps made.
-        parameters: All that learn, in the order of the groups.
-        optimiser: AdamW.
+        done: Number of steps done.
+        parameters: Trained parameters, in the order of the groups.
+        optimiser: AdamW over them.
     """
 
     def __init__(
@@ -110,55 +111,66 @@ class Optimisation:
         sizes: Sequence[int],
         loss_of: Callable[[Part], torch.Tensor | None],
     ) -> float:
-        """One step over a batch in parts; this process computes its share of them.
+        """Make one step on a batch in parts; each process computes its share of the parts.
 
-        A part counts by its size, so that two processes, or two parts in one process, give what
-        the whole batch gives at once.
+        Parts are weighted by their size. So the step does not depend on how the batch is cut, or
+        on the number of processes.
 
         Args:
-            parts: The batch, cut.
-            sizes: Of each part, such as its texts.
-            loss_of: A part's mean loss, None where it has nothing to learn from.
+            parts: Parts of the batch.
+            sizes: Size of each part, such as its number of texts.
+            loss_of: Computes a part's mean loss; None if the part has nothing to learn from.
 
         Returns:
-            The batch's mean loss over the parts of this process.
+            Mean loss over the parts that this process computed.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * self.rates.at(self.done, after=group.get("after", 0))
         self.optimiser.zero_grad(set_to_none=True)
-        whole, own, seen = sum(sizes), 0.0, 0
+        batch_size, total_loss, seen = sum(sizes), 0.0, 0
         for number, (part, size) in enumerate(zip(parts, sizes, strict=True)):
             if number % distributed.world_size() != distributed.rank():
                 continue
-            torch.manual_seed(self._numbered(number))
+            torch.manual_seed(self._part_seed(number))
             with self.autocast():
                 loss = loss_of(part)
             if loss is not None:
-                (loss * (size / whole)).backward()  # type: ignore[no-untyped-call]
-                own, seen = own + float(loss.detach()) * size, seen + size
+                (loss * (size / batch_size)).backward()  # type: ignore[no-untyped-call]
+                total_loss, seen = total_loss + float(loss.detach()) * size, seen + size
         distributed.sum_gradients(self.parameters)
         torch.nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
         self.optimiser.step()
         self.done += 1
-        return own / max(seen, 1)
+        return total_loss / max(seen, 1)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """bf16 products where chosen; weights, sums and the optimiser stay fp32."""
+        """bf16 matrix products if chosen; weights, sums and the optimiser stay in fp32."""
         if not self._bf16:
             return nullcontext()
         return torch.autocast(self._device.type, dtype=torch.bfloat16)
 
-    def _numbered(self, part: int) -> int:
+    def _part_seed(self, part: int) -> int:
         return int(np.random.SeedSequence([self._seed, self.done, part]).generate_state(1)[0])
 
 
 def epoch_batches(
     lengths: npt.NDArray[np.int64], size: int, *, seed: int, epoch: int, sorted_batches: int = 8
 ) -> list[npt.NDArray[np.int64]]:
-    """Batches of one epoch in random order: texts of like length together, so little is padding.
+    """Batches of one epoch in random order, of texts with similar lengths to save padding.
 
-    Texts are shuffled, sorted by length within runs of a few batches, cut, and the batches
-    shuffled again. The same seed and epoch give the same batches in any process.
+    Texts are shuffled, sorted by length within every ``sorted_batches`` batches, cut into
+    batches, and the batches shuffled again. The same seed and epoch give the same batches in
+    every process.
+
+    Args:
+        lengths: int64 [n], length of each text.
+        size: Texts in a batch.
+        seed: Seed of the run.
+        epoch: Number of the epoch.
+        sorted_batches: Number of batches that are sorted together.
+
+    Returns:
+        Positions of texts, int64, for each batch.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
@@ -171,5 +183,5 @@ def epoch_batches(
 
 
 def cut(batch: npt.NDArray[np.int64], size: int) -> list[npt.NDArray[np.int64]]:
-    """A batch in parts of at most ``size``."""
+    """Cut a batch into parts of at most ``size``."""
     return [batch[first : first + size] for first in range(0, len(batch), size)]

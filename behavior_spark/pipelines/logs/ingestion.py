@@ -13,11 +13,21 @@ from pyspark.sql import functions as F
 from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
 from behavior_spark.cleaning.identities import linked_versions, with_known_users
+from behavior_spark.cleaning.item_versions import CONTESTED, NEW, compare_versions
+from behavior_spark.cleaning.personal_data import masking_of
+from behavior_spark.cleaning.readings import (
+    change_counts,
+    describe_changes,
+    figures_of_changes,
+    read_rows,
+)
 from behavior_spark.config import Source
 from behavior_spark.errors import InputError
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_source, read_raw
+from behavior_spark.pipelines.logs.event_types import all_named_types, describe_missing_types
+from behavior_spark.pipelines.logs.retention import as_before_on_failure, days_to_replace
 from behavior_spark.runs.run import Run, SourceCounts, last_night_before
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import (
@@ -45,17 +55,20 @@ class Ingested(StageResult):
         masked: Personal data masked in the texts of each contract.
         cut: Texts of each contract that were cut to ``text.max_chars``.
         linked: Events that a link gave a user; None without links.
+        changed: Values that were put right, such as ``events_user_id_trimmed``.
     """
 
     masked: dict[str, int]
     cut: dict[str, int]
     linked: int | None
+    changed: dict[str, int]
 
     @property
     def figures(self) -> Mapping[str, float]:
         """Counts by contract."""
         counts: dict[str, float] = {f"{name}_masked": count for name, count in self.masked.items()}
         counts |= {f"{name}_cut": count for name, count in self.cut.items()}
+        counts |= self.changed
         return counts if self.linked is None else counts | {"events_linked": self.linked}
 
 
@@ -68,7 +81,8 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
     """Read what arrived since the last night, clean it and write it.
 
     A night reads the arrival days [last night's as_of, as_of) and replaces exactly
-    those, so that a rerun gives the same rows. Items are read whole.
+    those, so that a rerun gives the same rows. Items are read whole, and new versions added. A
+    night that fails leaves the tables as they were.
 
     Args:
         run: The run.
@@ -81,19 +95,23 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
     refused: list[DataFrame] = []
     masked: dict[str, int] = {}
     cut: dict[str, int] = {}
-    for contract in INPUTS.values():
-        if contract.name in mapped:
+    changed: dict[str, int] = {}
+    contracts = [contract for contract in INPUTS.values() if contract.name in mapped]
+    written = DayRange("arrived_day", since=start, before=run.as_of)
+    with as_before_on_failure(run, [*contracts, QUARANTINE], days=written):
+        for contract in contracts:
             with run.step(f"ingest {contract.name}"):
                 frames = mapped[contract.name].values()
                 union = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
                 taken = _ingest_one(run, union, contract, start)
                 refused += taken.refused
                 masked[contract.name], cut[contract.name] = taken.masked, taken.cut
-    linked = _link_history(run, start) if IDENTITIES.name in mapped else None
-    _write_quarantine(run, refused)
-    if not any(c.rows_in for c in run.sources if c.table_name == EVENTS.name):
-        _check_history(run)
-    return Ingested(masked, cut, linked)
+                changed |= taken.changed
+        linked = _link_history(run, start) if IDENTITIES.name in mapped else None
+        _write_quarantine(run, refused)
+        if not any(c.rows_in for c in run.sources if c.table_name == EVENTS.name):
+            _check_history(run)
+    return Ingested(masked, cut, linked, changed)
 
 
 def _links(run: Run) -> DataFrame:
@@ -148,7 +166,9 @@ def map_all(run: Run) -> MappedSources:
             label = source_label(contract, sources, index)
             raw = read_raw(run.spark, source, label=label)
             name = source.name or label.removeprefix("sources.")
-            frame = map_source(raw, source, contract, label=label)
+            frame = read_rows(map_source(raw, source, contract, label=label), contract)
+            own = run.settings.sources.id_prefixes(contract.name, index)
+            frame = rows.with_own_ids(frame, own)
             mapped.setdefault(contract.name, {})[name] = frame.withColumn(rows.SOURCE, F.lit(name))
     return mapped
 
@@ -174,7 +194,7 @@ class _Counted:
         return cls(frame.observe(observation, *named), named, observation)
 
     def counts(self) -> dict[str, int]:
-        """What was counted, after the write.
+        """What was counted, after the write; a smallest or largest of nothing is 0.
 
         Where a night has no rows Spark prunes the counting with them: then count anew.
         """
@@ -193,18 +213,21 @@ class _Taken:
     refused: list[DataFrame]
     masked: int
     cut: int
+    changed: dict[str, int]
 
 
-def _ingest_one(
-    run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None
-) -> _Taken:
+def _ingest_one(run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None) -> _Taken:
     """Clean and write one contract."""
-    read, inside = _read(run, mapped, contract, start)
+    reasoned = with_reasons(run, mapped, contract)
+    read, inside = _read(run, reasoned, contract, start)
     valid = read.frame.where(inside & F.col(rows.REASON).isNull())
     dated = contract is not ITEMS
+    copies = rows.number_copies(valid, contract.key) if dated else rows.number_item_copies(valid)
+    conflict = F.col(rows.CONFLICT) if dated else F.lit(False)
     kept = _Counted.over(
-        rows.number_copies(valid, contract.key) if dated else rows.number_item_copies(valid),
+        copies,
         duplicates=F.count_if(F.col(rows.COPY) > 1),
+        conflicts=F.count_if(conflict),
     )
     fresh = kept.frame.where(F.col(rows.COPY) == 1)
     if contract is EVENTS and run.settings.sources.identities:
@@ -212,8 +235,9 @@ def _ingest_one(
     written = _clean(run, fresh, contract)
     out = written.frame.where(F.col(rows.REASON).isNull())
     with spark_errors(f"ingest {contract.name}"):
-        run.warehouse.replace(out, contract, where=_own_days(contract, start, run.as_of))
+        _write(run, out, reasoned, contract, start)
         first, second, third = read.counts(), kept.counts(), written.counts()
+    _refuse_bad_times(run, contract, first)
     counts = SourceCounts(
         table_name=contract.name,
         rows_in=first["rows_in"],
@@ -225,17 +249,42 @@ def _ingest_one(
     )
     run.sources.append(counts)
     run.say(describe(counts))
+    for line in describe_changes(contract, first):
+        run.note(line)
+    if second["conflicts"]:
+        run.note(f"{contract.name}: {second['conflicts']:,} rows have the id of another row, but "
+                 "another user or type: does one numbering serve two things?")  # fmt: skip
+    if contract is EVENTS:
+        _note_missing_types(run, first)
     broken = F.col(rows.REASON).isNotNull()
     early = [read.frame.where(inside & broken)] if first["refused"] else []
     late = [written.frame.where(broken)] if third["refused"] else []
     hold = _quarantine_form(run)
     refused = [hold(frame, contract) for frame in early + late]
-    return _Taken(refused, third["masked"], third["cut"])
+    changed = figures_of_changes(contract, first)
+    return _Taken(refused, third["masked"], third["cut"], changed)
+
+
+def _refuse_bad_times(run: Run, contract: Contract, counts: dict[str, int]) -> None:
+    """Stop where so many rows have no usable time that the source cannot be meant so."""
+    bad, rows_in = counts.get(rows.BAD_TIMES, 0), counts["rows_in"]
+    if not bad:
+        return
+    told = rows.describe_bad_times(counts)
+    if bad > rows_in * run.settings.intake.max_bad_times_share:
+        raise InputError(
+            f"sources.{contract.name}: most times cannot be right",
+            found=f"of {rows_in:,} rows {told}; the tables are as they were",
+            fix="see `behavior-spark check`; timestamp_millis(x) and timestamp_seconds(x) say the "
+            "unit; intake.max_bad_times_share is the limit",
+        )
+    run.note(f"{contract.name}: {told}")
 
 
 def with_reasons(run: Run, mapped: DataFrame, contract: Contract) -> DataFrame:
     """Mapped rows made ready, users as pseudonyms where configured, with reasons to be refused."""
-    prepared = rows.prepare(mapped, contract)
+    skew = run.settings.intake.clock_skew_seconds
+    prepared = rows.prepare(mapped, contract, skew_seconds=skew)
     key = run.settings.privacy.pseudonymise_key
     for name in ("user_id", "anonymous_id"):
         if key and name in prepared.columns:
@@ -247,25 +296,46 @@ def with_clean_texts(run: Run, frame: DataFrame, contract: Contract) -> DataFram
     """Rows with their text normalised, masked, capped and hashed as the settings say."""
     privacy, text = run.settings.privacy, run.settings.text
     clean = clean_text_column(
-        max_chars=text.max_chars, mask=privacy.mask_personal_data, key=privacy.pseudonymise_key
+        max_chars=text.max_chars,
+        mask=masking_of(privacy),
+        key=privacy.pseudonymise_key,
+        form=text.normal_form,
     )
     return rows.clean_texts(frame, contract, clean=clean)
 
 
 def _read(
-    run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None
+    run: Run, reasoned: DataFrame, contract: Contract, start: dt.date | None
 ) -> tuple[_Counted, Column]:
-    """The source's rows with their reasons to be refused, and which of them are this night's."""
+    """The source's rows, counted, and which of them are this night's."""
     dated = contract is not ITEMS
     inside = rows.within_night(start, run.as_of) if dated else F.lit(True)
     later = F.col("arrived_day") >= F.lit(run.as_of) if dated else F.lit(False)
     read = _Counted.over(
-        with_reasons(run, mapped, contract),
+        reasoned,
         rows_in=F.count_if(inside),
         not_yet=F.count_if(later),
         refused=F.count_if(inside & F.col(rows.REASON).isNotNull()),
+        **change_counts(reasoned, contract, among=inside),
+        **rows.time_counts(contract, among=inside),
+        **_type_counts(run, contract, inside),
     )
     return read, inside
+
+
+def _type_counts(run: Run, contract: Contract, inside: Column) -> dict[str, Column]:
+    if contract is not EVENTS:
+        return {}
+    named = enumerate(all_named_types(run.settings))
+    return {f"type {n}": F.count_if(inside & (F.col("event_type") == kind)) for n, kind in named}
+
+
+def _note_missing_types(run: Run, counts: dict[str, int]) -> None:
+    """On the first night: a type that the config names and no event has."""
+    named = {kind: counts[f"type {n}"] for n, kind in enumerate(all_named_types(run.settings))}
+    if run.ingested_from is None:
+        for line in describe_missing_types(run.settings, named, run.warehouse.read(EVENTS)):
+            run.note(line)
 
 
 def _clean(run: Run, frame: DataFrame, contract: Contract) -> _Counted:
@@ -302,8 +372,30 @@ def describe(counts: SourceCounts) -> str:
     return line if counts.balanced else f"{line} (DOES NOT ADD UP)"
 
 
-def _own_days(contract: Contract, start: dt.date | None, as_of: dt.date) -> str | DayRange:
-    return "true" if contract is ITEMS else DayRange("arrived_day", since=start, before=as_of)
+def _write(
+    run: Run, out: DataFrame, reasoned: DataFrame, contract: Contract, start: dt.date | None
+) -> None:
+    """Replace the night's days; of items add what is new, so that no version is lost."""
+    if contract is ITEMS:
+        _add_item_versions(run, out)
+        return
+    days = DayRange("arrived_day", since=start, before=run.as_of)
+    days = days_to_replace(run, reasoned, contract, days)
+    run.warehouse.replace(out, contract, where=days)
+
+
+def _add_item_versions(run: Run, shown: DataFrame) -> None:
+    run.warehouse.create(ITEMS)
+    stored = run.warehouse.snapshot(ITEMS)
+    compared = _Counted.over(
+        compare_versions(stored, shown, as_of=run.as_of),
+        contested=F.count_if(F.col(CONTESTED)),
+    )
+    run.warehouse.append(compared.frame.where(F.col(NEW)), ITEMS)
+    contested = compared.counts()["contested"]
+    if contested:
+        run.note(f"items: {contested:,} versions are not what was stored of the same moment; what "
+                 "was stored stays")  # fmt: skip
 
 
 def _write_quarantine(run: Run, refused: list[DataFrame]) -> None:

@@ -20,6 +20,7 @@ from behavior_spark.config import (
     load_settings,
 )
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.expressions import sql_name
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.session import spark_session
 from behavior_spark.io.sources import DERIVED, MUST_MAP, read_raw
@@ -122,12 +123,12 @@ def guess_mapping(frame: DataFrame, contract: Contract) -> dict[str, str]:
         for guess in _GUESSES.get(ours, (ours,)):
             theirs = by_name.get(guess) or by_name.get(guess.replace("_", ""))
             if theirs is not None and theirs not in found.values():
-                found[ours] = _sql_name(theirs)
+                found[ours] = sql_name(theirs)
                 break
         else:
             if ours.endswith("_time"):
                 times = [n for n in frame.columns if re.search("date|time", n, re.IGNORECASE)]
-                found |= {ours: _sql_name(times[0])} if times else {}
+                found |= {ours: sql_name(times[0])} if times else {}
     return found
 
 
@@ -157,6 +158,9 @@ def _source_block(
         if ours in DERIVED:
             continue
         meaning = contract.field(ours).metadata["comment"]
+        if ours == "valid_from" and mapping.get(ours, "").lower() == "updated_at":
+            lines.append("      # Of the last edit? Then history begins on the first night: what "
+                         "was before it is in no table.")  # fmt: skip
         if ours in mapping:
             lines.append(f"      {ours}: {_quoted(mapping[ours])}  # {meaning}")
         elif ours in MUST_MAP[contract.name]:
@@ -171,7 +175,7 @@ def _source_block(
 def _placeholder(ours: str, frame: DataFrame) -> str:
     """What stands for a column that was not found: a hash of the row for an id, else null."""
     if ours in ("event_id", "text_id"):
-        names = ", ".join(_sql_name(name) for name in frame.columns[:12])
+        names = ", ".join(sql_name(name) for name in frame.columns[:12])
         return _quoted(f"md5(concat_ws('|', {names}))")
     return _quoted("cast(null AS string)")
 
@@ -232,10 +236,6 @@ def _commented(section: type[Privacy | TextSettings | FeatureSettings | Training
         shown = json.dumps(default, default=lambda each: each.model_dump())
         lines.append(f"  # {key}: {shown}{meaning}")
     return lines
-
-
-def _sql_name(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else f"`{name}`"
 
 
 def _quoted(text: str) -> str:

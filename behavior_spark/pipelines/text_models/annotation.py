@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config import Annotation
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.expressions import check_condition
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.io.sources import check_condition
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ANNOTATIONS, TEXTS
@@ -25,12 +25,12 @@ TEXTS_PER_TASK = 64
 
 @dataclass(frozen=True)
 class AnnotatedTask:
-    """The labels of one task.
+    """The annotations of one task, those of earlier runs included.
 
     Attributes:
         annotator: Digest of the model and its prompts.
-        labels: How many texts have each label, those of earlier runs included.
-        confidence: Mean share of the prompts that agree; None without a text.
+        labels: Number of texts by label.
+        confidence: Mean share of the prompts that agree; None if no text is annotated.
     """
 
     annotator: str
@@ -40,10 +40,10 @@ class AnnotatedTask:
 
 @dataclass(frozen=True)
 class Annotated(StageResult):
-    """What language models labelled.
+    """Annotations of a run.
 
     Attributes:
-        tasks: By name.
+        tasks: Annotations by the task's name.
     """
 
     tasks: Mapping[str, AnnotatedTask]
@@ -51,21 +51,21 @@ class Annotated(StageResult):
     @property
     def figures(self) -> Mapping[str, float]:
         """Texts and mean confidence of each task."""
-        found: dict[str, float] = {}
+        figures: dict[str, float] = {}
         for name, task in self.tasks.items():
-            found[f"{name}_annotated_texts"] = float(sum(task.labels.values()))
+            figures[f"{name}_annotated_texts"] = float(sum(task.labels.values()))
             if task.confidence is not None:
-                found[f"{name}_mean_confidence"] = task.confidence
-        return found
+                figures[f"{name}_mean_confidence"] = task.confidence
+        return figures
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The annotator of each task."""
+        """Digest of each task's annotator."""
         return {f"annotator_{name}": task.annotator for name, task in self.tasks.items()}
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """Texts by label."""
+        """Number of texts by task and label."""
         return {"labels": {name: dict(task.labels) for name, task in self.tasks.items()}}
 
 
@@ -84,7 +84,7 @@ def annotate_stage(run: Run, *, tasks: Sequence[str] = ()) -> Annotated:
         tasks: Names under ``annotate``; all of them by default.
 
     Raises:
-        ConfigError: A task is not known, or its condition is no SQL over ``texts``.
+        ConfigError: A task is not known, or its ``where`` is not valid SQL over table ``texts``.
         InputError: No text was ingested.
         ModelError: A language model cannot be used.
     """
@@ -113,7 +113,7 @@ def annotator_recipe(name: str, task: Annotation) -> AnnotatorRecipe:
     Raises:
         ModelError: There is no model where the config says.
     """
-    # torch: seconds that other commands spare
+    # Imported here because it loads torch, which takes seconds.
     from behavior_spark.model.heads.annotator import AnnotatorOptions, annotator_digest
 
     options = AnnotatorOptions(
@@ -128,12 +128,15 @@ def annotator_recipe(name: str, task: Annotation) -> AnnotatorRecipe:
 
 
 def annotated_labels(run: Run, name: str, *, min_confidence: float) -> DataFrame:
-    """``text, label, day`` of a task's confident annotations; day is when the text was known.
+    """``text, label, day`` of a task's confident annotations; day is the text's first arrival day.
 
     Args:
         run: The run.
-        name: Under ``annotate``; labels of its present model and prompts alone are given.
+        name: Task under ``annotate``. Only labels by its present model and prompts are returned.
         min_confidence: Share of prompts that must agree.
+
+    Raises:
+        ConfigError: There is no such task.
     """
     if name not in run.settings.annotate:
         raise ConfigError(
@@ -142,7 +145,7 @@ def annotated_labels(run: Run, name: str, *, min_confidence: float) -> DataFrame
             fix="add annotate.<task> with model, labels and prompts, and run `annotate`",
         )
     recipe = annotator_recipe(name, run.settings.annotate[name])
-    kept = _own(run, recipe).where(F.col("confidence") >= min_confidence - 1e-6)
+    kept = _annotations(run, recipe).where(F.col("confidence") >= min_confidence - 1e-6)
     texts = run.warehouse.require(TEXTS, made_by="ingest")
     known = texts.groupBy("text_hash").agg(
         F.min("text").alias("text"), F.min("arrived_day").alias("day")
@@ -158,7 +161,7 @@ def _annotate(run: Run, task: Annotation, recipe: AnnotatorRecipe) -> None:
         check_condition(texts, task.where, label=f"annotate.{recipe.task}.where")
         texts = texts.where(task.where)
     distinct = distinct_texts(texts)
-    done = run.warehouse.snapshot(ANNOTATIONS).where(_by(recipe))
+    done = run.warehouse.snapshot(ANNOTATIONS).where(_is_by(recipe))
     pending = not_scored(distinct, done).orderBy(F.xxhash64("text_hash"), "text_hash")
     chosen = pending.limit(task.most_texts)
     parts = max(1, min(run.parallelism, -(-task.most_texts // TEXTS_PER_TASK)))
@@ -174,7 +177,7 @@ def _tell(run: Run, recipe: AnnotatorRecipe) -> AnnotatedTask:
     name = recipe.task
     with spark_errors("counting annotations"):
         rows = (
-            _own(run, recipe)
+            _annotations(run, recipe)
             .groupBy("label")
             .agg(F.count("*").alias("texts"), F.sum("confidence").alias("confidence"))
             .collect()
@@ -185,17 +188,20 @@ def _tell(run: Run, recipe: AnnotatorRecipe) -> AnnotatedTask:
         run.note(f"{name}: no text to annotate before {run.as_of}")
         return AnnotatedTask(recipe.digest, counts, None)
     agreement = sum(row["confidence"] for row in rows) / total
-    most = sorted(counts.items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{label} {count:,}" for label, count in most[:5])
+    descending = sorted(counts.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{label} {count:,}" for label, count in descending[:5])
     run.say(f"{name}: {total:,} texts, {agreement:.1%} of prompts agree; {shown}")
-    return AnnotatedTask(recipe.digest, dict(most), agreement)
+    return AnnotatedTask(recipe.digest, dict(descending), agreement)
 
 
-def _own(run: Run, recipe: AnnotatorRecipe) -> DataFrame:
-    """One annotation per text: two runs at once may both have stored it."""
-    stored = run.warehouse.read(ANNOTATIONS).where(_by(recipe))
+def _annotations(run: Run, recipe: AnnotatorRecipe) -> DataFrame:
+    """Stored annotations of a task by its present annotator, one per text.
+
+    Two runs at the same time may both have stored one.
+    """
+    stored = run.warehouse.read(ANNOTATIONS).where(_is_by(recipe))
     return stored.dropDuplicates(["text_hash"])
 
 
-def _by(recipe: AnnotatorRecipe) -> Any:
+def _is_by(recipe: AnnotatorRecipe) -> Any:
     return (F.col("task") == recipe.task) & (F.col("annotator_digest") == recipe.digest)

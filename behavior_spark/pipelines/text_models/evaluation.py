@@ -41,7 +41,7 @@ from behavior_spark.report.text_quality import text_quality_markdown
 from behavior_spark.runs.run import Run, versions
 from behavior_spark.runs.stages import StageResult, stage
 
-CHUNK = 2048  # texts embedded between two lines of progress
+CHUNK = 2048  # texts embedded per line of progress
 
 
 def text_store(run: Run) -> ModelStore:
@@ -51,7 +51,7 @@ def text_store(run: Run) -> ModelStore:
 
 @dataclass(frozen=True)
 class Evaluated(StageResult):
-    """What was measured of a text model; the registry keeps the same.
+    """What was measured of a text model; the registry stores the same content.
 
     Attributes:
         content: JSON values: ``model``, ``measured_at`` and ``heads``, each with ``figures`` and
@@ -62,7 +62,7 @@ class Evaluated(StageResult):
 
     @property
     def figures_by_head(self) -> dict[str, dict[str, float]]:
-        """The figures of each head that are defined, by name."""
+        """Figures by head and name, without those that are undefined."""
         return {
             head: {
                 name: measured["figures"][name]["value"]
@@ -74,27 +74,27 @@ class Evaluated(StageResult):
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Figures of each head, its held-out and leaked texts, and how it abstains."""
-        found: dict[str, float] = {}
+        """Figures of each head, its numbers of held-out and leaked texts, and how it abstains."""
+        figures: dict[str, float] = {}
         for head, measured in self.content["heads"].items():
             numbers = self.figures_by_head[head]
-            found |= {f"{head}_{name}": number for name, number in numbers.items()}
+            figures |= {f"{head}_{name}": number for name, number in numbers.items()}
             data, scope = measured["data"], measured["scope"]
-            found[f"{head}_held_out_texts"] = data["texts"]
-            found[f"{head}_leaked_texts"] = data["dropped"].get("learned_from", 0)
+            figures[f"{head}_held_out_texts"] = data["texts"]
+            figures[f"{head}_leaked_texts"] = data["dropped"].get("learned_from", 0)
             for name in ("recall", "false_alarm_rate"):
                 if scope and scope[name] is not None:
-                    found[f"{head}_out_of_scope_{name}"] = scope[name]
-        return found
+                    figures[f"{head}_out_of_scope_{name}"] = scope[name]
+        return figures
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The model."""
+        """Digest of the model."""
         return {"text": str(self.content["model"])}
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """All that was measured, and the page."""
+        """The whole content, and the page as Markdown."""
         return {"evaluation": self.content, "markdown": self.page()}
 
     def blocks(self) -> list[RenderableType]:
@@ -102,7 +102,7 @@ class Evaluated(StageResult):
         return [heads_table(self.figures_by_head)]
 
     def page(self) -> str:
-        """All that was measured, as a page."""
+        """The whole content as a Markdown page."""
         return text_quality_markdown(self.content)
 
 
@@ -112,21 +112,21 @@ class Evaluated(StageResult):
     models=("text",),
 )
 def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> Evaluated:
-    """Measure a model's heads; what was found is kept in the registry.
+    """Measure a model's heads on held-out texts and store the evaluation in the registry.
 
     Args:
         run: The run.
         model: An alias or a digest.
-        heads: Of these alone; all of the model's that the config has labels for by default.
+        heads: Heads to measure; by default all heads of the model under ``text.heads``.
 
     Raises:
         ConfigError: A head is not known, or none has a labelled table.
-        InputError: Nothing is held out, or what is was learned from.
+        InputError: No text is held out, or the model has learned from the held-out texts.
         ModelError: The model cannot be used.
     """
     store = text_store(run)
     digest = store.resolve(model)
-    found = load_text_model(store.folder(digest))
+    text_model = load_text_model(store.folder(digest))
     learned = LearnedFrom.load(store.folder(digest))
     if learned is None:
         run.note(f"model {digest} keeps no record of its texts: leakage is not looked for")
@@ -138,7 +138,7 @@ def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> Evalua
         "versions": versions(),
         "heads": {},
     }
-    for name in _wanted(run, found, heads):
+    for name in _heads_to_measure(run, text_model, heads):
         with run.step(f"measure {name}"):
             held = without_learned(
                 run,
@@ -146,18 +146,17 @@ def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> Evalua
                 [learned],
                 refuse=run.settings.text.evaluation.leakage == "refuse",
             )
-            content["heads"][name] = _measured(run, found, found.heads[name], held)
+            content["heads"][name] = _measured(run, text_model, text_model.heads[name], held)
             _tell(run, name, content["heads"][name])
-    prints = [each["data"]["fingerprint"] for each in content["heads"].values()]
-    store.record_evaluation(digest, short_digest("".join(prints).encode()), content)
+    fingerprints = [measured["data"]["fingerprint"] for measured in content["heads"].values()]
+    store.record_evaluation(digest, short_digest("".join(fingerprints).encode()), content)
     return Evaluated(content)
 
 
 def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
-    """float32 [n, dimension] by the model's encoder; NaN rows for texts it cannot embed."""
-    from behavior_spark.model.encoder.encoder import (
-        cached_encoder,  # torch: others spare its seconds
-    )
+    """Embeddings by the model's encoder, float32 [n, dimension]; NaN for texts it cannot embed."""
+    # Imported here because it loads torch, which takes seconds.
+    from behavior_spark.model.encoder.encoder import cached_encoder
 
     device = None if run.settings.text.device == "auto" else run.settings.text.device
     encoder = cached_encoder(model.encoder_source, model.options, device)
@@ -172,32 +171,32 @@ def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
 
 
 def answer_held_out(head: Head, vectors: Floats, held: HeldOut) -> Answers:
-    """The head's answers; a text that could not be embedded counts as given no label.
+    """The head's answers; a text that could not be embedded gets no label.
 
     Raises:
         ModelError: The head gives one label and a text has several, or none could be embedded.
     """
-    good = np.asarray(np.isfinite(vectors).all(axis=1))
-    if not good.any():
+    embedded = np.asarray(np.isfinite(vectors).all(axis=1))
+    if not embedded.any():
         raise ModelError(f"no held-out text of {held.name} could be embedded")
-    filled = np.where(good[:, None], vectors, 0.0).astype(np.float32)
+    filled = np.where(embedded[:, None], vectors, 0.0).astype(np.float32)
     answers = answers_of(head, filled, held.labels)
-    answers.said[~good] = False
-    answers.probabilities[~good] = 0.0
+    answers.said[~embedded] = False
+    answers.probabilities[~embedded] = 0.0
     return answers
 
 
-def _wanted(run: Run, model: TextModel, heads: Sequence[str]) -> list[str]:
-    there = [name for name in model.heads if name in run.settings.text.heads]
-    unknown = sorted(set(heads) - set(there))
-    if unknown or not there:
+def _heads_to_measure(run: Run, model: TextModel, heads: Sequence[str]) -> list[str]:
+    available = [name for name in model.heads if name in run.settings.text.heads]
+    unknown = sorted(set(heads) - set(available))
+    if unknown or not available:
         raise ConfigError(
             f"no labelled texts for the head {unknown[0]!r}" if unknown else "nothing to measure",
             found=f"the model has {', '.join(model.heads)}; text.heads has "
             f"{', '.join(run.settings.text.heads) or 'none'}",
             fix="name the labelled table of each head under text.heads",
         )
-    return list(heads) or there
+    return list(heads) or available
 
 
 def _measured(run: Run, model: TextModel, head: Head, held: HeldOut) -> dict[str, Any]:
@@ -207,7 +206,7 @@ def _measured(run: Run, model: TextModel, head: Head, held: HeldOut) -> dict[str
     unknown = [label for label in answers.labels if label not in head.labels]
     if unknown:
         run.note(f"{head.name}: {len(unknown)} labels of the held-out texts are new to the head")
-    found = {
+    measured = {
         "digest": head.digest,
         "data": {
             "origin": held.origin,
@@ -231,16 +230,16 @@ def _measured(run: Run, model: TextModel, head: Head, held: HeldOut) -> dict[str
         },
         "scope": _scope(run, model, head, vectors),
     }
-    return cast(dict[str, Any], as_plain(found))
+    return cast(dict[str, Any], as_plain(measured))
 
 
 def _scope(run: Run, model: TextModel, head: Head, vectors: Floats) -> dict[str, Any] | None:
-    """How the head abstains; None for one that always answers and no text outside to show it."""
+    """How well the head abstains; None if it never does and no out-of-scope text is given."""
     outside = read_out_of_scope(run, head.name)
     if head.scope is None and not outside:
         return None
-    found = embed_held_out(run, model, outside)
-    figures = asdict(measure_scope(head, _finite(vectors), _finite(found)))
+    outside_vectors = embed_held_out(run, model, outside)
+    figures = asdict(measure_scope(head, _finite(vectors), _finite(outside_vectors)))
     return figures | {"threshold": None if head.scope is None else head.scope.threshold}
 
 
@@ -248,13 +247,13 @@ def _finite(vectors: Floats) -> Floats:
     return vectors[np.asarray(np.isfinite(vectors).all(axis=1))]
 
 
-def _tell(run: Run, name: str, found: dict[str, Any]) -> None:
+def _tell(run: Run, name: str, measured: dict[str, Any]) -> None:
     shown = []
     for figure in FIGURES:
-        value = found["figures"][figure]["value"]
+        value = measured["figures"][figure]["value"]
         if value is not None:
             shown.append(f"{figure} {value:.3f}")
-    data = found["data"]
+    data = measured["data"]
     run.say(f"{name}, {data['texts']:,} texts ({data['origin']}): {', '.join(shown)}")
     if leaked := data["dropped"].get("learned_from"):
         run.note(f"{name}: {leaked:,} held-out texts were learned from and are left out")

@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finetuned(StageResult):
-    """A trained text model; it is in the registry.
+    """A text model that was trained and published in the registry.
 
     Attributes:
-        digest: The model's.
-        heads: For each head what training measured on held-out texts.
-        texts_stored: Labelled texts whose embedding was in the store.
-        goes_to_gate: Whether the gate is to decide now if it becomes the champion.
+        digest: Digest of the model.
+        heads: What training measured on held-out texts, by head.
+        texts_stored: Labelled texts whose embedding was read from the store.
+        goes_to_gate: Whether the gate must decide in this run if it becomes the champion.
     """
 
     digest: str
@@ -53,7 +53,7 @@ class Finetuned(StageResult):
 
     @property
     def figures_by_head(self) -> dict[str, dict[str, float]]:
-        """The single numbers of each head, by name."""
+        """Accuracy, precision, recall and F1 of each head, where measured."""
         return {
             head: {
                 name: float(metrics[name])
@@ -65,7 +65,7 @@ class Finetuned(StageResult):
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Texts found in the store, and measures of each head."""
+        """Number of embeddings read from the store, and measures of each head."""
         return {"texts_stored": self.texts_stored} | {
             f"{head}_{name}": number
             for head, numbers in self.figures_by_head.items()
@@ -74,12 +74,12 @@ class Finetuned(StageResult):
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The model."""
+        """Digest of the model."""
         return {"text": self.digest}
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """All that was measured; ``promotion`` is the gate's answer, where it was asked."""
+        """What was measured, by head; the gate's stage sets ``promotion``."""
         return {"heads": dict(self.heads), "promotion": None}
 
     def blocks(self) -> list[RenderableType]:
@@ -108,7 +108,7 @@ def finetune_stage(run: Run) -> Finetuned:
         )
     resolve_model_folder(text.encoder)
     with run.step("read labels"):
-        for name in text.heads:  # a wrong test table is found before hours of training
+        for name in text.heads:  # report a wrong test table now, not after hours of training
             labelled_rows(run, name, parts=PARTS)
         tasks = [labelled_task(run, name) for name in text.heads]
     with run.step(f"fine-tune ({text.finetune})"):
@@ -117,9 +117,7 @@ def finetune_stage(run: Run) -> Finetuned:
     store = ModelStore(Path(run.settings.models_path))
     base = configured_encoder(text, store, run.as_of)
     learned = learned_from(tasks, run.settings)
-    register_model(
-        run, result.digest, tasks, learned, encoder=base.digest, figures=trained.figures
-    )
+    register_model(run, result.digest, tasks, learned, encoder=base.digest, figures=trained.figures)
     if store.alias(CHAMPION) == result.digest:
         run.note(f"{result.digest} is the champion already: the same model came out")
         return trained
@@ -130,13 +128,12 @@ def finetune_stage(run: Run) -> Finetuned:
 
 
 def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult:
-    """Train on ``tasks`` as ``text.finetune`` and ``text.tuning`` say, and publish the model.
+    """Train on ``tasks`` by ``text.finetune`` and ``text.tuning``, and publish the model.
 
-    Texts whose embedding is in the store, under the configured encoder, are read from there.
+    Embeddings that the configured encoder has in the store are read, not computed.
     """
-    from behavior_spark.model.training.finetune import (
-        finetune,  # torch: seconds that other commands spare
-    )
+    # Imported here because it loads torch, which takes seconds.
+    from behavior_spark.model.training.finetune import finetune
 
     settings, text = run.settings, run.settings.text
     store = ModelStore(Path(settings.models_path))
@@ -161,36 +158,36 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
 
 
 def _keep_precision(store: ModelStore, base: ActiveTextModel, model: TextModel) -> None:
-    """Record the precision that was chosen for the encoder as it is, as a night would."""
+    """Record the precision that fine-tuning chose for the unchanged encoder, as a night does."""
     if base.unchecked and "precision" in model.metadata and has_encoder(model, base):
         exact = replace(base.options, precision="fp32")
         store.record_precision(backbone_digest(base.source, exact), model.metadata["precision"])
 
 
 def _from_store(run: Run, digest: str) -> Stored:
-    """Looks up the embeddings of texts by their hash, where their backbone is this one."""
+    """A function that looks up stored embeddings of texts by the encoder with this digest."""
     key = run.settings.privacy.pseudonymise_key
 
-    def look_up(wanted: str, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        if wanted != digest or not texts or not run.warehouse.exists(TEXT_EMBEDDINGS):
+    def look_up(encoder: str, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        if encoder != digest or not texts or not run.warehouse.exists(TEXT_EMBEDDINGS):
             return {}
         of_hash = {text_hash(text, key=key): text for text in texts}
-        asked = run.spark.createDataFrame([(each,) for each in of_hash], "text_hash string")
-        found = stored_embeddings(run, digest).where("embedding IS NOT NULL")
+        wanted = run.spark.createDataFrame([(text,) for text in of_hash], "text_hash string")
+        stored = stored_embeddings(run, digest).where("embedding IS NOT NULL")
         with spark_errors("reading stored embeddings"):
-            table = found.join(asked, "text_hash", "left_semi").toArrow()
+            table = stored.join(wanted, "text_hash", "left_semi").toArrow()
         if not table.num_rows:
             return {}
         column = table.column("embedding").combine_chunks()
         vectors = np.asarray(column.flatten(), dtype=np.float32).reshape(table.num_rows, -1)
         hashes = table.column("text_hash").to_pylist()
-        return {of_hash[each]: vector for each, vector in zip(hashes, vectors, strict=True)}
+        return {of_hash[key]: vector for key, vector in zip(hashes, vectors, strict=True)}
 
     return look_up
 
 
 def progress_of(run: Run) -> Callable[[str, int, int], None]:
-    """Says how far a stage is, at each tenth of it."""
+    """A function that prints a stage's progress at each tenth of its total."""
     shown: dict[str, int] = {}
 
     def tell(stage: str, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Labelled texts that a model is measured on: read, cleaned, none of them learned from."""
+"""Held-out labelled texts to measure a model on: read, cleaned, without texts it learned from."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from behavior_spark.runs.run import Run
 
 Origin = Literal["test", "dev", "held out by hash"]
 
-MOST_VALUES = 20  # of one slice; the rest are "other"
+MOST_VALUES = 20  # of a column, the most frequent; each is a slice
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Texts of one task with their labels.
+    """Held-out texts of one head with their labels.
 
     Attributes:
-        name: The head's.
+        name: Name of the head.
         origin: ``test``: a table that training never sees; ``dev`` or ``held out by hash``: texts
-            that chose among models, so that figures on them are a little too good.
+            by which training chose epochs or thresholds, so that figures on them are a little
+            too good.
         texts: n texts, cleaned.
-        labels: For each its labels.
-        slices: By name, such as ``length 6-15 words``: bool [n].
-        dropped: Rows left out, by reason.
+        labels: The labels of each text.
+        slices: Masks, bool [n], by name, such as ``length 6-15 words``.
+        dropped: Number of rows left out, by reason.
     """
 
     name: str
@@ -53,11 +54,11 @@ class HeldOut:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex characters of the texts and labels."""
-        return data_fingerprint(self.texts, [list(each) for each in self.labels])
+        """Digest of the texts and labels, 16 hex characters."""
+        return data_fingerprint(self.texts, [list(labels) for labels in self.labels])
 
     def where(self, kept: Bools, reason: str) -> HeldOut:
-        """The texts kept; the others are counted under ``reason``."""
+        """Only the texts of a mask, bool [n]; the others are counted under ``reason``."""
         if kept.all():
             return self
         rows = np.flatnonzero(kept).tolist()
@@ -71,9 +72,9 @@ class HeldOut:
 
 
 def read_held_out(run: Run, name: str) -> HeldOut:
-    """The test part of a head's labels; else the dev part; else the share held out by hash.
+    """A head's test table; without one its dev table; without both the share held out by hash.
 
-    Labels given on or after the run's ``as_of`` are left out where they carry a day.
+    Labels that carry a day are left out if it is the run's ``as_of`` or later.
 
     Raises:
         InputError: No labelled text is held out.
@@ -98,7 +99,8 @@ def read_held_out(run: Run, name: str) -> HeldOut:
         held = replace(held.where(kept, "learned_from"), dropped={})
     held = replace(held, slices=_slices(held.texts, table, run.settings))
     held = held.where(np.array([bool(text) for text in held.texts], dtype=np.bool_), "empty_text")
-    held = held.where(np.array([each != ("",) for each in held.labels], dtype=np.bool_), "no_label")
+    has_label = np.array([given != ("",) for given in held.labels], dtype=np.bool_)
+    held = held.where(has_label, "no_label")
     if not len(held):
         raise InputError(
             f"{label}: no labelled text to measure on",
@@ -114,20 +116,20 @@ def without_learned(
 ) -> HeldOut:
     """Held-out texts that none of the models has learned from.
 
-    Of a test table also those are left out that chose a threshold or an epoch.
+    From a test table, texts by which training chose a threshold or an epoch are left out too.
 
     Args:
-        run: For the key of the hashes, and for a note where a model's record has another.
+        run: The run; its key hashes the texts. A model's record with another key is noted.
         held: Texts to measure on.
-        models: What each model has learned from, where it is known.
-        refuse: Texts that were learned from are an error, and so is not to know.
+        models: What each model has learned from; None where there is no record.
+        refuse: Raise if a text was learned from, or if another key prevents the check.
 
     Raises:
-        InputError: There are such texts and they are refused, or no text is left.
+        InputError: ``refuse``, and see there; or no text is left.
     """
     seen = np.zeros(len(held), dtype=np.bool_)
-    own = run.settings.privacy.pseudonymise_key
-    by_check = {key_check(key): key for key in (None, own)}
+    configured_key = run.settings.privacy.pseudonymise_key
+    by_check = {key_check(key): key for key in (None, configured_key)}
     for learned in models:
         if learned is None:
             continue
@@ -155,15 +157,15 @@ def without_learned(
 
 
 def read_out_of_scope(run: Run, name: str) -> list[str]:
-    """Cleaned texts outside every class of a head; none where the config names no such table."""
-    place = run.settings.text.heads[name].out_of_scope
-    if place is None:
+    """Cleaned texts that belong to no class of a head; empty if the config names no table."""
+    table_settings = run.settings.text.heads[name].out_of_scope
+    if table_settings is None:
         return []
     label = f"text.heads.{name}.out_of_scope"
     part = run.settings.text.heads[name].model_copy(
         update={
             **dict.fromkeys(("path", "table", "annotated", "where", "split", "dev", "test", "day")),
-            **place.model_dump(exclude_none=True),
+            **table_settings.model_dump(exclude_none=True),
             "label": "''",
             "slices": {},
         }
@@ -177,13 +179,13 @@ def read_out_of_scope(run: Run, name: str) -> list[str]:
 
 
 def _slices(texts: list[str], table: pd.DataFrame, settings: Settings) -> dict[str, Bools]:
-    """Masks by length in words, by month of the label's day, and by the config's expressions."""
+    """Masks, bool [n], by length in words, by month of the label's day, and by ``slices``."""
     words = np.array([len(text.split()) for text in texts], dtype=np.int64)
     bounds = [0, *settings.text.evaluation.length_buckets]
-    found: dict[str, Bools] = {}
+    masks: dict[str, Bools] = {}
     for low, high in zip(bounds, [*bounds[1:], None], strict=True):
         name = f"length {low + 1}-{high} words" if high else f"length over {low} words"
-        found[name] = (words > low) & (words <= (high or np.inf))
+        masks[name] = (words > low) & (words <= (high or np.inf))
     columns = {"day": [str(day)[:7] if day is not None and not pd.isna(day) else None
                        for day in table["day"]]}  # fmt: skip
     if "slices" in table:
@@ -192,5 +194,5 @@ def _slices(texts: list[str], table: pd.DataFrame, settings: Settings) -> dict[s
     for column, values in columns.items():
         counted = pd.Series(values, dtype=object).value_counts()
         for value in counted.index[:MOST_VALUES]:
-            found[f"{column} {value}"] = np.array([each == value for each in values], dtype=bool)
-    return {name: mask for name, mask in found.items() if mask.any()}
+            masks[f"{column} {value}"] = np.array([v == value for v in values], dtype=bool)
+    return {name: mask for name, mask in masks.items() if mask.any()}

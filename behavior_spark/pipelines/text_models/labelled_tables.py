@@ -1,4 +1,4 @@
-"""Labelled tables on the driver, cleaned as the texts of the warehouse are."""
+"""Read labelled tables to the driver; their texts are cleaned like those of the warehouse."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
+from behavior_spark.cleaning.personal_data import masking_of
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.config.labels import Part
@@ -26,12 +27,12 @@ MOST_LABELS = 200_000
 def labelled_task(
     run: Run, name: str, *, parts: Sequence[Part] = ("train", "dev")
 ) -> LabelledTexts:
-    """The labelled texts of the head ``name``: those with a label, given before the night.
+    """The labelled texts of the head ``name`` whose labels were given before the night.
 
     Args:
         run: The run.
         name: A key of ``text.heads``.
-        parts: Those wanted; ``held_out`` tells the rows of ``dev`` where there are any.
+        parts: Parts to read. Rows of ``dev`` are marked in ``held_out``.
 
     Raises:
         ConfigError: An expression of the task does not fit its table.
@@ -42,7 +43,7 @@ def labelled_task(
     frame = labelled_rows(run, name, parts=parts)
     multi = isinstance(frame.schema["label"].dataType, ArrayType)
     with spark_errors(label):
-        # Labels are what people wrote by hand; a cap keeps a wrong table off the driver.
+        # Labelled tables are small. The limit protects the driver from a wrong, large table.
         table: pd.DataFrame = (
             frame.orderBy(F.xxhash64("text"), "text", "part", "label").limit(MOST_LABELS).toPandas()
         )
@@ -68,15 +69,16 @@ def labelled_task(
 
 
 def cleaned(text: object, settings: Settings) -> str:
-    """A labelled text as the texts of the warehouse are cleaned."""
-    cap, mask = settings.text.max_chars, settings.privacy.mask_personal_data
-    return clean_text(str(text), max_chars=cap, mask=mask).text
+    """A labelled text, cleaned like the texts of the warehouse."""
+    cap, mask = settings.text.max_chars, masking_of(settings.privacy)
+    return clean_text(str(text), max_chars=cap, mask=mask, form=settings.text.normal_form).text
 
 
 def labelled_rows(run: Run, name: str, *, parts: Sequence[Part]) -> DataFrame:
-    """``text, label, day, part`` of the head ``name``: with a label, given before the night.
+    """``text, label, day, part`` of the head ``name``, for labels given before the night.
 
-    ``slices`` too, a map of strings, where the config names any.
+    With ``slices``, a map of strings, if the config names any. Rows without text or label are
+    left out.
 
     Raises:
         ConfigError: An expression of the task does not fit its table.
@@ -87,7 +89,7 @@ def labelled_rows(run: Run, name: str, *, parts: Sequence[Part]) -> DataFrame:
     if labels.annotated is not None:
         annotated = annotated_labels(run, labels.annotated, min_confidence=labels.min_confidence)
     frame = read_labels(run.spark, labels, label=label, parts=parts, annotated=annotated)
-    # Where a part names a day, a label without one cannot be shown to be early enough.
+    # In a part with a day column, a label without a day may be too late: it is left out.
     tables = {part: labels.part(part) for part in parts}
     dated = [part for part, table in tables.items() if table is not None and table.day]
     frame = frame.where(~F.col("part").isin(dated) | (F.col("day") < F.lit(run.as_of)))

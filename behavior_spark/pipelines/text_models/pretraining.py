@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.features.text_pairs import text_pairs
 from behavior_spark.io.corpus import remove_corpus, write_corpus
-from behavior_spark.io.sources import check_condition
+from behavior_spark.io.expressions import check_condition
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.pipelines.text_models.finetuning import progress_of
 from behavior_spark.pipelines.texts.active_model import configured_encoder
@@ -32,13 +32,13 @@ class Pretrained(StageResult):
     """An encoder that was trained further on texts without labels.
 
     Attributes:
-        encoder: Its folder.
+        encoder: Folder of the new encoder.
         digest: Its digest.
-        steps: Batches learned from.
-        before: Figures on held-out texts before, by name.
-        after: And after.
+        steps: Training steps (batches).
+        before: Figures on held-out texts before training, by name.
+        after: Figures on held-out texts after training, by name.
         curve: Loss over the steps.
-        packed: Whether texts were computed without padding.
+        packed: Whether batches were packed, without padding.
     """
 
     encoder: Path
@@ -52,19 +52,19 @@ class Pretrained(StageResult):
     @property
     def figures(self) -> Mapping[str, float]:
         """Steps, and each figure before and after."""
-        found: dict[str, float] = {"steps": self.steps}
+        figures: dict[str, float] = {"steps": self.steps}
         for name in self.after:
-            found |= {f"{name}_before": self.before[name], f"{name}_after": self.after[name]}
-        return found
+            figures |= {f"{name}_before": self.before[name], f"{name}_after": self.after[name]}
+        return figures
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The encoder."""
+        """Digest of the new encoder."""
         return {"encoder": self.digest}
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """All of it as plain data."""
+        """All attributes as plain data."""
         return {
             "encoder": str(self.encoder),
             "digest": self.digest,
@@ -84,32 +84,31 @@ class Pretrained(StageResult):
 def pretrain_stage(run: Run) -> Pretrained:
     """Train the configured encoder further on the texts known before the night.
 
-    The result is an encoder of its own under ``models/encoders``; ``text.encoder`` is to name
-    it. It knows the last day it saw, and no earlier night takes it.
+    The result is a new encoder under ``models/encoders``; set ``text.encoder`` to use it. It
+    records the last day of its texts, and nights before that day's end refuse it.
 
     Raises:
         ConfigError: No encoder is configured, or a setting does not fit.
         InputError: A table is missing.
-        ModelError: There is too little to learn from.
+        ModelError: There are too few texts to learn from.
     """
-    from behavior_spark.model.pretraining.pretrain import (
-        pretrain,  # torch: seconds that other commands spare
-    )
+    # Imported here because it loads torch, which takes seconds.
+    from behavior_spark.model.pretraining.pretrain import pretrain
 
     settings, chosen = run.settings, run.settings.pretrain
     if not settings.text.encoder:
         raise ConfigError("nothing to pre-train: text.encoder is not set")
     models = Path(settings.models_path)
     base = configured_encoder(settings.text, ModelStore(models), run.as_of)
-    # A rerun after a kill finds the checkpoint by its inputs, not by this folder; it replaces
-    # what the killed run left here.
+    # A rerun of a killed run overwrites this folder. It finds its checkpoint all the same,
+    # because that is named by the inputs, not by this folder.
     folder = models / "encoders" / f".corpus-{chosen.method}"
     try:
         with run.step("write texts"):
             write_corpus(_rows(run), folder, files=max(1, run.parallelism))
         device = None if settings.text.device == "auto" else settings.text.device
         with run.step(f"pretrain ({chosen.method})"):
-            made = pretrain(
+            pretrained = pretrain(
                 base.source,
                 base.options,
                 folder,
@@ -120,12 +119,12 @@ def pretrain_stage(run: Run) -> Pretrained:
                 progress=progress_of(run),
             )
     finally:
-        remove_corpus(folder)  # people's words do not stay behind, whatever went wrong
-    return _told(run, made)
+        remove_corpus(folder)  # leave no users' texts behind, also after an error
+    return _result(run, pretrained)
 
 
 def _rows(run: Run) -> DataFrame:
-    """``text``, or ``left, right``: the distinct texts or pairs known before the night."""
+    """Distinct texts (``text``) or pairs of texts (``left, right``) known before the night."""
     chosen, warehouse = run.settings.pretrain, run.warehouse
     if chosen.method == "behaviour":
         events = warehouse.require(EVENTS, made_by="ingest")
@@ -158,21 +157,21 @@ def _rows(run: Run) -> DataFrame:
     return rows
 
 
-def _told(run: Run, made: PretrainedEncoder) -> Pretrained:
-    outcome = made.outcome
+def _result(run: Run, pretrained: PretrainedEncoder) -> Pretrained:
+    outcome = pretrained.outcome
     for name in outcome.after:
         run.say(
             f"{name} of held-out texts: {outcome.before[name]:.4g} -> {outcome.after[name]:.4g}"
         )
-    if made.new_word_head:
+    if pretrained.new_word_head:
         run.note("the encoder came without a head for words: `before` is after that head learned")
-    run.note(f"set text.encoder to {made.folder}, fine-tune, and compare before you use it")
+    run.note(f"set text.encoder to {pretrained.folder}, fine-tune, and compare before you use it")
     return Pretrained(
-        encoder=made.folder,
-        digest=made.digest,
+        encoder=pretrained.folder,
+        digest=pretrained.digest,
         steps=outcome.steps,
         before=outcome.before,
         after=outcome.after,
         curve=outcome.curve,
-        packed=made.packed,
+        packed=pretrained.packed,
     )

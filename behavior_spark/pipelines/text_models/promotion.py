@@ -1,4 +1,4 @@
-"""From a trained model to the champion: registered, judged at the gate, rolled back."""
+"""Register trained models, promote them through the gate, roll back, list them."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def register_model(
 
     Args:
         run: The run.
-        digest: Of the published model.
-        tasks: What it was trained on.
-        learned: The texts behind it.
+        digest: Digest of the published model.
+        tasks: Labelled texts it was trained on.
+        learned: Hashes of the texts it has learned from.
         encoder: Digest of the encoder that training began with.
         figures: What training measured, for MLflow.
     """
@@ -96,7 +96,10 @@ def register_model(
 
 
 def learned_from(tasks: Sequence[LabelledTexts], settings: Settings) -> LearnedFrom:
-    """The texts that training on ``tasks`` learns from, as hashes; those that only chose apart."""
+    """Hashes of the texts that training on ``tasks`` learns from.
+
+    Texts by which training only chooses an epoch or a threshold are kept apart, as ``dev``.
+    """
     key = settings.privacy.pseudonymise_key
     train: list[str] = []
     dev: list[str] = []
@@ -107,22 +110,22 @@ def learned_from(tasks: Sequence[LabelledTexts], settings: Settings) -> LearnedF
             seed=settings.training.seed,
             max_examples=settings.text.max_examples,
         )
-        chose = split.validation & (not split.refit)
-        for part, chosen in ((train, ~chose), (dev, chose)):
-            part += [text for text, ok in zip(split.texts, chosen, strict=True) if ok]
+        in_dev = split.validation & (not split.refit)
+        for part, mask in ((train, ~in_dev), (dev, in_dev)):
+            part += [text for text, in_part in zip(split.texts, mask, strict=True) if in_part]
     return LearnedFrom(text_keys(train, key=key), text_keys(dev, key=key), key_check(key))
 
 
 @dataclass(frozen=True)
 class Decision(StageResult):
-    """Who is the champion now, and why.
+    """A decision on who is the champion.
 
     Attributes:
         event: ``promoted``, ``refused`` or ``rolled_back``.
-        model: Whom it was about.
-        replaced: The champion before; None where there was none.
-        reason: In words.
-        verdict: What the gate found; None where it did not compare.
+        model: Digest of the model that was promoted or refused, or is the champion again.
+        replaced: Digest of the champion before the decision; None if there was none.
+        reason: The reason in words.
+        verdict: The gate's comparison; None if it did not compare.
     """
 
     event: str
@@ -134,20 +137,20 @@ class Decision(StageResult):
     @property
     def figures(self) -> Mapping[str, float]:
         """Whether it was promoted, and the difference of each head with its interval."""
-        found = {"promoted": float(self.event == "promoted")}
-        for head, of in (self.verdict.comparisons if self.verdict else {}).items():
+        figures = {"promoted": float(self.event == "promoted")}
+        for head, comparison in (self.verdict.comparisons if self.verdict else {}).items():
             numbers = {
-                f"{head}_gate_difference": of.difference.value,
-                f"{head}_gate_low": of.difference.low,
-                f"{head}_gate_high": of.difference.high,
-                f"{head}_gate_texts": float(of.texts),
+                f"{head}_gate_difference": comparison.difference.value,
+                f"{head}_gate_low": comparison.difference.low,
+                f"{head}_gate_high": comparison.difference.high,
+                f"{head}_gate_texts": float(comparison.texts),
             }
-            found |= {name: number for name, number in numbers.items() if np.isfinite(number)}
-        return found
+            figures |= {name: number for name, number in numbers.items() if np.isfinite(number)}
+        return figures
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The model."""
+        """Digest of the model."""
         return {"text": self.model}
 
     @property
@@ -161,13 +164,13 @@ class Decision(StageResult):
 
 @stage("gate", does="champion and challenger answer the same held-out texts", models=("text",))
 def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") -> Decision:
-    """Make a model the champion if it passes the gate; either way it is logged.
+    """Make a model the champion if it passes the gate; log the decision.
 
     Args:
         run: The run.
-        digest: Of a published model.
-        force: Promote it whatever the gate says.
-        reason: In words, for the log; needed with ``force``.
+        digest: Digest of a published model.
+        force: Promote it without asking the gate.
+        reason: Reason in words, for the log; required with ``force``.
 
     Raises:
         ConfigError: ``force`` without a reason.
@@ -196,28 +199,33 @@ def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") 
 
 @stage("rollback", does="make an earlier champion the champion again", models=("text",))
 def rollback_stage(run: Run, *, to: str | None, reason: str) -> Decision:
-    """Make an earlier champion the champion again; its scores are in the store.
+    """Make an earlier champion the champion again; its scores are still in the store.
+
+    Args:
+        run: The run.
+        to: Digest of an earlier champion; the last one by default.
+        reason: Reason in words, for the log.
 
     Raises:
-        ModelError: There is no such earlier champion, or its files were damaged.
+        ModelError: There is no such earlier champion, or its files are damaged.
     """
     store = text_store(run)
-    earlier = [each for each in lineage(store) if each != store.alias(CHAMPION)]
+    earlier = [digest for digest in lineage(store) if digest != store.alias(CHAMPION)]
     if to is None and earlier:
         to = earlier[-1]
     if to in earlier:
-        load_text_model(store.folder(str(to)))  # before anything points at it
+        load_text_model(store.folder(str(to)))  # raises before the alias is changed
     done = roll_back(store, to=to, reason=reason)
     return _finish(run, done, None)
 
 
 @dataclass(frozen=True)
 class ModelsListed(StageResult):
-    """The registry.
+    """The models of the registry, and the log of promotions.
 
     Attributes:
         published: Every model with its aliases, record and figures, the oldest first.
-        promotions: Who replaced whom, the oldest first.
+        promotions: Promotions, refusals and rollbacks, the oldest first.
     """
 
     published: list[dict[str, Any]]
@@ -230,7 +238,7 @@ class ModelsListed(StageResult):
         return {"models": self.published, "promotions": log}
 
     def blocks(self) -> list[RenderableType]:
-        """Two tables."""
+        """A table of models, and one of promotions."""
         models = [
             {
                 "model": model["model"],
@@ -281,7 +289,7 @@ def models_in(store: ModelStore) -> ModelsListed:
 
 
 def _judge(run: Run, store: ModelStore, challenger: str, champion: str) -> Verdict:
-    """Both models on the held-out texts that neither has learned from."""
+    """Compare both models on held-out texts that neither has learned from."""
     models = [load_text_model(store.folder(digest)) for digest in (challenger, champion)]
     learned = [LearnedFrom.load(store.folder(digest)) for digest in (challenger, champion)]
     configured = run.settings.text.heads
@@ -294,7 +302,7 @@ def _judge(run: Run, store: ModelStore, challenger: str, champion: str) -> Verdi
         try:
             held = without_learned(run, read_held_out(run, name), learned)
             comparisons[name] = _compared(run, models, name, held)
-        except (InputError, ModelError) as error:  # such as one label a text before, several now
+        except (InputError, ModelError) as error:  # e.g. only one of the heads is multi-label
             run.note(f"{name} is not compared: {error.problem}")
             continue
         _tell(run, name, comparisons[name])
@@ -322,13 +330,13 @@ def _compared(run: Run, models: list[TextModel], name: str, held: HeldOut) -> Co
 
 
 def _finish(run: Run, entry: Promotion, verdict: Verdict | None) -> Decision:
-    said = {
+    notes = {
         "promoted": f"{entry.model} is the champion now: {entry.reason}",
         "rolled_back": f"{entry.model} is the champion again, in place of {entry.replaced}",
         "refused": f"{entry.model} was refused, {entry.replaced} stays the champion: "
         f"{entry.reason}",
     }
-    run.note(said[entry.event])
+    run.note(notes[entry.event])
     if entry.event != "refused" and (
         note := tracked_alias(run.settings.name, digest=entry.model, alias=CHAMPION)
     ):
@@ -336,26 +344,27 @@ def _finish(run: Run, entry: Promotion, verdict: Verdict | None) -> Decision:
     return Decision(entry.event, entry.model, entry.replaced, entry.reason, verdict)
 
 
-def _tell(run: Run, name: str, found: Comparison) -> None:
-    difference = found.difference
+def _tell(run: Run, name: str, comparison: Comparison) -> None:
+    difference = comparison.difference
     run.say(
-        f"{name}: {found.verdict}, {run.settings.text.gate.figure} {difference.value:+.4f} "
-        f"({difference.low:+.4f} to {difference.high:+.4f}) on {found.texts:,} texts, "
-        f"{found.slices_judged} slices judged"
+        f"{name}: {comparison.verdict}, {run.settings.text.gate.figure} {difference.value:+.4f} "
+        f"({difference.low:+.4f} to {difference.high:+.4f}) on {comparison.texts:,} texts, "
+        f"{comparison.slices_judged} slices judged"
     )
 
 
 def _latest_figures(store: ModelStore, digest: str) -> dict[str, float]:
-    measured = store.evaluations(digest)
-    heads: Mapping[str, Any] = measured[-1].get("heads", {}) if measured else {}
-    found = {f"{n}_f1_macro": h["figures"]["f1_macro"]["value"] for n, h in heads.items()}
-    if found:
-        return found
+    """F1 of each head by the latest evaluation; without one, as measured by training."""
+    evaluations = store.evaluations(digest)
+    heads: Mapping[str, Any] = evaluations[-1].get("heads", {}) if evaluations else {}
+    figures = {f"{n}_f1_macro": h["figures"]["f1_macro"]["value"] for n, h in heads.items()}
+    if figures:
+        return figures
     model = load_text_model(store.folder(digest))
-    kept = {f"{n}_f1_macro": head.metrics.get("f1") for n, head in model.heads.items()}
-    return {name: float(value) for name, value in kept.items() if isinstance(value, int | float)}
+    trained = {f"{n}_f1_macro": head.metrics.get("f1") for n, head in model.heads.items()}
+    return {name: float(value) for name, value in trained.items() if isinstance(value, int | float)}
 
 
 def _data_parameters(record: ModelRecord) -> dict[str, Any]:
-    found = {f"{name}_data": data["fingerprint"] for name, data in record.data.items()}
-    return found | {"trained_through": record.trained_through}
+    fingerprints = {f"{name}_data": data["fingerprint"] for name, data in record.data.items()}
+    return fingerprints | {"trained_through": record.trained_through}

@@ -29,10 +29,10 @@ class ActiveTextModel:
     Attributes:
         source: Encoder folder or package.
         options: How texts become vectors.
-        digest: The backbone's digest: the key of its embeddings.
+        digest: The encoder's digest; embeddings are stored under it.
         heads: By name; may be empty.
         notes: What a reader should know, such as a head left out.
-        unchecked: Whether its precision is still to be chosen.
+        unchecked: True while the encoder's precision has not been chosen.
     """
 
     source: str
@@ -44,19 +44,22 @@ class ActiveTextModel:
 
     @property
     def digests(self) -> dict[str, str]:
-        """The encoder (``backbone``) and each head (``head_<name>``)."""
+        """Digests of the encoder (``backbone``) and of each head (``head_<name>``)."""
         return {"backbone": self.digest} | {
             f"head_{name}": head.digest for name, head in self.heads.items()
         }
 
 
 def encoder_options(text: TextSettings) -> EncoderOptions:
-    """Options of the configured encoder; in fp32 where the precision is to be chosen."""
+    """Options of the configured encoder; with precision "auto" in fp32, until one is chosen."""
     return EncoderOptions(
         pooling=text.pooling,
         max_length=text.max_length,
         precision="fp32" if text.precision == "auto" else text.precision,
         long_texts=text.long_texts,
+        prompt=text.prompt,
+        prompt_name=text.prompt_name,
+        normal_form=text.normal_form,
     )
 
 
@@ -68,9 +71,9 @@ def recipe_of(model: ActiveTextModel, text: TextSettings) -> EncoderRecipe:
 def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | None:
     """The published champion, else the configured encoder without heads; None without either.
 
-    A model that learned from labels given on or after ``as_of`` must not look back: such a
-    head is left out, and where the encoder itself was tuned with it, the configured one is
-    used instead.
+    A head that learned from labels given on or after ``as_of`` is left out, because it would
+    leak the future. If the encoder was fine-tuned with it, the configured encoder is used
+    instead, without heads.
 
     Raises:
         ModelError: The encoder or the champion cannot be used.
@@ -97,13 +100,13 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
 
 
 def has_encoder(model: TextModel, base: ActiveTextModel) -> bool:
-    """Whether a model's encoder is the configured one as it is, in whatever precision."""
+    """Whether a model uses the configured encoder unchanged, in any precision."""
     options = replace(model.options, precision=base.options.precision)
     return backbone_digest(model.encoder_source, options) == base.digest
 
 
 def late_heads(model: TextModel, as_of: dt.date) -> set[str]:
-    """Heads that learned from labels given on a day or later."""
+    """Names of the heads that learned from labels given on ``as_of`` or later."""
     return {
         name
         for name, head in model.heads.items()
@@ -112,17 +115,17 @@ def late_heads(model: TextModel, as_of: dt.date) -> set[str]:
 
 
 def configured_encoder(text: TextSettings, store: ModelStore, as_of: dt.date) -> ActiveTextModel:
-    """The encoder that config names, in the precision it names or that was recorded for it.
+    """The encoder that the config names, in the precision configured or recorded for it.
 
     Raises:
-        ModelError: It cannot be used, or was pre-trained on texts of ``as_of`` or later.
+        ModelError: It cannot be used, or was pretrained on texts of ``as_of`` or later.
     """
     source = str(text.encoder)
-    last = trained_through(source)
-    if last is not None and last >= as_of.isoformat():
+    last_day = trained_through(source)
+    if last_day is not None and last_day >= as_of.isoformat():
         raise ModelError(
             f"the encoder {source} must not look back to {as_of}",
-            found=f"it was pre-trained on texts through {last}",
+            found=f"it was pre-trained on texts through {last_day}",
             fix="use an encoder pre-trained earlier (pretrain --as-of), or a later --as-of",
         )
     options = effective_options(resolve_model_folder(source), encoder_options(text))

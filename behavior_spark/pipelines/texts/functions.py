@@ -9,6 +9,8 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from behavior_spark.cleaning.normal_form import NormalForm
+from behavior_spark.cleaning.personal_data import Masking, masking_of
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
@@ -26,14 +28,14 @@ def text_functions(
 ) -> TextFunctions:
     """The text model that ``score-texts`` would use, as functions over raw text columns.
 
-    Texts are normalised, masked and capped as ingestion does, so that a raw text gets the
-    embedding that is stored for its clean one. An encoder whose precision no night has chosen
-    yet runs in fp32.
+    Texts are normalised, masked and capped in the same way as in ingestion, so that a raw text
+    gets the embedding that is stored for its cleaned form. An encoder runs in fp32 until a
+    night has chosen its precision.
 
     Args:
         settings: The job's settings.
-        as_of: The night: heads that learned from later labels are left out; today by default.
-        spark: A session in which the SQL functions are registered at once.
+        as_of: Heads that learned from labels of this day or later are left out; today by default.
+        spark: If given, the SQL functions are registered in this session.
 
     Raises:
         ConfigError: ``text.encoder`` is not set.
@@ -57,7 +59,8 @@ def text_functions(
         prepare=partial(
             _clean,
             max_chars=settings.text.max_chars,
-            mask=settings.privacy.mask_personal_data,
+            mask=masking_of(settings.privacy),
+            form=settings.text.normal_form,
         ),
         notes=tuple(model.notes),
     )
@@ -74,15 +77,15 @@ def similar_to(
     as_of: dt.date | None = None,
     spark: SparkSession,
 ) -> DataFrame:
-    """The stored texts nearest in meaning to each of a few texts, such as a customer's question.
+    """For each given text, such as a customer's question, the most similar stored texts.
 
-    Exact: every stored embedding is compared.
+    The search is exact: every stored embedding is compared.
 
     Args:
         settings: The job's settings.
-        texts: Raw texts; they are cleaned as ingestion does.
-        k: How many to find for each.
-        as_of: As in :func:`text_functions`; texts that arrived later are not found.
+        texts: Raw texts; they are cleaned in the same way as in ingestion.
+        k: Number of stored texts to return for each text.
+        as_of: As in :func:`text_functions`; only texts known before this day are searched.
         spark: Session to work in.
 
     Returns:
@@ -96,23 +99,23 @@ def similar_to(
     functions, day = text_functions(settings, as_of=as_of), as_of or utc_today()
     warehouse = Warehouse(spark, settings.warehouse)
     stored = warehouse.require(TEXT_EMBEDDINGS, made_by="score-texts")
-    own = stored.where(F.col("backbone_digest") == functions.recipe.digest)
-    asked = spark.createDataFrame([(text,) for text in texts], "query string")
-    queries = asked.withColumn("embedding", functions.embed_text("query"))
+    embeddings = stored.where(F.col("backbone_digest") == functions.recipe.digest)
+    query_texts = spark.createDataFrame([(text,) for text in texts], "query string")
+    queries = query_texts.withColumn("embedding", functions.embed_text("query"))
     known = known_texts(warehouse, day)
-    found = similar_texts(
+    matches = similar_texts(
         queries,
-        own.join(known, "text_hash", "left_semi"),
+        embeddings.join(known, "text_hash", "left_semi"),
         k=k,
         query_id="query",
         exclude_same=False,
     )
     return (
-        found.withColumnsRenamed({"query_id": "query", "match_id": "text_hash"})
+        matches.withColumnsRenamed({"query_id": "query", "match_id": "text_hash"})
         .join(known, "text_hash")
         .select("query", "rank", "similarity", "text_hash", "text")
     )
 
 
-def _clean(text: str, *, max_chars: int, mask: bool) -> str:
-    return clean_text(text, max_chars=max_chars, mask=mask).text
+def _clean(text: str, *, max_chars: int, mask: Masking | None, form: NormalForm) -> str:
+    return clean_text(text, max_chars=max_chars, mask=mask, form=form).text

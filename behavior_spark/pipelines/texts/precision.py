@@ -1,4 +1,4 @@
-"""The text model of a run, with its precision chosen and recorded where it was not yet."""
+"""The text model of a run. If its precision was not chosen before, choose and record it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SAMPLE = 2_000
 
 
 def checked_text_model(run: Run, texts: DataFrame) -> ActiveTextModel | None:
-    """The active text model; an encoder seen for the first time is checked on a worker.
+    """The active text model; a worker chooses the precision of an encoder without one.
 
     Args:
         run: The run.
-        texts: ``text_hash, text`` that the model is to read; a sample of them is used.
+        texts: ``text_hash, text`` to be scored; up to ``SAMPLE`` of them are used for the check.
 
     Raises:
         ModelError: The encoder cannot be used.
@@ -40,9 +40,9 @@ def checked_text_model(run: Run, texts: DataFrame) -> ActiveTextModel | None:
     recipe = recipe_of(replace(model, options=options, digest=digest), run.settings.text)
     with run.step("check precision"), spark_errors("checking the encoder's precision"):
         row = check_on_worker(texts.limit(SAMPLE), recipe).first()
-    found = json.loads(row["found"]) if row else {}
-    if found:
-        run.note(f"the encoder runs in {found['precision']}: {found['reason']}")
-    if found.get("settled"):
-        ModelStore(Path(run.settings.models_path)).record_precision(digest, found)
+    choice = json.loads(row["found"]) if row else {}
+    if choice:
+        run.note(f"the encoder runs in {choice['precision']}: {choice['reason']}")
+    if choice.get("settled"):
+        ModelStore(Path(run.settings.models_path)).record_precision(digest, choice)
     return active_text_model(run.settings, run.as_of)

@@ -1,4 +1,4 @@
-"""Score texts: every distinct text once ever per backbone, every head once per embedding."""
+"""Score texts: an encoder embeds each distinct text once, a head reads each embedding once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 from behavior_spark.scoring.classification import classify
-from behavior_spark.scoring.embedding import embed, observed
+from behavior_spark.scoring.embedding import embed, observed, refuse_failures
 from behavior_spark.scoring.resources import resource_profile
 from behavior_spark.scoring.texts import (
     MOST_BROADCAST_KEYS,
@@ -35,10 +35,10 @@ from behavior_spark.scoring.texts import (
 
 Rescore = Literal["nothing", "failed", "all"]
 
-# The texts are dealt by their hash into so many parts; a chunk is a run of parts.
+# Texts are divided by their hash into this many parts; a chunk is a range of parts.
 PARTS = 4096
-# The first chunk shows the rate; later ones are cut to last `commit_seconds`. Where there are
-# no more texts than that, they are one chunk.
+# Size of the first chunk, which measures the rate. Later chunks are sized to take
+# `commit_seconds`. Up to this many texts are embedded in one job.
 FIRST_CHUNK_PER_TASK = 2_500
 
 
@@ -48,7 +48,7 @@ class TextsScored(StageResult):
 
     Attributes:
         model: The text model of the night, with its precision chosen; None without an encoder.
-        work: What it took; None without an encoder.
+        work: Counts and seconds; None without an encoder.
     """
 
     model: ActiveTextModel | None
@@ -61,7 +61,7 @@ class TextsScored(StageResult):
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The encoder (``backbone``) and each head (``head_<name>``)."""
+        """Digests of the encoder (``backbone``) and of each head (``head_<name>``)."""
         return self.model.digests if self.model else {}
 
 
@@ -73,11 +73,12 @@ class TextsScored(StageResult):
     models=("text",),
 )
 def score_texts_stage(run: Run, *, rescore: Rescore = "nothing") -> TextsScored:
-    """Embed the texts and item titles that are new, then apply the heads that are.
+    """Embed texts and item titles that have no embedding yet, then classify the embeddings.
 
     Args:
         run: The run.
-        rescore: ``failed``: also those whose embedding failed; ``all``: all there are, again.
+        rescore: ``nothing``: new texts only; ``failed``: also texts whose embedding failed;
+            ``all``: every text again.
     """
     model = checked_text_model(run, known_texts(run.warehouse, run.as_of))
     if model is None:
@@ -95,7 +96,7 @@ def score_texts_stage(run: Run, *, rescore: Rescore = "nothing") -> TextsScored:
 
 
 def stored_embeddings(run: Run, digest: str) -> DataFrame:
-    """``text_hash, embedding`` of a backbone, one row per text."""
+    """``text_hash, embedding`` by the encoder with this digest, one row per text."""
     return one_per_text(_stored(run, digest)).select("text_hash", "embedding")
 
 
@@ -114,10 +115,10 @@ def _text_rows(
     """``text_hash, text`` of texts and item titles known before a night, repetitions included.
 
     Args:
-        warehouse: Where they are.
+        warehouse: Warehouse with the tables.
         as_of: The night.
-        days: Leave out texts, not titles, that arrived more than so many days before it.
-        since: Leave out texts, not titles, that arrived before this day.
+        days: Leave out texts that arrived more than this many days before it. Titles stay.
+        since: Leave out texts that arrived before this day. Titles stay.
     """
     midnight = F.lit(as_of).cast("timestamp")
     texts = warehouse.read(TEXTS).where(F.col("arrived_at") < midnight)
@@ -137,9 +138,10 @@ def _stored(run: Run, digest: str) -> DataFrame:
 
 
 def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> Work:
-    """Embed what is pending: few texts in one job, many chunk by chunk.
+    """Embed texts without an embedding: few in one job, many in chunks.
 
-    Each chunk is committed, so that a killed run resumes; the last one says that it was.
+    Each chunk is one commit, so that a killed run resumes. Only the last commit carries the note
+    that this night's texts are all embedded.
     """
     warehouse, days = run.warehouse, run.settings.text.score_days
     warehouse.create(TEXT_EMBEDDINGS)
@@ -156,7 +158,7 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
     few = FIRST_CHUNK_PER_TASK * run.parallelism
     rows, large = _text_rows(warehouse, run.as_of, days=days), False
     with spark_errors("counting texts"):
-        # From the tables' own statistics: no row is read.
+        # Delta answers this from the tables' statistics: no row is read.
         most = warehouse.read(TEXTS).count() + warehouse.read(ITEMS).count()
         if most > few:
             large = True
@@ -166,7 +168,7 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
             most = _estimated_texts(rows)
     known, work, chunk = distinct_texts(rows), Work(), Chunk(run, model)
     if most <= few:
-        # One job does it all; to count first would take longer.
+        # A single job: counting the texts first would take longer.
         counting = Observation()
         seen = known.observe(counting, F.count("text_hash").alias("known"))
         pending = not_scored(seen, stored, among=known if large else None)
@@ -192,23 +194,23 @@ def _embed_chunks(
         part = known.where(_part().between(first, last - 1)) if last - first < PARTS else known
         pending = not_scored(part, stored, among=None if among is None else part)
         most = total * (last - first) // PARTS + 1
-        said = note if last == PARTS else None
-        chunk.embed(pending, work, most=most, number=last, note=said)
+        chunk_note = note if last == PARTS else None
+        chunk.embed(pending, work, most=most, number=last, note=chunk_note)
         chunk.tell(work, total)
 
 
 def _scored_before(run: Run, definition: str) -> dt.date | None:
-    """The first arrival day of which the store may lack a text; None: it may be any."""
+    """The day before which every arrived text was scored by an earlier run; None if unknown."""
     last = last_build(run, TEXT_EMBEDDINGS, definition=definition)
     if last is None or not run.warehouse.exists(TEXTS):
         return None
     if run.settings.text.score_days is not None and run.as_of < last.through:
-        return None  # this night looks further back than that one did
+        return None  # score_days reaches further back than it did in that build
     return changes_since(run, TEXTS, last).start
 
 
 def _estimated_texts(rows: DataFrame) -> int:
-    """About how many distinct texts, rather too many: a twentieth of the time of a count."""
+    """Estimated number of distinct texts, plus 10 %. Takes a twentieth of a count's time."""
     row = rows.agg(F.approx_count_distinct("text_hash").alias("texts")).first()
     return int(1.1 * row["texts"]) + 1 if row else 0
 
@@ -218,7 +220,7 @@ def _part() -> Column:
 
 
 def _chunks(run: Run, total: int, work: Work) -> Iterator[tuple[int, int]]:
-    """First and last + 1 of the parts in each chunk, cut by the rate of the chunk before."""
+    """Range of parts (first, last + 1) of each chunk, sized by the rate of the chunk before."""
     start, size = 0, min(1.0, FIRST_CHUNK_PER_TASK * run.parallelism / total)
     while start < PARTS:
         stop = min(PARTS, start + max(1, round(size * PARTS)))
@@ -233,7 +235,7 @@ def _chunks(run: Run, total: int, work: Work) -> Iterator[tuple[int, int]]:
 
 @dataclass
 class Chunk:
-    """Embeds chunks of a run, and knows the rate of the last."""
+    """Embeds chunks of a run; ``rate`` is that of the last chunk, in texts per second."""
 
     run: Run
     model: ActiveTextModel
@@ -252,10 +254,10 @@ class Chunk:
 
         Args:
             pending: ``text_hash, text``.
-            work: What was done is added.
-            most: An upper bound of the texts.
-            number: Of the transaction, ascending within the run.
-            note: What the commit says in the table's history.
+            work: Counts and seconds of this chunk are added to it.
+            most: Upper bound of the number of texts.
+            number: Number of the transaction, ascending within the run.
+            note: Note of the commit in the table's history.
         """
         run, text = self.run, self.run.settings.text
         tasks = tasks_for(most, parallelism=run.parallelism)
@@ -264,6 +266,7 @@ class Chunk:
             recipe_of(self.model, text),
             at=dt.datetime.now(dt.UTC),
             profile=resource_profile(text.gpu),
+            max_failed_share=text.max_failed_share,
         )
         observation, start, before = Observation(), time.time(), work.texts
         with spark_errors("embedding texts"):
@@ -276,9 +279,10 @@ class Chunk:
         seconds = time.time() - start
         work.add(observation, started=start, ended=start + seconds)
         self.rate = (work.texts - before) / max(seconds, 1e-3)
+        refuse_failures(work.failed, work.texts, limit=text.max_failed_share, cause=work.cause)
 
     def tell(self, work: Work, total: int) -> None:
-        """Say how it goes."""
+        """Print the progress and the estimated time left."""
         left = (total - work.texts) / self.rate if self.rate else 0.0
         self.run.say(
             f"{work.texts:,} of {total:,} texts, {self.rate:,.0f} a second, {left:,.0f} s left"
@@ -286,10 +290,11 @@ class Chunk:
 
 
 def _classify_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> None:
-    """Apply the heads to the embeddings they have not read: no forward pass.
+    """Apply each head to the embeddings that it has not classified yet; the encoder does not run.
 
-    A head that has read every embedding before this run reads those of this run; one that
-    has read none reads all. Only where a run died in between are the keys compared.
+    A head that has classified every embedding made before this run gets this run's embeddings;
+    a head that has classified none gets all. Otherwise (an earlier run died in between) its
+    missing embeddings are found by comparing keys.
     """
     run.warehouse.create(TEXT_SCORES)
     embeddings = _stored(run, model.digest).where("error IS NULL")
@@ -305,13 +310,13 @@ def _classify_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.
             .collect()
         )
     ages = {row["new"]: row["keys"] for row in by_age}
-    read = {row["head_digest"]: row["keys"] for row in by_head}
+    classified = {row["head_digest"]: row["keys"] for row in by_head}
     groups: dict[str, list[Head]] = {"all": [], "new": [], "missing": []}
     for head in model.heads.values():
-        before = read.get(head.digest)
-        groups[
-            "all" if before is None else "new" if before == ages.get(False) else "missing"
-        ].append(head)
+        keys = classified.get(head.digest)
+        groups["all" if keys is None else "new" if keys == ages.get(False) else "missing"].append(
+            head
+        )
     if groups["all"] and ages:
         _append_scores(run, embeddings, groups["all"], step=0)
     if groups["new"] and True in ages:
@@ -324,7 +329,7 @@ def _classify_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.
 
 
 def _keys() -> Column:
-    """Number and checksum of a group's keys: the same for the same keys in any order."""
+    """Number and checksum of a group's keys; both are independent of the rows' order."""
     return F.struct(
         F.count("text_hash").alias("rows"),
         F.sum(F.pmod(F.xxhash64("text_hash"), F.lit(2**31))).alias("checksum"),

@@ -1,4 +1,4 @@
-"""The challenger in the shadow: it reads a sample of a night, and only differences are kept."""
+"""Shadow: the challenger labels a sample of a night's texts; only comparisons are stored."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ PAIRS_SHOWN = 3
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A head of the challenger beside the champion's: texts read by both, and those that differ."""
+    """How often a head of the challenger and the champion's give different labels.
+
+    Attributes:
+        texts: Texts that both have labelled.
+        differ: Texts to which they give different labels.
+    """
 
     texts: int
     differ: int
@@ -43,11 +48,11 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Shadowed(StageResult):
-    """How the challenger reads the night's sample.
+    """The challenger's labels beside the champion's on the night's sample.
 
     Attributes:
-        challenger: Its digest; None where nothing was read in the shadow.
-        heads: For each head that both have.
+        challenger: Its digest; None if no sample was read.
+        heads: Comparison of each head that both models have, by name.
     """
 
     challenger: str | None = None
@@ -62,7 +67,7 @@ class Shadowed(StageResult):
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The challenger."""
+        """Digest of the challenger."""
         return {"challenger": self.challenger} if self.challenger else {}
 
 
@@ -74,11 +79,11 @@ class Shadowed(StageResult):
     models=("text",),
 )
 def shadow_stage(run: Run, champion: ActiveTextModel | None) -> Shadowed:
-    """Let the challenger label a sample of the night's texts; store where it differs.
+    """Label a sample of the night's texts with the challenger and compare with the champion.
 
-    The sample is chosen by hash, so that a rerun takes the same texts. Nothing is written but
-    ``shadow_disagreement``: the challenger's vectors and labels are not kept, and a challenger
-    that cannot be used is a note and no failure of the night.
+    The sample is chosen by hash, so that a rerun takes the same texts. Only
+    ``shadow_disagreement`` is written; the challenger's embeddings and labels are not kept. A
+    challenger that cannot be used does not fail the night; a note says so.
     """
     shadow = run.settings.text.shadow
     if champion is None or not champion.heads or not shadow.share or not shadow.most_texts:
@@ -142,7 +147,7 @@ def _sample(run: Run) -> DataFrame:
 
 
 def _pairs(run: Run, champion: ActiveTextModel, challenger: ActiveTextModel) -> DataFrame:
-    """Texts of the sample by head, the champion's label and the challenger's."""
+    """Number of sample texts by head, champion's label and challenger's label."""
     sample, now = _sample(run), dt.datetime.now(dt.UTC)
     if challenger.digest == champion.digest:
         stored = stored_embeddings(run, champion.digest)
@@ -153,54 +158,54 @@ def _pairs(run: Run, champion: ActiveTextModel, challenger: ActiveTextModel) -> 
         recipe = recipe_of(challenger, run.settings.text)
         scored = embed(spread, recipe, at=now, profile=resource_profile(run.settings.text.gpu))
         vectors = scored.where("text_hash IS NOT NULL AND error IS NULL")
-    theirs = classify(vectors, list(challenger.heads.values()), at=now).select(
+    challenger_labels = classify(vectors, list(challenger.heads.values()), at=now).select(
         "text_hash", "head", F.col("label").alias("challenger_label")
     )
     digests = {name: champion.heads[name].digest for name in challenger.heads}
-    ours = (
+    champion_labels = (
         run.warehouse.read(TEXT_SCORES)
         .where(F.col("head_digest").isin(*digests.values()))
         .join(F.broadcast(sample.select("text_hash")), "text_hash", "left_semi")
         .dropDuplicates(["text_hash", "head_digest"])
         .select("text_hash", "head", F.col("label").alias("champion_label"))
     )
-    digest_of = F.create_map(
-        *[F.lit(each) for name, digest in digests.items() for each in (name, digest)]
+    champion_digest = F.create_map(
+        *[F.lit(text) for name, digest in digests.items() for text in (name, digest)]
     )
-    other_of = F.create_map(
-        *[F.lit(each) for n, head in challenger.heads.items() for each in (n, head.digest)]
+    challenger_digest = F.create_map(
+        *[F.lit(text) for name, head in challenger.heads.items() for text in (name, head.digest)]
     )
     return (
-        ours.join(theirs, ["text_hash", "head"])
+        champion_labels.join(challenger_labels, ["text_hash", "head"])
         .groupBy("head", "champion_label", "challenger_label")
         .agg(F.count("*").alias("texts"))
         .withColumns(
             {
                 "as_of": F.lit(run.as_of),
-                "champion_digest": digest_of[F.col("head")],
-                "challenger_digest": other_of[F.col("head")],
+                "champion_digest": champion_digest[F.col("head")],
+                "challenger_digest": challenger_digest[F.col("head")],
             }
         )
     )
 
 
 def _tell(run: Run, pairs: DataFrame) -> dict[str, Disagreement]:
-    """Disagreement of each head, and the pairs of labels most often in dispute."""
-    rows = pairs.collect()  # at most the square of the labels
+    """Disagreement of each head; a note names the most frequent pairs of different labels."""
+    rows = pairs.collect()  # at most (number of labels)² rows per head
     if not rows:
         run.note("the challenger had no text to read: none of the sample has arrived or is scored")
     compared: dict[str, Disagreement] = {}
     for head in sorted({row["head"] for row in rows}):
-        own = [row for row in rows if row["head"] == head]
-        texts = sum(row["texts"] for row in own)
-        apart = [row for row in own if row["champion_label"] != row["challenger_label"]]
-        differ = sum(row["texts"] for row in apart)
+        of_head = [row for row in rows if row["head"] == head]
+        texts = sum(row["texts"] for row in of_head)
+        different = [row for row in of_head if row["champion_label"] != row["challenger_label"]]
+        differ = sum(row["texts"] for row in different)
         compared[head] = Disagreement(texts, differ)
-        apart.sort(key=lambda row: (-row["texts"], str(row["champion_label"])))
+        different.sort(key=lambda row: (-row["texts"], str(row["champion_label"])))
         shown = ", ".join(
             f"{row['champion_label'] or '(none)'} or {row['challenger_label'] or '(none)'} "
             f"{row['texts']:,}"
-            for row in apart[:PAIRS_SHOWN]
+            for row in different[:PAIRS_SHOWN]
         )
         run.note(
             f"the challenger's {head} differs on {differ:,} of {texts:,} texts "

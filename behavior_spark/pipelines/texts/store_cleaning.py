@@ -1,7 +1,7 @@
-"""Clean the score store: duplicates, what nobody uses, models that are gone, small files.
+"""Clean the score store: duplicates, unused texts, removed models, small files.
 
-A stored score was paid for with a pass through a transformer, so nothing goes by itself: only
-duplicates do without being asked for.
+Scores are expensive (each took a transformer pass), so that only duplicates are removed by
+default; everything else must be asked for.
 """
 
 from __future__ import annotations
@@ -32,7 +32,16 @@ from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 
 @dataclass(frozen=True)
 class _Counts:
-    """Rows of a table by what becomes of them; each row counts once."""
+    """Rows of a table by the reason of their removal; each row counts once.
+
+    Attributes:
+        before: Rows before the clean-up.
+        model: Rows of removed models.
+        duplicate: Duplicates.
+        unused: Rows of unused texts.
+        known: Unused rows whose text is still in ``texts`` or ``items``.
+        tied: Identities to keep of which there are several equal rows.
+    """
 
     before: int = 0
     model: int = 0
@@ -52,16 +61,16 @@ class _Counts:
 
 @dataclass(frozen=True)
 class CleanedTable:
-    """What became of a table's rows.
+    """Rows removed from a table and kept in it.
 
     Attributes:
-        removed_duplicate: Rows that were copies.
-        removed_unused: Rows of texts that nobody uses.
-        removed_model: Rows of models that were to go.
-        kept: Rows that are there.
-        files_before: Files of the table before.
-        files_after: And after.
-        removed_models: Rows removed of each model's digest.
+        removed_duplicate: Duplicates removed.
+        removed_unused: Rows of unused texts removed.
+        removed_model: Rows of removed models.
+        kept: Rows in the table afterwards.
+        files_before: Files of the table before; None if there is no such table.
+        files_after: Files of the table afterwards; None if there is no such table.
+        removed_models: Rows removed, by the model's digest.
     """
 
     removed_duplicate: int = 0
@@ -74,7 +83,7 @@ class CleanedTable:
 
     @property
     def removed(self) -> int:
-        """Rows that went."""
+        """All rows removed."""
         return self.removed_duplicate + self.removed_unused + self.removed_model
 
 
@@ -83,31 +92,31 @@ class ScoresCleaned(StageResult):
     """What a clean-up of the score store did.
 
     Attributes:
-        tables: By the table's word in figures: ``embeddings``, ``scores``.
+        tables: By the prefix of the table's figures: ``embeddings``, ``scores``.
     """
 
     tables: Mapping[str, CleanedTable]
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Rows and files of each table; a table that is not there has 0 rows and no files."""
-        found: dict[str, float] = {}
+        """Rows and files of each table; a missing table has 0 rows and no figures of files."""
+        figures: dict[str, float] = {}
         for word, table in self.tables.items():
-            found |= {f"{word}_removed": table.removed, f"{word}_kept": table.kept}
+            figures |= {f"{word}_removed": table.removed, f"{word}_kept": table.kept}
             if table.files_before is None or table.files_after is None:
                 continue
-            found |= {
+            figures |= {
                 f"{word}_removed_duplicate": table.removed_duplicate,
                 f"{word}_removed_unused": table.removed_unused,
                 f"{word}_removed_model": table.removed_model,
                 f"{word}_files_before": table.files_before,
                 f"{word}_files_after": table.files_after,
             }
-        return found
+        return figures
 
     @property
     def removed_models(self) -> dict[str, dict[str, int]]:
-        """Rows removed of each model's digest, by table."""
+        """Rows removed, by table and the model's digest."""
         return {
             store.contract.name: dict(self.tables[store.word].removed_models)
             for store in STORES
@@ -116,7 +125,7 @@ class ScoresCleaned(StageResult):
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """Rows removed of each model."""
+        """Rows removed, by table and the model's digest."""
         return {"removed_models": self.removed_models}
 
 
@@ -138,29 +147,35 @@ def clean_scores_stage(
 ) -> ScoresCleaned:
     """Remove rows of ``text_embeddings`` and ``text_scores`` and compact both tables.
 
+    Args:
+        run: The run.
+        unused_days: Also remove rows of texts unused for this many days; None: keep them.
+        other_models: Also remove rows of models that are not in use.
+        models: Also remove rows of the models with these digests.
+        vacuum: Delete removed files that are old enough from the disk.
+        dry_run: Only count.
+
     Raises:
-        ConfigError: ``unused_days`` is negative, or no model is in use to compare others with.
-        InputError: A table that is needed is not there, or no row has one of ``models``.
+        ConfigError: ``unused_days`` is negative, or ``other_models`` without ``text.encoder``.
+        InputError: A table that is needed does not exist, or one of ``models`` has no row.
     """
     if unused_days is not None and unused_days < 0:
         raise ConfigError("--unused-days must be 0 or more", found=str(unused_days))
     run.warehouse.require(TEXT_EMBEDDINGS, made_by="score-texts")
     stores = [store for store in STORES if run.warehouse.exists(store.contract)]
     stored = {store.word: rows_by_digest(run, store) for store in stores}
-    gone = models_to_remove(run, stored, other_models=other_models, models=models)
+    to_remove = models_to_remove(run, stored, other_models=other_models, models=models)
     cutoff = None if unused_days is None else run.as_of - dt.timedelta(days=unused_days)
     known = None if cutoff is None else _known_texts(run, cutoff)
     reread = 0
     tables = {store.word: CleanedTable() for store in STORES}
     for store in stores:
         with run.step(f"clean {store.contract.name}"):
-            doomed = _Doomed.of(run, store, gone[store.word], known, cutoff)
-            counts = doomed.count(sum(stored[store.word].values()))
-            tables[store.word] = _clean(
-                run, store, doomed, counts, vacuum=vacuum, dry_run=dry_run
-            )
+            removal = _Removal.of(run, store, to_remove[store.word], known, cutoff)
+            counts = removal.count(sum(stored[store.word].values()))
+            tables[store.word] = _clean(run, store, removal, counts, vacuum=vacuum, dry_run=dry_run)
         reread = max(reread, counts.known)
-    _advise(run, gone, unused_days=unused_days, reread=reread)
+    _advise(run, to_remove, unused_days=unused_days, reread=reread)
     if dry_run:
         run.note("dry run: nothing was written")
     elif not vacuum and any(table.removed for table in tables.values()):
@@ -169,8 +184,15 @@ def clean_scores_stage(
 
 
 @dataclass(frozen=True)
-class _Doomed:
-    """Which rows go: those of ``models``, and of the others each frame's row with ``goes``."""
+class _Removal:
+    """Rows of a table to remove: all of ``models``, and of other models those in ``rows``.
+
+    Attributes:
+        table: The table.
+        store: Its description.
+        models: Number of rows of each model to remove, by digest.
+        frame: One row for each identity of the other models; see :meth:`of`.
+    """
 
     table: DataFrame
     store: Store
@@ -185,11 +207,12 @@ class _Doomed:
         models: dict[str, int],
         known: DataFrame | None,
         cutoff: dt.date | None,
-    ) -> _Doomed:
-        """Decide from the key columns alone.
+    ) -> _Removal:
+        """Decide by the identity columns alone; no vector is read.
 
-        ``frame`` has a row for each distinct identity with its number of ``copies``; the best
-        of its key has ``place`` 1: the newest, and an embedding before an error.
+        ``frame`` has one row for each identity: ``copies``, the number of equal rows; ``place``,
+        its rank within its key, of which 1 is kept (an embedding before an error, then the
+        newest); ``unused``, whether nobody uses its text and it is older than ``cutoff``.
         """
         table = run.warehouse.read(store.contract)
         rows = table.select(*store.identity)
@@ -215,56 +238,57 @@ class _Doomed:
 
     @property
     def rows(self) -> DataFrame:
-        """Identities that go, those of which one copy comes back among them."""
-        goes = (F.col("place") > 1) | F.col("unused") | (F.col("copies") > 1)
-        return self.frame.where(goes)
+        """Identities to remove. Includes ties, of which one row is written again afterwards."""
+        removed = (F.col("place") > 1) | F.col("unused") | (F.col("copies") > 1)
+        return self.frame.where(removed)
 
     def one_of_each_tie(self) -> DataFrame:
-        """One whole row of each identity that stays and is there more than once.
+        """One whole row of each identity that is kept and has several equal rows.
 
-        Two runs do not score a text in the same microsecond, but a table copied into itself
-        has such rows, and nothing in them says which is which.
+        Two runs do not score a text in the same microsecond, but a table appended to itself has
+        such rows. A delete by identity removes all of them, so one is written again.
         """
-        tied = self.frame.where(_stays() & (F.col("copies") > 1)).alias("d")
+        tied = self.frame.where(_is_kept() & (F.col("copies") > 1)).alias("d")
         same = [F.col(f"t.{n}").eqNullSafe(F.col(f"d.{n}")) for n in self.store.identity]
         copies = self.table.alias("t").join(tied, reduce(Column.__and__, same), "left_semi")
         return copies.dropDuplicates(self.store.identity)
 
     def count(self, before: int) -> _Counts:
-        """Rows by what becomes of them, in one job."""
+        """Count rows by the reason of their removal, in one job."""
         copies, extra = F.col("copies"), F.col("copies") - 1
         best = F.col("place") == 1
         counted = {
             "duplicate": F.sum(F.when(best, extra).otherwise(copies)),
             "unused": F.count_if(best & F.col("unused")),
             "known": F.count_if(best & F.col("unused") & F.col("used").isNotNull()),
-            "tied": F.count_if(_stays() & (copies > 1)),
+            "tied": F.count_if(_is_kept() & (copies > 1)),
         }
         with spark_errors(f"reading the keys of table {self.store.contract.name}"):
             row = self.frame.agg(*[value.alias(name) for name, value in counted.items()]).first()
-        found = {name: int(value or 0) for name, value in (row.asDict() if row else {}).items()}
-        return _Counts(before=before, model=sum(self.models.values()), **found)
+        counts = {name: int(value or 0) for name, value in (row.asDict() if row else {}).items()}
+        return _Counts(before=before, model=sum(self.models.values()), **counts)
 
 
-def _stays() -> Column:
+def _is_kept() -> Column:
     return (F.col("place") == 1) & ~F.col("unused")
 
 
 def _clean(
-    run: Run, store: Store, doomed: _Doomed, counts: _Counts, *, vacuum: bool, dry_run: bool
+    run: Run, store: Store, removal: _Removal, counts: _Counts, *, vacuum: bool, dry_run: bool
 ) -> CleanedTable:
-    """Remove what is doomed, compact, and say what that came to.
+    """Remove rows, compact the table, and note the counts.
 
-    Each step is one commit and right by itself: after a crash the next clean-up goes on.
+    Each step is one commit that leaves the table correct: after a crash the next clean-up
+    continues.
     """
     warehouse, contract = run.warehouse, store.contract
     before, kept = warehouse.detail(contract), counts.kept
     after = before
     if not dry_run:
-        warehouse.delete(contract, column=store.digest, values=sorted(doomed.models))
+        warehouse.delete(contract, column=store.digest, values=sorted(removal.models))
         if counts.duplicate or counts.unused:
-            again = doomed.one_of_each_tie() if counts.tied else None
-            warehouse.delete_matching(contract, doomed.rows, on=store.identity, instead=again)
+            again = removal.one_of_each_tie() if counts.tied else None
+            warehouse.delete_matching(contract, removal.rows, on=store.identity, instead=again)
         warehouse.compact(contract)
         if vacuum:
             warehouse.vacuum(contract)
@@ -291,20 +315,20 @@ def _clean(
         kept=kept,
         files_before=before["numFiles"],
         files_after=after["numFiles"],
-        removed_models=doomed.models,
+        removed_models=removal.models,
     )
 
 
 def _known_texts(run: Run, cutoff: dt.date) -> DataFrame:
-    """``text_hash, used`` of every text and title there is.
+    """``text_hash, used`` of every text and item title in the warehouse.
 
-    Used is a text that arrived on the cutoff day or later, a title that an item had then or
-    later, and the title with which an item began to count for a target: features compare
-    texts with it for as long as the target is there.
+    These are used: a text that arrived on the cutoff day or later; a title that an item had on
+    that day or later; and the title of the first version of an item that counts for a target,
+    because features compare texts with it as long as the target exists.
     """
     sources, midnight = run.settings.sources, F.lit(cutoff).cast("timestamp")
     if sources.texts or not sources.items:
-        # Without it every score would look unused.
+        # Without table texts every score would look unused.
         run.warehouse.require(TEXTS, made_by="ingest")
     texts = run.warehouse.read(TEXTS).select(
         "text_hash", (F.col("arrived_at") >= midnight).alias("used")
@@ -329,13 +353,13 @@ def _known_texts(run: Run, cutoff: dt.date) -> DataFrame:
 
 
 def _advise(
-    run: Run, gone: dict[str, dict[str, int]], *, unused_days: int | None, reread: int
+    run: Run, removed: dict[str, dict[str, int]], *, unused_days: int | None, reread: int
 ) -> None:
-    """What the reader should know before the next night."""
-    for word, found in gone.items():
-        if found:
-            run.note(f"{word} of removed models: {listed(found)}")
-    if gone["embeddings"] and not gone.get("scores"):
+    """Note what the clean-up means for the next nights."""
+    for word, rows in removed.items():
+        if rows:
+            run.note(f"{word} of removed models: {listed(rows)}")
+    if removed["embeddings"] and not removed.get("scores"):
         run.note(
             "scores carry their head's digest, not the encoder's: those of the removed encoder's "
             "heads stay; remove them with --model or --other-models"

@@ -1,4 +1,4 @@
-"""The score store's tables and the models whose rows they hold: which are there, which in use."""
+"""The tables of the score store, the models that have rows in them, and which are in use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class Store:
-    """A table of the store: its rows' word in figures, and the column of the model's digest."""
+    """A table of the score store.
+
+    Attributes:
+        contract: Its contract.
+        word: Prefix of its figures: ``embeddings`` or ``scores``.
+        digest: Its column with the model's digest.
+    """
 
     contract: Contract
     word: str
@@ -33,7 +39,10 @@ class Store:
 
     @property
     def identity(self) -> list[str]:
-        """Columns that tell rows of one key apart. Narrow: no vector is read to find them."""
+        """Columns that identify a row: the key, and what differs between rows of one key.
+
+        All are narrow; finding rows by them reads no vector.
+        """
         extra = [n for n in ("error", "scored_at") if n in self.contract.names]
         return [*self.contract.key, *extra]
 
@@ -45,7 +54,7 @@ STORES = (
 
 
 def rows_by_digest(run: Run, store: Store) -> dict[str, int]:
-    """Rows of each model in a table: a handful of models."""
+    """Number of rows of each model in a table, by digest. A table has few models."""
     with spark_errors(f"reading the models of table {store.contract.name}"):
         rows = run.warehouse.read(store.contract).groupBy(store.digest).count().collect()
     return {row[0]: row[1] for row in sorted(rows)}
@@ -54,38 +63,44 @@ def rows_by_digest(run: Run, store: Store) -> dict[str, int]:
 def models_to_remove(
     run: Run, stored: dict[str, dict[str, int]], *, other_models: bool, models: Sequence[str]
 ) -> dict[str, dict[str, int]]:
-    """The digests to remove, with their rows, by the word of the table.
+    """Digests to remove with their number of rows, by :attr:`Store.word`.
+
+    Args:
+        run: The run.
+        stored: Number of rows by word and digest.
+        other_models: Remove all models that are not in use.
+        models: Digests to remove.
 
     Raises:
-        ConfigError: No encoder is set to compare other models with.
-        InputError: No row has one of ``models``.
+        ConfigError: ``other_models`` without ``text.encoder``.
+        InputError: One of ``models`` has no row.
     """
-    there = {digest for found in stored.values() for digest in found}
+    there = {digest for rows in stored.values() for digest in rows}
     unknown = sorted(set(models) - there)
     if unknown:
         raise InputError(
             f"no row of the model {unknown[0]}",
-            found="; ".join(f"{word} of {listed(found)}" for word, found in stored.items()),
+            found="; ".join(f"{word} of {listed(rows)}" for word, rows in stored.items()),
             fix="give the whole digest of a model that is there (--model, 16 characters)",
         )
     named = set(models)
     if other_models:
         named |= there - _models_in_use(run.settings, run.as_of)
     elif models:
-        # To remove the model of the night is allowed, and costs a night's scoring.
+        # Removing a model in use is allowed; the next night scores its texts again.
         with suppress(ModelError, ConfigError):
             for digest in sorted(named & _models_in_use(run.settings, run.as_of)):
                 run.note(f"model {digest} is in use: the next score-texts makes its rows again")
     return {
-        word: {digest: rows for digest, rows in found.items() if digest in named}
-        for word, found in stored.items()
+        word: {digest: count for digest, count in rows.items() if digest in named}
+        for word, rows in stored.items()
     }
 
 
 def _models_in_use(settings: Settings, as_of: dt.date) -> set[str]:
-    """Digests of the backbones and heads that the night, an alias or the config names.
+    """Digests of encoders and heads that the night, an alias or the config names.
 
-    And those of the champion before the present one: a rollback reads its scores.
+    The previous champion counts as in use too: a rollback reads its scores.
     """
     active = active_text_model(settings, as_of)
     if active is None:
@@ -96,26 +111,28 @@ def _models_in_use(settings: Settings, as_of: dt.date) -> set[str]:
         )
     store = ModelStore(Path(settings.models_path))
     used = {active.digest, *(head.digest for head in active.heads.values())}
-    used |= _configured_backbones(settings.text, store)
+    used |= _configured_encoders(settings.text, store)
     for digest in sorted({*store.aliases().values(), *lineage(store)[-2:]}):
         model = load_text_model(store.folder(digest))
         used |= {model.backbone_digest, *(head.digest for head in model.heads.values())}
     return used
 
 
-def _configured_backbones(text: TextSettings, store: ModelStore) -> set[str]:
-    """Digests of the configured encoder: in every precision where none has been chosen yet."""
+def _configured_encoders(text: TextSettings, store: ModelStore) -> set[str]:
+    """Digests of the configured encoder; one for each precision if none has been chosen yet."""
     source, options = str(text.encoder), encoder_options(text)
-    plain = backbone_digest(source, options)
+    digest = backbone_digest(source, options)
     if text.precision != "auto":
-        return {plain}
-    recorded = store.precision(plain)
-    chosen = get_args(Precision) if recorded is None else (checked_precision(recorded),)
-    return {backbone_digest(source, replace(options, precision=each)) for each in chosen}
+        return {digest}
+    recorded = store.precision(digest)
+    precisions = get_args(Precision) if recorded is None else (checked_precision(recorded),)
+    return {
+        backbone_digest(source, replace(options, precision=precision)) for precision in precisions
+    }
 
 
-def listed(found: Mapping[str, int]) -> str:
-    """Digests with their rows, the first few."""
-    shown = [f"{digest} ({rows:,})" for digest, rows in list(found.items())[:_SHOWN]]
-    more = len(found) - len(shown)
+def listed(rows: Mapping[str, int]) -> str:
+    """The first few digests with their number of rows, as words."""
+    shown = [f"{digest} ({count:,})" for digest, count in list(rows.items())[:_SHOWN]]
+    more = len(rows) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "") or "no model"

@@ -1,4 +1,4 @@
-"""What scoring took and did, added up over the chunks of a run."""
+"""Counts and seconds of text scoring, added up over the chunks of a run."""
 
 from __future__ import annotations
 
@@ -8,23 +8,35 @@ from pyspark.sql import DataFrame, Observation
 
 from behavior_spark.runs.run import Run
 
+# Beyond this share of unknown words vectors say little of what a text is about.
+MOST_UNKNOWN = 0.03
+
 _STEPS = ("load", "read", "tokenize", "model", "return")
+_COUNTS = ("texts", "errors", "truncated", "tokens", "tokens_run", "emulated", "words_read",
+           "unknown", "failed")  # fmt: skip
 
 
 @dataclass
 class Work:
-    """Sums over chunks.
+    """Sums over the chunks of a run.
 
     Attributes:
-        known: Distinct texts the night knows.
-        texts: Of those, scored now.
-        errors: Of those, without an embedding.
-        truncated: Of those, longer than what was read of them.
+        known: Distinct texts known to the night.
+        texts: Texts scored by this run.
+        errors: Scored texts that got an error in place of an embedding.
+        truncated: Scored texts of which the encoder read only a part.
+        tokens: Tokens of the scored texts.
+        tokens_run: Tokens computed, padding included.
+        emulated: Tasks whose processor has to emulate the model's precision.
         seconds: Worker seconds by step (load, read, tokenize, model, return), and wall seconds
             before the first worker began (``find``) and after the last had ended (``write``).
         tokens: Tokens of the texts.
         tokens_run: Tokens computed, padding included.
         emulated: Tasks whose processor does not compute in the model's precision itself.
+        words_read: Tokens that stand for parts of texts.
+        unknown: Of those, tokens the encoder's vocabulary does not know.
+        failed: Of the errors, those of the model.
+        cause: Of one of those.
     """
 
     known: int = 0
@@ -34,28 +46,33 @@ class Work:
     tokens: int = 0
     tokens_run: int = 0
     emulated: int = 0
+    words_read: int = 0
+    unknown: int = 0
+    failed: int = 0
+    cause: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, observation: Observation, *, started: float, ended: float) -> None:
         """Add one chunk, written between two moments (seconds since 1970)."""
         try:
-            found = observation.get
+            metrics = observation.get
         except Exception:  # pruned by Spark: the chunk had no rows
             return
-        if not found["tasks"]:
+        if not metrics["tasks"]:
             return
-        for name in ("texts", "errors", "truncated", "tokens", "tokens_run", "emulated"):
-            setattr(self, name, getattr(self, name) + int(found[name] or 0))
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + int(metrics[name] or 0))
+        self.cause = metrics["cause"] or self.cause
         for step in _STEPS:
-            self._spent(step, float(found[f"{step}_s"] or 0))
-        if found["started"] is not None:
-            self._spent("find", float(found["started"]) - started)
-            self._spent("write", ended - float(found["ended"]))
+            self._spent(step, float(metrics[f"{step}_s"] or 0))
+        if metrics["started"] is not None:
+            self._spent("find", float(metrics["started"]) - started)
+            self._spent("write", ended - float(metrics["ended"]))
 
     def count(self, known: DataFrame, observation: Observation) -> None:
-        """Count the texts that the night knows, by what was observed while they passed.
+        """Set ``known`` from the observed count of ``known`` rows.
 
-        Where none of them is new Spark prunes the counting with them: then count anew.
+        If no text is new, Spark may prune the observed plan; then the rows are counted by a job.
         """
         try:
             self.known = int(observation.get["known"])
@@ -66,13 +83,18 @@ class Work:
         self.seconds[step] = self.seconds.get(step, 0.0) + max(0.0, seconds)
 
     @property
+    def unknown_share(self) -> float:
+        """Share of the texts' tokens that the encoder's vocabulary does not know."""
+        return self.unknown / self.words_read if self.words_read else 0.0
+
+    @property
     def padding_share(self) -> float:
         """Share of the computed tokens that belong to no text."""
         return 1 - self.tokens / self.tokens_run if self.tokens_run else 0.0
 
     @property
     def hit_rate(self) -> float:
-        """Share of the known texts that the store had already."""
+        """Share of the known texts that were in the store before this run."""
         return 1 - self.texts / self.known if self.known else 0.0
 
     @property
@@ -86,10 +108,11 @@ class Work:
             "store_hit_rate": round(self.hit_rate, 6),
             "padding_share": round(self.padding_share, 6),
             "tokens_scored": self.tokens,
+            "unknown_share": round(self.unknown_share, 6),
         } | {f"seconds_{step}": round(value, 3) for step, value in self.seconds.items()}
 
     def tell(self, run: Run) -> None:
-        """Say what was done."""
+        """Print and note what was done."""
         if self.known:
             run.say(f"{self.hit_rate:.1%} of {self.known:,} distinct texts were in the store")
         if not self.texts:
@@ -106,6 +129,8 @@ class Work:
                 f"{self.truncated:,} of {self.texts:,} texts ({cut:.1%}) are longer than what "
                 "the encoder reads of them (text.max_length, text.long_texts)"
             )
+        if (note := unknown_note(self.unknown_share)) is not None:
+            run.note(note)
         if self.errors:
             run.note(
                 f"{self.errors:,} texts have no embedding (see error in text_embeddings; "
@@ -115,3 +140,13 @@ class Work:
             run.note(
                 "some workers' processors emulate bf16: slower, and the same to within its rounding"
             )
+
+
+def unknown_note(share: float) -> str | None:
+    """What to say of a share of words the encoder does not know; None where it is small."""
+    if share <= MOST_UNKNOWN:
+        return None
+    return (
+        f"{share:.1%} of the texts' tokens are unknown to the encoder: it was made for another "
+        "language or script, or its vocabulary is not whole (text.encoder)"
+    )

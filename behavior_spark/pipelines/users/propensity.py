@@ -55,7 +55,7 @@ BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": 
 def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
     """What a model's meaning rests on: target, features and text model; 16 hex characters."""
     settings, features = run.settings, run.settings.features
-    declared = [feature.model_dump(exclude={"description"}) for feature in features.declared]
+    declared = [each.model_dump(exclude={"description"}) for each in features.declared]
     content = {
         "target": settings.targets[target].meaning,
         "population": settings.population,
@@ -74,7 +74,7 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
 
 
 def _plain(sections: Mapping[str, Section]) -> dict[str, Any]:
-    return {name: section.model_dump(mode="json") for name, section in sections.items()}
+    return {name: each.model_dump(mode="json") for name, each in sections.items()}
 
 
 def valid_models(run: Run, prepared: Prepared) -> dict[str, PropensityModel]:

@@ -14,7 +14,9 @@ from transformers import AutoTokenizer
 
 from behavior_spark.model.encoder import tokens as tokens_module
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions, backbone_digest
+from behavior_spark.model.encoder.loading import load_tokenizer
 from behavior_spark.model.encoder.model_folder import resolve_model_folder
+from behavior_spark.model.encoder.token_sample import SAMPLE
 from behavior_spark.model.encoder.tokens import MOST_PIECES, Tokenizer
 
 # One sentence each, in fifteen scripts and a line of emoji.
@@ -309,25 +311,30 @@ def test_two_threads_at_once_get_what_one_gets(original):
 
 
 def test_the_digest_is_the_one_that_stored_embeddings_were_given(real_source):
-    # Of preprocessing version 2; they change with that number.
+    # Another one costs everybody a day of scoring: change PREPROCESSING, and say so.
     for options, digest in (
-        (EncoderOptions(), "8567de28e1ca5eda"),
-        (EncoderOptions(precision="bf16"), "4dc87aff7dae85b1"),
-        (EncoderOptions(max_length=256, pooling="cls"), "a82d243a54fe1f80"),
+        (EncoderOptions(), "61e9d05a40316bd1"),
+        (EncoderOptions(precision="bf16"), "1fb355dbf5340ebd"),
+        (EncoderOptions(max_length=128, pooling="cls"), "3792f8b343f5c1c2"),
+        (EncoderOptions(max_length=128, normal_form="NFKC"), "fb2ff06c7d7a0fec"),
     ):
         assert backbone_digest(real_source, options) == digest
 
 
-def test_cutting_long_texts_keeps_the_old_digest_and_pooling_them_changes_it(tiny_folder):
+def test_the_digest_is_of_files_options_and_the_samples_token_ids(tiny_folder):
     files = ("config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt")
+    tokenizer = load_tokenizer(tiny_folder)
+    ids = [tokenizer(text)["input_ids"] for text in SAMPLE]
     content = {
         "files": {
             name: hashlib.sha256((tiny_folder / name).read_bytes()).hexdigest() for name in files
         },
-        "options": {"pooling": "mean", "normalize": True, "max_length": 40, "precision": "fp32"},
+        "options": {"pooling": "mean", "normalize": True, "max_length": 40, "precision": "fp32",
+                    "long_texts": "truncate", "prompt": "", "normal_form": "NFC"},
         "preprocessing": [2, 64],
-    }
+        "token_ids": hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16],
+    }  # fmt: skip
     by_hand = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     source = str(tiny_folder)
-    assert backbone_digest(source, EncoderOptions(long_texts="truncate")) == by_hand
+    assert backbone_digest(source, EncoderOptions()) == by_hand
     assert backbone_digest(source, EncoderOptions(long_texts="pool")) != by_hand

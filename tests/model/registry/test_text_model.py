@@ -6,16 +6,17 @@ import pytest
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
+from behavior_spark.model.encoder.model_folder import effective_options
 from behavior_spark.model.registry.text_model import load_text_model
 
 OPTIONS = EncoderOptions(max_length=20)
 
 
 @pytest.mark.parametrize("copy_encoder", [False, True])
-def test_a_saved_text_model_comes_back_the_same(save, tmp_path, copy_encoder):
+def test_a_saved_text_model_comes_back_the_same(save, tiny_folder, tmp_path, copy_encoder):
     saved = save(tmp_path / "m", copy_encoder=copy_encoder)
     back = load_text_model(tmp_path / "m")
-    assert back.digest == saved.digest and back.options == OPTIONS
+    assert back.digest == saved.digest and back.options == effective_options(tiny_folder, OPTIONS)
     assert back.metadata == {"mode": "head"}
     assert back.heads["intent"].digest == saved.heads["intent"].digest
     assert (tmp_path / "m" / "encoder").exists() == copy_encoder

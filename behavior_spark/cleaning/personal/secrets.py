@@ -1,0 +1,237 @@
+"""Secrets: keys and tokens by their documented prefixes, passwords and tokens by their names."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+
+from behavior_spark.cleaning.personal.numbers import NumberedText
+
+Span = tuple[int, int]
+
+_LONG = re.compile(r"(?<!\S)\S{16,}")
+# Issuers' own documents and GitHub's list of secret-scanning partners name these forms.
+_ISSUED = re.compile(
+    r"(?<![A-Za-z0-9_])(?:"
+    r"(?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|AROA)[A-Z2-7]{16}(?![A-Za-z0-9])"
+    r"|AIza[0-9A-Za-z_\-]{35}|GOCSPX-[\w\-]{20,}|ya29\.[\w\-]{20,}|1//0[\w\-]{30,}"
+    r"|gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{22,255}"
+    r"|gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas)-[\w\-]{20,}"
+    r"|xox[abeoprs]-[A-Za-z0-9\-]{10,}|xapp-\d-[A-Za-z0-9\-]{10,}|xoxe\.xox[bp]-[A-Za-z0-9\-]{10,}"
+    r"|(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/=]{16,}"
+    r"|sk-(?:proj-|ant-|or-|svcacct-)?[A-Za-z0-9_\-]{20,}|hf_[A-Za-z0-9]{30,}|gsk_[A-Za-z0-9]{30,}"
+    r"|npm_[A-Za-z0-9]{36}|pypi-[\w\-]{16,}|rubygems_[0-9a-f]{40,}|dckr_pat_[\w\-]{20,}"
+    r"|SG\.[\w\-]{16,32}\.[\w\-]{16,64}|(?:AC|SK)[0-9a-f]{32}|key-[0-9a-f]{32}"
+    r"|[0-9a-f]{32}-us\d{1,2}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|do[opr]_v1_[0-9a-f]{64}"
+    r"|\d{8,10}:AA[\w\-]{32,35}|[MNO][\w\-]{23,27}\.[\w\-]{6}\.[\w\-]{27,40}"
+    r"|sq0(?:atp|csp|idp)-[\w\-]{22,43}|EAAC[A-Za-z0-9]{20,}|dapi[0-9a-f]{32}|sl\.[\w\-]{60,}"
+    r"|ATATT3[\w\-=]{20,}|AGE-SECRET-KEY-1[A-Z0-9]{40,}|lin_api_[A-Za-z0-9]{32,}"
+    r"|dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.\-]{20,}|hv[sb]\.[\w\-]{20,}|NRAK-[A-Z0-9]{20,}"
+    r"|PMAK-[0-9a-f\-]{30,}|gl(?:sa|c)_[\w=+/]{30,}|secret_[A-Za-z0-9]{40,}|ntn_[A-Za-z0-9]{40,}"
+    r"|figd_[\w\-]{30,}|pat-(?:na|eu)1-[0-9a-f\-]{30,}|rdme_[a-z0-9]{40,}|tfp_[\w\-]{40,}"
+    r"|[A-Za-z0-9_~.]{3}8Q~[A-Za-z0-9_~.\-]{31,34}"  # Azure client secret
+    r")"
+)
+# With these a long name could begin: a digit is wanted too.
+_WORDLIKE = ("sk-", "sl.", "hvs.", "hvb.", "dp.", "secret_", "SG.", "M", "N", "O", "pat-", "pypi-")
+_SLACK_HOOK = re.compile(r"hooks\.slack\.com/(?:services|workflows)/([\w/\-]{16,})")
+_JWT = re.compile(r"(?<![A-Za-z0-9_\-])eyJ[A-Za-z0-9_\-]{12,}(?:\.[A-Za-z0-9_\-]*){0,4}")
+_IN_URL = re.compile(
+    r"://(?P<user>[^\s/@:?#<>]{0,256}:[^\s/@?#<>]{1,256}|[^\s/@:?#<>]{20,256})@"
+    r"|[?&;#,\"'](?P<name>[\w.\-]{0,24}(?:token|api_?key|apikey|secret|passw(?:or)?d|passwd|pwd|"
+    r"signature|credential|jwt|sessionid|sessid)|pass|key|auth|code|sig|session|sid|ticket|state|"
+    r"otp|hash|s?key)=(?P<value>[^\s&#\"'<>;]{3,2048})"
+    r"|/[\w\-]{0,24}(?:reset|token|verify|verification|confirm|activate|invite|magic|unsubscribe|"
+    r"password|login)[\w\-]{0,16}/(?P<path>[\w\-.~=]{16,512})",
+    re.I,
+)
+_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----")
+_PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----")
+_PEM_BODY = re.compile(r"(?:[A-Za-z0-9+/=\s,:.\-()@]|\\[nr])*+")
+_PEM_CUT = re.compile(r"(?:\s|\\[nr]|[A-Za-z0-9+/=]{16,}+|[A-Z][A-Za-z\-]{2,20}: ?\S+)*+")
+_LONGEST_KEY = 20_000
+_BEARER = re.compile(
+    r"\b(?:bearer|token|apikey|api-key)[ :]{1,3}(?P<bearer>[A-Za-z0-9._~+/\-]{16,2048}=*)"
+    r"|\bbasic +(?P<basic>[A-Za-z0-9+/]{8,1024}={0,2})(?![A-Za-z0-9+/=])",
+    re.I,
+)
+
+# Beginnings of the names of secrets, in lower case, and the whole names.
+_STEMS = (
+    "passw", "passp", "passc", "pass", "pwd", "p/w", "pw", "secret", "token", "key", "credential",
+    "session", "sessid", "connect.sid", "authorization", "kennwort", "mot de passe", "mdp",
+    "contrase", "clave", "senha", "wachtwoord", "hasło", "haslo", "heslo", "jelsz", "lösenord",
+    "adgangskode", "kodeord", "salasana", "şifre", "sifre", "parol", "schlüssel", "jeton",
+)  # fmt: skip
+_STEMS_OF_OTHER_SCRIPTS = (
+    "пароль", "пароля", "лозинка", "ключ", "токен", "密码", "密碼", "口令", "パスワード",
+    "비밀번호", "암호", "mật khẩu", "kata sandi", "รหัสผ่าน", "كلمة المرور", "पासवर्ड", "密钥", "令牌",
+)  # fmt: skip
+_PASSWORD = re.compile(
+    r"pass ?w(?:or)?d|passw(?:ort|d)|passord|passphrase|passcode|pass|pwd|p/w|pw|kennwort|"
+    r"mot de passe|mdp|contrase[nñ]a|clave|senha|wachtwoord|has[lł]o|heslo|jelszó|lösenord|"
+    r"adgangskode|kodeord|salasana|[sş]ifre|parol[aăeo]?|пароль|пароля|лозинка|密码|密碼|口令|"
+    r"パスワード|비밀번호|암호|mật khẩu|kata sandi|รหัสผ่าน|كلمة المرور|पासवर्ड"
+)
+_KEY = re.compile(
+    r"secret(?:[ _\-]?(?:access[ _\-]?)?(?:key|token))?|token|key|credentials?|session[ _\-]?(?:id|"
+    r"key|token)|sessid|connect\.sid|authorization|schlüssel|jeton|ключ|токен|密钥|令牌"
+)
+_KIND_OF_KEY = re.compile(
+    r"(?:api|access|secret|private|encryption|account|shared|signing|client|master|auth|app|"
+    r"aws|azure|gcp|license|ssh|deploy|webhook|host)[ _\-]?(?:access[ _\-]?)?$"
+)
+_VALUE = re.compile(
+    r"(?P<quote>[\"'`*\]]{0,2}) {0,3}"
+    r"(?P<sign>:=|=>|==?|:|(?:is:|is|was|ist|lautet|est|es|è|é|to)(?= )|は|是|为|為|-(?= )|(?= ))"
+    r"[ *`]{0,3}(?:\"(?P<double>[^\"]{3,256})\"|'(?P<single>[^']{3,256})'"
+    r"|(?P<bare>[^\s\"'<>`]{3,1024}))",
+    re.I,
+)
+_NO_VALUE = re.compile(
+    r"(?:none|null|nil|true|false|str|string|undefined|required|optional|empty|invalid|wrong|"
+    r"incorrect|reset|change[d]?|forgot\w*|expired?|missing|your|the|and|not|n/a|tba|todo|"
+    r"protected|please|must|should|will|has|was|for|field|input|manager|policy)$|"
+    r"(?:[$%{]|os\.|env|process\.|self\.|\*{3}|x{3,}$|\.{3}|\\|https?://)",
+    re.I,
+)
+_CODE = re.compile(r"[(\[{]")
+
+
+def find_secrets(numbered: NumberedText) -> Iterator[Span]:
+    """Spans of the secrets in a text, in no order; they may overlap."""
+    text = numbered.text
+    if "PRIVATE KEY" in text:
+        yield from _private_keys(text)
+    for long in _LONG.finditer(text):
+        yield from _in_long_word(text, *long.span())
+    yield from _named(text)
+    if "earer" in text or "asic " in text or "BEARER" in text or "oken" in text:
+        for match in _BEARER.finditer(text):
+            if match["basic"] is None:
+                if any(c.isdigit() for c in match["bearer"]):
+                    yield match.span("bearer")
+            elif _is_user_and_password(match["basic"]):
+                yield match.span("basic")
+
+
+def _private_keys(text: str) -> Iterator[Span]:
+    """PEM blocks (RFC 7468); of one that is cut off, what reads as a key."""
+    ends = [match.end() for match in _PEM_END.finditer(text)]
+    behind, place = 0, 0
+    while begin := _PEM.search(text, behind):
+        while place < len(ends) and ends[place] < begin.end():
+            place += 1
+        end = ends[place] if place < len(ends) else len(text)
+        if end - begin.end() > _LONGEST_KEY or not _PEM_BODY.fullmatch(text, begin.end(), end):
+            cut = _PEM_CUT.match(text, begin.end(), begin.end() + _LONGEST_KEY)
+            end = cut.end() if cut else begin.end()
+        yield begin.start(), end
+        behind = end
+
+
+def _in_long_word(text: str, start: int, end: int) -> Iterator[Span]:
+    for match in _ISSUED.finditer(text, start, end):
+        wordlike = match.group().startswith(_WORDLIKE)
+        if not wordlike or any(c.isdigit() for c in match.group()):
+            yield match.span()
+    if "eyJ" in text[start:end]:
+        yield from (match.span() for match in _JWT.finditer(text, start, end))
+    if not ("/" in text[start:end] or "=" in text[start:end]):
+        return
+    for match in _SLACK_HOOK.finditer(text, start, end):
+        yield match.span(1)
+    for match in _IN_URL.finditer(text, start, end):
+        if match["user"] or (match["path"] and any(c.isdigit() for c in match["path"])):
+            yield match.span("user" if match["user"] else "path")
+        elif match["value"] and _is_url_secret(match["name"].lower(), match["value"]):
+            yield match.span("value")
+
+
+def _is_url_secret(name: str, value: str) -> bool:
+    if _NO_VALUE.match(value):
+        return False
+    if name.endswith(("password", "passwd", "pwd", "pass", "secret")):
+        return True
+    mixed = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
+    short_names = ("key", "auth", "code", "sig", "session", "sid", "ticket", "state", "hash", "otp")
+    return len(value) >= (12 if name in short_names else 6) and (mixed or len(value) >= 20)
+
+
+def _named(text: str) -> Iterator[Span]:
+    """Values behind the name of a password, key or token."""
+    lower = text.lower()
+    if len(lower) != len(text):  # a capital that is two small letters: then ASCII's alone
+        lower = "".join(c.lower() if c.isascii() else c for c in text)
+    stems = _STEMS if lower.isascii() else _STEMS + _STEMS_OF_OTHER_SCRIPTS
+    for stem in stems:
+        position = lower.find(stem)
+        while position >= 0:
+            span = _named_here(text, lower, position)
+            if span:
+                yield span
+            position = lower.find(stem, max(position + 1, span[1] if span else 0))
+
+
+def _named_here(text: str, lower: str, position: int) -> Span | None:
+    password = _PASSWORD.match(lower, position)
+    before = text[position - 1 : position]
+    if (
+        password
+        and before.isalnum()
+        and before.isascii()
+        and not (before.islower() and text[position].isupper())
+    ):
+        return None
+    name = password or _KEY.match(lower, position)
+    if name is None:
+        return None
+    if name.group() == "key" and not _KIND_OF_KEY.search(lower[max(position - 24, 0) : position]):
+        return None
+    match = _VALUE.match(text, name.end())
+    if match is None:
+        return None
+    group = next(group for group in ("double", "single", "bare") if match[group])
+    start, end = match.span(group)
+    if group == "bare":
+        end = start + len(_without_end(match["bare"], match["sign"]))
+    is_password = password is not None
+    return (start, end) if _is_secret_value(text, match, start, end, is_password) else None
+
+
+def _without_end(value: str, sign: str) -> str:
+    value = re.sub(r"\\[nrt].*", "", value)
+    if sign == "=":
+        value = re.split(r"[&;]", value, maxsplit=1)[0]
+    return value.rstrip(".,;:!?)]}*`")
+
+
+def _is_secret_value(
+    text: str, match: re.Match[str], start: int, end: int, is_password: bool
+) -> bool:
+    value, sign, bare = text[start:end], match["sign"], bool(match["bare"])
+    if len(value) < 3 or "<" in value or _NO_VALUE.match(value) or (bare and _CODE.search(value)):
+        return False
+    digit, letter = any(c.isdigit() for c in value), any(c.isalpha() for c in value)
+    if not is_password or not sign:
+        if not sign and len(value) < 16:
+            return False
+        if " " in value:
+            return False
+        return (len(value) >= 8 and digit and letter) or (len(value) >= 24 and "/" not in value)
+    if not bare or sign in ("=", "=>", ":=", "=="):
+        return True
+    odd = digit or (not value.isalnum() and re.search(r"[^\w\-/.,']", value) is not None)
+    if not sign.startswith((":", "は", "是", "为", "為")):
+        return len(value) >= 4 and odd
+    joined = text[start - 1 : start] != " "
+    ends = re.match(r"[\s]*(?:$|[.,;!\n)])", text[end : end + 8]) is not None
+    return bool(odd) or joined or ends or not (value.islower() or value.istitle())
+
+
+def _is_user_and_password(encoded: str) -> bool:
+    try:
+        return b":" in base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except ValueError:
+        return False

@@ -1,0 +1,126 @@
+"""Read a source's mapped rows: typed columns, the reason of what is refused, flags of changes.
+
+``read_rows`` gives beside the contract's columns
+
+- ``_unread``: the first column that could not be read, and why; null where all could;
+- ``_raw_<column>``: what stood there, as text, where it could not be read;
+- ``_changed_<column>``: what was changed (``values.Change``), 0 for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StringType, TimestampType
+
+from behavior_spark.cleaning.values import (
+    CHANGES,
+    Change,
+    Reading,
+    compose,
+    is_changed,
+    possible_changes,
+    read_value,
+)
+from behavior_spark.schemas import Contract
+
+UNREAD, RAW, CHANGED = "_unread", "_raw_", "_changed_"
+_COMPOSED = "_composed"
+
+
+def read_rows(frame: DataFrame, contract: Contract) -> DataFrame:
+    """Rows of a contract from mapped columns of the source's own types.
+
+    Args:
+        frame: Columns by the contract's names, of any type that its mapping allows.
+        contract: What they become.
+    """
+    targets = {f.name: f.dataType for f in contract.columns if f.name in frame.columns}
+    return _read(frame, targets)
+
+
+def read_attributes(frame: DataFrame) -> DataFrame:
+    """Rows of a table of attributes: user and times read, every attribute as it is."""
+    times = dict.fromkeys(("valid_from", "known_at"), TimestampType())
+    return _read(frame, {"user_id": StringType(), **times})
+
+
+def _read(frame: DataFrame, targets: Mapping[str, DataType]) -> DataFrame:
+    kinds = {name: frame.schema[name].dataType for name in targets}
+    readings = {
+        name: read_value(F.col(name), kinds[name], target, name=name)
+        for name, target in targets.items()
+    }
+    others = [name for name in frame.columns if name not in targets]
+    reasons = [
+        F.when(reading.reason.isNotNull(), F.concat(F.lit(f"{name} "), reading.reason))
+        for name, reading in readings.items()
+    ]
+    read = frame.select(
+        *others,
+        *[reading.value.alias(name) for name, reading in readings.items()],
+        F.coalesce(*reasons, F.lit(None).cast("string")).alias(UNREAD),
+        *[_raw(name, reading).alias(RAW + name) for name, reading in readings.items()],
+        *[reading.changed.cast("int").alias(CHANGED + name) for name, reading in readings.items()],
+    )
+    composed = [
+        name
+        for name, target in targets.items()
+        if isinstance(kinds[name], StringType)
+        and Change.COMPOSED in possible_changes(target, name=name)
+    ]
+    return _with_composed(read, composed)
+
+
+def _raw(name: str, reading: Reading) -> Column:
+    return F.when(reading.reason.isNotNull(), F.col(name).cast("string"))
+
+
+def _with_composed(frame: DataFrame, names: list[str]) -> DataFrame:
+    """Names in NFC, and a flag where that changed one."""
+    if not names:
+        return frame
+    frame = frame.withColumn(_COMPOSED, compose(*[F.col(name) for name in names]))
+    columns: dict[str, Column] = {}
+    for index, name in enumerate(names):
+        other = F.col(f"{_COMPOSED}.c{index}")
+        columns[name] = F.coalesce(other, F.col(name))
+        flag = F.when(other.isNotNull(), F.lit(int(Change.COMPOSED))).otherwise(0)
+        columns[CHANGED + name] = F.col(CHANGED + name) + flag
+    return frame.withColumns(columns).drop(_COMPOSED)
+
+
+def change_counts(frame: DataFrame, contract: Contract, *, among: Column) -> dict[str, Column]:
+    """Metrics: in how many of some rows each column was changed, by ``column.CHANGE``."""
+    return {
+        f"{name}.{change.name}": F.count_if(among & is_changed(F.col(CHANGED + name), change))
+        for name in contract.names
+        if CHANGED + name in frame.columns
+        for change in possible_changes(contract.field(name).dataType, name=name)
+    }
+
+
+def describe_changes(contract: Contract, counts: dict[str, int]) -> list[str]:
+    """One line for each change that happened.
+
+    Args:
+        contract: Whose columns.
+        counts: By ``column.CHANGE``; other names are passed over.
+    """
+    lines = []
+    for key, count in counts.items():
+        name, _, change = key.partition(".")
+        if change and count:
+            lines.append(f"{contract.name}.{name}: {count:,} {CHANGES[Change[change]]}")
+    return lines
+
+
+def figures_of_changes(contract: Contract, counts: dict[str, int]) -> dict[str, int]:
+    """The same as figures of a run: ``events_user_id_trimmed``."""
+    return {
+        f"{contract.name}_{key.replace('.', '_').lower()}": count
+        for key, count in counts.items()
+        if "." in key and count
+    }

@@ -1,0 +1,109 @@
+"""What one pass over a source tells before a night reads it: for ``check``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
+
+from behavior_spark.cleaning.readings import change_counts, describe_changes
+from behavior_spark.cleaning.rows import ALWAYS, BAD_TIMES, REASON, describe_bad_times, time_counts
+from behavior_spark.schemas import ITEMS, Contract
+
+# What tables write where they have no id.
+SENTINELS = (
+    "null", "none", "nil", "nan", "na", "n/a", "undefined", "unknown", "anonymous", "guest",
+    "(not set)", "0", "-1", "-", "?",
+)  # fmt: skip
+IDS = ("user_id", "anonymous_id", "item_id", "session_id")
+FREQUENT = 0.01  # share of rows
+_NO_ID, _POINT_ZERO, _REPLACED, _TYPE = "no_id", "point_zero", "replaced", "type"
+_ITEMS, _DATED = "items", "dated"
+
+
+def source_metrics(frame: DataFrame, contract: Contract, types: Sequence[str]) -> dict[str, Column]:
+    """Aggregates over a source's rows, for one ``agg``.
+
+    Args:
+        frame: Rows with their reasons (``rows.with_reason``).
+        contract: What they are mapped to.
+        types: Event types that the config names, counted where the contract has such a column.
+    """
+    every = F.lit(True)
+    metrics = {
+        "rows": F.count(F.lit(1)),
+        "refused": F.count_if(F.col(REASON).isNotNull()),
+        "most_frequent_reason": F.mode(REASON),
+        **change_counts(frame, contract, among=every),
+        **time_counts(contract, among=every),
+    }
+    for name in contract.names:
+        if name not in frame.columns or not isinstance(frame.schema[name].dataType, StringType):
+            continue
+        if name in IDS:
+            metrics[f"{_NO_ID}:{name}"] = F.count_if(F.lower(name).isin(*SENTINELS))
+            metrics[f"{_POINT_ZERO}:{name}"] = F.count_if(F.col(name).rlike(r"\A-?\d+\.0+\z"))
+        metrics[f"{_REPLACED}:{name}"] = F.count_if(F.col(name).contains("\ufffd"))
+    if contract is ITEMS:
+        dated = F.col("valid_from") > F.lit(ALWAYS).cast("timestamp")
+        metrics[_ITEMS] = F.count_distinct("item_id")
+        metrics[_DATED] = F.count_if(dated)
+    if "event_type" in frame.columns:
+        for place, kind in enumerate(types):
+            metrics[f"{_TYPE}:{place}"] = F.count_if(F.col("event_type") == kind)
+    return metrics
+
+
+def type_counts(facts: Mapping[str, Any], types: Sequence[str]) -> dict[str, int]:
+    """How many events a source has of each type that the config names."""
+    return {kind: int(facts.get(f"{_TYPE}:{n}") or 0) for n, kind in enumerate(types)}
+
+
+def describe_facts(facts: Mapping[str, Any], contract: Contract, *, label: str) -> list[str]:
+    """What a reader should know of a source, or be asked; nothing for a clean one.
+
+    Args:
+        facts: What ``source_metrics`` gave.
+        contract: What the source is mapped to.
+        label: The source's place in the config.
+    """
+    rows = facts["rows"] or 0
+    if not rows:
+        return [f"{label}: no row"]
+    counts = {name: value for name, value in facts.items() if isinstance(value, int)}
+    lines = [line.replace(contract.name, label, 1) for line in describe_changes(contract, counts)]
+    if counts.get(BAD_TIMES):
+        lines.append(f"{label}: of {rows:,} rows {describe_bad_times(counts)}")
+    if counts.get("refused"):
+        lines.append(
+            f"{label}: {counts['refused']:,} of {rows:,} rows would be refused; mostly: "
+            f"{facts['most_frequent_reason']}"
+        )
+    if counts.get(_DATED) and counts[_ITEMS] == rows:
+        lines.append(
+            f"{label}: each item has one version; if valid_from is its last edit, what it was "
+            "before is not there, and its history begins on the first night"
+        )
+    for key, count in counts.items():
+        question, _, name = key.partition(":")
+        if not name or not count:
+            continue
+        if question == _NO_ID and count >= FREQUENT * rows:
+            lines.append(
+                f"{label}.{name}: {count:,} of {rows:,} read null, none, 0, anonymous or the like: "
+                f"nobody? then map CASE WHEN ... THEN NULL"
+            )
+        elif question == _POINT_ZERO and count >= FREQUENT * rows:
+            lines.append(
+                f"{label}.{name}: {count:,} look like 123.0: whole numbers? then map "
+                "cast(try_cast(... AS decimal(38,0)) AS string)"
+            )
+        elif question == _REPLACED:
+            lines.append(
+                f"{label}.{name}: {count:,} have characters that are not UTF-8: another encoding? "
+                "then options: {encoding: ISO-8859-1}"
+            )
+    return lines

@@ -1,0 +1,47 @@
+"""Which event types a config names, and where: in conditions, features, funnels."""
+
+from __future__ import annotations
+
+import re
+
+from behavior_spark.config.settings import Settings
+
+_STRING = r"'((?:[^'\\]|\\.|'')*)'"
+_EQUALS = re.compile(rf"(?<![\w.`])event_type\s*(?:=|==|<=>|<>|!=)\s*{_STRING}", re.IGNORECASE)
+_REVERSED = re.compile(rf"{_STRING}\s*(?:=|==|<=>|<>|!=)\s*event_type\b", re.IGNORECASE)
+_IN = re.compile(
+    rf"(?<![\w.`])event_type\s+(?:NOT\s+)?IN\s*\(((?:\s*{_STRING}\s*,?)+)\)", re.IGNORECASE
+)
+
+
+def types_compared(condition: str) -> list[str]:
+    """The strings that a condition compares ``event_type`` itself with, each once.
+
+    >>> types_compared("event_type = 'buy' OR event_type IN ('a', 'b''c') OR kind = 'd'")
+    ['buy', 'a', "b'c"]
+    >>> types_compared("lower(event_type) = 'Buy' AND 'sell' = event_type")
+    ['sell']
+    """
+    found = _EQUALS.findall(condition) + _REVERSED.findall(condition)
+    for listed in _IN.findall(condition):
+        found += re.findall(_STRING, listed[0])
+    return list(dict.fromkeys(text.replace("''", "'").replace("\\'", "'") for text in found))
+
+
+def named_event_types(settings: Settings) -> dict[str, list[str]]:
+    """Event types by the place of the config that names them."""
+    features = settings.features
+    places = {"population": types_compared(settings.population)}
+    for name, target in settings.targets.items():
+        places[f"targets.{name}.event"] = types_compared(target.event)
+    for number, feature in enumerate(features.declared):
+        for part, on in (("on", feature.on), ("to", feature.to)):
+            if on is not None and on.where:
+                places[f"features.declared[{number}].{part}.where"] = types_compared(on.where)
+            if on is not None and on.type:
+                places[f"features.declared[{number}].{part}.type"] = [on.type]
+    for name, funnel in features.funnels.items():
+        places[f"features.funnels.{name}.steps"] = list(funnel.steps)
+    places["features.event_types"] = list(features.event_types)
+    places["pretrain.event_types"] = list(settings.pretrain.event_types or [])
+    return {place: types for place, types in places.items() if types}

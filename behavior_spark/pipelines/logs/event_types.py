@@ -1,0 +1,79 @@
+"""Event types that the config names, against those there are."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.cleaning.values import normal_name
+from behavior_spark.config import Settings
+from behavior_spark.config.event_types import named_event_types
+from behavior_spark.errors import ConfigError
+from behavior_spark.io.failures import spark_errors
+
+_MOST_TYPES = 1000
+
+
+def refuse_types_never_stored(settings: Settings) -> None:
+    """Refuse a condition on a type that no event can have, as types are stored in lower case.
+
+    Raises:
+        ConfigError: A type is written otherwise than any event's.
+    """
+    for place, types in named_event_types(settings).items():
+        for kind in types:
+            normal = normal_name(kind, lower=True)
+            if kind != normal:
+                raise ConfigError(
+                    f"{place}: event_type = '{kind}' is true of no event",
+                    found="event types are stored in lower case, without white space at the ends",
+                    fix=f"write '{normal}'",
+                )
+
+
+def all_named_types(settings: Settings) -> list[str]:
+    """Every type that the config names, each once."""
+    places = named_event_types(settings).values()
+    return list(dict.fromkeys(kind for types in places for kind in types))
+
+
+def describe_missing_types(
+    settings: Settings, counts: Mapping[str, int], events: DataFrame
+) -> list[str]:
+    """A line for each place that names a type of which there is no event; mostly none.
+
+    Only where there is one the events are read, for the spellings that exist.
+
+    Args:
+        settings: The config.
+        counts: Events of each type that it names.
+        events: All events, with ``event_type``.
+    """
+    missing = {kind for kind, count in counts.items() if not count}
+    if not missing:
+        return []
+    with spark_errors("counting event types"):
+        rows = (
+            events.where(F.col("event_type").isNotNull())
+            .groupBy("event_type")
+            .agg(F.count(F.lit(1)).alias("events"))
+            .orderBy(F.desc("events"), "event_type")
+            .limit(_MOST_TYPES)
+            .collect()
+        )
+    there = {row["event_type"]: row["events"] for row in rows}
+    return [
+        f"{place}: event_type = '{kind}' matches no event; {_nearest(kind, there)}"
+        for place, types in named_event_types(settings).items()
+        for kind in types
+        if kind in missing
+    ]
+
+
+def _nearest(kind: str, there: Mapping[str, int]) -> str:
+    close = difflib.get_close_matches(kind, list(there), n=3, cutoff=0.5) or list(there)[:5]
+    shown = ", ".join(f"{there[name]:,} '{name}'" for name in close)
+    return f"there are {shown}" if shown else "there is no event"
