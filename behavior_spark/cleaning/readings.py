@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -17,17 +17,19 @@ from pyspark.sql.types import DataType, StringType, TimestampType
 
 from behavior_spark.cleaning.values import (
     CHANGES,
+    WRITTEN,
     Change,
     Reading,
     compose,
     is_changed,
     possible_changes,
     read_value,
+    trim,
 )
 from behavior_spark.schemas import Contract
 
 UNREAD, RAW, CHANGED = "_unread", "_raw_", "_changed_"
-_COMPOSED = "_composed"
+_COMPOSED, _TRIMMED = "_composed", "_trimmed_"
 
 
 def read_rows(frame: DataFrame, contract: Contract) -> DataFrame:
@@ -49,11 +51,20 @@ def read_attributes(frame: DataFrame) -> DataFrame:
 
 def _read(frame: DataFrame, targets: Mapping[str, DataType]) -> DataFrame:
     kinds = {name: frame.schema[name].dataType for name in targets}
+    others = [name for name in frame.columns if name not in targets]
+    texts = [n for n in targets if isinstance(kinds[n], StringType) and n not in WRITTEN]
+    # Columns of their own: Spark would work them out at each place that uses them.
+    frame = frame.withColumns({_TRIMMED + name: trim(F.col(name)) for name in texts})
     readings = {
-        name: read_value(F.col(name), kinds[name], target, name=name)
+        name: read_value(
+            F.col(name),
+            kinds[name],
+            target,
+            name=name,
+            trimmed=F.col(_TRIMMED + name) if name in texts else None,
+        )
         for name, target in targets.items()
     }
-    others = [name for name in frame.columns if name not in targets]
     reasons = [
         F.when(reading.reason.isNotNull(), F.concat(F.lit(f"{name} "), reading.reason))
         for name, reading in readings.items()
@@ -65,12 +76,7 @@ def _read(frame: DataFrame, targets: Mapping[str, DataType]) -> DataFrame:
         *[_raw(name, reading).alias(RAW + name) for name, reading in readings.items()],
         *[reading.changed.cast("int").alias(CHANGED + name) for name, reading in readings.items()],
     )
-    composed = [
-        name
-        for name, target in targets.items()
-        if isinstance(kinds[name], StringType)
-        and Change.COMPOSED in possible_changes(target, name=name)
-    ]
+    composed = [n for n in texts if Change.COMPOSED in possible_changes(targets[n], name=n)]
     return _with_composed(read, composed)
 
 
@@ -85,19 +91,21 @@ def _with_composed(frame: DataFrame, names: list[str]) -> DataFrame:
     frame = frame.withColumn(_COMPOSED, compose(*[F.col(name) for name in names]))
     columns: dict[str, Column] = {}
     for index, name in enumerate(names):
-        other = F.col(f"{_COMPOSED}.c{index}")
+        other = F.when(F.col(_COMPOSED).isNotNull(), F.col(_COMPOSED)[index])
         columns[name] = F.coalesce(other, F.col(name))
-        flag = F.when(other.isNotNull(), F.lit(int(Change.COMPOSED))).otherwise(0)
+        flag = F.when(other != F.col(name), F.lit(int(Change.COMPOSED))).otherwise(0)
         columns[CHANGED + name] = F.col(CHANGED + name) + flag
     return frame.withColumns(columns).drop(_COMPOSED)
 
 
-def change_counts(frame: DataFrame, contract: Contract, *, among: Column) -> dict[str, Column]:
-    """Metrics: in how many of some rows each column was changed, by ``column.CHANGE``."""
+def change_counts(
+    frame: DataFrame, contract: Contract, *, among: Column, mapped: Collection[str]
+) -> dict[str, Column]:
+    """Metrics: in how many of some rows each mapped column was changed, by ``column.CHANGE``."""
     return {
         f"{name}.{change.name}": F.count_if(among & is_changed(F.col(CHANGED + name), change))
         for name in contract.names
-        if CHANGED + name in frame.columns
+        if name in mapped and CHANGED + name in frame.columns
         for change in possible_changes(contract.field(name).dataType, name=name)
     }
 

@@ -17,6 +17,7 @@ from behavior_spark.cleaning.values import Change, last_moment
 from behavior_spark.schemas import EVENTS, IDENTITIES, ITEMS, TEXTS, Contract
 
 REASON, COPY, SOURCE, CONFLICT = "_reason", "_copy", "_source", "_conflict"
+_ROW = "_row"
 TIME = {EVENTS.name: "event_time", TEXTS.name: "text_time", IDENTITIES.name: "linked_at"}
 TEXT = {TEXTS.name: ("text", "text_hash"), ITEMS.name: ("title", "title_hash")}
 EARLIEST, LATEST = "1990-01-01", "2200-01-01"
@@ -137,28 +138,41 @@ def within_night(start: dt.date | None, as_of: dt.date) -> Column:
     return inside | day.isNull()
 
 
+def not_before(frame: DataFrame, start: dt.date | None) -> DataFrame:
+    """Without the rows that earlier nights have read: Spark leaves them out before it reads names."""
+    if start is None:
+        return frame
+    day = F.col("arrived_day")
+    return frame.where(day.isNull() | (day >= F.lit(start)))
+
+
 def number_copies(frame: DataFrame, key: tuple[str, ...]) -> DataFrame:
     """Add ``_copy``: 1 for the row kept of each key, 2 and more for its duplicates.
 
     Which one is kept depends on the rows' content alone, not on their order. ``_conflict`` says
-    that a row has the id of another one and yet another user or type.
+    that a row has the id of another one and yet another user or type; an id that gets a user
+    later is none, nor is a visitor of two users.
+
+    Args:
+        frame: Clean rows.
+        key: The id, and the arrival that makes a version of it.
     """
-    frame = _with_conflict(frame, key[0])
+    first, *rest = key
     content = [F.col(name) for name in sorted(frame.columns) if not name.startswith("_")]
-    order = [F.xxhash64(*content), *[c.asc_nulls_first() for c in content]]
-    window = Window.partitionBy(*key).orderBy(*order)
-    return frame.withColumn(COPY, F.row_number().over(window))
-
-
-def _with_conflict(frame: DataFrame, key: str) -> DataFrame:
-    """Add ``_conflict``; an id that gets a user later is none, nor is a visitor of two users."""
+    content = [F.xxhash64(*content), *[c.asc_nulls_first() for c in content]]
+    # One order for both: versions of an id, and of each version its copies.
+    rows = Window.partitionBy(first).orderBy(*rest, *content)
+    versions = Window.partitionBy(first).orderBy(*rest)
     told = [name for name in ("user_id", "event_type", "kind") if name in frame.columns]
-    if key == "anonymous_id" or not told:
-        return frame.withColumn(CONFLICT, F.lit(False))
-    # Of one key's rows each is beside an equal one, if there is one.
-    window = Window.partitionBy(key).orderBy("arrived_at", *told)
-    other = reduce(lambda a, b: a | b, [F.lag(n).over(window) != F.col(n) for n in told])
-    return frame.withColumn(CONFLICT, F.coalesce(other, F.lit(False)))
+    others = [F.lag(n).over(rows) != F.col(n) for n in told if first != "anonymous_id"]
+    conflict = reduce(lambda a, b: a | b, others, F.lit(False))
+    return (
+        frame.withColumns(
+            {_ROW: F.row_number().over(rows), CONFLICT: F.coalesce(conflict, F.lit(False))}
+        )
+        .withColumn(COPY, F.col(_ROW) - F.rank().over(versions) + 1)
+        .drop(_ROW)
+    )
 
 
 def number_item_copies(frame: DataFrame) -> DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -24,24 +24,27 @@ _NO_ID, _POINT_ZERO, _REPLACED, _TYPE = "no_id", "point_zero", "replaced", "type
 _ITEMS, _DATED = "items", "dated"
 
 
-def source_metrics(frame: DataFrame, contract: Contract, types: Sequence[str]) -> dict[str, Column]:
+def source_metrics(
+    frame: DataFrame, contract: Contract, types: Sequence[str], *, mapped: Collection[str]
+) -> dict[str, Column]:
     """Aggregates over a source's rows, for one ``agg``.
 
     Args:
         frame: Rows with their reasons (``rows.with_reason``).
         contract: What they are mapped to.
         types: Event types that the config names, counted where the contract has such a column.
+        mapped: Columns that the source has.
     """
     every = F.lit(True)
     metrics = {
         "rows": F.count(F.lit(1)),
         "refused": F.count_if(F.col(REASON).isNotNull()),
         "most_frequent_reason": F.mode(REASON),
-        **change_counts(frame, contract, among=every),
+        **change_counts(frame, contract, among=every, mapped=mapped),
         **time_counts(contract, among=every),
     }
     for name in contract.names:
-        if name not in frame.columns or not isinstance(frame.schema[name].dataType, StringType):
+        if name not in mapped or not isinstance(frame.schema[name].dataType, StringType):
             continue
         if name in IDS:
             metrics[f"{_NO_ID}:{name}"] = F.count_if(F.lower(name).isin(*SENTINELS))

@@ -19,6 +19,7 @@ allowUnquotedControlChars allowNonNumericNumbers dropFieldIfAllNull"""
 _PARQUET = "mergeSchema datetimeRebaseMode int96RebaseMode"
 _DELTA = """versionAsOf timestampAsOf readChangeFeed readChangeData startingVersion endingVersion
 startingTimestamp endingTimestamp"""
+_ICEBERG = "snapshot-id as-of-timestamp branch tag"
 _KNOWN = {
     "csv": f"{_FILES} {_TEXT} {_CSV}".split(),
     "json": f"{_FILES} {_TEXT} {_JSON}".split(),
@@ -47,7 +48,8 @@ def refuse_unknown_options(
     ValueError: options: csv has no option heder; did you mean header?
     """
     of_any = is_table or format_ is None
-    known = [n for names in _KNOWN.values() for n in names] if of_any else _KNOWN[str(format_)]
+    everything = [*_ICEBERG.split(), *(name for names in _KNOWN.values() for name in names)]
+    known = everything if of_any else _KNOWN[str(format_)]
     by_lower = {name.lower(): name for name in known}
     for name in options or ():
         if "." in name or name.lower() in by_lower:

@@ -118,6 +118,10 @@ class Sources(Section):
                 raise ValueError(f"{table}: two sources have one name")
         return self
 
+    def mapped(self, table: str) -> set[str]:
+        """Columns of a table that one of its sources has."""
+        return {name for source in getattr(self, table) for name in source.columns}
+
     def id_prefixes(self, table: str, index: int) -> dict[str, str]:
         """What stands before the ids of a source, by column; nothing for a source by itself.
 

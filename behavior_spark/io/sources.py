@@ -156,7 +156,7 @@ def _refuse_what_is_no_table(frame: DataFrame, source: Source | Labels, context:
 def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: str) -> DataFrame:
     """Columns by the contract's names, of types from which ``cleaning.readings`` makes its own.
 
-    What is not mapped is null, of the contract's type.
+    What is not mapped is null, without a type.
 
     Raises:
         ConfigError: An expression is unknown, missing, not SQL, or of the wrong type.
@@ -182,7 +182,7 @@ def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: s
         target = contract.field(name).dataType
         expression = source.columns.get(name)
         if expression is None:
-            selected += [F.lit(None).cast(target).alias(name)]
+            selected += [F.lit(None).alias(name)]
             continue
         found = type_of(frame, expression, label=f"{label}.columns.{name}")
         _check_type(found, target, f"{label}.columns.{name}")

@@ -176,7 +176,12 @@ def look_at_sources(run: Run, mapped: MappedSources) -> None:
             contract = INPUTS[table]
             label = f"sources.{table}" if name == table else f"sources.{table} ({name})"
             reasoned = with_reasons(run, frame, contract)
-            metrics = source_metrics(reasoned, contract, types if contract is EVENTS else ())
+            metrics = source_metrics(
+                reasoned,
+                contract,
+                types if contract is EVENTS else (),
+                mapped=run.settings.sources.mapped(table),
+            )
             with spark_errors(f"reading sources.{table}"):
                 row = reasoned.agg(*[m.alias(key) for key, m in metrics.items()]).first()
             facts = row.asDict() if row else {"rows": 0}

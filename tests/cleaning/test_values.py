@@ -253,3 +253,18 @@ def test_the_first_column_that_cannot_be_read_is_the_reason(spark):
                                   "value string")  # fmt: skip
     row = read_rows(frame, EVENTS).select(UNREAD, "_raw_value", F.col("_raw_event_id")).first()
     assert tuple(row) == ("event_time is not a timestamp", "cheap", None)
+
+
+def test_names_are_composed_beside_those_of_no_value(spark, sql_mode):
+    rows = [(None, DECOMPOSED, "a\u0000b", "view"), ("e2", "u2", None, "caf\u00e9"),
+            ("日本", COMPOSED, '"', DECOMPOSED.upper())]  # fmt: skip
+    names = ["event_id", "user_id", "item_id", "event_type"]
+    frame = spark.createDataFrame(rows, ", ".join(f"{name} string" for name in names))
+    read = read_rows(frame.coalesce(1), EVENTS)
+    assert list(map(tuple, read.select(names).collect())) == [
+        (None, COMPOSED, "a\u0000b", "view"), ("e2", "u2", None, "caf\u00e9"),
+        ("日本", COMPOSED, '"', COMPOSED.lower()),
+    ]  # fmt: skip
+    flags = read.select(*[F.col(CHANGED + name) for name in names]).collect()
+    composed = [tuple(bool(flag & Change.COMPOSED) for flag in row) for row in flags]
+    assert composed == [(False, True, False, False), (False,) * 4, (False, False, False, True)]

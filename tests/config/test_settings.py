@@ -142,7 +142,7 @@ def test_secrets_of_spark_and_of_a_reader_are_not_shown_either():
         "spark.hadoop.fs.s3a.secret.key",
         "spark.hadoop.fs.s3a.access.key",
     ]
-    options = {"password": KEY, "token": KEY, "header": True, "sep": ";"}
+    options = {"fs.s3a.secret.key": KEY, "fs.s3a.session.token": KEY, "mergeSchema": True}
     settings = validate_settings(
         tree(spark__conf=dict.fromkeys(names, KEY), sources__events__options=options)
     )
@@ -150,7 +150,7 @@ def test_secrets_of_spark_and_of_a_reader_are_not_shown_either():
     stored = redacted(settings)
     assert KEY not in stored
     shown = json.loads(stored)["sources"]["events"][0]["options"]
-    assert shown == {"password": "***", "token": "***", "header": True, "sep": ";"}
+    assert shown == {"fs.s3a.secret.key": "***", "fs.s3a.session.token": "***", "mergeSchema": True}
 
 
 def test_settings_are_the_same_after_a_round_trip():

@@ -34,4 +34,7 @@ def test_check_is_quiet_on_the_retail_the_forum_and_the_demo_logs(
         name: commands.check(settings, spark=spark, console=QUIET).notes
         for name, settings in logs(spark, real_data, tmp_path).items()
     }
-    assert notes == {"online_retail": (), "stackexchange": (), "demo": ()}
+    # The shop's log has faulty rows on purpose; of them alone it speaks.
+    planted = notes.pop("demo")
+    assert planted and all("would be refused" in n or "usable time" in n for n in planted)
+    assert notes == {"online_retail": (), "stackexchange": ()}

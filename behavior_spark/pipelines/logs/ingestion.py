@@ -219,6 +219,7 @@ class _Taken:
 def _ingest_one(run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None) -> _Taken:
     """Clean and write one contract."""
     reasoned = with_reasons(run, mapped, contract)
+    reasoned = reasoned if contract is ITEMS else rows.not_before(reasoned, start)
     read, inside = _read(run, reasoned, contract, start)
     valid = read.frame.where(inside & F.col(rows.REASON).isNull())
     dated = contract is not ITEMS
@@ -316,7 +317,9 @@ def _read(
         rows_in=F.count_if(inside),
         not_yet=F.count_if(later),
         refused=F.count_if(inside & F.col(rows.REASON).isNotNull()),
-        **change_counts(reasoned, contract, among=inside),
+        **change_counts(
+            reasoned, contract, among=inside, mapped=run.settings.sources.mapped(contract.name)
+        ),
         **rows.time_counts(contract, among=inside),
         **_type_counts(run, contract, inside),
     )
