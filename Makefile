@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `make demo` and `make test`. Each sets up all it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup python java lint types layers unit real wheel clean
+.PHONY: help demo test setup python java lint types layers unit real docs wheel clean
 
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -56,8 +56,11 @@ $(OLD_SPARK)/.installed:
 		pyspark==4.0.1 delta-spark==4.0.1 py4j==0.10.9.9
 	@touch $@
 
+docs: setup  ## The documentation into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 wheel: setup  ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
 clean:  ## Remove what was built (the environment stays)
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse

@@ -1,7 +1,7 @@
-"""Errors a user can act on.
+"""Errors that a user can act on.
 
-Every error says what is wrong, what was found and what to do, in three lines or
-fewer. None carries a text or a user id: messages are shown, logged and stored.
+Every error says what is wrong, what was found and what to do, in at most three lines.
+Errors never contain a text or a user id, because messages are shown, logged and stored.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ class BehaviorError(Exception):
 
     Args:
         problem: What is wrong, and where.
-        found: What was there instead.
-        fix: What the reader can do about it.
+        found: What was found instead.
+        fix: What the user can do about it.
 
     >>> print(BehaviorError("no such table", found="events, texts", fix="check the name"))
     no such table
@@ -34,7 +34,7 @@ class BehaviorError(Exception):
 
 
 class ConfigError(BehaviorError):
-    """A setting is missing, unknown or of the wrong kind."""
+    """A setting is missing, unknown or of the wrong type."""
 
     exit_code = 2
 
@@ -58,4 +58,4 @@ class SetupError(BehaviorError):
 
 
 class LeakageError(BehaviorError):
-    """A feature sees what its as_of cannot know."""
+    """A feature depends on something that was not known at its as_of."""

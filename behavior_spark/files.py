@@ -1,8 +1,8 @@
-"""Files that are whole or not there: atomic folders and JSON, and digests of content.
+"""Atomic writes of folders and JSON files, and digests of content.
 
-Every reader of a folder of models may run beside its writer, and a writer may be killed at any
-moment. So a folder or a file is made beside its place under a hidden name, and takes its place by
-one rename.
+A folder of models may be read while it is written, and a writer may be killed at any moment. So a
+folder or file is first written under a hidden name in the same parent folder, and then renamed to
+its final name in one step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from behavior_spark.errors import ModelError
 
 
 def short_digest(content: bytes) -> str:
-    """The first 16 hex characters of SHA-256.
+    """The first 16 hexadecimal digits of the SHA-256 of ``content``.
 
     >>> short_digest(b"")
     'e3b0c44298fc1c14'
@@ -30,7 +30,7 @@ def short_digest(content: bytes) -> str:
 
 
 def digest_of(content: object) -> str:
-    """``short_digest`` of plain data as JSON; the order of a mapping's keys does not matter.
+    """``short_digest`` of plain data as JSON; the order of keys in a mapping does not matter.
 
     >>> digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
     True
@@ -40,9 +40,10 @@ def digest_of(content: object) -> str:
 
 @contextmanager
 def staging_path(root: Path) -> Iterator[Path]:
-    """A hidden path under ``root`` to make a folder at; what still stands there at the end goes.
+    """Yield a hidden path under ``root`` at which to create a folder.
 
-    Publish the folder with ``publish_folder`` inside the block.
+    Publish the folder with ``publish_folder`` inside the block. If it is still there at the end of
+    the block, it is deleted.
     """
     root.mkdir(parents=True, exist_ok=True)
     staging = root / f".staging-{uuid.uuid4().hex}"
@@ -54,14 +55,14 @@ def staging_path(root: Path) -> Iterator[Path]:
 
 @contextmanager
 def staged_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
-    """An empty folder that becomes ``folder`` when the block succeeds, and vanishes when it fails.
+    """Yield an empty folder that becomes ``folder`` if the block succeeds, else is deleted.
 
     Args:
-        folder: Where it goes; its parents are made.
-        replace: Whether a folder that is there gives way; else it stays.
+        folder: Final path; missing parent folders are created.
+        replace: Whether to replace a folder that exists.
 
     Raises:
-        ModelError: The folder is there, and ``replace`` is not set.
+        ModelError: The folder exists and ``replace`` is not set.
     """
     if folder.exists() and not replace:
         raise ModelError(
@@ -77,9 +78,9 @@ def staged_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def publish_folder(staging: Path, folder: Path) -> None:
-    """Rename a finished folder to its place; one that is there already stays.
+    """Rename a finished folder to its final path; a folder that exists there is kept.
 
-    For folders named by a digest of their content: whoever came first wrote the same.
+    Only for folders named by a digest of their content: one that exists has the same content.
     """
     try:
         staging.rename(folder)
@@ -89,12 +90,12 @@ def publish_folder(staging: Path, folder: Path) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = 2) -> None:
-    """Write a JSON object, whole or not at all, and wait until the disk has it.
+    """Write a JSON object atomically, and wait until it is on disk (fsync).
 
     Args:
-        path: Its folder must exist.
+        path: File to write; its folder must exist.
         content: Plain data.
-        indent: Spaces a level; None: all in one line.
+        indent: Spaces per level; None: everything on one line.
     """
     text = json.dumps(content, indent=indent, ensure_ascii=False) + "\n"
     temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
@@ -109,10 +110,10 @@ def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = 2
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a model.
+    """Read a JSON object from a file of a model folder.
 
     Raises:
-        ModelError: The file is missing, is not JSON, or holds no object.
+        ModelError: The file is missing, is not JSON, or is not a JSON object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

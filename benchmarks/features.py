@@ -1,21 +1,22 @@
-"""Feature building from few events to many, beside three other ways to the same numbers.
+"""Time and memory of feature building by number of events, compared with three other methods.
 
     python -m benchmarks.features [--events 1000000,20000000] [--only ours,plain,join,duckdb]
     python -m benchmarks.features --events 60000000 --days 2190 --steps first,night
 
-Generated events of two years, or of ``--days``: users by a Zipf tail (at 20 million events and 200
-thousand users the first one has 1.1 million), 3 % of them late, 0.2 % corrected later, within 14
-days, as ``features.correction_days: 30`` says to us. Every step runs in a process of its own, whose
-start is not counted, and writes its table; memory is the peak of all its processes.
+Generated events of two years, or of ``--days``. Users follow Zipf's law (of 20 million events and
+200 thousand users the first user has 1.1 million events). 3 % of the events are late; 0.2 % are
+corrected within 14 days, so ``features.correction_days: 30`` covers all corrections. Every step
+runs in a separate process, whose start is not counted, and writes its table. Memory is the peak of
+all processes of the step.
 
-- first: tiles, state and features of all history (ours); features alone (the others).
+- first: tiles, snapshot and features of all history (ours); features only (the others).
 - night: one more day arrives, three times in one session; features of the day after it. The first
-  night finds a fresh JVM, the last what a session that stays, or a longer job, gives.
-- history: features at 12 as-of days, 30 days apart.
+  night runs in a new JVM, the last shows the time in a session that runs for longer.
+- history: features at 12 as_of days, 30 days apart.
 
-The others: ``plain``, conditional aggregates over all events in Spark, two levels, so that
-distinct counts need no set; ``join``, for each day the users joined with the events before it;
-``duckdb``, the plain way's SQL. Their tables are compared with ours, row by row.
+The others: ``plain``, conditional aggregates over all events in Spark, in two levels, so that
+distinct counts need no sets; ``join``, for each day a join of the users with the events before it;
+``duckdb``, the SQL of ``plain`` in DuckDB. Their tables are compared with ours, row by row.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ STEPS = ("first", "night", "history")
 
 
 def settings_for(folder: Path) -> Settings:
-    """A config whose tables are in a folder."""
+    """Settings of a job whose warehouse is in a folder."""
     return validate_settings(
         {
             "warehouse": str(folder / "warehouse"),
@@ -60,7 +61,7 @@ def settings_for(folder: Path) -> Settings:
 
 
 def session(partitions: int) -> Any:
-    """A local session that compiles fully, as a cluster's does."""
+    """A local session with the full JIT compiler, as on a cluster."""
     from behavior_spark.io.session import get_session
 
     local = LocalSpark(
@@ -75,7 +76,7 @@ def session(partitions: int) -> Any:
 
 
 def generate(spark: Any, folder: Path, events: int, users: int, history: int) -> None:
-    """Table ``events`` of everything that arrives before the last night, a commit for each."""
+    """Write table ``events``: one commit for the history, and one for each later day."""
     from pyspark.sql import functions as F
 
     from behavior_spark.io.warehouse import Warehouse
@@ -123,34 +124,32 @@ def generate(spark: Any, folder: Path, events: int, users: int, history: int) ->
 
 
 def run_ours(spark: Any, folder: Path, days: Sequence[dt.date]) -> dict[str, float]:
-    """The project's own way: tiles, state and the features that the other ways make too."""
-    from behavior_spark.features.assemble import Inputs, build_features
+    """This project: update tiles and snapshot, then build the features that all methods build."""
+    from behavior_spark.features.feature_set import FeatureSet
+    from behavior_spark.features.inputs import Inputs, Offer
     from behavior_spark.pipelines.users.activity import stored_activity, update_activity
     from behavior_spark.runs.run import running
     from behavior_spark.schemas import EVENTS, USER_FEATURES, column
 
     settings, quiet = settings_for(folder), Console(quiet=True)
+    feature_set = FeatureSet.of(settings, Offer())
     with running("build-features", settings, as_of=days[-1], spark=spark, console=quiet) as run:
-        with run.stage("build activity"):
-            update_activity(run)
-        with run.stage("build features"):
-            frame = build_features(
-                Inputs(run.warehouse.read(EVENTS), activity=stored_activity(run, days)),
-                days,
-                settings=settings.features,
-                targets=settings.targets,
-            )
+        with run.step("build activity"):
+            update_activity(run, feature_set)
+        with run.step("build features"):
+            activity = stored_activity(run, feature_set, days)
+            frame = feature_set.build(Inputs(run.warehouse.read(EVENTS), activity=activity), days)
             own = [field for field in frame.schema if field.name not in ("user_id", "as_of")]
             contract = USER_FEATURES.with_columns(
                 [column(field.name, field.dataType, "benchmark") for field in own]
             )
             listed = ", ".join(f"DATE'{day}'" for day in days)
             run.warehouse.replace(frame, contract, where=f"as_of IN ({listed})")
-    return run.stages
+    return run.steps
 
 
 def query(day: dt.date, events: str = "known") -> str:
-    """Features of every user at a day, in SQL that Spark and DuckDB both read."""
+    """SQL for the features of every user at a day, valid in both Spark and DuckDB."""
 
     def since(days: int) -> str:
         return f"event_time >= TIMESTAMP '{day - dt.timedelta(days=days)} 00:00:00'"
@@ -162,7 +161,7 @@ def query(day: dt.date, events: str = "known") -> str:
              "max(event_time) AS last_time"]  # fmt: skip
     for days in WINDOWS:
         items += [f"{total('1', days)} AS n_{days}", f"{total('value', days)} AS v_{days}"]
-    # Halves go up, as in the features; each engine's own round treats them differently.
+    # Rounds halves up, as the features do; the engines' own functions differ in this.
     ago = (
         f"floor((epoch_of(TIMESTAMP '{day} 00:00:00') - epoch_of(%s)) * 10000 / 86400e0 + 0.5)"
         " / 10000e0"
@@ -198,7 +197,7 @@ def query(day: dt.date, events: str = "known") -> str:
 
 
 def latest(day: dt.date) -> str:
-    """The last version of each event that had arrived before a day."""
+    """SQL for the last version of each event that had arrived before a day."""
     return (
         "SELECT * FROM (SELECT user_id, event_type, item_id, value, event_time, row_number() OVER "
         "(PARTITION BY event_id ORDER BY arrived_at DESC) AS place FROM events "
@@ -214,7 +213,7 @@ def jobs_of(step: str) -> list[list[dt.date]]:
 def run_spark(
     spark: Any, folder: Path, output: Path, days: Sequence[dt.date], *, join: bool
 ) -> None:
-    """The plain way, or with a join of users and their earlier events for each day."""
+    """Run ``plain``, or ``join``: users joined with their earlier events, for each day."""
     spark.read.format("delta").load(str(folder / "warehouse" / "events")).createOrReplaceTempView(
         "events"
     )
@@ -239,7 +238,7 @@ def run_spark(
 
 
 def run_duckdb(folder: Path, output: Path, days: Sequence[dt.date]) -> None:
-    """The plain way's SQL in DuckDB, on the same files."""
+    """Run the SQL of ``plain`` in DuckDB on the same files."""
     base = folder / "warehouse" / "events"
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'; SET threads = 2; SET memory_limit = '6GB'")
@@ -257,7 +256,7 @@ def run_duckdb(folder: Path, output: Path, days: Sequence[dt.date]) -> None:
 
 
 def differences(folder: Path, who: str, step: str) -> int:
-    """Rows of another way's table that are not ours, or differ by more than 1e-9."""
+    """Number of rows that only one of the tables has, or that differ by more than 1e-9."""
     ours = DeltaTable(str(folder / "warehouse" / "user_features"))
     connection = duckdb.connect()
     listed = ", ".join(f"DATE '{day}'" for days in jobs_of(step) for day in days)
@@ -284,7 +283,7 @@ def differences(folder: Path, who: str, step: str) -> int:
 def run_job(
     spark: Any, folder: Path, who: str, step: str, days: Sequence[dt.date]
 ) -> dict[str, float]:
-    """One job of a step, one way: its seconds, and ours by stage."""
+    """Run one job of a step by one method: its seconds, and for ours the seconds of each step."""
     start, stages = time.monotonic(), {}
     output = folder / f"{who}-{step}"
     if who == "ours":
@@ -297,7 +296,7 @@ def run_job(
 
 
 def child(options: argparse.Namespace) -> None:
-    """The events, or one step of one way; prints what each of its jobs took as JSON."""
+    """Generate the events, or run one step by one method; print the times of its jobs as JSON."""
     folder, who, step = Path(options.folder), options.who, options.step
     spark = None if who == "duckdb" else session(options.partitions)
     jobs = []
@@ -311,7 +310,7 @@ def child(options: argparse.Namespace) -> None:
 
 
 def measured(arguments: Sequence[str]) -> tuple[list[dict[str, float]], float]:
-    """Run a step in a process of its own: seconds of its jobs, and its peak memory in GiB."""
+    """Run a step in a separate process: seconds of its jobs, and its peak memory in GiB."""
     command = [sys.executable, "-m", "benchmarks.features", "--child", *arguments]
     peak = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:

@@ -1,23 +1,22 @@
-"""Score texts on one GPU: from raw texts to vectors, against the bare forward pass, in one run.
+"""Throughput on one GPU from raw texts to vectors, compared with the forward pass alone.
 
     python benchmarks/gpu_scoring.py [--model minilm|bert-base|FOLDER] [--texts 100000]
         [--device cuda|cpu] [--precision bf16|fp32] [--lengths short|mixed|long]
         [--lines FILE] [--token-budget N] [--sweep] [--compile] [--threads N] [--repeats 3] [--json]
 
 Needs torch, transformers, numpy, pyarrow and this folder: no Spark, no Java, no model hub. The
-models named are random weights in those shapes with a WordPiece vocabulary of made-up words,
-written to a folder of their own and loaded as any model is; the texts are made of its words, or
-are the lines of a file. Timed, in turn and after a warm-up each:
+named models have these shapes, random weights and a WordPiece vocabulary of invented words. They
+are written to a temporary folder and loaded like any model. The texts consist of these words, or
+are the lines of a file. Timed in turn, after a warm-up each:
 
-- ``end to end``: windows of raw texts in Arrow, tokenised in threads ahead of the model, to
-  float32 vectors in numpy. What a Spark task does between Arrow batches. The texts come in another
-  order each time, so that no window has been seen.
-- ``bare``: the same class as transformers loads it, on ids that lie on the device already, in
+- ``end to end``: from windows of raw texts in Arrow, tokenised in threads ahead of the model, to
+  float32 vectors in numpy: the work of a Spark task between Arrow batches. The texts come in a
+  different order each time, so that every window is new.
+- ``bare``: the model as transformers loads it, on token ids that are on the device already, in
   batches of one length sorted over all texts: no padding, no mask, nothing copied back.
-- ``padded``: the same in padded batches of 32 sorted by length, forward pass alone.
-- ``sentence-transformers``: ``encode`` of raw texts, where it is installed.
-
-``bare, no cuDNN`` on a GPU is the same where torch may not choose cuDNN's attention.
+- ``padded``: the same in padded batches of 32 texts sorted by length, forward pass only.
+- ``sentence-transformers``: ``encode`` of raw texts, if it is installed.
+- ``bare, no cuDNN``: on a GPU, ``bare`` without cuDNN's attention.
 
 The goal is 0.9 of ``bare`` in texts per second. ``--json`` adds a last line for programs.
 """
@@ -68,10 +67,10 @@ from behavior_spark.scoring.ahead import map_ahead, one_behind
 T = TypeVar("T")
 Ids = list[list[int]]
 
-WINDOW = 8192  # as scoring/embedding.py, which needs pyspark
+WINDOW = 8192  # as in scoring/embedding.py, which needs pyspark
 BUDGETS = [8192, 16384, 32768, 65536, 131072, 262144]
-SWEPT = 32_768  # texts of the sweep
-PADDED = 8_192  # texts of the two ways that pad
+SWEPT = 32_768  # number of texts of the sweep
+PADDED = 8_192  # number of texts for the two methods that pad
 LEXICON = 200_000
 SEED = 7
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -96,7 +95,7 @@ PEAKS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """A BERT's size."""
+    """Size of a BERT model."""
 
     layers: int
     width: int
@@ -106,7 +105,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Log-normal lengths in tokens, and the most a model reads."""
+    """Log-normal lengths of texts in tokens, and the maximum that the model reads."""
 
     median: int
     spread: float
@@ -122,22 +121,22 @@ LENGTHS = {
 
 
 def vocabulary(size: int) -> list[str]:
-    """``size`` WordPiece entries: special ones, characters, word endings, made-up words."""
+    """``size`` WordPiece entries: special tokens, characters, word endings, invented words."""
     dice = np.random.default_rng(SEED)
-    open_ones = [first + vowel for first in "bcdfghklmnprstvw" for vowel in "aeiou"]
-    syllables = open_ones + [one + last for one in open_ones for last in "lmnrst"]
+    open_syllables = [first + vowel for first in "bcdfghklmnprstvw" for vowel in "aeiou"]
+    syllables = open_syllables + [start + last for start in open_syllables for last in "lmnrst"]
     characters = string.ascii_lowercase + string.digits
-    found = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *string.punctuation]
-    found += [f"##{end}" for end in [*characters, *syllables]]
-    words = dict.fromkeys(open_ones)
-    while len(found) + len(words) < size:
+    entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *string.punctuation]
+    entries += [f"##{end}" for end in [*characters, *syllables]]
+    words = dict.fromkeys(open_syllables)
+    while len(entries) + len(words) < size:
         count = int(dice.integers(2, 4))
         words["".join(dice.choice(syllables, count).tolist())] = None
-    return [*found, *words][:size]
+    return [*entries, *words][:size]
 
 
 def write_model(folder: Path, shape: Shape, *, size: int = 30_522, positions: int = 512) -> Path:
-    """A Hugging Face folder with random weights and a fast WordPiece tokenizer."""
+    """Write a Hugging Face folder with random weights and a fast WordPiece tokenizer."""
     from tokenizers import BertWordPieceTokenizer
 
     entries = vocabulary(size)
@@ -161,15 +160,15 @@ def write_model(folder: Path, shape: Shape, *, size: int = 30_522, positions: in
 
 
 def make_texts(count: int, lengths: Lengths, words: Sequence[str]) -> list[str]:
-    """Texts of such lengths of a lexicon of 200,000 words, which come by Zipf's law.
+    """Texts of the given lengths from a lexicon of 200,000 words, drawn by Zipf's law.
 
-    The commonest are whole entries of the vocabulary, the others have an ending or two: about
-    1.2 tokens a word, and new words all along, as in a log.
+    The most frequent words are entries of the vocabulary; the others have one or two endings. This
+    gives about 1.2 tokens per word, and rare words that keep appearing, as in a log.
     """
     dice = np.random.default_rng(SEED)
     whole = np.array([word for word in words if word.isascii() and word.isalpha()], dtype=object)
-    found = [word[2:] for word in words if re.fullmatch("##[a-z]{2,3}", word)]
-    ends = np.array(found or [""], dtype=object)
+    suffixes = [word[2:] for word in words if re.fullmatch("##[a-z]{2,3}", word)]
+    ends = np.array(suffixes or [""], dtype=object)
     drawn = dice.lognormal(np.log(lengths.median), lengths.spread, count)
     tokens = np.clip(np.rint(drawn), 4, lengths.longest)
     sizes = np.maximum(np.rint((tokens - 3) / 1.2), 1).astype(int)  # two special, a full stop
@@ -191,41 +190,41 @@ def read_texts(file: Path, count: int) -> list[str]:
 
 
 class Clock:
-    """Seconds of actions on one device, which is idle before and after each."""
+    """Measures actions on one device, which is idle before and after each of them."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
     def wait(self) -> None:
-        """Return when the device has nothing left to do."""
+        """Wait until the device has finished all work."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
 
     def time(self, action: Callable[[], T]) -> tuple[T, float]:
-        """What one action gives, and its seconds."""
+        """The result of one action, and its seconds."""
         self.wait()
         start = time.perf_counter()
-        found = action()
+        result = action()
         self.wait()
-        return found, time.perf_counter() - start
+        return result, time.perf_counter() - start
 
     def rounds(
         self, actions: dict[str, Callable[[], object]], repeats: int
     ) -> dict[str, list[float]]:
-        """Seconds of each action: a warm-up each, then all in turn, ``repeats`` times."""
-        found: dict[str, list[float]] = {name: [] for name in actions}
+        """Seconds of each call; all actions in turn, 1 + ``repeats`` times (the first: warm-up)."""
+        seconds: dict[str, list[float]] = {name: [] for name in actions}
         for _ in range(1 + repeats):
             for name, action in actions.items():
-                found[name].append(self.time(action)[1])
-        return found
+                seconds[name].append(self.time(action)[1])
+        return seconds
 
 
 @dataclass
 class EndToEnd:
-    """Runs from raw texts to vectors, and what the last of them did.
+    """Runs the encoder from raw texts to vectors; counts and seconds are of the last run.
 
     Attributes:
-        seconds: Of its steps; they overlap, since tokenising runs ahead.
+        seconds: Seconds of each step. Steps overlap, because tokenising runs ahead.
     """
 
     encoder: Encoder
@@ -241,25 +240,25 @@ class EndToEnd:
             ("tokenise, in threads", "wait for it", "begin", "finish"), 0.0
         )
         self.tokens = self.tokens_run = self.errors = 0
-        found = np.empty((len(texts), self.encoder.dimension), dtype=np.float32)
+        vectors = np.empty((len(texts), self.encoder.dimension), dtype=np.float32)
         start = 0
         threads = self.encoder.tokenizer_threads
         ready = map_ahead(self._prepared, windows(texts), workers=threads)
         for finish in one_behind(self._begun(ready)):
             done = self._timed("finish", finish)
-            found[start : start + len(done.errors)] = done.embeddings
+            vectors[start : start + len(done.errors)] = done.embeddings
             start += len(done.errors)
             self.tokens += int(done.token_counts.sum())
             self.tokens_run += done.tokens_run
             self.errors += sum(error is not None for error in done.errors)
-        return found
+        return vectors
 
     def _begun(
         self, ready: Iterator[tuple[Tokens, float]]
     ) -> Iterator[Callable[[], EmbeddingBatch]]:
         begin = partial(self.encoder.begin, token_budget=self.budget)
-        while (found := self._timed("wait for it", lambda: next(ready, None))) is not None:
-            tokens, took = found
+        while (window := self._timed("wait for it", lambda: next(ready, None))) is not None:
+            tokens, took = window
             self.seconds["tokenise, in threads"] += took
             yield self._timed("begin", partial(begin, tokens))
 
@@ -269,21 +268,21 @@ class EndToEnd:
 
     def _timed(self, name: str, action: Callable[[], T]) -> T:
         start = time.perf_counter()
-        found = action()
+        result = action()
         self.seconds[name] += time.perf_counter() - start
-        return found
+        return result
 
 
 def windows(texts: Any) -> Iterator[Any]:
-    """The texts in windows, each of which is sorted by itself."""
+    """The texts in windows of 8,192; the encoder sorts the texts of each window by length."""
     return (texts[start : start + WINDOW] for start in range(0, len(texts), WINDOW))
 
 
 def apart(encoder: Encoder, texts: Sequence[str], budget: int, clock: Clock) -> dict[str, float]:
-    """Seconds of each step when none overlaps another.
+    """Seconds of each step if steps do not overlap.
 
-    ``queue`` is the part of ``forward`` in which the host hands out work: where it is nearly
-    all of it, the device waits for Python.
+    ``queue`` is the part of ``forward`` in which the host submits work. If it is nearly all of
+    ``forward``, the device waits for Python.
     """
     steps = ("tokenise", "forward", "queue", "copy back", "rest of embed_tokens")
     seconds = dict.fromkeys(steps, 0.0)
@@ -306,31 +305,31 @@ def apart(encoder: Encoder, texts: Sequence[str], budget: int, clock: Clock) -> 
 
 
 def equal_batches(ids: Ids, budget: int, device: torch.device) -> list[torch.Tensor]:
-    """Ids on the device, longest texts first, in batches of one length."""
-    found = []
+    """Token ids on the device in batches of one length, longest texts first."""
+    batches = []
     for length, group in groupby(sorted(ids, key=len, reverse=True), key=len):
         same = torch.tensor(list(group))
-        found += [part.to(device) for part in torch.split(same, max(1, budget // length))]
-    return found
+        batches += [part.to(device) for part in torch.split(same, max(1, budget // length))]
+    return batches
 
 
 def padded_batches(
     ids: Ids, pad_id: int, device: torch.device, size: int = 32
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Ids and masks on the device, longest texts first, ``size`` texts a batch."""
-    ordered, found = sorted(ids, key=len, reverse=True), []
+    """Token ids and masks on the device, ``size`` texts in a batch, longest texts first."""
+    ordered, batches = sorted(ids, key=len, reverse=True), []
     for start in range(0, len(ordered), size):
         rows = [torch.tensor(row) for row in ordered[start : start + size]]
         pad = torch.nn.utils.rnn.pad_sequence
         mask = pad([torch.ones_like(row) for row in rows], batch_first=True)
         batch = pad(rows, batch_first=True, padding_value=pad_id)
-        found.append((batch.to(device), mask.to(device)))
-    return found
+        batches.append((batch.to(device), mask.to(device)))
+    return batches
 
 
 @torch.inference_mode()
 def run_equal(model: Any, batches: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Scaled means of batches without padding: the least a model can do."""
+    """Mean-pooled vectors of length 1 for batches without padding: the least possible work."""
     means = [
         model(input_ids=batch, attention_mask=None).last_hidden_state.mean(1, dtype=torch.float32)
         for batch in batches
@@ -340,7 +339,7 @@ def run_equal(model: Any, batches: Sequence[torch.Tensor]) -> torch.Tensor:
 
 @torch.inference_mode()
 def run_padded(model: Any, batches: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-    """The same of padded batches."""
+    """Mean-pooled vectors of length 1 for padded batches."""
     means = []
     for ids, mask in batches:
         hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
@@ -350,9 +349,9 @@ def run_padded(model: Any, batches: Sequence[tuple[torch.Tensor, torch.Tensor]])
 
 
 def without_cudnn(action: Callable[[], object]) -> object:
-    """What ``action`` gives where torch may not choose cuDNN's attention.
+    """The result of ``action`` while torch may not use cuDNN's attention.
 
-    On Hopper torch prefers it, and it plans anew for each shape it has not seen.
+    On Hopper GPUs torch prefers cuDNN's attention, which makes a new plan for each new shape.
     """
     others = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
     with sdpa_kernel(others):
@@ -362,7 +361,7 @@ def without_cudnn(action: Callable[[], object]) -> object:
 def theirs(
     folder: Path, device: str, dtype: torch.dtype, max_length: int
 ) -> Callable[[list[str]], object] | None:
-    """sentence-transformers' ``encode`` as its users call it; None where it is not installed."""
+    """sentence-transformers' ``encode`` with usual arguments; None if it is not installed."""
     if importlib.util.find_spec("sentence_transformers") is None:
         return None
     from sentence_transformers import SentenceTransformer
@@ -374,10 +373,10 @@ def theirs(
 
 
 def flops(model: Any, lengths: npt.NDArray[np.int64]) -> float:
-    """Operations of the forward pass for texts of these lengths.
+    """Floating-point operations of the forward pass for texts of these lengths in tokens.
 
-    A token costs 2 for each weight of a linear layer (the unused pooler aside), and in each
-    layer 4 x width for each token of its text: queries by keys, and weights by values.
+    Each token needs 2 operations per weight of the linear layers (without the unused pooler), and
+    in each layer 4 x width per token of its text: queries by keys, and weights by values.
     """
     layers = (part for name, part in model.named_modules() if "pooler" not in name)
     weights = sum(part.weight.numel() for part in layers if isinstance(part, torch.nn.Linear))
@@ -387,7 +386,7 @@ def flops(model: Any, lengths: npt.NDArray[np.int64]) -> float:
 
 
 def listed_peak(device: torch.device, precision: str) -> float | None:
-    """TFLOPS by the data sheet, where the GPU is known."""
+    """Peak TFLOPS of the GPU by its data sheet; None if not known."""
     if device.type != "cuda" or precision != "bf16":
         return None
     name = torch.cuda.get_device_name(device)
@@ -402,7 +401,7 @@ def listed_peak(device: torch.device, precision: str) -> float | None:
 
 
 def product_rate(device: torch.device, dtype: torch.dtype, clock: Clock) -> float:
-    """TFLOPS of a large product of random matrices; on a CPU of the faster of two libraries."""
+    """TFLOPS of a large product of random matrices; on a CPU by the faster of two libraries."""
     size, times = (8192, 20) if device.type == "cuda" else (1024, 3)
     with torch.random.fork_rng(devices=[]):
         left, right = (torch.randn(size, size, dtype=dtype).to(device) for _ in range(2))
@@ -420,7 +419,7 @@ def product_rate(device: torch.device, dtype: torch.dtype, clock: Clock) -> floa
 
 
 class Bench:
-    """One model, one set of texts, and what was measured: printed, and kept for programs."""
+    """Measures one model on one set of texts; prints each figure and keeps it in ``figures``."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.figures = options, dict[str, Any]()
@@ -445,11 +444,11 @@ class Bench:
         self.budget = options.token_budget or self.encoder.inference.token_budget
 
     def load(self) -> Encoder:
-        """Another encoder of the same model."""
+        """Load a new encoder of the model."""
         return Encoder.load(self._folder, self._settings, device=self.options.device)
 
     def describe(self) -> None:
-        """What is measured."""
+        """Print the versions, device, model and texts."""
         gpu = self.device.type == "cuda"
         name = torch.cuda.get_device_name(self.device) if gpu else "cpu"
         self.note("torch, transformers", f"{torch.__version__}, {version('transformers')}")
@@ -461,7 +460,7 @@ class Bench:
         self.note("token budget", self.budget)
 
     def compare(self) -> None:
-        """All ways in one run, and how their vectors agree."""
+        """Measure all methods in one run, and compare their vectors."""
         whole, budget = EndToEnd(self.encoder, self.budget), self.budget
         self.print_head()
         peak_bytes = 0
@@ -508,7 +507,7 @@ class Bench:
             self.note(f"alone: {name}", value, f"{value:.3f}")
 
     def sweep(self) -> None:
-        """Both ways by token budget, on fewer texts."""
+        """Measure ``end to end`` and ``bare`` by token budget, on fewer texts."""
         few = self.texts[:SWEPT]
         self.print_head()
         for budget in BUDGETS:
@@ -520,7 +519,7 @@ class Bench:
             self.rates(ways, len(few), min(2, self.options.repeats))
 
     def compile(self) -> None:
-        """Both ways with the model under ``torch.compile``, beside both without, on fewer texts."""
+        """Measure ``end to end`` and ``bare`` with and without torch.compile, on fewer texts."""
         few, second = self.texts[:SWEPT], self.load()
         batches = equal_batches(self.ids[:SWEPT], self.budget, self.device)
         fast: Any = torch.compile(self.bare, dynamic=True)
@@ -532,7 +531,7 @@ class Bench:
         second.inference.model = torch.compile(second.inference.model, dynamic=True)
         tokens = second.prepare(few[:64])
         self.print_head()
-        try:  # not by embed, which would try each text by itself
+        try:  # not with embed, which would try each text separately after an error
             with torch.inference_mode():
                 second.pooled(tokens, 0, len(tokens.rows))
             ways["end to end, compiled"] = self.unseen(EndToEnd(second, self.budget), few)
@@ -541,7 +540,7 @@ class Bench:
         self.rates(ways, len(few), min(2, self.options.repeats))
 
     def unseen(self, whole: EndToEnd, texts: Sequence[str]) -> Callable[[], object]:
-        """Runs over the texts in another order each time: a night's shapes come once, too."""
+        """A run over the texts in a new order at each call, so that shapes of batches are new."""
         dice = np.random.default_rng(SEED)
         column = pa.array(texts, type=pa.string())
         orders = [dice.permutation(len(texts)) for _ in range(2 + self.options.repeats)]
@@ -549,19 +548,19 @@ class Bench:
         return lambda: whole.run(next(given))
 
     def note(self, name: str, value: Any, shown: str | None = None) -> None:
-        """Keep and print one figure."""
+        """Print one figure and keep it."""
         self.figures[name] = value
         print(f"{name:30} {value if shown is None else shown}", flush=True)
 
     def print_head(self) -> None:
-        """The head of a table of rates."""
+        """Print the header of a table of rates."""
         print(
             f"\n{'':30} {'texts/s':>11} {'tokens/s':>13}"
             f" {'median s':>9} {'least s':>9} {'first s':>9}"
         )
 
     def rates(self, ways: dict[str, Callable[[], object]], count: int, repeats: int) -> None:
-        """Time ways to embed the first ``count`` texts; keep and print their rates."""
+        """Time methods that embed the first ``count`` texts; print their rates and keep them."""
         tokens = int(self.sizes[:count].sum())
         for name, (first, *took) in self.clock.rounds(ways, repeats).items():
             middle, least = statistics.median(took), min(took)
@@ -581,7 +580,7 @@ class Bench:
             )
 
     def _likeness(self) -> float:
-        """The least cosine between the two ways' vectors of a few texts."""
+        """The lowest cosine between our vectors and those of ``bare``, for up to 1,024 texts."""
         count = min(1024, len(self.texts))
         ours = torch.from_numpy(self.encoder.embed(self.texts[:count]).embeddings)
         batches = equal_batches(self.ids[:count], self.budget, self.device)
@@ -589,15 +588,15 @@ class Bench:
         return float((ours[order] * run_equal(self.bare, batches).cpu()).sum(dim=1).min())
 
     def _recorded_likeness(self) -> float:
-        """The least cosine between a window's vectors by recorded graphs and without them."""
+        """The lowest cosine between vectors of a window with and without recorded CUDA graphs."""
         window = pa.array(self.texts[:WINDOW], type=pa.string())
-        found = torch.from_numpy(self.encoder.embed(window).embeddings)
+        recorded = torch.from_numpy(self.encoder.embed(window).embeddings)
         second = self.load()
         second.inference.replays = None
-        return float((found * torch.from_numpy(second.embed(window).embeddings)).sum(1).min())
+        return float((recorded * torch.from_numpy(second.embed(window).embeddings)).sum(1).min())
 
     def _share(self) -> None:
-        """TFLOPS reached, of what a large product reaches and of the data sheet's."""
+        """TFLOPS reached, as shares of a large matrix product and of the data sheet."""
         print()
         product = product_rate(self.device, self.dtype, self.clock)
         self.note("a large product, TFLOPS", product, f"{product:,.2f}")

@@ -1,11 +1,11 @@
-"""Memory and throughput of scoring from few texts to many.
+"""Memory and throughput of scoring by number of texts.
 
     python -m benchmarks.growth [--texts 10000,100000,1000000] [--precision bf16]
 
-Generated distinct texts of 3 to 6 words, each size scored into an empty store in a new process;
-memory is the peak of all its processes (Python, JVM, workers; shared pages counted once). Then
-the next night with 5 % new texts, and a night with a new head alone: what it costs to classify
-everything stored.
+Generated distinct texts of 3 to 6 words. Each number of texts is scored into an empty store in a
+new process; memory is the peak of all its processes (Python, JVM, workers; shared pages counted
+once). Then follow a night with 5 % new texts, and a night with only a new head, which classifies
+all stored embeddings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROWS_PER_FILE = 50_000
 
 
 def write(folder: Path, texts: int) -> None:
-    """Distinct texts: a number makes each one different."""
+    """Write distinct texts as Parquet files; a number in each makes it unique."""
     rng = np.random.default_rng(7)
     folder.mkdir(parents=True)
     for number, start in enumerate(range(0, texts, ROWS_PER_FILE)):

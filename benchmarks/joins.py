@@ -1,9 +1,10 @@
-"""`join_as_of` beside the usual range join: the same rows, and how long each takes.
+"""Time of `join_as_of` and of the usual range join, and whether their rows are the same.
 
     python -m benchmarks.joins [--users 200000] [--days 12] [--versions 5]
 
-A frame of every user at every as_of day, and a table of versions of some attributes with two
-clocks. The range join finds all versions of a row and keeps the latest by aggregation.
+The frame has a row for every user and as_of. The table has versions of some attributes, with the
+time from which each is valid and the time when it became known. The range join finds all versions
+for a row and keeps the latest by aggregation.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ START = dt.date(2024, 1, 1)
 
 
 def range_join(frame: DataFrame, table: DataFrame) -> DataFrame:
-    """The usual way: an inequality join, then the latest of what was found."""
+    """The usual method: an inequality join, then the latest of all matching versions."""
     moment = F.col("as_of").cast("timestamp")
     right = table.withColumnRenamed("user_id", "_user")
     match = (F.col("user_id") == F.col("_user")) & (F.col("valid_from") < moment)
     latest = F.struct("valid_from", "known_at", F.xxhash64("plan", "seats"))
     best = F.max_by(F.struct("plan", "seats"), latest)
     joined = frame.join(right, match & (F.col("known_at") < moment), "left")
-    found = joined.groupBy("user_id", "as_of", "clicks").agg(best.alias("found"))
-    return found.select("user_id", "as_of", "clicks", "found.*")
+    latest_rows = joined.groupBy("user_id", "as_of", "clicks").agg(best.alias("version"))
+    return latest_rows.select("user_id", "as_of", "clicks", "version.*")
 
 
 def main() -> None:
@@ -68,20 +69,20 @@ def main() -> None:
         versions.write.parquet(str(Path(folder, "table")))
         frame = spark.read.parquet(str(Path(folder, "frame")))
         table = spark.read.parquet(str(Path(folder, "table")))
-        ways = {
+        joins = {
             "range join and aggregation": range_join(frame, table),
             "join_as_of": join_as_of(
                 frame, table, on=["user_id"], columns=["plan", "seats"], known_at="known_at"
             ),
         }
-        took = dict.fromkeys(ways, 1000000000.0)
+        took = dict.fromkeys(joins, 1000000000.0)
         for _ in range(3):
-            for name, way in ways.items():
-                begun = time.monotonic()
-                way.write.format("noop").mode("overwrite").save()
-                took[name] = min(took[name], time.monotonic() - begun)
-        one, other = ways.values()
-        same = one.exceptAll(other).isEmpty() and other.exceptAll(one).isEmpty()
+            for name, joined in joins.items():
+                start_time = time.monotonic()
+                joined.write.format("noop").mode("overwrite").save()
+                took[name] = min(took[name], time.monotonic() - start_time)
+        left, right = joins.values()
+        same = left.exceptAll(right).isEmpty() and right.exceptAll(left).isEmpty()
         print(f"{frame.count():,} rows, {table.count():,} versions; the same rows: {same}")
         print("| what | seconds, best of 3 |\n| --- | ---: |")
         for name, seconds in took.items():

@@ -1,11 +1,11 @@
-"""What MiniLM's layers cost on one CPU core, each by two ways: why model/linear.py and packed.py.
+"""GFLOPS of MiniLM's layers on one CPU core: torch against encoder/linear.py and packed.py.
 
     python benchmarks/kernels.py [--seconds 0.3]
 
 Linear layers: ``torch.nn.Linear`` (MKL in fp32, oneDNN in bf16) against ``PackedLinear``
-(oneDNN with weights laid out beforehand), with the GELU after the layer and fused into it.
-Attention of bf16 texts of one length: SDPA against what packed.py does. Prints Markdown: GFLOPS
-of the fastest of many calls, the two ways in turn. Under 20 s.
+(oneDNN with weights laid out in advance), with the GELU after the layer and fused into it.
+Attention of bf16 texts of one length: SDPA against packed.py. Prints Markdown with the GFLOPS of
+the fastest of many calls; the two methods alternate. Takes less than 20 s.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ Action = Callable[[], object]
 
 
 def fastest(actions: Sequence[Action], seconds: float) -> list[float]:
-    """Seconds of the fastest call of each, called in turn for so long together."""
+    """Seconds of the fastest call of each action, called in turn for ``seconds`` in total."""
     for action in actions:
         action()
     best = [float("inf")] * len(actions)
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        for place, action in enumerate(actions):
+        for index, action in enumerate(actions):
             start = time.perf_counter()
             action()
-            best[place] = min(best[place], time.perf_counter() - start)
+            best[index] = min(best[index], time.perf_counter() - start)
     return best
 
 
 def linear_ways(
     inputs: int, outputs: int, dtype: torch.dtype, *, gelu: bool
 ) -> tuple[Action, Action]:
-    """One layer over 1,024 tokens by torch and by oneDNN, with an exact GELU after it or not."""
+    """One layer over 1,024 tokens by torch and by oneDNN, with or without an exact GELU."""
     linear = torch.nn.Linear(inputs, outputs, dtype=dtype)
     packed = PackedLinear(linear, gelu=gelu)
     values = torch.randn(TYPICAL_TOKENS, inputs, dtype=dtype)
@@ -59,7 +59,7 @@ def linear_ways(
 
 
 def attention_ways(length: int) -> tuple[Action, Action]:
-    """Attention of texts of one length, about 1,024 tokens, laid out as packed.py has them."""
+    """Attention of texts of one length, about 1,024 tokens in total, in the layout of packed.py."""
     texts = max(1, TYPICAL_TOKENS // length)
     rows = torch.randn(3, texts, length, HEADS, WIDTH // HEADS, dtype=torch.bfloat16)
     parts = query, key, value = tuple(rows.transpose(2, 3))
@@ -73,12 +73,12 @@ def attention_ways(length: int) -> tuple[Action, Action]:
 
 
 def print_row(*cells: object) -> None:
-    """One row of a Markdown table."""
+    """Print one row of a Markdown table."""
     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 def print_linears(seconds: float) -> None:
-    """The table of linear layers."""
+    """Measure and print the table of linear layers."""
     print(f"\nLinear layers, {TYPICAL_TOKENS:,} tokens, GFLOPS\n")
     print_row("layer", "format", "torch.nn.Linear", "PackedLinear", "ratio")
     print_row(*["---"] * 5)
@@ -88,20 +88,20 @@ def print_linears(seconds: float) -> None:
             continue
         for inputs, outputs, gelu in LAYERS:
             took = fastest(linear_ways(inputs, outputs, dtype, gelu=gelu), seconds)
-            rates = [2 * TYPICAL_TOKENS * inputs * outputs / one / 1e9 for one in took]
+            rates = [2 * TYPICAL_TOKENS * inputs * outputs / s / 1e9 for s in took]
             layer = f"{inputs} to {outputs}" + (", GELU" if gelu else "")
             print_row(layer, name, *(f"{rate:.0f}" for rate in rates), f"{took[0] / took[1]:.2f}")
 
 
 def print_attentions(seconds: float) -> None:
-    """The table of attention."""
+    """Measure and print the table of attention."""
     print(f"\nAttention in bf16, about {TYPICAL_TOKENS:,} tokens in texts of one length, GFLOPS\n")
     print_row("tokens a text", "SDPA", "packed.py", "ratio")
     print_row(*["---"] * 4)
     for length in LENGTHS:
         took = fastest(attention_ways(length), seconds)
         work = 4 * max(1, TYPICAL_TOKENS // length) * length**2 * WIDTH
-        rates = [work / one / 1e9 for one in took]
+        rates = [work / s / 1e9 for s in took]
         print_row(length, *(f"{rate:.1f}" for rate in rates), f"{took[0] / took[1]:.2f}")
 
 

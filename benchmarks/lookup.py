@@ -1,10 +1,10 @@
-"""What finding the new texts costs as the store grows: two ways of the same anti-join.
+"""Time to find the new texts of a night as the store grows, by two methods of anti-join.
 
     python -m benchmarks.lookup [--stored 1000000,10000000] [--new 100000]
 
-The store has the real columns but vectors of 4 numbers, since no vector is read to find keys.
-``merge``: Spark's own choice for the anti-join. ``semi-join``: ours, where the keys of the night
-travel to the store and only those found come back.
+The store has the real columns, but vectors of 4 numbers, because the search reads only the keys.
+The methods are the anti-join as Spark plans it, and ours: the keys of the night are broadcast to
+filter the stored keys, and the anti-join uses only the keys that remain.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from behavior_spark.scoring.texts import not_scored
 
 
 def fill(spark: SparkSession, warehouse: Warehouse, first: int, last: int) -> None:
-    """Store the keys of the texts ``first`` to ``last``, a million a night."""
+    """Store the keys of the texts ``first`` to ``last``, a million in each commit."""
     for start in range(first, last, 1_000_000):
         numbers = spark.range(start, min(last, start + 1_000_000), numPartitions=2)
         warehouse.append(
@@ -41,7 +41,7 @@ def fill(spark: SparkSession, warehouse: Warehouse, first: int, last: int) -> No
 
 
 def timed(frame: DataFrame) -> tuple[float, int]:
-    """Seconds to count a frame (the better of two), and the count."""
+    """Seconds to count a frame (the faster of two runs), and the count."""
     best, rows = float("inf"), 0
     for _ in range(2):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Whether a text model knows what it does not know, and whether the gate holds, on banking77.
+"""Calibration, abstention and the gate of a text model, measured on banking77.
 
     python benchmarks/models_gate.py [--data ../shared/data] [--draws 3] [--json]
 
@@ -6,10 +6,10 @@ Frozen MiniLM, a logistic head, official split. Prints Markdown:
 
 - calibration: the expected calibration error (15 equal-width bins) on test, before and after the
   temperature that was fitted on held-out training texts;
-- abstention: the threshold is set where 5 % of held-out texts get no answer, by each way of
-  telling texts outside every class; measured on test texts of 19 classes left out of training
-  (mean of the draws), and on texts of another kind;
-- the gate: models trained on labels of which a share is wrong, against one trained on all.
+- abstention: methods to detect out-of-scope texts. Each threshold is set so that 5 % of the
+  held-out texts get no label; measured on test texts of 19 classes left out of training (mean of
+  the draws), and on texts of another kind;
+- the gate: models trained with a share of wrong labels, against one trained on the given labels.
 
 About a minute on 2 cores.
 """
@@ -69,14 +69,14 @@ class Data:
         }
 
     def split(self, kept: np.ndarray, labels: list[str] | None = None) -> TaskSplit:
-        """The training texts kept, with their labels or others, and a share held out."""
+        """Split the training texts where ``kept`` is True, with their labels or with ``labels``."""
         rows, labels = np.flatnonzero(kept).tolist(), labels or self.labels
         task = LabelledTexts("intent", [self.texts[r] for r in rows], [labels[r] for r in rows])
         return split_task(task, validation_share=0.15, seed=0, max_examples=None)
 
 
 def banking(path: Path) -> tuple[list[str], list[str]]:
-    """Texts and intents."""
+    """Texts and intents of a file of banking77."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [row["text"] for row in rows], [row["category"] for row in rows]
@@ -85,16 +85,16 @@ def banking(path: Path) -> tuple[list[str], list[str]]:
 def calibration(data: Data, head: Head) -> dict[str, Any]:
     """Accuracy and calibration error on test, with and without the temperature."""
     truth = [(label,) for label in data.test_labels]
-    found: dict[str, Any] = {"temperature": head.temperature}
-    for name, each in (("before", replace(head, temperature=1.0)), ("after", head)):
-        answers = answers_of(each, data.test, truth)
+    results: dict[str, Any] = {"temperature": head.temperature}
+    for name, measured_head in (("before", replace(head, temperature=1.0)), ("after", head)):
+        answers = answers_of(measured_head, data.test, truth)
         figures = estimate(answers, ["accuracy", "f1_macro", "calibration_error"])
-        found[name] = {figure: str(value) for figure, value in figures.items()}
-    return found
+        results[name] = {figure: str(value) for figure, value in figures.items()}
+    return results
 
 
 def abstention(data: Data, draws: int) -> dict[str, dict[str, float]]:
-    """For each way its recall of texts outside, with AUC, and its false alarms."""
+    """For each method: recall and AUC of out-of-scope texts, and share of false alarms."""
     classes = sorted(set(data.labels))
     rows: dict[str, list[dict[str, float]]] = {}
     for draw in range(draws):
@@ -111,10 +111,10 @@ def abstention(data: Data, draws: int) -> dict[str, dict[str, float]]:
             inside = scores(data.test[known])
             row = {"false alarms": float((inside < threshold).mean())}
             for group, texts in groups.items():
-                found = scores(texts)
-                truth = np.r_[np.ones(len(inside)), np.zeros(len(found))]
-                row[f"{group}, recall"] = float((found < threshold).mean())
-                row[f"{group}, AUC"] = roc_auc(truth, np.r_[inside, found])
+                outside_scores = scores(texts)
+                truth = np.r_[np.ones(len(inside)), np.zeros(len(outside_scores))]
+                row[f"{group}, recall"] = float((outside_scores < threshold).mean())
+                row[f"{group}, AUC"] = roc_auc(truth, np.r_[inside, outside_scores])
             rows.setdefault(name, []).append(row)
         fitted = fit_scope(
             head, vectors[~split.validation],
@@ -135,23 +135,23 @@ def abstention(data: Data, draws: int) -> dict[str, dict[str, float]]:
 
 
 def ways(head: Head, split: TaskSplit, vectors: np.ndarray) -> dict[str, Scores]:
-    """Scores that are high for texts inside the classes."""
+    """Methods by name: functions whose scores are high for texts in scope."""
     learned = vectors[~split.validation]
     labels = split.targets[~split.validation]
-    means = np.stack([learned[labels == each].mean(axis=0) for each in range(len(head.labels))])
+    means = np.stack([learned[labels == code].mean(axis=0) for code in range(len(head.labels))])
     means /= np.linalg.norm(means, axis=1, keepdims=True)
 
     def logits(texts: np.ndarray) -> np.ndarray:
-        found: np.ndarray = texts @ head.weight.T + head.bias
-        return found
+        values: np.ndarray = texts @ head.weight.T + head.bias
+        return values
 
     def top(texts: np.ndarray) -> np.ndarray:
-        found: np.ndarray = head.probabilities(texts).max(axis=1)
-        return found
+        probabilities: np.ndarray = head.probabilities(texts).max(axis=1)
+        return probabilities
 
     def nearest(texts: np.ndarray) -> np.ndarray:
-        found: np.ndarray = (texts @ learned.T).max(axis=1)
-        return found
+        cosines: np.ndarray = (texts @ learned.T).max(axis=1)
+        return cosines
 
     return {
         "top probability": top,
@@ -164,9 +164,9 @@ def ways(head: Head, split: TaskSplit, vectors: np.ndarray) -> dict[str, Scores]
 
 
 def gate(data: Data, champion: Head) -> dict[str, str]:
-    """What the gate says of models trained on labels of which a share is wrong."""
+    """Decision of the gate for models trained with a share of wrong labels."""
     truth = [(label,) for label in data.test_labels]
-    best, classes, found = answers_of(champion, data.test, truth), sorted(set(data.labels)), {}
+    best, classes, verdicts = answers_of(champion, data.test, truth), sorted(set(data.labels)), {}
     everything = np.ones(len(data.labels), dtype=bool)
     for share in WRONG_SHARES:
         rng = np.random.default_rng(1)
@@ -177,10 +177,10 @@ def gate(data: Data, champion: Head) -> dict[str, str]:
         other = fit_head(split, data.train, backbone_digest=data.digest)
         comparison = compare(answers_of(other, data.test, truth), best, {}, GateRules())
         verdict = decide({"intent": comparison}, figure="macro-F1")
-        found[f"{share:.0%} of labels wrong"] = (
+        verdicts[f"{share:.0%} of labels wrong"] = (
             f"{'passes' if verdict.passed else 'refused'}: {verdict.reason}"
         )
-    return found
+    return verdicts
 
 
 def main(arguments: list[str]) -> None:
@@ -194,24 +194,24 @@ def main(arguments: list[str]) -> None:
     data = Data(options.data)
     split = data.split(np.ones(len(data.labels), dtype=bool))
     champion = fit_head(split, data.train, backbone_digest=data.digest)
-    found = {
+    results = {
         "calibration": calibration(data, champion),
         "abstention": abstention(data, options.draws),
         "gate": gate(data, champion),
     }
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(results))
         return
-    print(f"temperature {found['calibration']['temperature']:.3f}")
+    print(f"temperature {results['calibration']['temperature']:.3f}")
     for name in ("before", "after"):
-        print(f"{name}: {found['calibration'][name]}")
-    columns = list(next(iter(found["abstention"].values())))
+        print(f"{name}: {results['calibration'][name]}")
+    columns = list(next(iter(results["abstention"].values())))
     print("\n| way | " + " | ".join(columns) + " |")
     print("| --- |" + " ---: |" * len(columns))
-    for name, row in found["abstention"].items():
+    for name, row in results["abstention"].items():
         print(f"| {name} | " + " | ".join(f"{row[key]:.3f}" for key in columns) + " |")
     print()
-    for name, verdict in found["gate"].items():
+    for name, verdict in results["gate"].items():
         print(f"- {name}: {verdict}")
 
 

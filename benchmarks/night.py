@@ -1,4 +1,4 @@
-"""Time a command and the peak memory of all its processes: Python, the JVM and the workers.
+"""Measure a command: its time, and the peak memory of all its processes (Python, JVM, workers).
 
 python benchmarks/night.py nightly --config conf/online_retail.yaml --as-of 2011-11-01
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def tree_memory(root: int) -> tuple[int, int]:
-    """Resident bytes of a process and its descendants, and how much of it is the JVM's.
+    """Bytes in memory of a process and its descendants, and the part of the JVM.
 
     Shared pages are counted once (PSS).
     """
@@ -39,7 +39,7 @@ def tree_memory(root: int) -> tuple[int, int]:
 
 
 def main() -> int:
-    """Run ``behavior-spark`` with the arguments given and print what it took."""
+    """Run ``behavior-spark`` with the arguments given; print its time and peak memory."""
     program = str(Path(sys.executable).parent / "behavior-spark")
     start, peak = time.monotonic(), 0
     with subprocess.Popen([program, *sys.argv[1:]]) as running:

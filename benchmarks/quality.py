@@ -1,12 +1,12 @@
-"""What each group of features adds to the propensity models, on a day they have not seen.
+"""AUC that each feature group adds to propensity models, on a day they were not trained on.
 
     behavior-spark nightly --config conf/online_retail.yaml --as-of 2011-11-01
     behavior-spark ingest --config conf/online_retail.yaml --as-of 2011-12-10
     python -m benchmarks.quality conf/online_retail.yaml --as-of 2011-11-01 --outcomes 2011-12-10
 
-Trees are fitted on the training days of the night ``as_of`` and ranked on that day's users by
-what they did after it, known at ``outcomes``: with all features, with each group alone, and
-without each. AUC with its 95 % bootstrap interval; a gain or loss is paired, over the same users.
+Trees are fitted on the training days of the night ``as_of``. They are measured on the users of
+``as_of`` with the outcomes known at ``outcomes``: with all features, with each group alone, and
+without each group. AUC has its 95 % bootstrap interval; differences are paired over the same users.
 Prints Markdown.
 """
 
@@ -23,14 +23,13 @@ import pandas as pd
 from rich.console import Console
 
 from behavior_spark.config import Settings, load_settings
-from behavior_spark.features.assemble import training_set
 from behavior_spark.model.measures.ranking import (
     bootstrap_interval,
     paired_bootstrap_difference,
     roc_auc,
 )
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
-from behavior_spark.model.propensity.trees import TrainingOptions, fit_trees, tree_margins
+from behavior_spark.model.propensity.learner import find_learner
 from behavior_spark.pipelines.texts.active_model import active_text_model
 from behavior_spark.pipelines.users.features import inputs_at, prepare_inputs
 from behavior_spark.pipelines.users.propensity import training_table
@@ -42,7 +41,7 @@ Floats = npt.NDArray[np.float64]
 def tables(
     settings: Settings, as_of: dt.date, outcomes: dt.date
 ) -> tuple[dict[str, list[str]], dict[int, pd.DataFrame], dict[int, pd.DataFrame]]:
-    """Features by group; and for each horizon the rows to learn from and those to rank."""
+    """Names of features by group; by horizon, the rows to train on and the rows to rank."""
     horizons: dict[int, list[str]] = {}
     for name, target in settings.targets.items():
         horizons.setdefault(target.horizon_days, []).append(name)
@@ -57,16 +56,17 @@ def tables(
             "quality", settings, as_of=outcomes, spark=run.spark, console=console, record=False
         )
         with later as after:
-            # The same text model: a later one could have learned from what is to be foretold.
-            known = inputs_at(after, prepare_inputs(after, model), [as_of])
+            # The same text model, because a later one may have been trained on texts after as_of.
+            afterwards = prepare_inputs(after, model)
+            known, later_set = inputs_at(after, afterwards, [as_of]), afterwards.feature_set
             ranked = {}
             for days, names in horizons.items():
-                ranked[days] = training_set(
-                    known, [as_of], settings=settings.features, targets=settings.targets,
-                    population=settings.population, known_before=outcomes, labelled=names,
-                ).toPandas()  # fmt: skip
+                frame = later_set.training_set(
+                    known, [as_of], known_before=outcomes, labelled=names
+                )
+                ranked[days] = frame.toPandas()
     groups: dict[str, list[str]] = {}
-    for feature in prepared.features:
+    for feature in prepared.feature_set.features:
         if feature.numeric:
             groups.setdefault(feature.group, []).append(feature.name)
     return groups, learn, ranked
@@ -75,12 +75,17 @@ def tables(
 def scores_of(
     learn: pd.DataFrame, ranked: pd.DataFrame, names: Sequence[str], label: str
 ) -> Floats:
-    """Margins of the users to rank, of trees that saw these features alone."""
+    """Margins of the users to rank, by trees fitted on these features only."""
     learn = learn.sort_values(["as_of", "user_id"])
-    trees = fit_trees(
-        feature_matrix(learn, names, label), learn[label].to_numpy(float), TrainingOptions()
+    learner = find_learner("xgboost")
+    trees = learner.fit(
+        feature_matrix(learn, names, label),
+        learn[label].to_numpy(float),
+        weights=np.ones(len(learn)),
+        options=learner.make_options(),
+        loss="logistic",
     )
-    return tree_margins(trees, feature_matrix(ranked, names, label))
+    return trees.margins(feature_matrix(ranked, names, label))
 
 
 def rows_of(
@@ -95,17 +100,16 @@ def rows_of(
         low, high = bootstrap_interval(roc_auc, truth, scores)
         return f"{roc_auc(truth, scores):.3f} ({low:.3f} to {high:.3f})"
 
-    found = [f"| {target} | all | {len(every)} | {auc(whole)} | |"]
+    rows = [f"| {target} | all | {len(every)} | {auc(whole)} | |"]
     for group, names in groups.items():
         others = [name for name in every if name not in set(names)]
         without = scores_of(learn, ranked, others, label)
         gain, low, high = paired_bootstrap_difference(roc_auc, truth, whole, without)
         alone = scores_of(learn, ranked, names, label)
-        found.append(
-            f"| | {group} | {len(names)} | {auc(alone)} "
-            f"| {gain:+.3f} ({low:+.3f} to {high:+.3f}) |"
+        rows.append(
+            f"| | {group} | {len(names)} | {auc(alone)} | {gain:+.3f} ({low:+.3f} to {high:+.3f}) |"
         )
-    return found
+    return rows
 
 
 def main() -> None:

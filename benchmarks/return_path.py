@@ -1,9 +1,9 @@
-"""Rows a second from a worker's array of vectors to Spark: the way back of every embedding.
+"""Rows per second of vectors from a Python worker to Spark: the path that all embeddings take.
 
     python -m benchmarks.return_path [--rows 400000] [--dimension 384]
 
-Timed is a count of rows whose vectors were made in Python and handed over as an Arrow list
-array; beside it the same by a pandas UDF. One warm-up run each.
+Timed is a sum over rows whose vectors are made in Python and returned as an Arrow list array, and
+the same with a pandas UDF. One warm-up run each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from behavior_spark.config import LocalSpark
 from behavior_spark.io.session import spark_session
 from behavior_spark.scoring.arrow import list_array
 
-# As in text_embeddings: no number of a vector is null, and Spark need not ask each.
+# As in text_embeddings: no number of a vector is null, so Spark need not check each.
 _VECTOR = ArrayType(FloatType(), False)
 
 
@@ -50,11 +50,11 @@ def by_pandas(numbers: DataFrame, dimension: int) -> DataFrame:
 
 
 def rate(rows: int, frame: DataFrame) -> float:
-    """Rows a second, the better of three after one run to warm up."""
+    """Rows per second, the best of three runs after one warm-up run."""
     best = 0.0
     for turn in range(4):
         start = time.perf_counter()
-        # The first number of each vector is read, so that it must have arrived.
+        # Reads the first number of each vector, so that Spark must have received it.
         total = frame.agg(F.sum(F.col("v")[0])).first()
         seconds = time.perf_counter() - start
         if total is None or total[0] != rows * 0.5:

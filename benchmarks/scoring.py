@@ -1,12 +1,12 @@
-"""Score a table of texts by this project and by what people use otherwise, one after the other.
+"""Time to score a table of texts by this project and by alternatives, one after the other.
 
     python -m benchmarks.scoring --data ../shared/data [--texts 16000] [--set texts|retail]
         [--only ours,udf] [--repeat 1]
 
-Every contender runs in a process of its own, alone, and embeds the same Parquet files with the
-same model at 128 tokens; timed is from before the read to the committed table, the model's load
-included (``benchmarks/contenders``). Prints a Markdown table; ratios are over seconds of the
-same run. Needs ``benchmarks/requirements.txt``.
+Every contender runs alone in a separate process, and embeds the same Parquet files with the same
+model at 128 tokens. The time is from before the read to the committed table, with the load of the
+model (``benchmarks/contenders``). Prints a Markdown table; ratios are between times of the same
+run. Needs ``benchmarks/requirements.txt``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CONTENDERS = {
     "bare-fp32": ["bare_model", "--precision", "fp32"],
 }
 RETAIL = {
-    # All 541,909 lines take it most of an hour: so many are timed, and their rate is shown.
+    # All 541,909 lines would take most of an hour, so only some are timed.
     "udf": ["sentence_transformers_udf", "--limit", "60000"],
     "udf-distinct": ["sentence_transformers_udf", "--distinct"],
     "ours": ["ours", "--precision", "bf16", "--again"],
@@ -44,7 +44,7 @@ RETAIL = {
 
 
 def run(arguments: list[str], source: Path, output: Path | None, columns: str) -> dict[str, Any]:
-    """One contender's result: the last line it prints."""
+    """Run one contender; its result is the JSON on the last line that it prints."""
     command = [sys.executable, "-m", f"benchmarks.contenders.{arguments[0]}", *arguments[1:]]
     command += ["--input", str(source)]
     if output is not None:
@@ -52,12 +52,12 @@ def run(arguments: list[str], source: Path, output: Path | None, columns: str) -
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{arguments[0]} failed:\n{done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
 
 
 def likeness(left: Path, right: Path) -> float | None:
-    """The lowest cosine between our sample's vectors and another's for the same texts."""
+    """The lowest cosine between vectors of the same texts in our sample and another table."""
     import deltalake
 
     sample = left / "sample.json"
@@ -72,7 +72,7 @@ def likeness(left: Path, right: Path) -> float | None:
 
 
 def main() -> None:
-    """Run and print."""
+    """Run all contenders and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", default="../shared/data")
     parser.add_argument("--set", choices=["texts", "retail"], default="texts")
@@ -97,22 +97,22 @@ def main() -> None:
     total = sum(pq.read_metadata(part).num_rows for part in source.glob("*.parquet"))
     print("| contender | rows | seconds | load | rows/s | times the UDF |")
     print("| --- | --- | --- | --- | --- | --- |")
-    best = {name: min(each, key=lambda r: r["seconds"]) for name, each in results.items()}
+    best = {name: min(turns, key=lambda r: r["seconds"]) for name, turns in results.items()}
     rates = {}
-    for name, each in best.items():
-        # A text that is scored once stands for all its rows.
-        rows = total if name.startswith("ours") or name.endswith("distinct") else each["rows"]
-        rates[name] = rows / each["seconds"]
+    for name, result in best.items():
+        # Contenders that score each distinct text once have scored all rows.
+        rows = total if name.startswith("ours") or name.endswith("distinct") else result["rows"]
+        rates[name] = rows / result["seconds"]
         ratio = f"{rates[name] / rates['udf']:.2f}" if "udf" in rates else ""
-        load = each.get("load_seconds")
+        load = result.get("load_seconds")
         print(
-            f"| {name} | {rows:,} | {each['seconds']:.1f} | "
+            f"| {name} | {rows:,} | {result['seconds']:.1f} | "
             f"{'' if load is None else f'{load:.1f}'} | {rates[name]:,.0f} | {ratio} |"
         )
-    for name, each in best.items():
-        if "again" in each:
-            share = each["again"] / each["seconds"]
-            print(f"\n{name}: the next night with 5 % new texts took {each['again']:.1f} s, "
+    for name, result in best.items():
+        if "again" in result:
+            share = result["again"] / result["seconds"]
+            print(f"\n{name}: the next night with 5 % new texts took {result['again']:.1f} s, "
                   f"{share:.0%} of the first")  # fmt: skip
     for name in ("ours", "ours-fp32"):
         if name in names and "alone" in names:

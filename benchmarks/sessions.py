@@ -1,12 +1,12 @@
-"""What a night of sessions costs beside all of history, and beside the simple way.
+"""Time to build sessions: one night, all history, and features directly from events.
 
     python -m benchmarks.sessions [--events 1000000] [--users 20000] [--days 90]
 
-Generated events with a Zipf tail and one user who makes a twentieth of all; 1 % arrive up to two
-days late, 0.5 % come again corrected. Measured, each from the read to the committed Delta table:
-all of history at once; the last night alone; and the simple way, session features of one as_of
-straight from all events. That the night writes exactly the rows that all of history has for its
-day is checked, and so are the features of both ways.
+Generated events whose users follow Zipf's law, with one user who has a twentieth of all; 1 % arrive
+up to two days late, 0.5 % are corrected. Measured, each from the read to the committed Delta table:
+all history at once; the last night only; and session features of one as_of from stored sessions
+and directly from all events. It is checked that the night writes exactly the rows that the build of
+all history has for that day, and that both kinds of features agree.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from behavior_spark.config import LocalSpark, WarehouseSettings
+from behavior_spark.features.families.sessions import stored_sessions
 from behavior_spark.features.point_in_time import as_seen, of_users
-from behavior_spark.features.session_features import by_user, sessions_seen, stored_sessions
-from behavior_spark.features.session_versions import session_versions
-from behavior_spark.features.sessions import build_sessions
+from behavior_spark.features.sessions.by_user import by_user, sessions_seen
+from behavior_spark.features.sessions.from_events import build_sessions
+from behavior_spark.features.sessions.versions import session_versions
 from behavior_spark.io.session import get_session
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.logs.sessions import neighbourhood
@@ -37,7 +38,7 @@ TYPES = ["view", "view", "view", "click", "cart", "purchase"]
 
 
 def generate(spark: SparkSession, events: int, users: int, days: int) -> DataFrame:
-    """Events in visits of about eight: a function of their number alone."""
+    """Events in visits of about eight; an event depends only on its id."""
 
     def draw(salt: int, *of: str) -> Column:
         return F.pmod(F.xxhash64(*of, F.lit(salt)), F.lit(1_000_000)) / 1_000_000
@@ -70,7 +71,7 @@ def generate(spark: SparkSession, events: int, users: int, days: int) -> DataFra
 
 
 def timed(what: Callable[[], None]) -> float:
-    """Seconds of a call."""
+    """Seconds that a call takes."""
     start = time.monotonic()
     what()
     return time.monotonic() - start
@@ -113,7 +114,7 @@ def main() -> None:
             built = by_user(seen, [stored_sessions(["view"], WINDOWS)])
             built.write.format("delta").mode("overwrite").save(str(Path(folder, "stored")))
 
-        timed(one_night)  # warm: classes are loaded, code is compiled
+        timed(one_night)  # warm-up: loads classes and compiles code
         seconds = {
             "all of history: versions of sessions": timed(full),
             "one night: versions of sessions": timed(one_night),

@@ -1,4 +1,4 @@
-"""Show the demo's results."""
+"""Run ``behavior-spark demo`` and show its results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from behavior_spark.pipelines.demonstration import DemoResult, demo
 def run_demo(
     *, users: int, days: int, seed: int, output: Path, generate_only: bool, as_json: bool
 ) -> None:
-    """Run the demo and print the night's summary and the report."""
+    """Run the demo and print the results of fine-tuning, the report and the night."""
     result = demo(output, users=users, days=days, seed=seed, generate_only=generate_only)
     console = Console()
     if generate_only:
@@ -30,11 +30,11 @@ def run_demo(
 
 def _show_steps(result: DemoResult, output: Path) -> None:
     settings, steps = result.settings, result.steps
-    show(steps["finetune"], settings, as_json=False, queries=[], places=False)
-    show(steps["report"], settings, as_json=False, queries=[], places=False)
+    show(steps["finetune"], as_json=False, places=False)
+    show(steps["report"], as_json=False, places=False)
     night = steps["nightly"]
     queries = next_queries(settings, ["demo.yaml"], night.as_of.isoformat())
-    show(night, settings, as_json=False, queries=[_with_root(output) + q for q in queries])
+    show(night, as_json=False, queries=[_with_root(output) + q for q in queries])
 
 
 def _with_root(output: Path) -> str:

@@ -1,4 +1,4 @@
-"""What this machine has, and what it lacks."""
+"""``behavior-spark doctor``: what this machine has for the job, and what it lacks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NEEDED = {
 
 
 def diagnose(console: Console) -> int:
-    """Print the findings; 0 when a night can run here, else 2."""
+    """Print the findings; return exit code 0 if a night can run here, else 2."""
     table = Table(show_header=False)
     missing = []
     for name, extra in _NEEDED.items():
@@ -37,9 +37,24 @@ def diagnose(console: Console) -> int:
     console.print(table)
     if missing:
         console.print(f"[red]missing: {', '.join(missing)}[/]")
+        if commands := _commands_without_models(missing):
+            console.print(f"these commands run all the same: {', '.join(commands)}")
         return 2
     console.print("[green]a night can run here[/]")
     return 0
+
+
+def _commands_without_models(missing: list[str]) -> list[str]:
+    """Commands whose stages use no model; an empty list if Spark itself is missing."""
+    if set(missing) - {name for name, extra in _NEEDED.items() if extra == "model"}:
+        return []
+    from behavior_spark.pipelines import COMMANDS
+
+    return [
+        name
+        for name, declared in COMMANDS.items()
+        if not any(stage.models for stage in declared.stages)
+    ]
 
 
 def _java(table: Table) -> list[str]:
@@ -48,15 +63,15 @@ def _java(table: Table) -> list[str]:
     from behavior_spark.io.java import check_java
     from behavior_spark.io.session import delta_jars
 
-    found = []
+    missing = []
     try:
         table.add_row("JDK", str(check_java()))
     except BehaviorError as error:
         table.add_row("JDK", f"[red]{error}[/]")
-        found = ["a JDK"]
+        missing = ["a JDK"]
     jars = "fetched" if "spark.jars" in delta_jars() else "fetched at the first run"
     table.add_row("Delta jars", jars)
-    return found
+    return missing
 
 
 def _device() -> str:

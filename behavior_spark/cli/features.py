@@ -1,4 +1,4 @@
-"""``behavior-spark features``: what the features are."""
+"""``behavior-spark features``: list the features that a config gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entry point of ``jobs/*.py``: the command's options, an exception instead of an exit code."""
+"""Entry point of ``jobs/*.py``: runs a command; a failure raises instead of an exit code."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from behavior_spark.cli.main import app
 
 
 def run_job(command: str) -> None:
-    """Run a command with the arguments of this process; returns when it is done.
+    """Run a command with the arguments of this process, and return when it is done.
 
     Raises:
-        BehaviorError: As the command does; a scheduler marks the job as failed.
+        BehaviorError: The command failed; the scheduler then marks the job as failed.
     """
     app(args=[command, *sys.argv[1:]], standalone_mode=False)

@@ -1,4 +1,4 @@
-"""Options that the commands share."""
+"""Options that all commands share."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="Also write 
 
 
 def settings_from(config: list[str], overrides: list[str]) -> Settings:
-    """Settings of the files and overrides given."""
+    """Load and validate settings from config files and ``key=value`` overrides."""
     return load_settings(config, overrides=overrides)
 
 
 def day_from(text: str | None, *, option: str = "--as-of") -> dt.date | None:
-    """A day written as YYYY-MM-DD after an option.
+    """Parse the value YYYY-MM-DD of an option; None stays None.
 
     Raises:
-        ConfigError: It is not such a day.
+        ConfigError: The text is not such a day.
     """
     if text is None:
         return None

@@ -1,11 +1,11 @@
 """Settings from ``conf/*.yaml``: models, overlays, environment, clear errors."""
 
-from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.config.behaviour import BotSettings, Funnel, LeakageSettings
 from behavior_spark.config.features import Behaviour, DeclaredFeature, FeatureSettings, On
 from behavior_spark.config.labels import Labels, LabelsPart
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.loading import find_config, load_settings, validate_settings
+from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.config.settings import (
     Attributes,
     GpuSettings,
@@ -22,7 +22,6 @@ from behavior_spark.config.settings import (
 from behavior_spark.config.tuning import Tuning
 
 __all__ = [
-    "Adaptation",
     "Annotation",
     "Attributes",
     "Behaviour",
@@ -38,6 +37,7 @@ __all__ = [
     "LeakageSettings",
     "LocalSpark",
     "On",
+    "Pretraining",
     "Privacy",
     "Settings",
     "Shadow",

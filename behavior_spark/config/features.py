@@ -13,38 +13,31 @@ which days before as_of (``windows``). Its name follows by rule:
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from behavior_spark.config.behaviour import BotSettings, Funnel
+from behavior_spark.config.operations import (
+    MOST_DAYS_AS_BITS,
+    OperationSpec,
+    operation_spec,
+    operation_specs,
+)
 from behavior_spark.config.section import NAME, Section, checked_names
+from behavior_spark.errors import ConfigError
+from behavior_spark.extensions import FAMILIES, OPERATIONS
 
 Kind = Literal[
     "browse", "search", "click", "cart", "purchase", "cancel", "contact", "post", "other"
 ]
 Sentiment = Literal["positive", "neutral", "negative"]
-Op = Literal[
-    "count", "sum", "mean", "distinct", "recency", "trend", "ratio", "streak", "entropy", "first",
-    "last", "top_k", "text_share", "text_mean", "text_similarity",
-]  # fmt: skip
 Dimension = Literal["value", "item_id", "category", "hour", "day"]
 GROUPS = ("activity", "targets", "sessions", "funnels", "attributes", "texts")
 
-# What each operation may be done of; the first is meant where nothing is said.
-OF: dict[str, tuple[str, ...]] = {
-    "sum": ("value",),
-    "mean": ("value",),
-    "distinct": ("item_id", "category", "hour", "day"),
-    "entropy": ("item_id", "category", "hour"),
-    "top_k": ("item_id", "category", "hour"),
-    "first": ("item_id", "category"),
-    "last": ("item_id", "category"),
-}
-WITHOUT_WINDOWS = ("recency",)
-TEXT_OPS = ("text_share", "text_mean", "text_similarity")
-# Days in a row are kept as bits of one 64-bit integer.
-MOST_DAYS_AS_BITS = 62
+# Families that ``groups`` does not choose among: they are built in any case.
+ALWAYS_BUILT = ("bots", "declared")
 
 _USUAL: dict[str, tuple[Kind, Sentiment]] = {
     "view": ("browse", "neutral"), "page_view": ("browse", "neutral"),
@@ -78,7 +71,7 @@ class On(Section):
     @model_validator(mode="after")
     def _one(self) -> On:
         chosen = [self.type, self.kind, self.sentiment, self.where]
-        if sum(each is not None for each in chosen) > 1:
+        if sum(choice is not None for choice in chosen) > 1:
             raise ValueError("give one of type, kind, sentiment and where")
         if (self.where is None) != (self.name is None):
             raise ValueError("where and name go together: the name begins the columns' names")
@@ -96,7 +89,9 @@ class DeclaredFeature(Section):
     )
     group: str = Field("declared", description="shown by features describe, chosen by groups")
     on: On = Field(On(), description="which events")
-    op: Op = Field(description="what is done with them")
+    op: str = Field(
+        description="what is done with them", json_schema_extra=lambda schema: _list_ops(schema)
+    )
     of: Dimension | None = Field(None, description="of what: value, item_id, category, hour, day")
     to: On | None = Field(None, description="ratio: the events to divide by")
     k: int = Field(3, ge=1, le=20, description="top_k: how many")
@@ -113,7 +108,18 @@ class DeclaredFeature(Section):
     def _on_is_a_word(cls, value: object) -> object:
         """YAML 1.1 reads a bare ``on`` as true."""
         if isinstance(value, dict) and True in value:
-            return {("on" if key is True else key): each for key, each in value.items()}
+            return {("on" if key is True else key): entry for key, entry in value.items()}
+        return value
+
+    @field_validator("op")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            OPERATIONS.require(value)
+        except ConfigError:
+            *others, last = [repr(name) for name in OPERATIONS.names()]
+            expected = f"{', '.join(others)} or {last}"
+            raise PydanticCustomError("literal_error", f"Input should be {expected}") from None
         return value
 
     @field_validator("name", "group")
@@ -130,36 +136,23 @@ class DeclaredFeature(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> DeclaredFeature:
-        allowed = OF.get(self.op, ())
-        if self.of is not None and self.of not in allowed:
-            options = f"of {' or '.join(allowed)}" if allowed else "without of"
-            raise ValueError(f"{self.op} of {self.of} cannot be: {self.op} goes {options}")
-        if (self.op == "ratio") != (self.to is not None):
-            raise ValueError("ratio divides on by to: both are needed, and to by no other op")
-        if self.op in WITHOUT_WINDOWS and self.windows is not None:
-            raise ValueError(f"{self.op} looks at all history: leave windows out")
-        if self.op == "trend" and self.windows is not None and len(self.windows) < 2:
-            raise ValueError("trend compares windows with the longest: give two or more")
-        bits = self.op == "streak" or self.of == "day"
-        if bits and self.windows and self.windows[-1] > MOST_DAYS_AS_BITS:
-            raise ValueError(f"{self.op} of days goes over {MOST_DAYS_AS_BITS} days at most")
-        self._possible_text()
+        self.spec.check(self)
         return self
 
-    def _possible_text(self) -> None:
-        needs = {"text_share": ("head", "label"), "text_mean": ("head", "label"),
-                 "text_similarity": ("target",)}.get(self.op, ())  # fmt: skip
-        for key in ("head", "label", "target"):
-            given = getattr(self, key) is not None
-            if given != (key in needs):
-                raise ValueError(f"{self.op} {'needs' if key in needs else 'has no'} {key}")
-        if self.op in TEXT_OPS and self.on != On():
-            raise ValueError(f"{self.op} is about texts: leave on out")
+    @property
+    def spec(self) -> OperationSpec:
+        """What the operation may be declared with."""
+        return operation_spec(self.op)
 
     @property
     def dimension(self) -> str | None:
         """``of``, or what is meant without it."""
-        return self.of or next(iter(OF.get(self.op, ())), None)
+        return self.of or next(iter(self.spec.of), None)
+
+    @property
+    def counts_days(self) -> bool:
+        """Whether days are kept as bits, which limits the windows."""
+        return self.spec.counts_days(self.of)
 
 
 class FeatureSettings(Section):
@@ -231,12 +224,11 @@ class FeatureSettings(Section):
                     what = f"kind {on.kind}" if on.kind else f"sentiment {on.sentiment}"
                     raise ValueError(f"declared[{number}]: no event type is of {what}")
             windows = self.windows_of(feature)
-            if feature.name and len(windows) != 1 and feature.op not in WITHOUT_WINDOWS:
+            if feature.name and len(windows) != 1 and feature.spec.takes_windows:
                 raise ValueError(
                     f"declared[{number}]: one name for {len(windows)} columns; give one window"
                 )
-            bits = feature.op == "streak" or feature.of == "day"
-            if bits and not windows:
+            if feature.counts_days and not windows:
                 raise ValueError(f"declared[{number}]: give windows of {MOST_DAYS_AS_BITS} days "
                                  "at most")  # fmt: skip
         named: dict[str, str] = {}
@@ -247,6 +239,8 @@ class FeatureSettings(Section):
                 if on and on.name in self.behaviours:
                     raise ValueError(f"a condition and an event type share the name {on.name}")
         known = {*GROUPS, *(feature.group for feature in self.declared)}
+        if set(self.groups or ()) - known:
+            known |= set(FAMILIES.names()) - set(ALWAYS_BUILT)
         unknown = sorted(set(self.groups or ()) - known)
         if unknown:
             raise ValueError(f"no group {unknown[0]}; known: {', '.join(sorted(known))}")
@@ -272,11 +266,10 @@ class FeatureSettings(Section):
 
     def windows_of(self, feature: DeclaredFeature) -> list[int]:
         """Windows of a declared feature; those too long for it are left out of the default."""
-        if feature.op in WITHOUT_WINDOWS:
+        if not feature.spec.takes_windows:
             return []
-        bits = feature.op == "streak" or feature.of == "day"
-        usual = [day for day in self.windows_days if not bits or day <= MOST_DAYS_AS_BITS]
-        return feature.windows or usual
+        longest = MOST_DAYS_AS_BITS if feature.counts_days else self.windows_days[-1]
+        return feature.windows or [days for days in self.windows_days if days <= longest]
 
     def built(self, group: str) -> bool:
         """Whether a group is to be built."""
@@ -311,3 +304,8 @@ def checked_windows(value: list[int]) -> list[int]:
     if value[-1] > 730:
         raise ValueError("a window is 730 days at most: what is older is lifelong")
     return value
+
+
+def _list_ops(schema: dict[str, Any]) -> None:
+    """Each operation with its line of documentation, as JSON Schema says it."""
+    schema["oneOf"] = [{"const": spec.name, "description": spec.doc} for spec in operation_specs()]

@@ -30,7 +30,9 @@ class LabelsPart(Section):
     path: str | None = Field(None, description="folder or file")
     table: str | None = Field(None, description="catalog.schema.table, instead of a path")
     format: Format | None = Field(None, description="parquet | delta | csv | json")
-    options: dict[str, str | bool | int] | None = Field(None, repr=False)
+    options: dict[str, str | bool | int] | None = Field(
+        None, description="reader options, such as header for CSV", repr=False
+    )
     where: str | None = Field(None, description="SQL condition on the table's rows")
     text: str | None = Field(None, description="SQL expression: the text")
     label: str | None = Field(None, description="SQL expression: the label or labels")
@@ -49,7 +51,9 @@ class Labels(Section):
     path: str | None = Field(None, description="folder or file")
     table: str | None = Field(None, description="catalog.schema.table, instead of a path")
     format: Format = Field("parquet", description="parquet | delta | csv | json")
-    options: dict[str, str | bool | int] = Field(default_factory=dict, repr=False)
+    options: dict[str, str | bool | int] = Field(
+        default_factory=dict, description="reader options, such as header for CSV", repr=False
+    )
     where: str | None = Field(None, description="SQL condition on the table's rows")
     text: str = Field(description="SQL expression: the text")
     label: str = Field(description="SQL expression: a string, or an array of strings (multi-label)")

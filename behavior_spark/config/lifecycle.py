@@ -17,7 +17,9 @@ class Evaluation(Section):
         description="held-out texts that the model has learned from (equal but for case and "
         "white space): leave them out and count them, or refuse to measure",
     )
-    resamples: int = Field(1000, ge=100, le=10_000, description="of the bootstrap intervals")
+    resamples: int = Field(
+        1000, ge=100, le=10_000, description="bootstrap resamples behind each interval"
+    )
     length_buckets: list[int] = Field(
         default=[5, 15, 40], description="words that end each slice by length, ascending"
     )
@@ -77,7 +79,9 @@ class Annotation(Section):
         description="divide out what the model says of a prompt without content (Zhao et al. 2021)",
     )
     max_length: int = Field(512, ge=16, description="tokens of a text that are read")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: the GPU Spark gave the task, else one that is there, else CPU"
+    )
 
     @field_validator("labels", mode="before")
     @classmethod

@@ -7,6 +7,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from behavior_spark.errors import ConfigError
+from behavior_spark.extensions import ExtensionPoint
+
 T = TypeVar("T")
 NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
@@ -30,3 +33,16 @@ def checked_names(value: dict[str, T], what: str) -> dict[str, T]:
                 "(it becomes part of column names)"
             )
     return value
+
+
+def known_name(point: ExtensionPoint, name: str) -> str:
+    """The name, if there is an extension of it; none is imported.
+
+    Raises:
+        ValueError: There is none; it names those that are.
+    """
+    try:
+        point.require(name)
+    except ConfigError as error:
+        raise ValueError(f"{error.problem}; {error.found}") from error
+    return name

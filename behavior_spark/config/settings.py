@@ -7,17 +7,20 @@ as comments.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from behavior_spark.config.adaptation import Adaptation
 from behavior_spark.config.behaviour import LeakageSettings
 from behavior_spark.config.features import FeatureSettings
 from behavior_spark.config.labels import Format, Labels
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
-from behavior_spark.config.section import Section, checked_names
+from behavior_spark.config.pretraining import Pretraining
+from behavior_spark.config.section import Section, checked_names, known_name
 from behavior_spark.config.tuning import Tuning
+from behavior_spark.errors import ConfigError
+from behavior_spark.extensions import LEARNERS, TARGET_KINDS
 
 # First words of features that are about no single type, target or head.
 RESERVED = {
@@ -181,7 +184,9 @@ class TextSettings(Section):
     )
     max_chars: int = Field(4000, ge=16, le=1_000_000, description="longer texts are cut")
     max_length: int = Field(128, ge=8, le=8192, description="tokens the encoder reads")
-    pooling: Literal["mean", "cls"] = "mean"
+    pooling: Literal["mean", "cls"] = Field(
+        "mean", description="a text's vector: the mean of its tokens' vectors, or the first token's"
+    )
     long_texts: Literal["truncate", "pool"] = Field(
         "truncate",
         description="a text of more than max_length tokens is cut, or read in pieces whose "
@@ -196,7 +201,7 @@ class TextSettings(Section):
         "auto", description="auto: the GPU Spark gave the task, else one that is there, else CPU"
     )
     gpu: GpuSettings | None = Field(
-        None, description="ask Spark for GPUs for the scoring stage alone; see GpuSettings"
+        None, description="ask Spark for GPUs for the scoring stage alone"
     )
     token_budget: int | None = Field(
         None, ge=64, description="tokens in one forward pass; by default what suits the device"
@@ -215,20 +220,18 @@ class TextSettings(Section):
         description="heads: the encoder stays frozen; few: it learns by contrast, for 8 to 64 "
         "labels a class; full: all weights are trained; auto: few or heads, by the labels",
     )
-    tuning: Tuning = Field(default=Tuning(), description="how the encoder learns; see Tuning")
+    tuning: Tuning = Field(default=Tuning(), description="how the encoder is fine-tuned")
     max_examples: int | None = Field(None, ge=10, description="labels used for each head at most")
     promote: Literal["auto", "manual"] = Field(
         "auto",
         description="auto: finetune ends at the gate, and a model that passes is the champion; "
         "manual: it stays the challenger until `promote`",
     )
-    gate: Gate = Field(default=Gate(), description="what a challenger must satisfy; see Gate")
+    gate: Gate = Field(default=Gate(), description="what a challenger must satisfy to be promoted")
     evaluation: Evaluation = Field(
-        default=Evaluation(), description="how a model is measured; see Evaluation"
+        default=Evaluation(), description="how `evaluate` measures a text model"
     )
-    shadow: Shadow = Field(
-        default=Shadow(), description="what the challenger reads on a night; see Shadow"
-    )
+    shadow: Shadow = Field(default=Shadow(), description="what the challenger reads on a night")
     licence: str | None = Field(
         None, description="of the encoder and the labels, for the model card"
     )
@@ -242,12 +245,30 @@ class TextSettings(Section):
 class Target(Section):
     """What a user may do within a horizon after as_of."""
 
+    kind: str = Field(
+        "does",
+        description="what is foretold of the events: does (at least one happens, as a "
+        "probability), does_not (none happens: churn), count (how many happen), amount (their "
+        "value), or a kind that you added",
+    )
     event: str = Field(description="SQL condition on an event, such as event_type = 'purchase'")
     item: str | None = Field(
         None, description="SQL condition on its item: item_id, title, category, price"
     )
     horizon_days: int = Field(30, ge=1, le=730, description="[as_of, as_of + horizon)")
     description: str = Field("", description="for people: what a high probability means")
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, value: str) -> str:
+        return known_name(TARGET_KINDS, value)
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """All that decides what a prediction means, as plain data."""
+        # The usual kind is not said: models from before there was a choice stay valid.
+        unsaid = {"description"} | ({"kind"} if self.kind == "does" else set())
+        return self.model_dump(exclude=unsaid)
 
 
 class TrainingSettings(Section):
@@ -263,17 +284,29 @@ class TrainingSettings(Section):
         "the others by hash, with a weight",
     )
     min_positives: int = Field(20, ge=2, description="fewer positives: the target is refused")
-    calibration: Literal["auto", "isotonic", "platt"] = "auto"
+    learner: str = Field(
+        "xgboost", description="what learns each target: xgboost (boosted trees), or one you added"
+    )
+    calibration: Literal["auto", "isotonic", "platt"] = Field(
+        "auto",
+        description="how margins become probabilities: isotonic regression or Platt's sigmoid; "
+        "auto: isotonic from 1,000 rows of each class on",
+    )
     reasons: int = Field(3, ge=0, le=10, description="reasons given for each prediction")
-    seed: int = 7
+    seed: int = Field(7, description="of everything random in training and its measures")
+
+    @field_validator("learner")
+    @classmethod
+    def _known_learner(cls, value: str) -> str:
+        return known_name(LEARNERS, value)
 
 
 class LocalSpark(Section):
     """A session of our own, where the platform gives none. Never applied to a cluster."""
 
-    master: str = "local[*]"
-    driver_memory: str = "3g"
-    shuffle_partitions: int = Field(4, ge=1)
+    master: str = Field("local[*]", description="local[*]: all cores; local[4]: four of them")
+    driver_memory: str = Field("3g", description="memory of the JVM that does all the work")
+    shuffle_partitions: int = Field(4, ge=1, description="partitions after a shuffle")
     conf: dict[str, str] = Field(
         default_factory=dict, description="more Spark settings", repr=False
     )
@@ -283,34 +316,51 @@ class Settings(Section):
     """One job's settings."""
 
     name: str = Field("behavior", description="shown in summaries and stored with each run")
-    warehouse: WarehouseSettings
+    warehouse: WarehouseSettings = Field(
+        description="where the tables are written; a plain string is a folder"
+    )
     models: str | None = Field(
         None, description="folder for models, readable by all workers; default warehouse/_models"
     )
-    sources: Sources
+    sources: Sources = Field(description="your own tables, and how their columns become ours")
     lookback_days: int = Field(
         0,
         ge=0,
         description="arrival days a night reads again, for logs whose rows come late "
         "without an arrival time",
     )
-    privacy: Privacy = Privacy()
-    text: TextSettings = TextSettings()
-    features: FeatureSettings
+    privacy: Privacy = Field(
+        default=Privacy(), description="what is hidden before anything is stored"
+    )
+    text: TextSettings = Field(
+        default=TextSettings(), description="how texts are cleaned, embedded and classified"
+    )
+    features: FeatureSettings = Field(description="which features are built")
     population: str = Field(
         "true", description="SQL condition on an event: users with one before as_of are predicted"
     )
-    targets: Annotated[dict[str, Target], Field(min_length=1)]
-    training: TrainingSettings = TrainingSettings()
-    pretrain: Adaptation = Field(
-        default=Adaptation(), description="how `pretrain` adapts the encoder; see Adaptation"
+    targets: Annotated[dict[str, Target], Field(min_length=1)] = Field(
+        description="what is predicted, by name: a condition on events and a horizon"
+    )
+    training: TrainingSettings = Field(
+        default=TrainingSettings(), description="how the propensity models are trained"
+    )
+    pretrain: Pretraining = Field(
+        default=Pretraining(),
+        description="how `pretrain` trains the encoder further on your own texts",
     )
     annotate: dict[str, Annotation] = Field(
         default_factory=dict,
-        description="tasks for which a language model labels texts, by name; see Annotation",
+        description="tasks for which a language model labels texts, by name",
     )
-    leakage: LeakageSettings = LeakageSettings()
-    spark: LocalSpark = LocalSpark()
+    leakage: LeakageSettings = Field(
+        default=LeakageSettings(), description="what `check-leakage` finds suspicious"
+    )
+    spark: LocalSpark = Field(
+        default=LocalSpark(),
+        description="the local Spark session that is made where none is given; never applied to a "
+        "cluster",
+    )
 
     @field_validator("privacy", "text", "training", "pretrain", "leakage", "spark", mode="before")
     @classmethod
@@ -359,5 +409,16 @@ class Settings(Section):
 
     @property
     def models_path(self) -> str:
-        """Folder of the models."""
-        return self.models or f"{(self.warehouse.path or '').rstrip('/')}/_models"
+        """Folder of the models: a path that every process can open, such as a mounted volume.
+
+        Raises:
+            ConfigError: It is the address of an object store, which models cannot be in.
+        """
+        folder = self.models or f"{(self.warehouse.path or '').rstrip('/')}/_models"
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", folder):
+            raise ConfigError(
+                "models must be in a folder that this machine and every worker can open",
+                found=f"{folder}, an address" + ("" if self.models else " that follows warehouse"),
+                fix="set models to a local path or a mounted volume, such as /Volumes/main/models",
+            )
+        return folder

@@ -26,16 +26,25 @@ class Tuning(Section):
     layer_decay: float = Field(
         0.9, gt=0, le=1, description="each layer below the last learns at this share of the rate"
     )
-    schedule: Literal["cosine", "linear"] = "cosine"
+    schedule: Literal["cosine", "linear"] = Field(
+        "cosine", description="how the rate falls to zero after the warm-up"
+    )
     warm_up: float = Field(0.1, ge=0, lt=1, description="share of the steps with a rising rate")
-    weight_decay: float = Field(0.01, ge=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="single-label heads")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW, on weight matrices alone")
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of a label's weight given to all labels; heads of one label a text",
+    )
     class_weights: Literal["none", "balanced", "sqrt"] = Field(
         "none",
         description="weight of a label in the loss: by one over its frequency, or its root",
     )
     contrast_epochs: int = Field(10, ge=1, le=500, description="few: passes over the texts")
-    contrast_temperature: float = Field(0.1, gt=0, description="few: of the contrastive loss")
+    contrast_temperature: float = Field(
+        0.1, gt=0, description="few: temperature of the contrastive loss"
+    )
     contrast_share: float = Field(
         0.5, gt=0, le=1, description="few: of the taught weights in the mean with those before"
     )

@@ -1,8 +1,8 @@
-"""One user's life in the shop: hidden traits and states that drive clicks and words alike.
+"""Simulate one user of the shop: hidden traits and states that drive events and texts.
 
-Nothing here touches Spark or tables. A user's state (see `STATES`) follows a Markov chain from
-day to day. It shapes what the user writes at once, and what the user buys or cancels over
-the following weeks, by chance: so words foretell deeds, but never surely.
+Nothing here uses Spark or tables. A user's state (see `STATES`) follows a Markov chain from day to
+day. It determines what the user writes at once, and the chances of what the user buys or cancels in
+the following weeks. So texts help to predict events, but never with certainty.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from behavior_spark.demo.dice import Dice, cumulative
 STATES: Final = ("idle", "browsing", "ready", "dissatisfied", "churned")
 IDLE, BROWSING, READY, DISSATISFIED, CHURNED = STATES
 
-# How the dissatisfied sound when they will not wait: a voice, not a state of its own.
+# Way of writing of impatient users in the state DISSATISFIED; not a state of its own.
+# IMPATIENT: below this patience they write so.
 LEAVING: Final = "leaving"
 IMPATIENT: Final = 0.5
 
 SECOND: Final = 1_000_000
 DAY: Final = 86_400 * SECOND
 
-# By state: the chance a day of moving on to another state.
+# By state: chance per day of a move to each other state.
 MOVES: Final[dict[str, dict[str, float]]] = {
     IDLE: {BROWSING: 0.004, READY: 0.009, DISSATISFIED: 0.0010, CHURNED: 0.0003},
     BROWSING: {IDLE: 0.003, READY: 0.004, DISSATISFIED: 0.0010},
@@ -32,15 +33,16 @@ MOVES: Final[dict[str, dict[str, float]]] = {
     DISSATISFIED: {IDLE: 0.010, CHURNED: 0.004},
     CHURNED: {IDLE: 0.008},
 }
-# By state: visits a day of the average user, and the chance that a visit has each of these.
-# Browsing and ready look alike but for the checkout: what they write tells them apart.
+# By state: visits per day of the average user, and the chances that a visit has each kind of event.
+# BROWSING and READY differ only in the checkout and in what the user writes.
 VISITS: Final = {IDLE: 0.20, BROWSING: 0.48, READY: 0.48, DISSATISFIED: 0.28, CHURNED: 0.01}
 CART: Final = {IDLE: 0.10, BROWSING: 0.30, READY: 0.30, DISSATISFIED: 0.06, CHURNED: 0.02}
 CHECKOUT: Final = {IDLE: 0.04, BROWSING: 0.05, READY: 0.75, DISSATISFIED: 0.10, CHURNED: 0.05}
 SEARCH: Final = {IDLE: 0.10, BROWSING: 0.27, READY: 0.27, DISSATISFIED: 0.10, CHURNED: 0.10}
 CONTACT: Final = {IDLE: 0.06, BROWSING: 0.06, READY: 0.06, DISSATISFIED: 0.26, CHURNED: 0.10}
-SATED: Final = 0.12  # chance that a purchase ends the wish to buy
-WEEK: Final = (0.92, 0.85, 0.90, 0.96, 1.08, 1.22, 1.15)  # Monday first
+SATED: Final = 0.12  # chance that a purchase ends the state READY
+# Visits by day of the week relative to the average day, Monday first.
+WEEK: Final = (0.92, 0.85, 0.90, 0.96, 1.08, 1.22, 1.15)
 
 _LOOKING: Final = ("find_product", "compare", "ready_to_buy", "delivery_problem", "refund_request",
                    "cancel_intent", "praise", "complaint", "other")  # fmt: skip
@@ -85,19 +87,19 @@ FEELINGS: Final[dict[str, tuple[float, ...]]] = {
 
 
 class Event(NamedTuple):
-    """One action, as it was: before the log gets late, doubled or broken."""
+    """One event as it really happened, before the log makes it late, duplicated or broken."""
 
     at: int  # microseconds since 1970, UTC
     action: str
     item: Item | None
     amount: float | None
-    text: int | None  # the number of the text written
+    text: int | None  # number of the text written
     session: int
     named: bool  # whether the user was logged in
 
 
 class Saying(NamedTuple):
-    """What a text means; `wording.compose` finds the words."""
+    """The meaning of a text; `wording.compose` writes it in words."""
 
     number: int
     at: int
@@ -110,29 +112,29 @@ class Saying(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What makes a user, for good."""
+    """The traits of a user, which never change."""
 
-    activity: float
-    thrift: float  # 0 careless of prices .. 1 careful
-    spending: float  # around 1; how readily browsing turns into buying
-    patience: float  # 0 shouts and leaves .. 1 sighs and stays
-    talk: float
+    activity: float  # visits relative to the average user
+    thrift: float  # sensitivity to prices, 0 to 1
+    spending: float  # around 1; factor of the chance to become ready to buy
+    patience: float  # 0 to 1; impatient users get angry and cancel, patient ones stay
+    talk: float  # around 1; factor of the chances to write
     favourites: tuple[str, ...]
     agent: int
-    hour: float  # of the day, UTC, when most visits begin
-    joined: int  # day
+    hour: float  # of the day, UTC, around which visits begin
+    joined: int  # day of the simulation
     spammer: bool
     bought_before: bool
 
 
 @dataclass(slots=True)
 class Life:
-    """All that a user did and meant over the period."""
+    """All events, texts and states of a user over the period."""
 
     traits: Traits
     events: list[Event] = field(default_factory=list)
     sayings: list[Saying] = field(default_factory=list)
-    states: list[str] = field(default_factory=list)  # one a day; the truth no table shows
+    states: list[str] = field(default_factory=list)  # one per day; not in any table
 
 
 def draw_traits(dice: Dice, *, days: int) -> Traits:
@@ -155,19 +157,19 @@ def draw_traits(dice: Dice, *, days: int) -> Traits:
 
 
 def _draw_activity(dice: Dice) -> float:
-    """Draw visits relative to the average user's: many sleepers, a heavy tail."""
+    """Draw visits relative to the average user: many inactive users and a heavy tail."""
     if dice.chance(0.20):
         return dice.between(0.05, 0.2)
     return min(6.0, math.exp(0.45 * dice.normal()) * (2.5 if dice.chance(0.05) else 1.0))
 
 
 def live(dice: Dice, *, first_day: int, days: int) -> Life:
-    """Live through `days` days from `first_day` (counted from 1970)."""
+    """Simulate a user for `days` days from `first_day` (days since 1970)."""
     return Shopper(dice, draw_traits(dice, days=days), first_day=first_day, days=days).live()
 
 
 class Shopper:
-    """A user at work, day by day."""
+    """Simulates one user, day by day."""
 
     def __init__(self, dice: Dice, traits: Traits, *, first_day: int, days: int) -> None:
         self._dice, self._traits = dice, traits
@@ -176,12 +178,12 @@ class Shopper:
         self._state = dice.weighted(STATES, cumulative((38, 24, 28, 8, 2)))
         self._interest = dice.pick(traits.favourites)
         self._bought = traits.bought_before
-        self._trouble: dict[int, bool] = {}  # days on which a bad order comes to light
+        self._trouble: dict[int, bool] = {}  # days on which a bad order becomes known
         self._reviews: dict[int, Item] = {}
         self._sessions = 0
 
     def live(self) -> Life:
-        """Return the whole life, events in order of time."""
+        """Simulate all days; return the life with its events in order of time."""
         for day in range(self._days):
             self._life.states.append(self._state)
             if day >= self._traits.joined:
@@ -203,8 +205,8 @@ class Shopper:
                 chance *= 0.5 + (traits.patience if state == IDLE else 1.0 - traits.patience)
             draw -= chance
             if draw < 0.0:
-                was, self._state = self._state, state
-                if state in (BROWSING, READY) and was not in (BROWSING, READY):
+                before, self._state = self._state, state
+                if state in (BROWSING, READY) and before not in (BROWSING, READY):
                     favoured = dice.chance(0.65)
                     self._interest = dice.pick(traits.favourites if favoured else CATEGORIES)
                 return
@@ -350,7 +352,7 @@ class Shopper:
 
 
 def crawl(dice: Dice, *, first_day: int, days: int, views_a_day: int) -> Life:
-    """Live as a bot: from the middle of the period on, a page every few minutes, all day."""
+    """Simulate a bot: from the middle of the period, a page view every few minutes, all day."""
     life = Life(draw_traits(dice, days=days), states=[IDLE] * days)
     items = [item for shelf in build_catalogue().values() for item in shelf]
     pause = DAY // views_a_day

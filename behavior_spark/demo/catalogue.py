@@ -1,4 +1,4 @@
-"""The shop's shelves: 120 items in 8 categories, the same for every seed."""
+"""The shop's catalogue: 120 items in 8 categories, the same for every seed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from behavior_spark.demo.dice import cumulative
 
-# A shelf: (nouns with a base price), adjectives, sizes. A title is adjective noun size.
+# A shelf: (nouns with base prices), adjectives, sizes. A title is "adjective noun size".
 Shelf = tuple[tuple[tuple[str, float], ...], tuple[str, ...], tuple[str, ...]]
 
 SHELVES: Final[dict[str, Shelf]] = {
@@ -65,13 +65,13 @@ SHELVES: Final[dict[str, Shelf]] = {
 CATEGORIES: Final = tuple(SHELVES)
 ITEMS_PER_CATEGORY: Final = 15
 
-# Zipf: the item at rank r is wanted in proportion to 1 / r.
+# Zipf's law: the item at rank r is chosen with a chance proportional to 1 / r.
 POPULARITY: Final = cumulative([1.0 / (rank + 1) for rank in range(ITEMS_PER_CATEGORY)])
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing the shop sells."""
+    """One item that the shop sells."""
 
     sku: str
     title: str

@@ -1,8 +1,8 @@
-"""Random draws, one reproducible stream for each user and purpose.
+"""Random draws, with one reproducible stream for each user and purpose.
 
-A numpy Generator is slow when asked for one number at a time, so uniforms are drawn in
-blocks and everything else is made from them. The stream depends on the seed, the user and
-the purpose only, never on the partition or machine that happens to run it.
+A numpy Generator is slow for single numbers, so uniform numbers are drawn in blocks and all other
+draws are computed from them. A stream depends only on the seed, the user and the purpose, never on
+the partition or machine that runs it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _MASK = (1 << 64) - 1
 
 
 def scrambled(index: int, number: int, *, seed: int, salt: int = 0) -> str:
-    """Return 16 hex digits, different for each (index, number), which tell neither.
+    """Return 16 hexadecimal digits, unique for (index, number), that do not reveal either.
 
-    Every step is a bijection of 64 bits, so no two ids of one seed and salt collide as
-    long as a user has fewer than 2**24 of them.
+    Every step is a bijection of 64 bits, so ids of one seed and salt do not collide while a user
+    has fewer than 2**24 of them.
     """
     mixed = ((index << 24) | number) ^ (seed * 0x9E3779B97F4A7C15 + salt * 0xD1B54A32D192ED03)
     mixed &= _MASK
@@ -35,7 +35,7 @@ def scrambled(index: int, number: int, *, seed: int, salt: int = 0) -> str:
 
 
 def cumulative(weights: Sequence[float]) -> tuple[float, ...]:
-    """Turn weights into the running shares that `Dice.weighted` reads.
+    """Turn weights into cumulative shares for `Dice.weighted`.
 
     >>> cumulative([1, 1, 2])
     (0.25, 0.5, 1.0)
@@ -66,19 +66,19 @@ class Dice:
         return int(self.uniform() * bound)
 
     def chance(self, probability: float) -> bool:
-        """Say yes with this probability."""
+        """Return True with this probability."""
         return self.uniform() < probability
 
     def pick(self, options: Sequence[T]) -> T:
-        """Pick one of the options, each as likely."""
+        """Pick one of the options, all equally likely."""
         return options[int(self.uniform() * len(options))]
 
     def weighted(self, options: Sequence[T], shares: Sequence[float]) -> T:
-        """Pick one of the options by the running shares `cumulative` made."""
+        """Pick one of the options by cumulative shares (see `cumulative`)."""
         return options[min(bisect_right(shares, self.uniform()), len(options) - 1)]
 
     def poisson(self, mean: float) -> int:
-        """Draw a count; meant for small means."""
+        """Draw from the Poisson distribution; fast only for small means."""
         limit, count, product = math.exp(-mean), 0, self.uniform()
         while product > limit:
             count += 1
@@ -86,7 +86,7 @@ class Dice:
         return count
 
     def exponential(self, mean: float) -> float:
-        """Draw a waiting time."""
+        """Draw from the exponential distribution."""
         return -mean * math.log(1.0 - self.uniform())
 
     def normal(self) -> float:

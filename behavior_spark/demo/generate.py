@@ -1,8 +1,8 @@
-"""Write a synthetic web shop's raw logs with Spark: any size, the same rows for a seed.
+"""Write raw logs of a synthetic web shop with Spark: any size, the same rows for a seed.
 
-Each user is simulated on its own from (seed, index), so partitioning and machines change
-nothing, and nothing but the catalogue of 120 items ever passes through the driver. The
-column names are a shop's, not this project's: a config maps them to the contracts.
+Each user is simulated independently from (seed, index), so the rows do not depend on partitions or
+machines, and only the catalogue of 120 items passes through the driver. The column names are those
+of a shop, not of this project: a config maps them to the contracts.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ TEXTS: Final = t.StructType([
     _column("body", t.StringType(), "the raw text, personal data and markup included"),
 ])  # fmt: skip
 LABELS: Final = t.StructType([
-    _column("id", t.StringType(), "text that was read"),
+    _column("id", t.StringType(), "text that was labelled"),
     _column("text", t.StringType(), "the text as the annotator read it"),
-    _column("intent", t.StringType(), "what the annotator thought the user was up to"),
+    _column("intent", t.StringType(), "intent of the user, as the annotator read it"),
     _column("emotion", t.StringType(), "joy, anger, sadness, worry or neutral"),
     _column("spam", t.StringType(), "spam or ok"),
     _column("labelled_on", t.DateType(), "day the annotator read it"),
@@ -73,7 +73,7 @@ CATALOGUE: Final = t.StructType([
 
 @dataclass(frozen=True, slots=True)
 class DemoLayout:
-    """Where the logs lie, what they cover, and the day a night should be run for."""
+    """Paths of the logs, the days they cover, and the as_of to run a night for."""
 
     root: str
     events: str
@@ -81,7 +81,7 @@ class DemoLayout:
     labels: str
     catalogue: str
     start: dt.date
-    end: dt.date  # the first day not covered
+    end: dt.date  # the day after the last one covered
     as_of: dt.date  # thirty days of outcomes follow it
 
 
@@ -96,17 +96,17 @@ def generate_demo(
     partitions: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> DemoLayout:
-    """Write `events`, `texts`, `labels` and `catalogue` under `root`, replacing what was there.
+    """Write `events`, `texts`, `labels` and `catalogue` under `root`, replacing earlier ones.
 
     Args:
         spark: A session that can write Delta (only `texts` is a Delta table).
-        root: A folder the workers can write to, or an address such as `s3://...`.
+        root: A folder that the workers can write to, or a URL such as `s3://...`.
         users: How many users the shop has.
         days: How many days the logs cover, at least 40.
-        start: The first of them.
+        start: First day of the logs.
         seed: Another seed gives another shop.
-        partitions: In how many tasks users are simulated; one a 2,000 users (two at least)
-            unless given. It does not change the rows.
+        partitions: Number of tasks that simulate users; by default one per 2,000 users, at
+            least two. It does not change the rows.
         progress: Called with a line before each table is written.
     """
     _check(users=users, days=days, seed=seed)
@@ -131,7 +131,7 @@ def generate_demo(
 
 
 def plan_layout(root: str, *, days: int = 150, start: dt.date = dt.date(2024, 1, 1)) -> DemoLayout:
-    """Say where `generate_demo` would write, without writing.
+    """Return the layout that `generate_demo` would write, without writing.
 
     >>> plan_layout("/tmp/shop").as_of
     datetime.date(2024, 4, 30)
@@ -176,7 +176,7 @@ class _Shop:
     partitions: int
 
     def expand(self, list_rows: Callable[[UserLogs], list[Row]], schema: t.StructType) -> DataFrame:
-        """Simulate every user and keep one kind of rows; nothing runs until written."""
+        """A frame of one kind of rows of all users; the simulation runs when it is written."""
         seed, users, start, days = self.seed, self.users, self.start, self.days
         columns = _arrow_schema(schema)
 

@@ -1,7 +1,7 @@
-"""What a log makes of a life: late, doubled, corrected, broken and anonymous rows.
+"""Log rows of one simulated user, some of them late, duplicated, corrected, broken or anonymous.
 
-Still no Spark: one user in, rows out. Each row is a tuple in the order of the columns that
-`generate` documents. Times are microseconds since 1970, UTC.
+No Spark here. Each row is a tuple in the order of the columns in `generate`. Times are
+microseconds since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from behavior_spark.demo.wording import compose
 
 Row = tuple[Any, ...]
 
-BOT: Final = 7  # the index of the one user who is a machine
+BOT: Final = 7  # index of the only user who is a bot
 BOT_VIEWS_A_DAY: Final = 300
 
 LATE: Final = 0.02
@@ -27,9 +27,9 @@ CORRECTED: Final = 0.18  # of checkouts: about one row in 250
 BROKEN: Final = 0.003
 LABEL_NOISE: Final = 0.04
 
-LABELLED_PERIOD: Final = 0.4  # of the days: what came before the annotators began
+LABELLED_PERIOD: Final = 0.4  # share of the days, from the first, whose texts may be labelled
 LABELLED_TEXTS: Final = 1_700
-LABELLED_SEARCHES: Final = 0.75  # of them; of chats and reviews all
+LABELLED_SEARCHES: Final = 0.75  # share of labelled searches; of chats and reviews all
 _LABELS_A_USER: Final = 4.2
 
 AGENTS: Final = (
@@ -46,7 +46,7 @@ _EVENT_ID, _SESSION_ID, _TEXT_ID, _USER_ID = range(4)
 
 @dataclass(frozen=True)
 class UserLogs:
-    """The raw rows of one user; the same for the same arguments, wherever it runs."""
+    """The raw rows of one user; they depend on these arguments only."""
 
     seed: int
     index: int
@@ -56,12 +56,12 @@ class UserLogs:
 
     @cached_property
     def first_day(self) -> int:
-        """The first day, counted from 1970."""
+        """The first day, as days since 1970."""
         return (self.start - dt.date(1970, 1, 1)).days
 
     @cached_property
     def life(self) -> Life:
-        """What really happened."""
+        """The simulated life of the user, without errors of the log."""
         dice = self._dice(_LIFE)
         if self.index == BOT:
             views = BOT_VIEWS_A_DAY
@@ -70,11 +70,11 @@ class UserLogs:
 
     @cached_property
     def user_id(self) -> str:
-        """An id that does not tell the index."""
+        """An id that does not reveal the index."""
         return "u" + scrambled(self.index, 0, seed=self.seed, salt=_USER_ID)[:14]
 
     def list_events(self) -> list[Row]:
-        """List the event rows, blemishes included, `day` of arrival last."""
+        """List the event rows, with duplicates, corrections and broken rows."""
         dice = self._dice(_LOG)
         rows: list[Row] = []
         for number, event in enumerate(self.life.events):
@@ -88,17 +88,17 @@ class UserLogs:
         return [
             (self._id("t", _TEXT_ID, saying.number), self.user_id, saying.at,
              _receive(saying.at, log), saying.kind, _write(saying, dice))
-            for saying in self._said()
+            for saying in self._sayings()
         ]  # fmt: skip
 
     def list_labels(self) -> list[Row]:
-        """List what annotators said of this user's early texts: empty for most in a large shop."""
+        """List the labels of this user's early texts; in a large shop most users have none."""
         if not self.may_be_labelled():
             return []
         words_dice, dice = self._dice(_WORDS), self._dice(_READERS)
         last = (self.first_day + int(self.days * LABELLED_PERIOD)) * DAY
         rows: list[Row] = []
-        for saying in self._said():
+        for saying in self._sayings():
             body = _write(saying, words_dice)
             drawn = dice.chance(LABELLED_SEARCHES if saying.kind == "search" else 1.0)
             if drawn and saying.at < last and body and body.strip():
@@ -106,7 +106,7 @@ class UserLogs:
         return rows
 
     def may_be_labelled(self) -> bool:
-        """Whether this user is among those whose texts were read (cheap to ask)."""
+        """Whether this user's texts are labelled; does not simulate the user."""
         if self.index == BOT:
             return False
         return self._dice(_CHOSEN).chance(self._chosen_users() / self.users)
@@ -120,25 +120,25 @@ class UserLogs:
     def _id(self, letter: str, salt: int, number: int) -> str:
         return letter + scrambled(self.index, number, seed=self.seed, salt=salt)
 
-    def _said(self) -> list[Saying]:
+    def _sayings(self) -> list[Saying]:
         end = (self.first_day + self.days) * DAY
         return [saying for saying in self.life.sayings if saying.at < end]
 
     def _log(self, number: int, event: Event, dice: Dice) -> list[Row]:
-        """Log one event: one row, two where it is doubled or corrected."""
+        """Rows of one event: a second one if it is duplicated, another one if it is corrected."""
         event_id: str | None = self._id("e", _EVENT_ID, number)
         at: int | None = event.at
         amount, received = event.amount, _receive(event.at, dice)
-        again: int | None = None
+        corrected_at: int | None = None
         if amount is not None and dice.chance(CORRECTED):
-            again = received + int(dice.between(0.2, 60.0) * 3600 * SECOND)
+            corrected_at = received + int(dice.between(0.2, 60.0) * 3600 * SECOND)
         if dice.chance(BROKEN):
             event_id, at = (None, at) if dice.chance(0.5) else (event_id, None)
         row = self._row(event_id, at, received, event, amount)
         rows = [row, row] if dice.chance(DOUBLED) else [row]
-        if again is not None and amount is not None:
-            better = round(amount * dice.pick((0.9, 0.95, 1.05, 0.5)), 2)
-            rows.append(self._row(event_id, at, again, event, better))
+        if corrected_at is not None and amount is not None:
+            corrected = round(amount * dice.pick((0.9, 0.95, 1.05, 0.5)), 2)
+            rows.append(self._row(event_id, at, corrected_at, event, corrected))
         return rows
 
     def _row(
@@ -172,7 +172,7 @@ _EPOCH: Final = dt.date(1970, 1, 1).toordinal()
 
 
 def _receive(at: int, dice: Dice) -> int:
-    """Draw the time of arrival: seconds later, or hours to three days for the late."""
+    """Draw the time of arrival: usually seconds later; 1 to 72 hours later for late events."""
     hours = dice.between(1.0, 72.0) if dice.chance(LATE) else 0.0
     return at + int((hours * 3600 + dice.between(0.05, 40.0)) * SECOND)
 

@@ -1,7 +1,7 @@
-"""What the shop's users write: words, clauses and habits, in no order that tells the truth.
+"""Words and clauses that the shop's users write.
 
-A name in braces is replaced by one of its `WORDS`, or by a fact of the text at hand (`{item}`
-the wanted thing, `{other}` another one, `{cat}` its category, `{n}` a number).
+A name in braces is replaced by one of its `WORDS`, or by a fact of the text (`{item}` the item
+that the text is about, `{other}` another item, `{cat}` the item's category, `{n}` a number).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "soon": ("today", "this week", "before Friday", "right away", "now", "by the weekend"),
 }  # fmt: skip
 
-# Whole clauses of chats, by intent. Several share words with other intents on purpose.
+# Clauses of chats by intent. Some share words with other intents on purpose.
 CHAT: Final[dict[str, tuple[str, ...]]] = {
     "find_product": (
         "I'm {look} a {item} for {who}", "do you have a {item} in another size",
@@ -236,7 +236,7 @@ NAMES: Final = (
     "yusuf",
 )
 DOMAINS: Final = ("example.com", "example.org", "mail.example.net")
-# Published test numbers of the card networks: valid by Luhn's rule, belonging to nobody.
+# Published test numbers of card networks: valid by Luhn's rule, but of no real card.
 TEST_CARDS: Final = ("4111 1111 1111 1111", "5555-5555-5555-4444", "378282246310005",
                      "4012888888881881", "6011 1111 1111 1117", "5105 1051 0510 5100")  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Turn what a user means into what the user types: clauses, slips, markup and all."""
+"""Write the text for a meaning: clauses from `vocabulary`, typing errors and markup."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _SPACES: Final = ("  ", "\n", "\t", "\u00a0", " \u200b", "\r\n")
 def compose(kind: str, intent: str, emotion: str, item: Item, spam: bool, dice: Dice) -> str | None:
     """Write one text of this kind, intent and emotion about this item.
 
-    A few are null, empty or vague, as in any log: nothing can be read from those.
+    A few are null, empty or too vague to show any meaning, as in real logs.
     """
-    fate = dice.uniform()
-    if fate < 0.012:
-        return None if fate < 0.004 else ("" if fate < 0.009 else "   ")
+    draw = dice.uniform()
+    if draw < 0.012:
+        return None if draw < 0.004 else ("" if draw < 0.009 else "   ")
     slots = _Slots(item, dice)
     if spam:
         text = slots.fill(dice.pick(words.SPAM))
-    elif fate < 0.035:
+    elif draw < 0.035:
         text = slots.fill(dice.pick(_VAGUE[kind]))
     elif kind == "search":
         text = _search(intent, emotion, slots, dice)
@@ -46,7 +46,7 @@ def compose(kind: str, intent: str, emotion: str, item: Item, spam: bool, dice: 
 
 
 class _Slots:
-    """Fills the names in braces, the facts of one text staying the same throughout."""
+    """Replaces names in braces, with the facts of one item for the whole text."""
 
     def __init__(self, item: Item, dice: Dice) -> None:
         self._dice = dice
@@ -154,14 +154,14 @@ def _mistype(text: str, dice: Dice) -> str:
 
 
 def _mess_up(text: str, dice: Dice) -> str:
-    """Add what a web form and three systems behind it do to a text."""
-    fate = dice.uniform()
-    if fate < 0.06:
+    """Add HTML escapes, tags, odd spaces, capitals or emoji, as web forms and users do."""
+    draw = dice.uniform()
+    if draw < 0.06:
         return html.escape(text).replace("'", "&#39;").replace(" ", "&nbsp;", 1)
-    if fate < 0.09:
+    if draw < 0.09:
         return f"<p>{html.escape(text)}<br/></p>"
-    if fate < 0.17:
+    if draw < 0.17:
         return dice.pick(("", " ")) + text.replace(" ", dice.pick(_SPACES), 1 + dice.below(2)) + " "
-    if fate < 0.21:
+    if draw < 0.21:
         return text.upper()
-    return text + dice.pick(("!", " :)", "!!", " 😀", ".")) if fate < 0.27 else text
+    return text + dice.pick(("!", " :)", "!!", " 😀", ".")) if draw < 0.27 else text

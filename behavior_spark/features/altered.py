@@ -13,9 +13,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
-from behavior_spark.features.assemble import Inputs
+from behavior_spark.features.inputs import Inputs
 from behavior_spark.features.point_in_time import of_users
-from behavior_spark.features.session_versions import session_versions
+from behavior_spark.features.sessions.versions import session_versions
 
 
 def alter_future(inputs: Inputs, as_of: dt.date, *, gap_minutes: int) -> Inputs:

@@ -14,6 +14,10 @@ from behavior_spark.schemas import column
 
 LONG, DOUBLE = LongType(), DoubleType()
 STRING, STRINGS = StringType(), ArrayType(StringType())
+# Types of features by the words in which operations give them.
+TYPES: dict[str, DataType] = {
+    "long": LONG, "double": DOUBLE, "string": STRING, "strings": STRINGS
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

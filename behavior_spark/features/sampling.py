@@ -35,6 +35,8 @@ ALL = Shares()
 def shares_for(rows: int, positives: int, *, most: int) -> Shares:
     """Shares that leave about ``most`` rows: all positives, where they are at most half of those.
 
+    Where negatives are fewer than the other half, positives take what is left of it.
+
     A negative says little where there are many (King and Zeng 2001, "Logistic Regression in Rare
     Events Data", section 4), so they go first.
 
@@ -44,17 +46,19 @@ def shares_for(rows: int, positives: int, *, most: int) -> Shares:
     Shares(positives=0.1, negatives=0.1)
     >>> shares_for(1_000, 500, most=5_000)
     Shares(positives=1.0, negatives=1.0)
+    >>> shares_for(1_000, 800, most=600)
+    Shares(positives=0.5, negatives=1.0)
     """
     if rows <= most:
         return ALL
-    kept = min(positives, most / 2)
     negatives = max(1, rows - positives)
+    kept = max(min(positives, most / 2), min(positives, most - negatives))
     share = min(1.0, max(1.0, most - kept) / negatives)
     return Shares(kept / positives if positives else 1.0, share)
 
 
 def is_positive(label_columns: Sequence[str]) -> Column:
-    """Whether any of the labels (int 0 or 1; null: 0) is 1."""
+    """Whether any of the labels (null: 0) is above 0."""
     return F.greatest(*[F.col(name) for name in label_columns], F.lit(0)) > 0
 
 
@@ -64,8 +68,8 @@ def sampled(
     """Keep shares of the rows, chosen by a hash of user and day; add their ``weight``.
 
     Args:
-        frame: ``user_id, as_of`` and labels (int 0 or 1).
-        label_columns: A row with a 1 in any of them is a positive.
+        frame: ``user_id, as_of`` and labels.
+        label_columns: A row with more than 0 in any of them is a positive.
         shares: How many are kept.
         seed: Another one keeps others.
 

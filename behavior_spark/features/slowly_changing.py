@@ -11,14 +11,12 @@ is an equality and a comparison, finds one row at most, and needs no aggregation
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.config.settings import ATTRIBUTE_KEYS
 from behavior_spark.errors import ConfigError
-from behavior_spark.features.declared import DOUBLE, Feature
 
 
 def join_as_of(
@@ -59,40 +57,6 @@ def join_as_of(
     for name, key in named.items():
         match = match & (F.col(name) == F.col(key))
     return frame.join(right, match, "left").drop("_since", "_until", *named.values())
-
-
-def attribute_features(columns: Mapping[str, Sequence[str]]) -> list[Feature]:
-    """The features that :func:`join_attributes` gives: ``attribute_<table>_<column>``.
-
-    Args:
-        columns: Attributes of each table.
-    """
-    return [
-        Feature(f"attribute_{name}_{column}", DOUBLE,
-                f"{column} of {name}, as known at as_of", zero=False)
-        for name, attributes in columns.items()
-        for column in attributes
-    ]  # fmt: skip
-
-
-def join_attributes(frame: DataFrame, tables: Mapping[str, DataFrame]) -> DataFrame:
-    """Add each table's attributes (``user_id, valid_from, known_at`` and doubles) as known."""
-    for name, table in tables.items():
-        columns = attribute_columns(table)
-        renamed = table.withColumnsRenamed({c: f"attribute_{name}_{c}" for c in columns})
-        frame = join_as_of(
-            frame,
-            renamed,
-            on=["user_id"],
-            columns=[f"attribute_{name}_{column}" for column in columns],
-            known_at="known_at",
-        )
-    return frame
-
-
-def attribute_columns(table: DataFrame) -> list[str]:
-    """The attributes of a mapped table: all columns but the key and the times."""
-    return [name for name in table.columns if name not in ATTRIBUTE_KEYS]
 
 
 def _stretches(

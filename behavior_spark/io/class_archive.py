@@ -1,9 +1,9 @@
-"""A class archive: what the JVM of a local session loads at its start, made once per environment.
+"""Make a class archive once per environment, so that local Spark sessions start faster.
 
-Starting Spark loads and verifies some 20,000 classes, a good part of a small night. A JVM can
-write them down as they lie in memory and map that file the next time (dynamic class data sharing,
-https://openjdk.org/jeps/350). Only sessions made here read it, and a JVM that it does not fit,
-because the JDK or the jars have changed, goes on without it.
+Starting Spark loads and verifies about 20,000 Java classes, a large part of the time of a small
+night. A JVM can save its loaded classes to a file and map that file at its next start (dynamic
+class data sharing, https://openjdk.org/jeps/350). Only local sessions that this package creates use
+the archive. If the JDK or the jars have changed since, the JVM ignores the archive.
 
     python -m behavior_spark.io.class_archive
 """
@@ -18,32 +18,32 @@ from pathlib import Path
 
 
 def archive_path() -> Path:
-    """Where this environment's archive is, if it was made."""
+    """Path of this environment's archive, whether it exists or not."""
     return Path(sys.prefix, "share", "behavior_spark", f"spark-{metadata.version('pyspark')}.jsa")
 
 
 def archive_options() -> str:
-    """JVM options that use the archive; none where there is none."""
+    """JVM options that use the archive; an empty string if there is no archive."""
     path = archive_path()
     if not path.is_file():
         return ""
-    # What does not fit is no news to the reader.
+    # No warning when the archive does not match this JVM.
     return f'"-XX:SharedArchiveFile={path}" -Xlog:cds=off -Xlog:cds+dynamic=off'
 
 
 def make_archive() -> Path | None:
-    """Run a small session whose JVM writes down its classes as it ends.
+    """Run a small session whose JVM saves its classes when it exits.
 
     Returns:
-        The file, in the place of an earlier one; None where the JVM wrote none, which costs
-        sessions time and nothing else.
+        The archive, which replaces an earlier one; None if the JVM wrote none. Without an
+        archive local sessions start more slowly, and nothing else changes.
     """
     path = archive_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder, path.name)
         command = [sys.executable, "-m", "behavior_spark.io.used_classes", folder, str(made)]
-        # Waits for the JVM too, which outlives its Python and holds these pipes.
+        # The JVM outlives the Python process but holds these pipes, so this waits for it too.
         subprocess.run(command, capture_output=True, check=False)
         if not made.is_file():
             return None

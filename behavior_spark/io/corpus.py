@@ -1,4 +1,4 @@
-"""Write texts where a process without Spark streams them: a folder of Parquet files."""
+"""Write texts to a folder of Parquet files that a process without Spark can stream."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from behavior_spark.io.failures import spark_errors
 
 
 def write_corpus(frame: DataFrame, folder: Path, *, files: int) -> Path:
-    """Write a frame's rows, in an order that a rerun gives again, and return the folder.
+    """Write a frame's rows in a reproducible order, and return the folder.
 
     Args:
         frame: String columns.
-        folder: On storage that the driver and all workers share; what is there is replaced.
+        folder: On storage that the driver and all workers share; its content is replaced.
         files: Number of files.
 
     Raises:
-        InputError: The driver does not see what the workers wrote.
+        InputError: The driver cannot see the files that the workers wrote.
     """
     ordered = frame.repartition(files, *frame.columns).sortWithinPartitions(*frame.columns)
     with spark_errors(f"writing texts to {folder}"):
@@ -34,5 +34,5 @@ def write_corpus(frame: DataFrame, folder: Path, *, files: int) -> Path:
 
 
 def remove_corpus(folder: Path) -> None:
-    """Delete what :func:`write_corpus` wrote."""
+    """Delete the folder that :func:`write_corpus` wrote."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Spark's errors in the user's words: no stack trace, no row's content."""
+"""Turn Spark's errors into ``BehaviorError``: no stack trace, no content of rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ADVICE = {
     "DELTA_CONCURRENT": "another run wrote the same rows: start this one again",
 }
 _QUERY_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
-# A worker's own refusal, as Spark quotes it from the end of the worker's traceback.
+# A BehaviorError raised in a worker, as Spark quotes it at the end of the worker's traceback.
 _REFUSAL = re.compile(
     r"Traceback \(most recent call last\):.*?^behavior_spark\.errors\.(?P<kind>\w+): "
     r"(?P<problem>[^\n]+)(?:\n  found: (?P<found>[^\n]+))?(?:\n  fix: (?P<fix>[^\n]+))?",
@@ -44,20 +44,20 @@ _SAFE_PARAMETERS = (
 
 
 def condition_of(error: PySparkException) -> str:
-    """Spark's error condition, such as PATH_NOT_FOUND; empty when it has none."""
+    """Spark's error condition, such as PATH_NOT_FOUND; an empty string if it has none."""
     getter = getattr(error, "getCondition", None) or error.getErrorClass
     try:
         return str(getter() or "")
-    except Exception:  # an error that cannot even describe itself
+    except Exception:  # an error may fail to describe itself
         return ""
 
 
 def explain(error: Exception, context: str) -> BehaviorError:
-    """Say what Spark said, without the values Spark quotes.
+    """Translate an error of Spark, without the values of rows that Spark quotes.
 
     Args:
-        error: What was raised.
-        context: What was being done or read, such as ``sources.events (data/clicks)``.
+        error: The exception that was raised.
+        context: What was being read or done, such as ``sources.events (data/clicks)``.
     """
     if isinstance(error, BehaviorError):
         return error
@@ -74,10 +74,11 @@ def explain(error: Exception, context: str) -> BehaviorError:
     if "is not a Parquet file" in text or "is not a parquet file" in text.lower():
         condition = "FAILED_READ_FILE"
     advice = next((fix for name, fix in _ADVICE.items() if condition.startswith(name)), None)
-    found = _safe_details(error, condition, text)
+    details = _safe_details(error, condition, text)
     if advice is None and not condition:
-        return BehaviorError(f"{context}: {type(error).__name__}", found=found or None)
-    return InputError(f"{context}: {_sentence(condition, error)}", found=found or None, fix=advice)
+        return BehaviorError(f"{context}: {type(error).__name__}", found=details or None)
+    sentence = _sentence(condition, error)
+    return InputError(f"{context}: {sentence}", found=details or None, fix=advice)
 
 
 @contextmanager
@@ -93,7 +94,7 @@ def spark_errors(context: str) -> Iterator[None]:
 
 @contextmanager
 def quiet_query_logs() -> Iterator[None]:
-    """Silence the loggers with which PySpark prints a failed query's value and stack trace."""
+    """Silence the loggers that print values and stack traces of failed queries in PySpark."""
     loggers = [PySparkLogger.getLogger(name) for name in _QUERY_LOGGERS]
     before = [logger.disabled for logger in loggers]
     for logger in loggers:
@@ -106,7 +107,7 @@ def quiet_query_logs() -> Iterator[None]:
 
 
 def from_spark(error: Exception) -> bool:
-    """Whether Spark raised it: some errors of the JVM or the wire reach Python as they are."""
+    """Whether Spark raised this error, including errors of the JVM (py4j) and of Connect (grpc)."""
     return type(error).__module__.split(".")[0] in {"pyspark", "py4j", "grpc"}
 
 
@@ -116,7 +117,7 @@ def _sentence(condition: str, error: Exception) -> str:
 
 
 def _safe_details(error: Exception, condition: str, text: str) -> str:
-    """Names and paths of the error, never a value of a row."""
+    """Names and paths that the error mentions, never a value of a row."""
     parameters: dict[str, str] = {}
     if isinstance(error, PySparkException):
         try:

@@ -1,4 +1,4 @@
-"""Is there a JDK that Spark runs on? Needs nothing but Python: ``make`` asks before it installs."""
+"""Check for a JDK that Spark supports. Needs only Python: ``make`` runs it before it installs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SUPPORTED_JAVA = (17, 21)
 
 
 def check_java() -> int:
-    """Version of the JDK that Spark will use.
+    """Major version of the JDK that Spark will use.
 
     Raises:
-        SetupError: There is none, or it is neither 17 nor 21.
+        SetupError: There is no JDK, it does not run, or it is neither 17 nor 21.
     """
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else shutil.which("java")

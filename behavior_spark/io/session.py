@@ -1,9 +1,9 @@
-"""A Spark session: the platform's own, or one for this machine.
+"""Get a Spark session: the platform's session, or a local one.
 
-Where a session is given (Databricks, spark-submit, a remote Spark Connect server)
-it is used as it is: no master, extension or Python is set, and it is not stopped.
-Only where there is none is a local one made, with settings that suit one machine
-and small data. They never reach a cluster.
+A session that the platform provides (Databricks, spark-submit, a remote Spark Connect server) is
+used unchanged: no master, extension or Python is set, and it is not stopped. If there is none, a
+local session is created with settings for one machine and small data. These settings never apply
+to a cluster.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _LOCAL_CONF = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.session.timeZone": "UTC",
-    # Small data on one machine: Delta's defaults start 50 to 10,000 tasks a step.
+    # For small data on one machine: Delta's defaults start 50 to 10,000 tasks per step.
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
     "spark.databricks.delta.vacuum.parallelDelete.enabled": "false",
     "spark.sql.debug.maxToStringFields": "200",
     "spark.python.worker.reuse": "true",
-    # For each call of the Python API Spark would note the line it came from: ten calls of the JVM.
+    # If on, Spark records the Python line of each API call, at the cost of ten JVM calls.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 
-# A small heap in a short life: cheap compilation, and no marking of the whole heap each time that
-# classes or a third of it have grown (a tenth of the processor time of small steps).
+# For a small heap and a short process: only the fast compiler, and fewer garbage-collector marking
+# cycles, which class loading and heap growth would start (a tenth of the CPU time of small steps).
 _JVM = (
     "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:MetaspaceSize=256m "
     "-XX:-G1UseAdaptiveIHOP -XX:InitiatingHeapOccupancyPercent=70"
@@ -51,9 +51,9 @@ _JVM = (
 def spark_session(
     local: LocalSpark, *, name: str, given: SparkSession | None = None
 ) -> Iterator[SparkSession]:
-    """The session to work in, with UTC as its time zone while it is lent.
+    """Yield a session whose time zone is UTC inside the block.
 
-    A session made here is stopped at the end; a given one keeps its time zone.
+    A session created here is stopped at the end. For any other, the time zone is restored.
     """
     spark, ours = (given, False) if given is not None else get_session(local, name=name)
     try:
@@ -65,10 +65,10 @@ def spark_session(
 
 
 def get_session(local: LocalSpark, *, name: str) -> tuple[SparkSession, bool]:
-    """The session, and whether it was made here (and is ours to stop).
+    """The session, and whether it was created here (so that the caller must stop it).
 
     Raises:
-        SetupError: No supported JDK on a machine that needs one.
+        SetupError: A local session is needed and there is no supported JDK.
     """
     active = SparkSession.getActiveSession()
     if active is not None:
@@ -82,7 +82,7 @@ def get_session(local: LocalSpark, *, name: str) -> tuple[SparkSession, bool]:
 
 @contextmanager
 def utc(spark: SparkSession) -> Iterator[None]:
-    """Set the session's time zone to UTC, and back again."""
+    """Set the session's time zone to UTC inside the block, and restore it after."""
     zone = spark.conf.get("spark.sql.session.timeZone")
     if zone != "UTC":
         spark.conf.set("spark.sql.session.timeZone", "UTC")
@@ -90,7 +90,7 @@ def utc(spark: SparkSession) -> Iterator[None]:
         yield
     finally:
         if zone and zone != "UTC":
-            with suppress(Exception):  # a remote session may have gone
+            with suppress(Exception):  # a remote session may have ended
                 spark.conf.set("spark.sql.session.timeZone", zone)
 
 
@@ -101,7 +101,7 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
     log4j = Path(__file__).with_name("log4j2.properties")
     quiet = f"-Dlog4j2.configurationFile={log4j.as_uri()}"
     java = f"{_JVM} {quiet} {archive_options()}"
-    # Read when the JVM starts, so before any log line is written.
+    # Read when the JVM starts, before it writes any log line.
     os.environ.setdefault("SPARK_SUBMIT_OPTS", quiet)
     builder = SparkSession.builder.appName(name)
     if connect:
@@ -122,14 +122,14 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
 
 
 def delta_jars() -> dict[str, str]:
-    """Spark settings that bring the Delta jars: those fetched before, else the package's name.
+    """Spark settings for the Delta jars: their paths in the Ivy cache, or packages to download.
 
-    Only delta-spark and delta-storage are needed; what else they name is left out.
+    Only delta-spark and delta-storage are needed; their other dependencies are excluded.
     """
     spark_version = metadata.version("pyspark")
     delta_version = metadata.version("delta-spark")
     minor = ".".join(spark_version.split(".")[:2])
-    # Since 4.1 the artifact says which Spark it is for.
+    # Since Delta 4.1 the artifact's name contains the Spark version.
     suffix = f"_{minor}" if _version(delta_version) >= (4, 1) else ""
     artifact = f"delta-spark{suffix}_2.13"
     wanted = [f"io.delta_{name}-{delta_version}.jar" for name in (artifact, "delta-storage")]

@@ -1,7 +1,7 @@
-"""MLflow, where MLFLOW_TRACKING_URI is set: runs, versions and aliases beside our own registry.
+"""Log runs, model versions and aliases to MLflow if MLFLOW_TRACKING_URI is set.
 
-The registry in the models folder is what the job reads; MLflow is told the same, for people and
-for what else is built on it. Nothing here fails a run: what could not be told is said in a note.
+The job reads only its own registry in the models folder. MLflow gets a copy, for people and for
+other tools. A failure here never fails a run: the functions return a note instead.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ def tracked_version(
     parameters: Mapping[str, Any],
     figures: Mapping[str, float],
 ) -> str | None:
-    """Log a trained model's run with its files, and register them as a version.
+    """Log a training run with the model's files, and register them as a version of the model.
 
     Args:
-        name: Of the job: the experiment ``behavior-spark/<name>`` and the registered model
-            ``<name>-text`` bear it.
-        digest: Of the model.
-        folder: Its folder; its record, card and heads are logged, the encoder is not copied.
-        parameters: What training was given.
-        figures: What was measured.
+        name: Name of the job. The experiment is ``behavior-spark/<name>``, the registered model
+            ``<name>-text``.
+        digest: Digest of the model.
+        folder: Folder of the model. Its record, card and heads are logged; the encoder is not.
+        parameters: Parameters of the training; those that are None are left out.
+        figures: Measured figures by name.
 
     Returns:
-        A note for people where it could not be done; None where it was, or is not asked for.
+        A note for people if MLflow could not be used; None on success, or if MLflow is not
+        configured.
     """
 
     def log(mlflow: Any) -> None:
         mlflow.set_experiment(f"behavior-spark/{name}")
-        with mlflow.start_run(run_name=digest, tags={_TAG: digest}) as started:
-            given = {key: value for key, value in parameters.items() if value is not None}
-            mlflow.log_params(given)
+        with mlflow.start_run(run_name=digest, tags={_TAG: digest}) as mlflow_run:
+            mlflow.log_params({key: v for key, v in parameters.items() if v is not None})
             mlflow.log_metrics({_metric(key): float(value) for key, value in figures.items()})
             for path in sorted(folder.glob("*.*")):
                 if path.is_file():
                     mlflow.log_artifact(str(path))
             if (folder / "heads").is_dir():
                 mlflow.log_artifacts(str(folder / "heads"), artifact_path="heads")
-            source, run_id = mlflow.get_artifact_uri(), started.info.run_id
+            source, run_id = mlflow.get_artifact_uri(), mlflow_run.info.run_id
         client = mlflow.MlflowClient()
         if _version(client, name, digest) is None:
             if not client.search_registered_models(f"name = '{_registered(name)}'"):
@@ -56,11 +56,13 @@ def tracked_version(
                 _registered(name), source=source, run_id=run_id, tags={_TAG: digest}
             )
 
-    return _told(log)
+    return _logged(log)
 
 
 def tracked_alias(name: str, *, digest: str, alias: str) -> str | None:
-    """Let ``alias`` of the registered model stand for a version, as in our own registry.
+    """Point ``alias`` of the registered model to the version with this digest.
+
+    A version made before MLflow was configured is not registered; then nothing happens.
 
     Returns:
         As :func:`tracked_version`.
@@ -69,14 +71,14 @@ def tracked_alias(name: str, *, digest: str, alias: str) -> str | None:
     def log(mlflow: Any) -> None:
         client = mlflow.MlflowClient()
         version = _version(client, name, digest)
-        if version is not None:  # one made before MLflow was in use is not there
+        if version is not None:  # None: made before MLflow was configured
             client.set_registered_model_alias(_registered(name), alias, version)
 
-    return _told(log)
+    return _logged(log)
 
 
 def tracked_figures(name: str, *, digest: str, figures: Mapping[str, float]) -> str | None:
-    """Log what an evaluation measured, as a run of its own.
+    """Log the figures of an evaluation as a separate run.
 
     Returns:
         As :func:`tracked_version`.
@@ -87,10 +89,11 @@ def tracked_figures(name: str, *, digest: str, figures: Mapping[str, float]) -> 
         with mlflow.start_run(run_name=f"evaluate {digest}", tags={_TAG: digest}):
             mlflow.log_metrics({_metric(key): float(value) for key, value in figures.items()})
 
-    return _told(log)
+    return _logged(log)
 
 
-def _told(log: Callable[[Any], None]) -> str | None:
+def _logged(log: Callable[[Any], None]) -> str | None:
+    """Call ``log`` with the mlflow module; a note if that was not possible."""
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return None
     try:
@@ -112,13 +115,13 @@ def _registered(name: str) -> str:
 
 
 def _version(client: Any, name: str, digest: str) -> str | None:
-    """The registered version of a digest; None where there is none."""
-    for found in client.search_model_versions(f"name = '{_registered(name)}'"):
-        if found.tags.get(_TAG) == digest:
-            return str(found.version)
+    """The registered version with this digest; None if there is none."""
+    for version in client.search_model_versions(f"name = '{_registered(name)}'"):
+        if version.tags.get(_TAG) == digest:
+            return str(version.version)
     return None
 
 
 def _metric(name: str) -> str:
-    """MLflow's metric names: letters, digits and a few signs."""
-    return "".join(each if each.isalnum() or each in "_-./ " else "_" for each in name)
+    """The name with characters that MLflow does not allow in metric names replaced by ``_``."""
+    return "".join(char if char.isalnum() or char in "_-./ " else "_" for char in name)

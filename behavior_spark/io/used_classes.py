@@ -1,4 +1,4 @@
-"""The session whose classes ``class_archive`` keeps; run by it, in a process of its own."""
+"""A small session whose JVM saves its classes. ``class_archive`` runs it in a separate process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from behavior_spark.io.session import get_session
 
 
 def use_what_nights_use(folder: str, archive: str) -> None:
-    """Do in a small session what nights do; its JVM writes down its classes as it ends.
+    """Run the kinds of queries that a night runs; the JVM saves its classes when it exits.
 
     Args:
         folder: An empty folder, for tables.
-        archive: File for the classes.
+        archive: File to save the classes to.
     """
     recording = {"spark.driver.extraJavaOptions": f'"-XX:ArchiveClassesAtExit={archive}"'}
     local = LocalSpark(master="local[1]", shuffle_partitions=1, conf=recording)

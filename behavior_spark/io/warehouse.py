@@ -1,4 +1,4 @@
-"""The output tables: Delta, by path or in a catalog.
+"""The warehouse: Delta tables, by path or in a catalog.
 
 Every operation is SQL or a DataFrame write, so that it works under Spark Connect.
 """
@@ -20,11 +20,12 @@ from pyspark.sql.types import StructField, StructType
 
 from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.schemas import TABLES, Contract
 
 _ADDED = "_added"
-# Commits that change no row.
+# Names of operations whose commits change no row.
 _UPKEEP = ("OPTIMIZE", "VACUUM", "ADD COLUMNS", "CHANGE COLUMN", "SET TBLPROPERTIES", "CLUSTER BY")
 
 Note = Mapping[str, str | int | None]
@@ -35,23 +36,33 @@ class Commit:
     """A commit of a table's history.
 
     Attributes:
-        version: Of the table, one more with each commit.
-        operation: Delta's name of it.
-        rows: A condition that all rows it added or took out satisfy; None where it is not known.
-        note: What its writer said of it.
-        is_append: Whether it added rows and took none out.
+        version: Version of the table; each commit adds 1.
+        operation: Delta's name of the operation, such as ``WRITE``.
+        days: Range that holds the days of all rows added or removed; None if not recorded.
+        note: What the writer recorded with the commit.
+        is_append: Whether the commit added rows and removed none.
     """
 
     version: int
     operation: str
-    rows: str | None
+    days: DayRange | None
     note: Note
     is_append: bool
 
     @property
     def is_upkeep(self) -> bool:
-        """Whether it changed no row."""
+        """Whether the commit changed no row."""
         return self.operation.startswith(_UPKEEP)
+
+
+def table_location(settings: WarehouseSettings, contract: Contract) -> str:
+    """Path or full name of a table: ``catalog.schema.name``, or a folder."""
+    if settings.schema_:
+        return f"{settings.schema_}.{contract.name}"
+    root = str(settings.path)
+    if not re.match(r"^[a-z0-9]+:", root):
+        root = str(Path(root).absolute())
+    return f"{root.rstrip('/')}/{contract.name}"
 
 
 class Warehouse:
@@ -69,12 +80,7 @@ class Warehouse:
 
     def location(self, contract: Contract) -> str:
         """Path or full name of a table."""
-        if self.settings.schema_:
-            return f"{self.settings.schema_}.{contract.name}"
-        root = str(self.settings.path)
-        if not re.match(r"^[a-z0-9]+:", root):
-            root = str(Path(root).absolute())
-        return f"{root.rstrip('/')}/{contract.name}"
+        return table_location(self.settings, contract)
 
     def identifier(self, contract: Contract) -> str:
         """The table's name in SQL."""
@@ -94,25 +100,25 @@ class Warehouse:
         return True
 
     def read(self, contract: Contract) -> DataFrame:
-        """The table as it stands; no rows when it does not exist yet."""
+        """The current table; a frame without rows if it does not exist yet."""
         if not self.exists(contract):
             return self.empty(contract)
         return self._load(contract)
 
     def empty(self, contract: Contract) -> DataFrame:
-        """No rows of a table."""
+        """A frame with the table's columns and no rows."""
         return self.spark.createDataFrame([], contract.schema)
 
     def snapshot(self, contract: Contract) -> DataFrame:
-        """The table as it stands now, whatever is written to it later.
+        """The table at its current version, whatever is written to it later.
 
-        A write to a table that reads the same table fails where another run writes in between;
-        one that reads a snapshot is a blind append, which never does.
+        A write that reads the table it writes to fails if another run commits in between. A write
+        that reads a snapshot is a blind append to Delta, and never fails for this reason.
         """
         return self.at(contract, self.version(contract))
 
     def at(self, contract: Contract, version: int | None) -> DataFrame:
-        """The table at a version; no rows where that is None."""
+        """The table at a version; a frame without rows if the version is None."""
         if version is None:
             return self.empty(contract)
         reader = self.spark.read.format("delta").option("versionAsOf", version)
@@ -121,7 +127,11 @@ class Warehouse:
         return reader.load(self.location(contract))
 
     def require(self, contract: Contract, *, made_by: str) -> DataFrame:
-        """The table, or InputError naming the command that makes it."""
+        """The table.
+
+        Raises:
+            InputError: It does not exist; the message names the command that makes it.
+        """
         if not self.exists(contract):
             raise InputError(
                 f"table {contract.name} does not exist at {self.location(contract)}",
@@ -130,7 +140,7 @@ class Warehouse:
         return self._load(contract)
 
     def create(self, contract: Contract) -> None:
-        """Create the table with its comments, or add the columns it lacks."""
+        """Create the table with its comments, or add the columns that it lacks."""
         if self.exists(contract):
             self._add_missing_columns(contract)
             return
@@ -150,43 +160,47 @@ class Warehouse:
         contract: Contract,
         *,
         transaction: tuple[str, int] | None = None,
-        rows: str = "",
+        days: DayRange | None = None,
         note: Note | None = None,
     ) -> None:
         """Add rows. With a transaction (id, version) a second attempt adds nothing.
 
-        ``rows``, a condition that all of them satisfy, goes to the table's history, where that
-        of ``replace`` is too, and so does ``note``: see ``history``.
+        ``days`` is the range in which the days of all rows lie. It and ``note`` are recorded with
+        the commit; ``history`` returns them.
         """
         self.create(contract)
         writer = self._fitted(frame, contract).write.format("delta").mode("append")
-        writer = _saying(writer, rows, note)
+        writer = _noted(writer, days, note)
         if transaction:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
         with spark_errors(f"writing table {contract.name}"):
             self._save(writer, contract)
 
     def replace(
-        self, frame: DataFrame, contract: Contract, *, where: str, note: Note | None = None
+        self,
+        frame: DataFrame,
+        contract: Contract,
+        *,
+        where: str | DayRange,
+        note: Note | None = None,
     ) -> None:
         """Replace exactly the rows that satisfy ``where``; others stay as they are.
 
-        ``note`` goes to the table's history with the commit: see ``history``.
+        A range of days and ``note`` are recorded with the commit; ``history`` returns them.
         """
         self.create(contract)
         writer = (
             self._fitted(frame, contract)
             .write.format("delta")
             .mode("overwrite")
-            .option("replaceWhere", where)
+            .option("replaceWhere", where.sql if isinstance(where, DayRange) else where)
         )
-        # Not every Delta keeps the condition itself: 4.0 leaves it out for a table of a catalog.
-        writer = _saying(writer, where, note)
+        writer = _noted(writer, where if isinstance(where, DayRange) else None, note)
         with spark_errors(f"writing table {contract.name}"):
             self._save(writer, contract)
 
     def delete(self, contract: Contract, *, column: str, values: Sequence[str]) -> None:
-        """Remove the rows whose ``column`` is one of ``values``; no values, no commit."""
+        """Remove the rows whose ``column`` is one of ``values``; without values, do nothing."""
         if not values:
             return
         listed = ", ".join(_quoted(value) for value in values)
@@ -206,13 +220,13 @@ class Warehouse:
         """Remove the rows that equal one of ``rows`` in the columns ``on``, in one commit.
 
         Args:
-            contract: A table that exists.
+            contract: The table; it must exist.
             rows: Frame with the columns ``on``; it may be read from the same table.
-            on: Columns compared; null equals null.
-            instead: Rows of the table's form that are added in the same commit.
+            on: Columns to compare; null equals null.
+            instead: Rows with the table's columns, added in the same commit.
         """
-        doomed = rows.select(*on).distinct()
-        source = doomed.select(*[F.col(name).alias(_old(name)) for name in on])
+        keys = rows.select(*on).distinct()
+        source = keys.select(*[F.col(name).alias(_old(name)) for name in on])
         match = [f"t.`{name}` <=> s.`{_old(name)}`" for name in on]
         insert = ""
         if instead is not None:
@@ -235,38 +249,38 @@ class Warehouse:
             self.spark.catalog.dropTempView(view)
 
     def compact(self, contract: Contract) -> None:
-        """Make few large files of many small ones, laid out by ``cluster_by``; rows stay."""
+        """Merge small files into large ones, laid out by ``cluster_by``; rows stay the same."""
         with spark_errors(f"compacting table {contract.name}"):
             self.spark.sql(f"OPTIMIZE {self.identifier(contract)}")
 
     def vacuum(self, contract: Contract) -> None:
-        """Delete the files of removed rows that are older than the table's retention (7 days).
+        """Delete files of removed rows that are older than the table's retention (7 days).
 
-        What is younger stays: a query that runs now, or a look back in time, may read it.
+        Younger files stay: a running query, or a query of an earlier version, may read them.
         """
         with spark_errors(f"vacuuming table {contract.name}"):
             self.spark.sql(f"VACUUM {self.identifier(contract)}")
 
     def detail(self, contract: Contract) -> dict[str, Any]:
-        """What Delta says of the table: ``numFiles``, ``sizeInBytes``, ``name`` and more."""
+        """Delta's description of the table: ``numFiles``, ``sizeInBytes``, ``name`` and more."""
         with spark_errors(f"describing table {contract.name}"):
             row = self.spark.sql(f"DESCRIBE DETAIL {self.identifier(contract)}").first()
         return row.asDict() if row else {}
 
     def version(self, contract: Contract) -> int | None:
-        """The table's latest version, one more with each commit; None where there is no table."""
+        """The table's latest version; each commit adds 1. None if the table does not exist."""
         if not self.exists(contract):
             return None
         return next((commit.version for commit in self.history(contract, last=1)), None)
 
     def used(self) -> list[Contract]:
-        """The tables that have been read or written here, or found to exist; asks nothing."""
+        """Tables that this object has read or written, or knows to exist; runs no query."""
         return [contract for contract in TABLES.values() if contract.name in self._known]
 
     def history(self, contract: Contract, *, last: int | None = None) -> list[Commit]:
-        """Commits of a table, the latest first: all that Delta still knows, or the last few.
+        """Commits of a table, the latest first: all that Delta still has, or the ``last`` ones.
 
-        Delta forgets those older than ``delta.logRetentionDuration``, 30 days by default.
+        Delta deletes those older than ``delta.logRetentionDuration``, 30 days by default.
         """
         limit = "" if last is None else f" LIMIT {last}"
         with spark_errors(f"reading the history of table {contract.name}"):
@@ -275,22 +289,22 @@ class Warehouse:
                 .select("version", "operation", "operationParameters", "userMetadata")
                 .collect()
             )
-        found = [_commit(row.asDict()) for row in rows]
-        return sorted(found, key=lambda commit: commit.version, reverse=True)
+        commits = [_commit(row.asDict()) for row in rows]
+        return sorted(commits, key=lambda commit: commit.version, reverse=True)
 
     def existing(self) -> list[Contract]:
-        """The contracts whose tables are there."""
+        """The contracts whose tables exist."""
         return [contract for contract in TABLES.values() if self.exists(contract)]
 
     def register_views(self) -> list[str]:
-        """A temporary view for each existing table; returns their names."""
+        """Create a temporary view for each existing table; return their names."""
         tables = self.existing()
         for contract in tables:
             self._load(contract).createOrReplaceTempView(contract.name)
         return [contract.name for contract in tables]
 
     def register_in_catalog(self) -> list[str]:
-        """Register a path's tables in the configured schema; returns their full names."""
+        """Register the existing tables in the configured schema; return their full names."""
         schema = self.settings.register_in
         if not schema:
             return [self.location(c) for c in self.existing()] if self.settings.schema_ else []
@@ -318,7 +332,7 @@ class Warehouse:
             writer.save(self.location(contract))
 
     def _fitted(self, frame: DataFrame, contract: Contract) -> DataFrame:
-        """The contract's columns in order and type; a column the frame lacks is null."""
+        """The contract's columns in order and type; a column that the frame lacks is null."""
         present = set(frame.columns)
         return frame.select(
             *[
@@ -332,7 +346,7 @@ class Warehouse:
         missing = [f for f in contract.columns if f.name not in set(schema.names)]
         if not missing:
             return
-        # What is there already has no value in a new column.
+        # Existing rows have no value in a new column.
         added = ", ".join(_definition(field, nullable=True) for field in missing)
         with spark_errors(f"adding columns to table {contract.name}"):
             self.spark.sql(f"ALTER TABLE {self.identifier(contract)} ADD COLUMNS ({added})")
@@ -344,22 +358,22 @@ def _definition(field: StructField, *, nullable: bool = False) -> str:
     return f"`{field.name}` {field.dataType.simpleString()}{required} COMMENT {comment}"
 
 
-def _saying(writer: DataFrameWriter, rows: str, note: Note | None) -> DataFrameWriter:
-    """A writer whose commit says so in the history: what ``_commit`` reads."""
-    said = {**({"rows": rows} if rows else {}), **(note or {})}
-    return writer.option("userMetadata", json.dumps(said)) if said else writer
+def _noted(writer: DataFrameWriter, days: DayRange | None, note: Note | None) -> DataFrameWriter:
+    """A writer that records days and note with its commit; ``_commit`` reads them."""
+    content = {**(days.as_note() if days else {}), **(note or {})}
+    return writer.option("userMetadata", json.dumps(content)) if content else writer
 
 
 def _commit(row: Mapping[str, Any]) -> Commit:
-    how, said = row["operationParameters"] or {}, row["userMetadata"] or ""
+    parameters, metadata = row["operationParameters"] or {}, row["userMetadata"] or ""
     try:
-        note = json.loads(said)
+        note = json.loads(metadata)
     except ValueError:
-        note = {}  # somebody else's words
+        note = {}  # written by another program
     note = note if isinstance(note, dict) else {}
-    predicate = how.get("predicate")
-    is_append = row["operation"] == "WRITE" and how.get("mode") == "Append"
-    return Commit(row["version"], row["operation"], note.get("rows") or predicate, note, is_append)
+    is_append = row["operation"] == "WRITE" and parameters.get("mode") == "Append"
+    days = DayRange.from_note(note)
+    return Commit(row["version"], row["operation"], days, note, is_append)
 
 
 def _old(name: str) -> str:

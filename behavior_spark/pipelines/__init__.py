@@ -7,31 +7,40 @@ result = nightly(load_settings(["mine.yaml"]), as_of=date(2024, 5, 31))
 """
 
 from behavior_spark.pipelines.commands import (
-    Result,
     build_features,
     check,
     check_leakage,
     clean_scores,
-    finetune,
     funnel,
     ingest,
     nightly,
     predict,
-    pretrain,
     profile,
     report,
     score_texts,
     sql,
     train_propensity,
 )
-from behavior_spark.pipelines.lifecycle import annotate, evaluate, models, promote, rollback
+from behavior_spark.pipelines.model_commands import (
+    annotate,
+    evaluate,
+    finetune,
+    models,
+    pretrain,
+    promote,
+    rollback,
+)
+from behavior_spark.pipelines.planning import plan
 from behavior_spark.pipelines.texts.functions import similar_to, text_functions
 from behavior_spark.pipelines.users.describing import Described, describe_features
 from behavior_spark.pipelines.users.leakage import assert_no_leakage, find_leaks
+from behavior_spark.runs.commands import COMMANDS
+from behavior_spark.runs.result import Result
 
 __all__ = [
-    "Described", "Result", "annotate", "assert_no_leakage", "build_features", "check",
+    "COMMANDS", "Described", "Result", "annotate", "assert_no_leakage", "build_features", "check",
     "check_leakage", "clean_scores", "describe_features", "evaluate", "find_leaks", "finetune",
-    "funnel", "ingest", "models", "nightly", "predict", "pretrain", "profile", "promote", "report",
-    "rollback", "score_texts", "similar_to", "sql", "text_functions", "train_propensity",
+    "funnel", "ingest", "models", "nightly", "plan", "predict", "pretrain", "profile", "promote",
+    "report", "rollback", "score_texts", "similar_to", "sql", "text_functions",
+    "train_propensity",
 ]  # fmt: skip

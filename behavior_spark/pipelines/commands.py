@@ -1,224 +1,241 @@
 """The commands as functions: for notebooks, jobs and the command line alike.
 
-Beside its own options each takes ``as_of``, ``spark`` and ``console``, as ``running`` does.
+Each takes settings, its own options, and ``Place``: ``as_of``, ``spark`` and ``console``. The
+first part of a docstring is the command's ``--help``.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Unpack
+
+from pyspark.sql import Row
+from rich.console import RenderableType
 
 from behavior_spark.config import Settings
-from behavior_spark.pipelines.logs.checks import check_settings, sample_rows
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.pipelines.logs.checks import check_stage, sample_stage
 from behavior_spark.pipelines.logs.ingestion import ingest_stage
 from behavior_spark.pipelines.logs.sessions import build_sessions_stage
 from behavior_spark.pipelines.reports.outcomes import report_stage
-from behavior_spark.pipelines.text_models.finetuning import finetune_stage
-from behavior_spark.pipelines.text_models.pretraining import pretrain_stage
 from behavior_spark.pipelines.texts.active_model import active_text_model
 from behavior_spark.pipelines.texts.functions import text_functions
 from behavior_spark.pipelines.texts.scoring import Rescore, score_texts_stage
 from behavior_spark.pipelines.texts.shadow import shadow_stage
 from behavior_spark.pipelines.texts.store_cleaning import clean_scores_stage
 from behavior_spark.pipelines.users.features import (
-    Prepared,
     build_features_stage,
     days_between,
-    prepare_inputs,
+    open_stage,
 )
-from behavior_spark.pipelines.users.funnels import funnel_stage, funnels_markdown
-from behavior_spark.pipelines.users.leakage import check_leakage_stage, raise_on_leak
+from behavior_spark.pipelines.users.funnels import funnel_stage
+from behavior_spark.pipelines.users.leakage import check_leakage_stage
 from behavior_spark.pipelines.users.profiles import profile_stage
-from behavior_spark.pipelines.users.propensity import predict_stage, train_stage, valid_models
-from behavior_spark.report.outcomes import Outcome, outcomes_markdown
+from behavior_spark.pipelines.users.propensity import (
+    find_models_stage,
+    predict_stage,
+    train_stage,
+)
+from behavior_spark.report.tables import FittedRows
+from behavior_spark.runs.commands import Option, Place, command
+from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import Run, running
-from behavior_spark.schemas import RUNS
+from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import TABLES
 
 _TEXT_FUNCTION = re.compile(r"\b(embed|classify)_text\s*\(", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a command did.
-
-    Attributes:
-        command: Its name.
-        as_of: The night.
-        run_id: Key of its row in ``runs``.
-        seconds: Wall time, session start not counted.
-        stages: Seconds of each stage.
-        sources: Rows of each contract: in = out + duplicates + refused.
-        figures: Counts and model quality by name.
-        models: Digest of each model used.
-        tables: Where each table is that it read or wrote.
-        notes: What the reader should know.
-        details: What only this command gives.
-    """
-
-    command: str
-    as_of: dt.date
-    run_id: str
-    seconds: float
-    stages: dict[str, float]
-    sources: list[dict[str, Any]]
-    figures: dict[str, float]
-    models: dict[str, str]
-    tables: dict[str, str]
-    notes: list[str]
-    details: dict[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data; days as ISO text."""
-        return {**asdict(self), "as_of": self.as_of.isoformat()}
-
-
-def check(settings: Settings, **place: Any) -> Result:
-    """Validate a config against its tables and show five mapped rows of each source."""
+@command(stages=(check_stage, sample_stage), dated=False)
+def check(settings: Settings, **place: Unpack[Place]) -> Result:
+    """Validate a config against its tables; show five mapped rows of each. Starts no model."""
     with running("check", settings, record=False, **place) as run:
-        shown = sample_rows(run, check_settings(run))
-        return result_of(run, details={"rows": shown})
+        sample_stage(run, check_stage(run))
+        return Result.of_run(run)
 
 
-def ingest(settings: Settings, **place: Any) -> Result:
-    """Raw tables -> clean events, texts and items; refused rows -> quarantine."""
+@command(stages=(check_stage, ingest_stage))
+def ingest(settings: Settings, **place: Unpack[Place]) -> Result:
+    """Raw tables to clean events, texts and items; refused rows go to quarantine."""
     with running("ingest", settings, **place) as run:
-        ingest_stage(run, check_settings(run))
-        return result_of(run)
+        ingest_stage(run, check_stage(run).mapped)
+        return Result.of_run(run)
 
 
-def finetune(settings: Settings, **place: Any) -> Result:
-    """Train the classification heads of ``text.heads``; the champion, if they pass the gate."""
-    with running("finetune", settings, **place) as run:
-        return result_of(run, details=finetune_stage(run))
-
-
-def pretrain(settings: Settings, **place: Any) -> Result:
-    """Adapt the encoder to the warehouse's texts, without labels; makes an encoder folder."""
-    with running("pretrain", settings, **place) as run:
-        return result_of(run, details=pretrain_stage(run))
-
-
-def score_texts(settings: Settings, *, rescore: Rescore = "nothing", **place: Any) -> Result:
-    """Embed and classify every text that is new; with ``rescore`` the failed ones, or all, too."""
-    with running("score-texts", settings, **place) as run:
-        score_texts_stage(run, rescore=rescore)
-        return result_of(run)
-
-
-def clean_scores(
+@command(stages=(score_texts_stage,))
+def score_texts(
     settings: Settings,
     *,
-    unused_days: int | None = None,
-    other_models: bool = False,
-    models: Sequence[str] = (),
-    vacuum: bool = False,
-    dry_run: bool = False,
-    **place: Any,
+    rescore: Annotated[bool, Option("Score every text again, known or not.")] = False,
+    retry_failed: Annotated[bool, Option("Also try the texts whose scoring failed.")] = False,
+    **place: Unpack[Place],
 ) -> Result:
-    """Remove duplicate scores, and what else is asked for; many small files become few.
+    """Embed and classify every distinct text that was not scored before.
 
-    Args:
-        settings: The job's settings.
-        unused_days: Also the scores of texts that nobody wrote or read in so many days.
-        other_models: Also the scores of models that are not in use.
-        models: Also the scores of these backbones and heads, by digest.
-        vacuum: Also delete the files of removed rows that are older than 7 days.
-        dry_run: Count what would be removed; write nothing.
-        place: ``as_of``, ``spark`` and ``console``.
+    A text is paid for once: its embedding is kept by the digest of the text and of the
+    encoder, and heads read embeddings. A killed run loses the last commit_seconds at most;
+    start it again.
     """
-    with running("clean-scores", settings, record=not dry_run, **place) as run:
-        removed = clean_scores_stage(
-            run,
-            unused_days=unused_days,
-            other_models=other_models,
-            models=models,
-            vacuum=vacuum,
-            dry_run=dry_run,
-        )
-        return result_of(run, details={"removed_models": removed})
+    again: Rescore = "all" if rescore else "failed" if retry_failed else "nothing"
+    with running("score-texts", settings, **place) as run:
+        score_texts_stage(run, rescore=again)
+        return Result.of_run(run)
 
 
+@command(stages=(build_sessions_stage, build_features_stage))
 def build_features(
-    settings: Settings, *, first: dt.date | None = None, every: int = 1, **place: Any
+    settings: Settings,
+    *,
+    first: Annotated[
+        dt.date | None,
+        Option(
+            "Also build earlier days, back to this one, in one job; each sees what had happened "
+            "and had arrived by then. A text model that learned from labels of the first day or "
+            "later is left out of all of them.",
+            flags=("--from",),
+        ),
+    ] = None,
+    every: Annotated[int, Option("With --from: days between them.", metavar="N", least=1)] = 1,
+    **place: Unpack[Place],
 ) -> Result:
-    """Clean tables -> sessions, and user_features of the night; with ``first`` of earlier days too.
+    """Features of every user as of a day, blind to what came later.
 
-    Args:
-        settings: The job's settings.
-        first: Earliest day to build; every ``every`` days from the night back to it.
-        every: Days between them.
-        place: ``as_of``, ``spark`` and ``console``.
+    Reads what arrived since the last build and the stored tiles (activity_days) of the windows;
+    all history only the first time, or after event types, conditions or targets were changed.
     """
     with running("build-features", settings, **place) as run:
         days = days_between(first, run.as_of, every=every)
         build_sessions_stage(run)
-        build_features_stage(run, _text_model(run, days[0]), days)
-        return result_of(run)
+        model = active_text_model(run.settings, days[0])
+        for note in model.notes if model else ():
+            run.note(note)
+        build_features_stage(run, model, days)
+        return Result.of_run(run)
 
 
-def train_propensity(settings: Settings, *, retrain: bool = True, **place: Any) -> Result:
-    """Train the targets' models on earlier as-of days, check them on later ones."""
+@command(stages=(open_stage, train_stage))
+def train_propensity(settings: Settings, *, retrain: bool = True, **place: Unpack[Place]) -> Result:
+    """Train each target's model on earlier as-of days and check it on later ones."""
     with running("train-propensity", settings, **place) as run:
-        train_stage(run, _prepared(run), retrain=retrain)
-        return result_of(run)
+        train_stage(run, open_stage(run).prepared, retrain=retrain)
+        return Result.of_run(run)
 
 
-def predict(settings: Settings, **place: Any) -> Result:
-    """user_features and the valid models -> user_propensity of the night."""
+@command(stages=(open_stage, find_models_stage, predict_stage))
+def predict(settings: Settings, **place: Unpack[Place]) -> Result:
+    """Calibrated probability, decile and reasons for every user and target."""
     with running("predict", settings, **place) as run:
-        prepared = _prepared(run)
-        models = valid_models(run, prepared)
-        for name in set(settings.targets) - set(models):
-            run.note(f"{name} has no valid model: run `behavior-spark train-propensity`")
-        if models:
-            predict_stage(run, prepared, models)
-        return result_of(run)
+        prepared = open_stage(run).prepared
+        found = find_models_stage(run, prepared)
+        if found.by_target:
+            predict_stage(run, prepared, found.by_target)
+        return Result.of_run(run)
 
 
-def profile(settings: Settings, **place: Any) -> Result:
-    """Features and predictions -> user_profile of the night."""
+@command(stages=(open_stage, profile_stage))
+def profile(settings: Settings, **place: Unpack[Place]) -> Result:
+    """One row per user for people: intent, emotion, preference, segment, next action."""
     with running("profile", settings, **place) as run:
-        profile_stage(run, _prepared(run))
-        return result_of(run)
+        profile_stage(run, open_stage(run).prepared)
+        return Result.of_run(run)
 
 
-def nightly(settings: Settings, *, retrain: bool = False, **place: Any) -> Result:
-    """All of the daily commands in order: ingest, score, features, train, predict, profile."""
+@dataclass(frozen=True)
+class Registered(StageResult):
+    """Tables as the catalog names them.
+
+    Attributes:
+        names: Full names; none where no schema is configured.
+    """
+
+    names: list[str]
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The names."""
+        return {"registered": self.names} if self.names else {}
+
+
+@stage("register", does="name the tables in the catalog, where warehouse.register_in says so")
+def register_stage(run: Run) -> Registered:
+    """Register the warehouse's tables in the configured schema."""
+    return Registered(run.warehouse.register_in_catalog())
+
+
+@command(
+    stages=(
+        check_stage,
+        ingest_stage,
+        build_sessions_stage,
+        score_texts_stage,
+        shadow_stage,
+        build_features_stage,
+        train_stage,
+        predict_stage,
+        profile_stage,
+        register_stage,
+    )
+)
+def nightly(
+    settings: Settings,
+    *,
+    retrain: Annotated[bool, Option("Train even where a valid model exists.")] = False,
+    **place: Unpack[Place],
+) -> Result:
+    """The whole night: ingest, score-texts, build-features, train-propensity, predict, profile."""
     with running("nightly", settings, **place) as run:
-        with run.stage("check"):
-            mapped = check_settings(run)
-        ingest_stage(run, mapped)
+        ingest_stage(run, check_stage(run).mapped)
         build_sessions_stage(run)
-        model = score_texts_stage(run)
+        model = score_texts_stage(run).model
         shadow_stage(run, model)
-        prepared = build_features_stage(run, model)
-        models = train_stage(run, prepared, retrain=retrain)
-        predict_stage(run, prepared, models)
+        prepared = build_features_stage(run, model).prepared
+        trained = train_stage(run, prepared, retrain=retrain)
+        predict_stage(run, prepared, trained.by_target)
         profile_stage(run, prepared)
-        names = run.warehouse.register_in_catalog()
-        return result_of(run, details={"registered": names} if names else {})
+        register_stage(run)
+        return Result.of_run(run)
 
 
-def report(settings: Settings, **place: Any) -> Result:
-    """Predictions of a day against what happened since, beside simple baselines."""
+@command(stages=(report_stage,), page=True)
+def report(settings: Settings, **place: Unpack[Place]) -> Result:
+    """Predictions of a day against what happened since, with intervals and baselines."""
     with running("report", settings, **place) as run:
-        outcomes: list[Outcome] = report_stage(run)
-        page = outcomes_markdown(outcomes, name=settings.name)
-        return result_of(run, details={"outcomes": outcomes, "markdown": page})
+        report_stage(run)
+        return Result.of_run(run)
 
 
-def funnel(settings: Settings, *, days: int | None = None, **place: Any) -> Result:
-    """Users and sessions at each step of ``features.funnels`` over the days before as_of."""
+@command(stages=(funnel_stage,), page=True)
+def funnel(
+    settings: Settings,
+    *,
+    days: Annotated[
+        int | None, Option("Days before --as-of. Default: the longest window.", least=1)
+    ] = None,
+    **place: Unpack[Place],
+) -> Result:
+    """How many users and sessions come to each step of features.funnels.
+
+    A step counts when it follows the step before it, in one session or within days, as the
+    config says. Reads the sessions that build-features wrote, as they were known at --as-of.
+    """
     with running("funnel", settings, record=False, **place) as run:
-        steps = funnel_stage(run, days=days)
-        return result_of(run, details={"funnels": steps, "markdown": funnels_markdown(steps)})
+        funnel_stage(run, days=days)
+        return Result.of_run(run)
 
 
-def check_leakage(settings: Settings, *, strict: bool = True, **place: Any) -> Result:
-    """Whether features, training rows and models are blind to the future of as_of.
+@command(stages=(open_stage, check_leakage_stage), page=True, fixed={"strict": False})
+def check_leakage(settings: Settings, *, strict: bool = True, **place: Unpack[Place]) -> Result:
+    """Show that no feature sees the future, and that no model predicts noise.
+
+    Builds the features of --as-of twice: on the tables as they are, and on a copy in which
+    all that became known from that day on is deleted, changed and added to (never in what is
+    stored). Every value must be the same. Then trains on shuffled labels, whose AUC must be
+    0.5 but for chance, and names features that rank a target suspiciously well alone
+    (leakage.suspicious_auc). Ends with exit code 1 where something leaks. Run ingest and
+    build-features for --as-of before; a day with some weeks of events after it tells most.
 
     Args:
         settings: The job's settings.
@@ -229,65 +246,119 @@ def check_leakage(settings: Settings, *, strict: bool = True, **place: Any) -> R
         LeakageError: Something leaks, and ``strict``.
     """
     with running("check-leakage", settings, **place) as run:
-        found = check_leakage_stage(run, _prepared(run))
-        if strict:
-            raise_on_leak(found)
-        return result_of(run, details={"leakage": found, "markdown": found.markdown()})
+        checked = check_leakage_stage(run, open_stage(run).prepared)
+        if strict and checked.failure:
+            raise checked.failure
+        return Result.of_run(run)
 
 
-def sql(settings: Settings, query: str, *, limit: int = 1000, **place: Any) -> Result:
-    """Run a query over the warehouse's tables, each a view of its own name.
+@command(stages=(clean_scores_stage,))
+def clean_scores(
+    settings: Settings,
+    *,
+    unused_days: Annotated[
+        int | None,
+        Option(
+            "Also remove scores of texts that nobody wrote or read in the N days before --as-of. "
+            "A text in use, an item's title and a score younger than N days stay. Choose N "
+            "longer than training looks back. With text.score_days: N in the config too, or the "
+            "next score-texts scores again what tables texts and items hold.",
+            metavar="N",
+            least=0,
+        ),
+    ] = None,
+    other_models: Annotated[
+        bool,
+        Option(
+            "Also remove scores of every model but those in use: the night's, those that an alias "
+            "names, the champion before (for `rollback`), the configured encoder. Not where "
+            "another config with models of its own shares the warehouse."
+        ),
+    ] = False,
+    models: Annotated[
+        tuple[str, ...],
+        Option(
+            "Also remove scores of this encoder or head (16 characters). May be repeated.",
+            flags=("--model",),
+            metavar="DIGEST",
+        ),
+    ] = (),
+    vacuum: Annotated[
+        bool,
+        Option(
+            "Also delete files of removed rows from the disk, when they are older than Delta's "
+            "retention (7 days). Until then removed rows stay readable by time travel."
+        ),
+    ] = False,
+    dry_run: Annotated[bool, Option("Only count what would go; write nothing.")] = False,
+    **place: Unpack[Place],
+) -> Result:
+    """Remove duplicate scores of texts, and what else you ask for; merge small files.
 
-    ``embed_text(text)`` and ``classify_text(text, 'intent')`` are there where a query uses them.
+    Without options only copies go: of several rows of one text and model the newest stays.
+    Whatever else goes must be computed again if it is ever wanted, so try --dry-run first.
+    Not beside a score-texts that runs: one of the two would stop and have to be started again.
     """
-    from behavior_spark.io.failures import spark_errors
+    with running("clean-scores", settings, record=not dry_run, **place) as run:
+        clean_scores_stage(
+            run,
+            unused_days=unused_days,
+            other_models=other_models,
+            models=models,
+            vacuum=vacuum,
+            dry_run=dry_run,
+        )
+        return Result.of_run(run)
 
+
+@dataclass(frozen=True)
+class Queried(StageResult):
+    """Rows of a query.
+
+    Attributes:
+        columns: Their names.
+        rows: At most as many as were asked for.
+    """
+
+    columns: list[str]
+    rows: list[Row]
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Columns and rows as plain data."""
+        return {"columns": self.columns, "rows": [row.asDict() for row in self.rows]}
+
+    def blocks(self) -> list[RenderableType]:
+        """The rows as a table."""
+        return [FittedRows([row.asDict() for row in self.rows])]
+
+
+@stage("sql", does="run a query over the warehouse's tables", reads=tuple(TABLES.values()))
+def sql_stage(run: Run, query: str, *, limit: int) -> Queried:
+    """Run a query; each table is a view of its own name."""
+    run.warehouse.register_views()
+    if _TEXT_FUNCTION.search(query):
+        text_functions(run.settings, as_of=run.as_of, spark=run.spark)
+    with spark_errors("sql"):
+        frame = run.spark.sql(query)
+        rows = frame.limit(limit + 1).collect() if frame.columns else []
+    if len(rows) > limit:
+        run.note(f"only the first {limit:,} rows are shown (--limit)")
+    return Queried(frame.columns, rows[:limit])
+
+
+@command(stages=(sql_stage,), dated=False, answers=True)
+def sql(
+    settings: Settings,
+    query: Annotated[str, Option("Spark SQL; every table is a view of its name.", argument=True)],
+    *,
+    limit: Annotated[int, Option("Rows shown at most.", least=1)] = 1000,
+    **place: Unpack[Place],
+) -> Result:
+    """Query the output tables with Spark SQL.
+
+    embed_text(text) and classify_text(text, 'intent') are there where a query uses them.
+    """
     with running("sql", settings, record=False, **place) as run:
-        run.warehouse.register_views()
-        if _TEXT_FUNCTION.search(query):
-            text_functions(settings, as_of=run.as_of, spark=run.spark)
-        with spark_errors("sql"):
-            frame = run.spark.sql(query)
-            rows = frame.limit(limit + 1).collect() if frame.columns else []
-        if len(rows) > limit:
-            run.note(f"only the first {limit:,} rows are shown (--limit)")
-        return result_of(run, details={"columns": frame.columns, "rows": rows[:limit]})
-
-
-def _text_model(run: Run, day: dt.date | None = None) -> Any:
-    """The text model of the night, or of an earlier day that it must not know."""
-    model = active_text_model(run.settings, day or run.as_of)
-    if model is not None:
-        run.models["backbone"] = model.digest
-        for note in model.notes if day else ():
-            run.note(note)
-    return model
-
-
-def _prepared(run: Run) -> Prepared:
-    return prepare_inputs(run, _text_model(run))
-
-
-def result_of(run: Run, *, details: dict[str, Any] | None = None) -> Result:
-    """What a run did, for whoever called it."""
-    now = dt.datetime.now(dt.UTC)
-    return Result(
-        command=run.command,
-        as_of=run.as_of,
-        run_id=run.run_id,
-        seconds=round((now - run.started_at).total_seconds(), 3),
-        stages=dict(run.stages),
-        sources=[vars(counts) | {"balanced": counts.balanced} for counts in run.sources],
-        figures=dict(run.figures),
-        models=dict(run.models),
-        tables={c.name: run.warehouse.location(c) for c in [*run.warehouse.used(), RUNS]},
-        notes=list(run.notes),
-        details=details or {},
-    )
-
-
-__all__ = [
-    "Result", "build_features", "check", "check_leakage", "clean_scores", "finetune", "funnel",
-    "ingest", "nightly", "predict", "pretrain", "profile", "report", "score_texts", "sql",
-    "train_propensity",
-]  # fmt: skip
+        sql_stage(run, query, limit=limit)
+        return Result.of_run(run)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import SparkSession
 from rich.console import Console
@@ -14,8 +13,9 @@ from rich.console import Console
 from behavior_spark.config import LocalSpark, Settings, load_settings
 from behavior_spark.demo.generate import DemoLayout, generate_demo
 from behavior_spark.io.session import spark_session
-from behavior_spark.pipelines import commands
-from behavior_spark.pipelines.commands import Result
+from behavior_spark.pipelines import commands, model_commands
+from behavior_spark.runs.commands import Place
+from behavior_spark.runs.result import Result
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ def demo(
         )  # fmt: skip
         if generate_only:
             return DemoResult(layout, settings, steps)
-        place: dict[str, Any] = {"spark": session, "console": console, "as_of": layout.as_of}
-        later = {**place, "as_of": layout.end}
+        place: Place = {"spark": session, "console": console, "as_of": layout.as_of}
+        later: Place = {"spark": session, "console": console, "as_of": layout.end}
         plan: list[tuple[str, str, Callable[[], Result]]] = [
             ("finetune", "fine-tuning on labelled texts",
-             lambda: commands.finetune(settings, **place)),
+             lambda: model_commands.finetune(settings, **place)),
             ("nightly", f"the night of {layout.as_of}",
              lambda: commands.nightly(settings, **place)),
             ("ingest", f"thirty days later: what arrived until {layout.end}",

@@ -16,6 +16,8 @@ from behavior_spark.schemas import USER_PROPENSITY
 _SCORES = StructType([StructField("target", StringType()), StructField("score", DoubleType())])
 # Scores are log-odds; deciles are cut at this resolution.
 SCORE_STEPS = 1000
+# Columns that say what is predicted; which of them depends on the kind of target.
+PREDICTED = ("probability", "expected", "expected_low", "expected_high")
 
 
 def score_margins(features: DataFrame, models: Mapping[str, PropensityModel]) -> DataFrame:
@@ -78,6 +80,7 @@ def predict(
     until = {name: as_of + dt.timedelta(days=days) for name, days in horizons.items()}
     names = [n for n in USER_PROPENSITY.names if n != "decile"]
     schema = StructType([USER_PROPENSITY.field(n) for n in names])
+    unsaid = dict.fromkeys(PREDICTED, float("nan"))  # null: not what this kind of target foretells
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for frame in frames:
@@ -90,7 +93,8 @@ def predict(
                         "as_of": as_of,
                         "target": target,
                         "score": margins,
-                        "probability": model.calibrator.predict(margins),
+                        **unsaid,
+                        **model.prediction_columns(margins),
                         "reasons": [[_reason(r, meaning) for r in row] for row in why],
                         "model_digest": model.digest,
                         "valid_until": until[target],

@@ -1,4 +1,4 @@
-"""What the leakage check found, as Markdown."""
+"""The findings of the leakage check, as Markdown."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _ROWS = "_rows"
 
 @dataclass(frozen=True)
 class Suspicious:
-    """A feature that ranks a target nearly perfectly alone.
+    """A feature that alone ranks the outcomes of a target nearly perfectly.
 
     Attributes:
-        target: Whose labels.
-        feature: Its name.
-        auc: Its AUC; near 0 ranks as well as near 1.
+        target: Name of the target.
+        feature: Name of the feature.
+        auc: AUC of the feature alone; a value near 0 is as suspicious as one near 1.
     """
 
     target: str
@@ -30,11 +30,11 @@ class LeakageReport:
     """Findings of the three checks.
 
     Attributes:
-        as_of: The day looked at.
-        leaks: Features that changed with the future, with at how many users.
-        features: How many were compared.
-        suspicious: Features that rank too well.
-        shuffled: Models on shuffled labels.
+        as_of: The as_of that was checked.
+        leaks: Features that changed when later data changed, with the number of users affected.
+        features: Number of features compared.
+        suspicious: Features that alone rank a target too well.
+        shuffled: Models fitted on shuffled outcomes.
     """
 
     as_of: dt.date
@@ -44,7 +44,7 @@ class LeakageReport:
     shuffled: list[ShuffledLabels] = field(default_factory=list)
 
     def markdown(self) -> str:
-        """The findings as a page."""
+        """The findings as a Markdown page."""
         lines = [f"# Leakage check at {self.as_of}", "", "## Another future", ""]
         if self.leaks:
             lines += ["These change with what became known after as_of:", ""]
@@ -61,9 +61,9 @@ class LeakageReport:
         lines += ["", "## Shuffled labels", "", "| target | AUC | by chance | |"]
         lines += ["| --- | ---: | --- | --- |"]
         lines += [
-            f"| {each.target} | {each.auc:.3f} | {each.low:.3f} to {each.high:.3f} | "
-            f"{'as it should be' if each.by_chance else 'LEAKS'} |"
-            for each in self.shuffled
+            f"| {model.target} | {model.auc:.3f} | {model.low:.3f} to {model.high:.3f} | "
+            f"{'as it should be' if model.by_chance else 'LEAKS'} |"
+            for model in self.shuffled
         ]
         lines += ["", "## Features that rank a target alone", ""]
         if self.suspicious:

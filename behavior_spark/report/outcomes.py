@@ -1,4 +1,4 @@
-"""What was predicted against what happened, as a table for people and as Markdown."""
+"""Comparison of predictions with outcomes, as a table for the terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
-_NAMES = {"recency": "recency alone", "recency_frequency_value": "recency, frequency, value"}
+_NAMES = {
+    "recency": "recency alone",
+    "recency_frequency_value": "recency, frequency, value",
+    "own_past": "the user's own past",
+}
 
 
 @dataclass(frozen=True)
@@ -24,19 +28,23 @@ class Measured:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One target at one day, measured after its horizon.
+    """Predictions of one target at one as_of, measured after the horizon.
 
     Attributes:
-        target: Its name.
+        target: Name of the target.
         as_of: Day of the predictions.
-        horizon_days: Days looked at from there.
-        users: Users measured.
-        positives: Users who did it.
-        mean_probability: What was predicted on average; compare with positives / users.
-        trained_through: The model saw nothing from this day on.
-        measured: Figures of the model.
-        baselines: AUC of each baseline.
-        gains: AUC of the model less that of the baseline, paired.
+        horizon_days: Length of the horizon in days, from ``as_of``.
+        users: Number of users measured.
+        positives: Number of users whose outcome is yes.
+        mean_probability: Mean predicted probability; compare with positives / users. None where
+            numbers are predicted.
+        trained_through: The model used no data from this day on.
+        measured: Figures of the model by name.
+        baselines: The first figure, of each baseline.
+        gains: The first figure of the model less that of each baseline, paired over users.
+        compared_by: Title of the first figure.
+        mean_expected: The number predicted on average; None where the answer is yes or no.
+        mean_happened: The number that came on average.
     """
 
     target: str
@@ -44,36 +52,50 @@ class Outcome:
     horizon_days: int
     users: int
     positives: int
-    mean_probability: float
+    mean_probability: float | None
     trained_through: str
     measured: dict[str, Measured]
     baselines: dict[str, Measured] = field(default_factory=dict)
     gains: dict[str, Measured] = field(default_factory=dict)
+    compared_by: str = "AUC"
+    mean_expected: float | None = None
+    mean_happened: float | None = None
 
     @property
     def base_rate(self) -> float:
-        """Share of users who did it."""
+        """Share of users whose outcome is yes; NaN without users."""
         return self.positives / self.users if self.users else float("nan")
 
 
 def outcome_rows(outcome: Outcome) -> list[tuple[str, str]]:
-    """What to show of an outcome: name and figure."""
+    """The lines to show for an outcome: name and formatted figure."""
     rows = [
         ("users", f"{outcome.users:,}"),
         ("did it", f"{outcome.positives:,} ({outcome.base_rate:.1%})"),
-        ("predicted on average", f"{outcome.mean_probability:.1%}"),
+        *_averages(outcome),
         ("model trained through", outcome.trained_through),
     ]
     rows += [(name, str(measured)) for name, measured in outcome.measured.items()]
     for name, measured in outcome.baselines.items():
         shown = _NAMES.get(name, name)
-        rows.append((f"AUC of {shown}", str(measured)))
-        rows.append((f"AUC gained over {shown}", str(outcome.gains[name])))
+        rows.append((f"{outcome.compared_by} of {shown}", str(measured)))
+        rows.append((f"{outcome.compared_by} gained over {shown}", str(outcome.gains[name])))
     return rows
 
 
+def _averages(outcome: Outcome) -> list[tuple[str, str]]:
+    if outcome.mean_probability is not None:
+        return [("predicted on average", f"{outcome.mean_probability:.1%}")]
+    if outcome.mean_expected is None or outcome.mean_happened is None:
+        return []
+    return [
+        ("on average", f"{outcome.mean_happened:,.3f}"),
+        ("predicted on average", f"{outcome.mean_expected:,.3f}"),
+    ]
+
+
 def outcome_table(outcome: Outcome) -> Table:
-    """An outcome for the terminal."""
+    """An outcome as a table for the terminal."""
     title = f"{outcome.target} at {outcome.as_of}, {outcome.horizon_days} days"
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column(style="dim")

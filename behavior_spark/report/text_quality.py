@@ -18,10 +18,10 @@ CONFUSIONS_SHOWN = 15
 
 
 def text_quality_markdown(content: Mapping[str, Any]) -> str:
-    """The page for what ``evaluate`` found.
+    """The Markdown page for the result of ``evaluate``.
 
     Args:
-        content: JSON values as ``evaluate_stage`` returns them.
+        content: The result of ``evaluate_stage``, as JSON values.
     """
     lines = [
         f"# Text model {content['model']}, measured on {content['measured_at'][:10]}",
@@ -89,7 +89,7 @@ def _scope(scope: Mapping[str, Any] | None) -> list[str]:
 
 
 def _confusions(head: Mapping[str, Any]) -> list[str]:
-    """The pairs of labels most often confused; the whole matrix is in the JSON."""
+    """The most often confused pairs of labels; the whole matrix is in the JSON."""
     if head["multi_label"]:
         return []
     labels, counts = head["confusion"]["labels"], head["confusion"]["counts"]
@@ -120,7 +120,7 @@ def _plain(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _interval(each: Mapping[str, float | None]) -> str:
-    if each["low"] is None:
-        return _plain(each["value"])
-    return f"{each['value']:.3f} ({each['low']:.3f} to {each['high']:.3f})"
+def _interval(measured: Mapping[str, float | None]) -> str:
+    if measured["low"] is None:
+        return _plain(measured["value"])
+    return f"{measured['value']:.3f} ({measured['low']:.3f} to {measured['high']:.3f})"

@@ -1,24 +1,21 @@
-"""What is built from night to night, and from which day on it must be built again.
+"""Incremental builds: how far a table is built, and from which day on it must be built again.
 
-The commit that writes a product (tiles, sessions, embeddings) says what it is: the day it
-reaches, what it means and the version of the source table it was built of. So rows and what is
-known of them cannot part, whenever a run dies. A build that changes nothing leaves no commit
-(Delta skips it), and the next one starts where the last that did had ended; the run itself knows
-how far it came. What has changed since is read from the history of the source table, whoever wrote
-it.
+A product is a table that is built from another one (tiles, sessions, embeddings). The commit that
+writes a product records the day it reaches, its definition, and the version of the source table
+that it was built from. Rows and this record are one commit, so they always agree, even if a run is
+killed. A build that changes nothing leaves no commit (Delta skips it): the next run starts from the
+last build that did, and the run itself remembers how far it came (``Run.reached``). Changes of the
+source since then are read from its history, whoever made them.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import asdict, dataclass
 
 from behavior_spark.io.warehouse import Note
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import Contract
-
-_FIRST_DAY = re.compile(r"arrived_day >= DATE'(\d{4}-\d{2}-\d{2})'")
 
 
 @dataclass(frozen=True)
@@ -26,10 +23,11 @@ class Build:
     """How far a product reaches.
 
     Attributes:
-        through: What arrived before its 00:00 UTC is in.
-        definition: What it means: another one, another product.
-        source_version: Version of the source table that it was built of.
-        own_version: Version of its own table that it adds to; None where it replaces what is there.
+        through: All rows that arrived before this day's 00:00 UTC are included.
+        definition: Identifies what was built; another definition means another product.
+        source_version: Version of the source table that it was built from.
+        own_version: Version of the product's table to which the build added rows; None if it
+            replaced the rows.
     """
 
     through: dt.date
@@ -39,18 +37,18 @@ class Build:
 
     @property
     def note(self) -> Note:
-        """For the commit that completes the product."""
+        """The note to record with the commit that completes the product."""
         return {**asdict(self), "through": self.through.isoformat()}
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What became of a source table since a product was built of it.
+    """Changes of a source table since a product was built from it.
 
     Attributes:
-        version: The table's version as it stands.
-        start: First arrival day whose rows may be others; None: any.
-        why: Where it is any, why.
+        version: Current version of the table.
+        start: First arrival day whose rows may have changed; None: any day.
+        why: If ``start`` is None, the reason.
     """
 
     version: int
@@ -59,26 +57,26 @@ class Changes:
 
 
 def last_build(run: Run, product: Contract, *, definition: str | None = None) -> Build | None:
-    """The build that a product's table rests on; None where there is none, or not any more.
+    """The last build of a product's table; None if there is none that is still valid.
 
     Args:
         run: The run.
         product: The table.
-        definition: The last build with this definition, where several live in one table; by
-            default the last of any.
+        definition: Only builds with this definition, for tables that hold several products; None:
+            any.
     """
     if not run.warehouse.exists(product):
         return None
-    found: Build | None = None
+    last: Build | None = None
     for commit in run.warehouse.history(product):
-        if found is None:
+        if last is None:
             build = _build_of(commit.note)
             if build and definition in (None, build.definition):
-                found = build
-        if found and (found.own_version is None or commit.version <= found.own_version):
-            return found
+                last = build
+        if last and (last.own_version is None or commit.version <= last.own_version):
+            return last
         if not (commit.is_append or commit.is_upkeep):
-            return None  # rows it rests on were taken out
+            return None  # rows of the build, or that it added to, were removed
     return None
 
 
@@ -93,14 +91,14 @@ def _build_of(note: Note) -> Build | None:
 
 
 def changes_since(run: Run, source: Contract, last: Build | None) -> Changes:
-    """What a build must take in: from the day it reached, or from one that changed before that.
+    """Changes of ``source`` that a build must include: new days, and earlier days that changed.
 
-    Ask before reading the source: a commit in between is then seen by the next build.
+    Call this before reading the source, so that the next build sees a commit in between.
 
     Args:
         run: The run.
-        source: The table that the product is built of; it must exist.
-        last: The build before, None without one.
+        source: The table that the product is built from; it must exist.
+        last: The last build; None if there is none.
     """
     if last is None:
         return Changes(run.warehouse.version(source) or 0, None, "there is none yet")
@@ -114,9 +112,9 @@ def changes_since(run: Run, source: Contract, last: Build | None) -> Changes:
     for commit in since:
         if commit.is_upkeep:
             continue
-        found = _FIRST_DAY.search(commit.rows or "")
-        if found is None:
+        first = commit.days.since if commit.days else None
+        if first is None:
             why = f"table {source.name} was changed by {commit.operation}"
             return Changes(version, None, why)
-        days.append(dt.date.fromisoformat(found.group(1)))
+        days.append(first)
     return Changes(version, min(days))

@@ -1,4 +1,4 @@
-"""A run: its session, its warehouse, its clock, what it counted and how it ended."""
+"""A run of a command: its session, warehouse, times, stage results and row in ``runs``."""
 
 from __future__ import annotations
 
@@ -24,18 +24,20 @@ from behavior_spark.errors import BehaviorError
 from behavior_spark.io.failures import explain, from_spark
 from behavior_spark.io.session import spark_session
 from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.runs.commands import COMMANDS
+from behavior_spark.runs.stages import StageResult
 from behavior_spark.schemas import RUNS
 
-# Keys whose values are secrets: ours, and those of readers and of Spark's own settings.
+# Keys whose values are secrets, in our config, in options of sources and in Spark's settings.
 _SECRET = re.compile(r"passw|secret|token|credential|account\.key|sasl|[._\-]key$", re.IGNORECASE)
 
 
 @dataclass
 class SourceCounts:
-    """Rows of one contract in one run: in = out + duplicates + refused.
+    """Row counts of one contract in one run: in = out + duplicates + refused.
 
-    ``rows_in`` is counted where the source is read, the others where rows leave, so
-    that the sum is a check and not a definition.
+    ``rows_in`` is counted where the source is read, the other counts where rows are written or
+    dropped. So the equation is a real check and does not hold by definition.
     """
 
     table_name: str
@@ -48,22 +50,30 @@ class SourceCounts:
 
     @property
     def balanced(self) -> bool:
-        """Whether every row is accounted for."""
+        """Whether in = out + duplicates + refused."""
         return self.rows_in == self.rows_out + self.duplicates + self.refused
 
 
 @dataclass
 class Run:
-    """One run of a command, and everything a stage needs.
+    """One run of a command, with everything that a stage needs.
 
     Attributes:
         command: Name of the command.
         settings: The job's settings.
-        as_of: The night: only what was known before its 00:00 UTC is seen.
+        as_of: Only data known before this day's 00:00 UTC is used.
         spark: Session to work in.
         warehouse: Tables to read and write.
         console: Where progress is shown (standard error).
-        reached: The day that a product's table reaches after this run's build; see ``builds``.
+        run_id: Key of its row in ``runs``.
+        started_at: UTC.
+        declared: Names of the stages that the command has declared, in order; None: any.
+        results: Results of the stages so far, in order.
+        sources: Row counts of each contract that was read: in = out + duplicates + refused.
+        steps: Seconds of each step.
+        notes: Notes for the user.
+        ingested_from: First arrival day that was read; None: all.
+        reached: By product's table, the day it reaches after this run's build; see ``builds``.
     """
 
     command: str
@@ -74,37 +84,51 @@ class Run:
     console: Console
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    declared: tuple[str, ...] | None = None
+    results: list[StageResult] = field(default_factory=list)
     sources: list[SourceCounts] = field(default_factory=list)
-    stages: dict[str, float] = field(default_factory=dict)
-    figures: dict[str, float] = field(default_factory=dict)
-    models: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ingested_from: dt.date | None = None
     reached: dict[str, dt.date] = field(default_factory=dict)
+    _entered: int = 0
 
     @property
     def parallelism(self) -> int:
-        """Tasks worth starting at once: the session's shuffle partitions."""
-        asked = self.spark.conf.get("spark.sql.shuffle.partitions") or ""
-        return int(asked) if asked.isdigit() else 200  # Databricks knows "auto"
+        """Number of tasks worth starting at once: the session's shuffle partitions."""
+        partitions = self.spark.conf.get("spark.sql.shuffle.partitions") or ""
+        return int(partitions) if partitions.isdigit() else 200  # "auto" on Databricks
+
+    def enter(self, name: str) -> None:
+        """Mark the start of a stage.
+
+        Raises:
+            RuntimeError: The command has not declared this stage, or not at this point of the
+                order: a bug in this package.
+        """
+        if self.declared is None:
+            return
+        if name not in self.declared[self._entered :]:
+            raise RuntimeError(f"{self.command} has not declared the stage {name!r} here")
+        self._entered = self.declared.index(name, self._entered) + 1
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage and say that it runs."""
+    def step(self, name: str) -> Iterator[None]:
+        """Measure the time of the block, and show its progress."""
         start = time.monotonic()
         with self.console.status(f"{name} ..."):
             if not self.console.is_terminal:
                 self.console.print(f"{name} ...")
             yield
-        self.stages[name] = round(time.monotonic() - start, 3)
-        self.console.print(f"[green]✓[/] {name} [dim]{self.stages[name]:.1f} s[/]")
+        self.steps[name] = round(time.monotonic() - start, 3)
+        self.console.print(f"[green]✓[/] {name} [dim]{self.steps[name]:.1f} s[/]")
 
     def say(self, message: str) -> None:
         """Show a line of progress."""
         self.console.print(f"  {message}", markup=False, highlight=False, soft_wrap=True)
 
     def note(self, message: str) -> None:
-        """Show something the reader should know, and repeat it in the summary."""
+        """Show a note for the user, and repeat it in the summary."""
         self.notes.append(message)
         self.say(message)
 
@@ -124,23 +148,26 @@ def running(
     console: Console | None = None,
     record: bool = True,
 ) -> Iterator[Run]:
-    """Open a run, and write its row to ``runs`` however it ends.
+    """Open a run, and write its row to ``runs`` whether it succeeds or fails.
 
     Args:
         command: Name of the command.
         settings: The job's settings.
-        as_of: The night; today (UTC) by default.
-        spark: A session to use; the platform's or a local one by default.
-        console: For progress; standard error by default.
-        record: Whether the run is stored (commands that only read are not).
+        as_of: The run's as_of. Default: today (UTC).
+        spark: A session to use. Default: the platform's session, or a local one.
+        console: For progress. Default: standard error.
+        record: Whether to write a row to ``runs``; False for commands that only read.
 
     Raises:
-        BehaviorError: Whatever went wrong, in words without any row's content.
+        BehaviorError: The block failed with such an error, or with one of Spark's, which is
+            translated so that it holds no content of rows. Other exceptions are raised unchanged.
     """
     console = console or Console(stderr=True)
     with spark_session(settings.spark, name=f"{settings.name}: {command}", given=spark) as session:
         warehouse = Warehouse(session, settings.warehouse)
         run = Run(command, settings, as_of or utc_today(), session, warehouse, console)
+        if command in COMMANDS:
+            run.declared = tuple(stage.name for stage in COMMANDS[command].stages)
         try:
             yield run
         except Exception as error:
@@ -159,7 +186,9 @@ def _record(run: Run, *, status: str, error: str | None) -> None:
         run.run_id, run.command, run.as_of, run.started_at,
         round((dt.datetime.now(dt.UTC) - run.started_at).total_seconds(), 3), status, error,
         [tuple(vars(counts).values()) for counts in run.sources],
-        run.stages, {k: float(v) for k, v in run.figures.items()}, run.models,
+        run.steps,
+        {name: float(value) for result in run.results for name, value in result.figures.items()},
+        {name: digest for result in run.results for name, digest in result.models.items()},
         redacted(run.settings), versions(), run.ingested_from,
         all(counts.balanced for counts in run.sources),
     )  # fmt: skip
@@ -173,37 +202,42 @@ def _record(run: Run, *, status: str, error: str | None) -> None:
 
 
 def redacted(settings: Settings) -> str:
-    """Settings as JSON with the secrets removed."""
+    """Settings as JSON, with secrets replaced by ``***``."""
     tree = settings.model_dump(mode="json", by_alias=True)
     return json.dumps(_without_secrets(tree), sort_keys=True)
 
 
 def _without_secrets(value: Any, name: str = "") -> Any:
     if isinstance(value, dict):
-        return {key: _without_secrets(each, key) for key, each in value.items()}
+        return {key: _without_secrets(child, key) for key, child in value.items()}
     if isinstance(value, list):
-        return [_without_secrets(each, name) for each in value]
+        return [_without_secrets(element, name) for element in value]
     return "***" if value and isinstance(value, str) and _SECRET.search(name) else value
 
 
 def versions() -> dict[str, str]:
-    """Versions of the package and of what it runs on."""
-    found = {"behavior-spark": __version__, "python": platform.python_version()}
+    """Versions of this package, of Python and of the main libraries, by name."""
+    versions_by_name = {"behavior-spark": __version__, "python": platform.python_version()}
     for name in ("pyspark", "delta-spark", "torch", "transformers", "xgboost", "pyarrow", "pandas"):
         try:
-            found[name] = metadata.version(name)
+            versions_by_name[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions_by_name
 
 
 def last_night_before(run: Run) -> dt.date | None:
-    """The latest as_of before this one whose ingest was done; None when there is none."""
+    """The latest as_of before this run's whose ingest succeeded; None if there is none."""
     return last_ingested(run, F.col("as_of") < F.lit(run.as_of))
 
 
 def last_ingested(run: Run, among: Column | None = None) -> dt.date | None:
-    """The latest as_of whose ingest was done, of the runs asked for; None when there is none."""
+    """The latest as_of whose ingest succeeded; None if there is none.
+
+    Args:
+        run: The run.
+        among: Condition on rows of ``runs``; by default all count.
+    """
     done = run.warehouse.read(RUNS).where(
         (F.col("status") == "done") & F.col("command").isin("ingest", "nightly")
     )

@@ -1,4 +1,4 @@
-"""What a table promises: columns, types, meaning, key and partition day."""
+"""Contracts of tables: columns, types, meanings, key and layout."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pyspark.sql.types import DataType, StructField, StructType
 
 
 def column(name: str, data_type: DataType, comment: str, *, required: bool = False) -> StructField:
-    """A column with its meaning, which DESCRIBE shows."""
+    """A column with a comment on its meaning, which DESCRIBE shows."""
     return StructField(name, data_type, not required, {"comment": comment})
 
 
 @dataclass(frozen=True)
 class Contract:
-    """A table's promise.
+    """What a table promises.
 
     Attributes:
         name: Table name.
         comment: What one row is.
         columns: Columns, each with a comment.
         key: Columns that identify a row.
-        cluster_by: Columns by which files are laid out (what readers and rewrites filter on).
+        cluster_by: Columns by which files are clustered: those that reads and rewrites filter on.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Contract:
 
     @property
     def schema(self) -> StructType:
-        """Schema as Spark reads it back: comments kept, every column nullable."""
+        """The schema as Spark reads the table: with comments, every column nullable."""
         return StructType([StructField(f.name, f.dataType, True, f.metadata) for f in self.columns])
 
     @property
@@ -46,7 +46,7 @@ class Contract:
         return [field.name for field in self.columns if not field.nullable]
 
     def field(self, name: str) -> StructField:
-        """One column."""
+        """The column of this name."""
         return next(field for field in self.columns if field.name == name)
 
     def with_columns(self, extra: list[StructField]) -> Contract:

@@ -1,4 +1,4 @@
-"""The tables of labels by other models: a language model's, and the challenger's."""
+"""Contracts of labels by a language model, and of the challenger's labels in shadow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ANNOTATIONS = Contract(
         column(
             "annotator_digest",
             _STRING,
-            "language model, prompts, labels and their words",
+            "digest of the language model, its prompts, and the labels and their words",
             required=True,
         ),
         column("annotated_at", _TIME, "when the model ran, UTC"),

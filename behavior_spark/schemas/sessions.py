@@ -1,4 +1,4 @@
-"""The table of sessions."""
+"""Contract of the table of sessions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ TURN = StructType(
 
 SESSIONS = Contract(
     name="sessions",
-    comment="One row per version of a session; of each key the latest known before a day holds",
+    comment="One row per version of a session; for an as_of, use of each key the latest one known "
+    "before it",
     columns=(
         column("user_id", _STRING, "who", required=True),
         column(
@@ -43,7 +44,7 @@ SESSIONS = Contract(
         column(
             "known_day",
             _DAY,
-            "UTC day by whose end the session was known so; an as_of after it sees this version",
+            "UTC day at whose end this version was known; a later as_of uses it",
             required=True,
         ),
         column("event_count", _LONG, "events; 0: there is no such session any more", required=True),

@@ -1,4 +1,4 @@
-"""The project's tables."""
+"""Contracts of the project's tables."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ IDENTITIES = Contract(
     columns=(
         column("anonymous_id", _STRING, "the visitor, as in events", required=True),
         column("user_id", _STRING, "the user it turned out to be", required=True),
-        column("linked_at", _TIME, "when both were seen to be one, UTC", required=True),
+        column("linked_at", _TIME, "when it was known that both are the same, UTC", required=True),
         *_ARRIVED,
     ),
     key=("anonymous_id", "arrived_at"),
@@ -110,13 +110,13 @@ IDENTITIES = Contract(
 
 TEXT_EMBEDDINGS = Contract(
     name="text_embeddings",
-    comment="One row per distinct text and backbone, ever; readers deduplicate by key",
+    comment="One row per distinct text and encoder, ever; readers remove duplicates by key",
     columns=(
         column("text_hash", _STRING, "SHA-256 of the clean text", required=True),
         column(
             "backbone_digest",
             _STRING,
-            "weights, tokenizer, preprocessing, pooling, length and precision",
+            "encoder: digest of weights, tokenizer, preprocessing, pooling, length and precision",
             required=True,
         ),
         column("embedding", ArrayType(FloatType(), False), "unit vector; null on error"),
@@ -131,16 +131,16 @@ TEXT_EMBEDDINGS = Contract(
 
 TEXT_SCORES = Contract(
     name="text_scores",
-    comment="One row per distinct text and head, ever; readers deduplicate by key",
+    comment="One row per distinct text and head, ever; readers remove duplicates by key",
     columns=(
         column("text_hash", _STRING, "SHA-256 of the clean text", required=True),
-        column("head_digest", _STRING, "weights, labels and backbone of the head", required=True),
+        column("head_digest", _STRING, "digest of weights, labels and encoder", required=True),
         column("head", _STRING, "intent, emotion, spam, ...", required=True),
         column(
             "label",
             _STRING,
             "most probable label; null where none reaches its threshold (several labels a text) "
-            "or the head abstains (the text is unlike all it learned)",
+            "or the head abstains (the text is unlike all that it learned from)",
         ),
         column("probability", FloatType(), "of the most probable label"),
         column("probabilities", MapType(_STRING, FloatType(), False), "of every label"),
@@ -153,10 +153,10 @@ TEXT_SCORES = Contract(
 
 USER_FEATURES = Contract(
     name="user_features",
-    comment="One row per user and as_of: behaviour before as_of, blind to what came later",
+    comment="One row per user and as_of: behaviour as it was known before as_of",
     columns=(
         column("user_id", _STRING, "who", required=True),
-        column("as_of", _DAY, "the day whose 00:00 UTC bounds what is seen", required=True),
+        column("as_of", _DAY, "features of what was known before its 00:00 UTC", required=True),
     ),
     key=("user_id", "as_of"),
     cluster_by=("as_of",),
@@ -165,9 +165,9 @@ USER_FEATURES = Contract(
 REASON = StructType(
     [
         StructField("feature", _STRING, True, {"comment": "which feature"}),
-        StructField("value", _DOUBLE, True, {"comment": "its value; null when never seen"}),
+        StructField("value", _DOUBLE, True, {"comment": "its value; null if the user has none"}),
         StructField("contribution", _DOUBLE, True, {"comment": "SHAP value in log-odds"}),
-        StructField("text", _STRING, True, {"comment": "the same for people"}),
+        StructField("text", _STRING, True, {"comment": "the same in words"}),
     ]
 )
 
@@ -180,12 +180,15 @@ USER_PROPENSITY = Contract(
             "as_of", _DAY, "prediction made on what was known before its 00:00 UTC", required=True
         ),
         column("target", _STRING, "what is predicted (config: targets)", required=True),
-        column("score", _DOUBLE, "uncalibrated margin (log-odds)"),
-        column("probability", _DOUBLE, "calibrated probability in [0, 1]"),
+        column("score", _DOUBLE, "uncalibrated margin: log-odds; of numbers the log of the mean"),
+        column("probability", _DOUBLE, "calibrated probability in [0, 1]; null for numbers"),
         column("decile", _INT, "1 = the tenth of users with the highest score"),
         column("reasons", ArrayType(REASON), "largest SHAP contributions first"),
         column("model_digest", _STRING, "model that made the prediction"),
         column("valid_until", _DAY, "end of the horizon: as_of + horizon_days"),
+        column("expected", _DOUBLE, "expected number (kinds count, amount); null for yes or no"),
+        column("expected_low", _DOUBLE, "lower end of a 90 % prediction interval around expected"),
+        column("expected_high", _DOUBLE, "its upper end"),
     ),
     key=("user_id", "as_of", "target"),
     cluster_by=("as_of", "target"),
@@ -193,18 +196,18 @@ USER_PROPENSITY = Contract(
 
 USER_PROFILE = Contract(
     name="user_profile",
-    comment="One row per user and as_of: what a person or a campaign needs to know",
+    comment="One row per user and as_of: a summary for people and campaigns",
     columns=(
         column("user_id", _STRING, "who", required=True),
         column("as_of", _DAY, "as in user_features", required=True),
         column("intent", _STRING, "most frequent intent over the longest window"),
         column("emotion", _STRING, "most frequent emotion over the longest window"),
-        column("preference", _STRING, "category with most activity over the longest window"),
+        column("preference", _STRING, "category with most events over the longest window"),
         column("segment", _STRING, "recency, frequency and value in words"),
         column(
             "next_action",
             _STRING,
-            "target whose probability is highest against its average; null: none is above it",
+            "target with the highest probability relative to its average; null: none is above it",
         ),
         column("next_action_probability", _DOUBLE, "its calibrated probability"),
         column("next_action_lift", _DOUBLE, "that probability over the average user's"),
@@ -219,7 +222,7 @@ QUARANTINE = Contract(
     columns=(
         column("run_id", _STRING, "run that refused it", required=True),
         column("as_of", _DAY, "night that refused it", required=True),
-        column("table_name", _STRING, "contract it was meant for", required=True),
+        column("table_name", _STRING, "contract that the row was meant for", required=True),
         column("source", _STRING, "source it came from", required=True),
         column("reason", _STRING, "why", required=True),
         column("row", _STRING, "mapped row as JSON, personal data masked, capped"),
@@ -238,7 +241,7 @@ _SOURCE_COUNTS = StructType(
         StructField("duplicates", _LONG, True, {"comment": "rows dropped as duplicates"}),
         StructField("refused", _LONG, True, {"comment": "rows in quarantine"}),
         StructField("without_user", _LONG, True, {"comment": "of rows_out: no user"}),
-        StructField("not_yet", _LONG, True, {"comment": "rows of the source after the night"}),
+        StructField("not_yet", _LONG, True, {"comment": "rows that arrived after the night"}),
     ]
 )
 
@@ -265,7 +268,7 @@ RUNS = Contract(
     key=("run_id",),
 )
 
-# Links first: events of one night are read with the links known by then.
+# Links first: a night reads its events with the links known by then.
 INPUTS = {contract.name: contract for contract in (IDENTITIES, EVENTS, TEXTS, ITEMS)}
 TABLES = {
     contract.name: contract

@@ -1,4 +1,4 @@
-"""Work ahead: begin what comes next, in a thread or on a device, before it is asked for."""
+"""Iterators that start the next items in advance, in a thread or on a device."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ R = TypeVar("R")
 
 
 def work_ahead(items: Iterator[T], *, depth: int = 1) -> Iterator[T]:
-    """The same items in the same order, up to ``depth`` of them made before they are asked for.
+    """Yield the same items in the same order, with up to ``depth`` of them produced in advance.
 
-    An error of ``items`` is raised here once the items before it are consumed. A consumer that
-    stops early stops the thread after the item it is making.
+    An exception in ``items`` is raised here after the items before it. If the consumer stops
+    early, the thread stops after its current item.
 
     Args:
-        items: Consumed in one thread, which is not the caller's.
-        depth: Items that wait at most.
+        items: Iterated in one background thread.
+        depth: Maximum number of items that wait.
     """
     waiting: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
     stopped = threading.Event()
@@ -57,12 +57,12 @@ def work_ahead(items: Iterator[T], *, depth: int = 1) -> Iterator[T]:
 
 
 def map_ahead(function: Callable[[T], R], items: Iterator[T], *, workers: int) -> Iterator[R]:
-    """``function`` of each item in order, up to ``workers`` of them at once and ahead of need.
+    """Yield ``function(item)`` in order, with up to ``workers`` calls at once and in advance.
 
     Args:
         function: Called in several threads.
-        items: Consumed in one thread, which is neither the caller's nor one of those.
-        workers: At least 1.
+        items: Iterated in one background thread, other than the threads that call ``function``.
+        workers: Number of threads for ``function``, at least 1.
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="map-ahead") as pool:
         begun = (pool.submit(function, item) for item in items)
@@ -71,10 +71,10 @@ def map_ahead(function: Callable[[T], R], items: Iterator[T], *, workers: int) -
 
 
 def one_behind(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each once the one after it has been made.
+    """Yield the same items, each after the next one has been produced.
 
-    Where making an item hands work to a GPU and taking it waits for that work, the GPU has no gap
-    between two items.
+    If producing an item queues work on a GPU and the consumer waits for that work, the GPU already
+    has the next item's work and is never idle in between.
     """
     for before in items:
         for item in items:

@@ -1,4 +1,4 @@
-"""Annotate texts in Spark workers with a language model."""
+"""Label texts in Spark workers with a language model."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _annotators: dict[tuple[str, AnnotatorOptions, str | None], Annotator] = {}
 
 @dataclass(frozen=True)
 class AnnotatorRecipe:
-    """A language model by name, small enough to travel with every task.
+    """What a worker needs to load a language model; small enough to send with every task.
 
     Attributes:
         task: What the labels are about; becomes the column ``task``.
         source: Folder readable by every worker, or ``package:NAME/folder``.
         options: Labels and prompts.
-        digest: Of model and options; a worker that finds other files refuses to run.
-        device: As in the encoder's recipe.
+        digest: Digest of model and options; a worker whose files give another one raises.
+        device: As in ``EncoderRecipe``.
     """
 
     task: str
@@ -43,10 +43,10 @@ class AnnotatorRecipe:
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def load(self) -> Annotator:
-        """The worker's one annotator.
+        """The annotator, loaded once per worker process.
 
         Raises:
-            ModelError: It cannot be loaded, or its files are not the driver's.
+            ModelError: It cannot be loaded, or its files differ from the driver's.
         """
         from behavior_spark.model.encoder.devices import choose_device, use_threads
         from behavior_spark.model.heads.annotator import Annotator
@@ -72,7 +72,7 @@ def annotate_texts(frame: DataFrame, recipe: AnnotatorRecipe, *, at: dt.datetime
     Args:
         frame: ``text_hash, text``; no nulls.
         recipe: The language model.
-        at: When it ran, UTC.
+        at: When the model ran, UTC.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

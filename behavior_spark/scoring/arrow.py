@@ -1,4 +1,4 @@
-"""Numbers to Arrow and back, a column at a time."""
+"""Convert numpy arrays to Arrow columns and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def list_array(matrix: np.ndarray, *, missing: np.ndarray) -> pa.ListArray:
 
     Args:
         matrix: Values.
-        missing: bool [rows]; those rows are null.
+        missing: bool [rows]; rows that are True become null.
     """
     kept = np.ascontiguousarray(matrix[~missing] if missing.any() else matrix, dtype=np.float32)
     widths = np.where(missing, 0, matrix.shape[1])
@@ -32,7 +32,7 @@ def matrix_of(column: pa.Array, rows: int) -> np.ndarray:
 
 
 def map_array(matrix: np.ndarray, keys: Sequence[str]) -> pa.MapArray:
-    """A matrix [rows, keys] as an Arrow map array: every row has every key."""
+    """A matrix [rows, keys] as an Arrow map array of float32: every row has every key."""
     rows, width = matrix.shape
     offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
     names = pa.array(list(keys), type=pa.string()).take(
@@ -42,23 +42,25 @@ def map_array(matrix: np.ndarray, keys: Sequence[str]) -> pa.MapArray:
 
 
 def gather(batches: Iterator[pa.RecordBatch], *, rows: int, size: int) -> Iterator[pa.RecordBatch]:
-    """Batches joined until they have at least so many rows or bytes; the last may have fewer.
+    """Concatenate batches until each has at least ``rows`` rows or ``size`` bytes.
+
+    The last batch may have fewer.
 
     Args:
-        batches: Of one schema; those without rows are dropped.
-        rows: Rows at which a batch is given on.
-        size: Bytes at which a batch is given on.
+        batches: Batches of one schema; those without rows are dropped.
+        rows: Rows from which a batch is yielded.
+        size: Bytes from which a batch is yielded.
     """
-    held: list[pa.RecordBatch] = []
+    waiting: list[pa.RecordBatch] = []
     for batch in batches:
         if not len(batch):
             continue
-        held.append(batch)
-        if sum(map(len, held)) >= rows or sum(b.nbytes for b in held) >= size:
-            yield _joined(held)
-            held = []
-    if held:
-        yield _joined(held)
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= rows or sum(b.nbytes for b in waiting) >= size:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
 
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -1,4 +1,4 @@
-"""Apply heads to stored embeddings: a matrix product, no forward pass."""
+"""Apply heads to stored embeddings: a matrix product, without a forward pass of the encoder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from behavior_spark.scoring.arrow import map_array, matrix_of
 def classify(embeddings: DataFrame, heads: Sequence[Head], *, at: dt.datetime) -> DataFrame:
     """Apply every head to every embedding in one pass: columns of ``text_scores``.
 
-    Where a head abstains, the label is null; the probabilities are there all the same.
+    Where a head abstains, the label is null and the probabilities are still given.
 
     Args:
         embeddings: ``text_hash, embedding``; rows without an embedding are left out.
-        heads: Their weights travel with the function.
+        heads: Heads to apply; Spark sends their weights to the workers with the function.
         at: When the heads ran, UTC.
     """
 

@@ -1,4 +1,4 @@
-"""Embed texts in Spark workers: one Arrow stage, CPU or GPU."""
+"""Embed texts in Spark workers, on CPU or GPU, in one ``mapInArrow`` stage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from behavior_spark.model.encoder.encoder import EmbeddingBatch, Encoder
     from behavior_spark.model.encoder.tokens import Tokens
 
-# A window is sorted as one. More rows pad no less where texts are packed, and cost memory.
+# The texts of a window are sorted by length together. Where texts are packed, more rows do not
+# reduce padding further, but need more memory.
 WINDOW_ROWS, WINDOW_BYTES = 8192, 32 << 20
 
 T = TypeVar("T")
@@ -72,9 +73,9 @@ def embed(
 ) -> DataFrame:
     """Embed ``text`` of each row: columns of ``text_embeddings``, and ``work``.
 
-    A row that cannot be embedded has an error instead, and changes no other. Each task adds a
-    last row without ``text_hash``, whose ``work`` says what the task did: :func:`observed`
-    sums it up and takes it out.
+    A row that cannot be embedded gets an error and a null embedding; other rows are not affected.
+    Each task adds a last row without ``text_hash`` whose ``work`` holds the task's seconds and
+    counts. :func:`observed` sums these up and removes the rows.
 
     Args:
         frame: ``text_hash, text``; no null ``text_hash``.
@@ -102,7 +103,7 @@ def embed(
 
 
 def observed(scored: DataFrame, observation: Observation) -> DataFrame:
-    """``embed``'s rows of texts alone; what the tasks did goes to ``observation``."""
+    """The rows of texts that ``embed`` returned; totals of ``work`` go to ``observation``."""
     sums = [*[f"{name}_s" for name in _SECONDS], "tokens", "tokens_run"]
     watched = scored.observe(
         observation,
@@ -119,7 +120,7 @@ def observed(scored: DataFrame, observation: Observation) -> DataFrame:
 
 
 def check_on_worker(frame: DataFrame, recipe: EncoderRecipe) -> DataFrame:
-    """One row with a column ``found``: the JSON of a precision self-check on ``text``.
+    """Run a precision self-check on ``text``: one row, its JSON in the column ``found``.
 
     Args:
         frame: ``text``; a few hundred rows.
@@ -131,14 +132,14 @@ def check_on_worker(frame: DataFrame, recipe: EncoderRecipe) -> DataFrame:
 
         texts = [text for batch in batches for text in batch.column("text").to_pylist() if text]
         device = str(recipe.load().device)
-        found = check_precision(recipe.source, recipe.options, texts, device=device)
-        yield pa.RecordBatch.from_pydict({"found": [json.dumps(found.as_dict())]})
+        check = check_precision(recipe.source, recipe.options, texts, device=device)
+        yield pa.RecordBatch.from_pydict({"found": [json.dumps(check.as_dict())]})
 
     return frame.select("text").coalesce(1).mapInArrow(run, "found string")
 
 
 def _loaded(recipe: EncoderRecipe) -> tuple[Encoder, bool]:
-    """The encoder, and whether it runs natively; a new worker imports torch first."""
+    """The encoder, and whether the device runs its precision natively. May import torch first."""
     encoder = recipe.load()
     return encoder, encoder.runs_natively
 
@@ -146,7 +147,7 @@ def _loaded(recipe: EncoderRecipe) -> tuple[Encoder, bool]:
 def _tokenized(
     windows: Iterator[pa.RecordBatch], encoder: Encoder, work: _Work
 ) -> Iterator[tuple[pa.RecordBatch, Tokens]]:
-    """Large windows with their token ids: runs ahead of the model."""
+    """Windows with their token ids, prepared in threads ahead of the model."""
 
     def prepare(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Tokens, float]:
         start = time.monotonic()
@@ -168,7 +169,7 @@ def _embedded(
     token_budget: int | None,
     work: _Work,
 ) -> Iterator[tuple[pa.RecordBatch, EmbeddingBatch]]:
-    """Windows with their vectors, each taken once the next is begun."""
+    """Windows with their embeddings; the result of each is taken after the next is started."""
     begin = partial(encoder.begin, token_budget=token_budget)
     begun = ((batch, work.timed("model", partial(begin, tokens))) for batch, tokens in tokenized)
     for batch, finish in one_behind(begun):
@@ -197,7 +198,7 @@ def _record_batch(
 
 @dataclass
 class _Work:
-    """What one task does, added up."""
+    """Seconds and counts of one task; ``record_batch`` is its last row."""
 
     tokens: int = 0
     tokens_run: int = 0
@@ -208,11 +209,11 @@ class _Work:
         self.seconds = dict.fromkeys(_SECONDS, 0.0)
 
     def timed(self, name: str, action: Callable[[], T]) -> T:
-        """What ``action`` gives; its seconds are added."""
+        """Return ``action()``, and add its seconds to the total of ``name``."""
         start = time.monotonic()
-        found = action()
+        result = action()
         self.seconds[name] += time.monotonic() - start
-        return found
+        return result
 
     def record_batch(self) -> pa.RecordBatch:
         content = {f"{name}_s": value for name, value in self.seconds.items()} | {
@@ -222,7 +223,7 @@ class _Work:
             "ended": time.time(),
             "native": self.native,
         }
-        nothing = [pa.nulls(1, field.type) for field in _ARROW][:-1]
+        nulls = [pa.nulls(1, field.type) for field in _ARROW][:-1]
         return pa.RecordBatch.from_arrays(
-            [*nothing, pa.array([content], type=_WORK_TYPE)], schema=_ARROW
+            [*nulls, pa.array([content], type=_WORK_TYPE)], schema=_ARROW
         )

@@ -1,8 +1,8 @@
-"""Embed and classify texts by Column functions and SQL functions, for notebooks and queries.
+"""Column functions and SQL functions that embed and classify texts, for notebooks and queries.
 
-They are batch functions and no iterator functions: Spark runs each iterator function in a Python
-process of its own, but all batch functions of one projection in one process, which then embeds a
-text once for all of them. The model is loaded once per process either way.
+They are batch functions, not iterator functions: Spark runs each iterator function in a separate
+Python process, but all batch functions of one projection in the same process, where a text is
+embedded once for all of them. Either kind loads the model once per process.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ _SQL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class EmbeddingCache:
-    """The embeddings used last, up to a number of bytes; safe to use from several threads.
+    """A least-recently-used cache of embeddings, bounded in bytes and safe for threads.
 
-    Texts are kept as hashes: the cache holds none, and a long one takes no more than a short one.
+    Its keys are hashes: it holds no texts, and a long text takes no more space than a short one.
 
     Args:
-        max_bytes: Bound of the vectors and what Python needs to hold them.
+        max_bytes: Maximum size of the vectors and of the Python objects around them, in bytes.
     """
 
-    _OVERHEAD = 320  # an entry of the dict, its key and numpy's object around the numbers
+    _OVERHEAD = 320  # bytes of a dict entry, its key and the numpy object around the numbers
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes, self.used_bytes = max_bytes, 0
@@ -67,21 +67,21 @@ class EmbeddingCache:
 
     @staticmethod
     def key(digest: str, text: str) -> bytes:
-        """Key of a text under a backbone's digest."""
+        """Key of a text for the encoder with this digest: BLAKE2b, 24 bytes."""
         content = f"{digest}\0{text}".encode("utf-8", "surrogatepass")
         return hashlib.blake2b(content, digest_size=24).digest()
 
     def get(self, keys: Sequence[bytes]) -> list[Floats | None]:
-        """Per key its vector, float32 [dimension]; None where it is not kept."""
+        """The vector of each key, float32 [dimension]; None where the cache has none."""
         with self._lock:
-            found = [self._vectors.get(key) for key in keys]
-            for key, vector in zip(keys, found, strict=True):
+            vectors = [self._vectors.get(key) for key in keys]
+            for key, vector in zip(keys, vectors, strict=True):
                 if vector is not None:
                     self._vectors.move_to_end(key)
-        return found
+        return vectors
 
     def put(self, keys: Sequence[bytes], vectors: Sequence[Floats]) -> None:
-        """Keep copies of vectors, and forget those that were used longest ago."""
+        """Keep copies of vectors, and drop the least recently used ones beyond the bound."""
         with self._lock:
             for key, vector in zip(keys, vectors, strict=True):
                 if key not in self._vectors:
@@ -102,21 +102,21 @@ _cache = EmbeddingCache(CACHE_BYTES)
 class TextFunctions:
     """Column functions and SQL functions over one text model.
 
-    They are marked as non-deterministic, so that Spark calls them once per row whatever filters
-    follow. Within a batch each distinct text is embedded once, and a process keeps the latest
-    embeddings (64 MiB), whichever function asked for them. ``F.when`` spares no row: Spark hands
-    all of them over first; ``where`` does. Spark refuses them inside an aggregate function: name
-    the column in a subquery and aggregate that, ``max(c.probability)``.
+    They are marked as non-deterministic, so that Spark calls them once per row, even if filters
+    follow. Within a batch each distinct text is embedded once. All functions of a process share a
+    cache of the latest embeddings (64 MiB). To embed fewer rows, use ``where``: with ``F.when``
+    Spark still passes every row. Spark does not allow these functions inside an aggregate
+    function: compute the column in a subquery and aggregate there, ``max(c.probability)``.
 
     Attributes:
-        recipe: The encoder; a worker that finds other files than the recipe's refuses to run.
-        heads: By name; each reads embeddings of this encoder.
-        prepare: From a text as it comes to the text the encoder reads; None: as it comes.
-            It travels to the workers.
-        notes: What a reader should know about the heads, shown where one is missing.
+        recipe: The encoder; a worker whose files give another digest raises.
+        heads: Heads by name; each reads embeddings of this encoder.
+        prepare: Turns a raw text into the text that the encoder reads; None: texts are used
+            unchanged. Spark sends it to the workers.
+        notes: Notes about the heads, shown in the error if a head is missing.
 
     Raises:
-        ModelError: A head reads embeddings of another backbone.
+        ModelError: A head reads embeddings of another encoder.
 
     Example::
 
@@ -141,11 +141,11 @@ class TextFunctions:
                 )
 
     def embed_text(self, text: Column | str) -> Column:
-        """Embeddings of a text column, or of the column so named.
+        """Embeddings of a text column, given as a Column or by name.
 
         Returns:
-            ``array<float>`` of the encoder's dimension; null where the text is null, empty
-            once prepared, or cannot be embedded.
+            ``array<float>`` of the encoder's dimension; null where the text is null, is empty
+            after ``prepare``, or cannot be embedded.
 
         Raises:
             InputError: In the worker: the column holds no strings.
@@ -160,8 +160,8 @@ class TextFunctions:
 
         Returns:
             ``struct<label: string, probability: float>``; null where :meth:`embed_text` is
-            null; its ``label`` alone is null where the head abstains. On Spark 4.0 a null one
-            is a struct of two nulls, so test its ``probability``.
+            null. Where the head abstains, only ``label`` is null. Spark 4.0 returns a struct of
+            two nulls instead of null, so test ``probability``.
 
         Raises:
             ConfigError: No head has this name.
@@ -178,18 +178,18 @@ class TextFunctions:
     def register(self, spark: SparkSession, prefix: str = "") -> list[str]:
         """Register SQL functions ``embed_text(text)`` and ``classify_text(text, head)``.
 
-        They return what the methods do; the head may differ from row to row, and a null head
-        gives null. A head that is not known fails the query and is not quoted.
+        They return the same as the methods. The head may differ from row to row; a null head
+        gives null. An unknown head fails the query, and its name is not shown in the error.
 
         Args:
-            spark: Session in which they exist until it ends; earlier ones are replaced.
-            prefix: Put before both names, where two models are used in one session.
+            spark: Session in which to register them; functions with the same name are replaced.
+            prefix: Put before both names, for example to use two models in one session.
 
         Returns:
-            The names registered.
+            The registered names.
 
         Raises:
-            ConfigError: The prefix cannot begin a name in SQL.
+            ConfigError: The prefix has other characters than letters, digits and ``_``.
 
         >>> f.register(spark, prefix="old_")  # doctest: +SKIP
         ['old_embed_text', 'old_classify_text']
@@ -225,7 +225,10 @@ class TextFunctions:
 
 
 def _batch_function(run: Callable[..., pa.Array], returns: DataType) -> Any:
-    """A Column function that runs once per row, from one over Arrow arrays: the one fork."""
+    """A non-deterministic Column function from a function over Arrow arrays.
+
+    This is the only place that differs by Spark's version: before 4.1 it is a pandas UDF.
+    """
     arrow_udf: Any = getattr(spark_udfs, "arrow_udf", None)  # since Spark 4.1
     if arrow_udf is not None:
         return arrow_udf(run, returns).asNondeterministic()
@@ -243,7 +246,7 @@ def _batch_function(run: Callable[..., pa.Array], returns: DataType) -> Any:
 
 
 def _embed(model: TextFunctions, text: pa.Array) -> pa.Array:
-    """A list array with a vector or null for each row."""
+    """A float32 list array: for each row its embedding, or null."""
     vectors, codes = _vectors(model, text)
     kind = pa.list_(pa.float32())
     if not len(vectors):
@@ -253,7 +256,7 @@ def _embed(model: TextFunctions, text: pa.Array) -> pa.Array:
 
 
 def _classify(model: TextFunctions, text: pa.Array, head: pa.Array) -> pa.Array:
-    """A struct array with label and probability, or null, for each row."""
+    """A struct array: for each row label and probability, or null."""
     names, head_codes = _distinct(head, "classify_text(text, head)")
     if any(name not in model.heads for name in names):
         raise _unknown_head(model.heads, model.notes)
@@ -266,10 +269,10 @@ def _classify(model: TextFunctions, text: pa.Array, head: pa.Array) -> pa.Array:
         rows = np.flatnonzero((head_codes == index) & (codes >= 0))
         if not len(rows):
             continue
-        used, place = np.unique(codes[rows], return_inverse=True)
+        used, inverse = np.unique(codes[rows], return_inverse=True)
         probabilities, best = model.heads[name].answer(vectors[used])
-        label_codes[rows] = np.where(best < 0, -1, len(labels) + best)[place]
-        chances[rows] = probabilities.max(axis=1)[place]
+        label_codes[rows] = np.where(best < 0, -1, len(labels) + best)[inverse]
+        chances[rows] = probabilities.max(axis=1)[inverse]
         answered[rows] = True
         labels += model.heads[name].labels
     return pa.StructArray.from_arrays(
@@ -283,13 +286,13 @@ def _classify(model: TextFunctions, text: pa.Array, head: pa.Array) -> pa.Array:
 
 
 def _vectors(model: TextFunctions, column: pa.Array) -> tuple[Floats, Codes]:
-    """Vectors [k, dimension] of the distinct texts; per row the index of its own, -1 for none."""
+    """Vectors [k, dimension] of the distinct texts; for each row its index, -1 for none."""
     raw, codes = _distinct(column, "embed_text and classify_text")
     index: dict[str, int] = {}
-    prepared = np.full(len(raw) + 1, -1, dtype=np.int64)  # its last stands for code -1
-    for place, text in enumerate(_prepare(model, raw)):
+    prepared = np.full(len(raw) + 1, -1, dtype=np.int64)  # the last entry is for code -1
+    for position, text in enumerate(_prepare(model, raw)):
         if text.strip():
-            prepared[place] = index.setdefault(text, len(index))
+            prepared[position] = index.setdefault(text, len(index))
     vectors = _embed_distinct(model, list(index))
     good = np.isfinite(vectors).all(axis=1)
     kept = np.append(np.where(good, np.cumsum(good) - 1, -1), -1)
@@ -297,20 +300,20 @@ def _vectors(model: TextFunctions, column: pa.Array) -> tuple[Floats, Codes]:
 
 
 def _embed_distinct(model: TextFunctions, texts: list[str]) -> Floats:
-    """float32 [k, dimension], from the process's cache where it can be; NaN rows for errors."""
+    """Embeddings, float32 [k, dimension], from the cache where possible; NaN rows for errors."""
     keys = [EmbeddingCache.key(model.recipe.digest, text) for text in texts]
-    found = _cache.get(keys)
-    new = [place for place, vector in enumerate(found) if vector is None]
+    vectors = _cache.get(keys)
+    new = [position for position, vector in enumerate(vectors) if vector is None]
     if new:
         budget = model.recipe.token_budget
-        done = model.recipe.load().embed([texts[place] for place in new], token_budget=budget)
-        vectors = done.embeddings
-        for place, vector in zip(new, vectors, strict=True):
-            found[place] = vector
-        good = np.flatnonzero(np.isfinite(vectors).all(axis=1)).tolist()
-        _cache.put([keys[new[row]] for row in good], [vectors[row] for row in good])
-    # Every entry is a vector by now.
-    return np.stack(cast(list[Floats], found)) if found else np.empty((0, 0), dtype=np.float32)
+        done = model.recipe.load().embed([texts[p] for p in new], token_budget=budget)
+        embedded = done.embeddings
+        for position, vector in zip(new, embedded, strict=True):
+            vectors[position] = vector
+        good = np.flatnonzero(np.isfinite(embedded).all(axis=1)).tolist()
+        _cache.put([keys[new[row]] for row in good], [embedded[row] for row in good])
+    # No entry is None any more.
+    return np.stack(cast(list[Floats], vectors)) if vectors else np.empty((0, 0), dtype=np.float32)
 
 
 def _prepare(model: TextFunctions, texts: list[str]) -> list[str]:
@@ -321,12 +324,13 @@ def _prepare(model: TextFunctions, texts: list[str]) -> list[str]:
         return [model.prepare(text) for text in texts]
     except Exception as error:
         kind = type(error).__name__
-    # Raised here, so that no error that may quote the text comes along.
+    # Raised outside of the except block, so that the first error, which may quote the text, is not
+    # attached to it.
     raise ModelError("a text could not be prepared for the encoder", found=kind)
 
 
 def _distinct(column: pa.Array, function: str) -> tuple[list[str], Codes]:
-    """Distinct strings of a column; per row the index of its own, -1 for null."""
+    """Distinct strings of a column; for each row its index, -1 for null."""
     if pa.types.is_null(column.type):
         return [], np.full(len(column), -1, dtype=np.int64)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
@@ -334,7 +338,7 @@ def _distinct(column: pa.Array, function: str) -> tuple[list[str], Codes]:
             f"{function} read strings", found=str(column.type), fix="cast the column to string"
         )
     encoded = column.dictionary_encode()
-    # Spark lets bytes that are no UTF-8 pass as strings.
+    # Spark accepts bytes that are not UTF-8 as strings.
     values = encoded.dictionary.cast(pa.large_binary()).to_pylist()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     return [value.decode("utf-8", "replace") for value in values], codes
@@ -343,10 +347,13 @@ def _distinct(column: pa.Array, function: str) -> tuple[list[str], Codes]:
 def _unknown_head(
     heads: Mapping[str, Head], notes: Sequence[str], *, found: str | None = None
 ) -> ConfigError:
-    """What is not known is quoted only where a person typed it: a column may hold texts."""
-    there = ", ".join(sorted(heads)) or "none"
+    """The error for an unknown head.
+
+    ``found`` is given only if a person typed the name: a column of heads may hold users' texts.
+    """
+    known = ", ".join(sorted(heads)) or "none"
     return ConfigError(
         f"the text model has no head {found!r}" if found else "the text model has no such head",
-        found=f"the heads there are: {there}",
+        found=f"the heads there are: {known}",
         fix="; ".join(notes) or "name one of them, or train another with `behavior-spark finetune`",
     )

@@ -1,4 +1,4 @@
-"""A Spark resource profile for the scoring stage: GPUs there, and nowhere else."""
+"""A Spark resource profile that requests GPUs for the scoring stage only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from behavior_spark.config import GpuSettings
 
 
 def resource_profile(gpu: GpuSettings | None) -> ResourceProfile | None:
-    """The profile that config asks for; None where it asks for none.
+    """The profile for the GPU settings; None if there are none.
 
-    Without ``per_executor`` it asks for tasks alone, which run on the cluster's executors as
-    they are (Spark 3.5's documentation, "Stage Level Scheduling Overview").
+    Without ``per_executor`` the profile requests resources for tasks only, which then run on the
+    cluster's existing executors (Spark 3.5's documentation, "Stage Level Scheduling Overview").
     """
     if gpu is None:
         return None

@@ -1,9 +1,9 @@
-"""The k most similar texts by their embeddings: exact, for tables of any size.
+"""Exact search for the k most similar texts by their embeddings, for tables of any size.
 
-Both tables are cut into parts by a hash of the id; a task holds one part of the queries and
-streams one part of the corpus past it, in id order, keeping the k best so far. Each row reaches
-Python once a task. A cross join of packed blocks was slower: it copies two blocks for every pair
-of them, and as a Cartesian product packs them anew for every pair of partitions.
+Both tables are cut into parts by a hash of the id. A task holds one part of the queries in memory,
+reads one part of the corpus in id order, and keeps the k best matches so far. Each row reaches
+Python once per task. A cross join of packed blocks was slower: it copies both blocks for every
+pair of blocks, and a Cartesian product packs them again for every pair of partitions.
 """
 
 from __future__ import annotations
@@ -50,13 +50,14 @@ def similar_texts(
 ) -> DataFrame:
     """The k corpus rows nearest to each query by cosine similarity.
 
-    Columns ``query_id`` and ``match_id`` (the ids' type), ``rank`` (int, 1 the nearest) and
+    Columns ``query_id`` and ``match_id`` (the ids' type), ``rank`` (int, 1 is the nearest) and
     ``similarity`` (float in [-1, 1]): the cosine, rounded to a multiple of 2**-24 (6e-8). Equal
-    similarities are ranked by ``match_id`` ascending, so the rows depend on neither order,
-    partitions nor ``block_rows``. An id counts once, with its least embedding; rows without id
-    or embedding are left out; a vector of zeros has similarity 0 to all.
+    similarities are ranked by ``match_id`` ascending, so the result does not depend on the order
+    of rows, on partitions or on ``block_rows``. Of rows with the same id only the one with the
+    smallest embedding (in Spark's order of arrays) counts. Rows without id or embedding are left
+    out. A vector of zeros has similarity 0 to all.
 
-    Both frames are read twice, once to count their rows: give stored tables.
+    Both frames are read twice, once to count their rows, so pass stored tables.
 
     Args:
         queries: ``query_id, embedding``.
@@ -65,15 +66,15 @@ def similar_texts(
         query_id: Id column of ``queries``: string, integer, binary, date or timestamp.
         corpus_id: Id column of ``corpus``, of the same type.
         embedding: Column of both frames, array of float or double (read as float).
-        block_rows: About how many queries a task holds; it streams up to four times as many
-            corpus rows. More take more memory and less shuffling.
-        exclude_same: Leave out the match whose id is the query's.
+        block_rows: About how many queries a task holds; it reads up to four times as many
+            corpus rows. Larger blocks need more memory and less shuffling.
+        exclude_same: Leave out the match that has the query's own id.
 
     Raises:
         ConfigError: ``k`` or ``block_rows`` is less than 1.
         InputError: A column is missing or of another type.
-        ModelError: From the workers, wrapped by Spark: embeddings of different lengths, or a
-            null, NaN or infinite number in one.
+        ModelError: Raised in the workers and wrapped by Spark: embeddings of different lengths,
+            or a null, NaN or infinite number in an embedding.
     """
     for name, value in (("k", k), ("block_rows", block_rows)):
         if value < 1:
@@ -89,7 +90,7 @@ def similar_texts(
     cells = _cells(queries, query_id, embedding, grid, is_corpus=False).unionByName(
         _cells(corpus, corpus_id, embedding, grid, is_corpus=True)
     )
-    # Ids in order, equal ones side by side; of those the least vector first.
+    # Sorted by id, so that equal ids are neighbours; of these the smallest vector comes first.
     in_order = cells.repartition("cell").sortWithinPartitions("cell", "is_corpus", "id", "vector")
     return _merged(in_order, kind, k=k, exclude_same=exclude_same)
 
@@ -120,10 +121,10 @@ def _id_type(frame: DataFrame, id_column: str, embedding: str, label: str) -> Da
 
 
 def _grid(queries: DataFrame, corpus: DataFrame, block_rows: int) -> DataFrame:
-    """One row: into how many parts queries (``down``) and corpus (``across``) are cut.
+    """One row: the number of parts of the queries (``down``) and of the corpus (``across``).
 
-    Up to four parts of 2,000 queries and more keep the cores of one machine busy where
-    ``block_rows`` would leave one task.
+    If ``block_rows`` would give a single task, up to four parts of at least 2,000 queries each
+    keep the cores of one machine busy.
     """
     return (
         queries.agg(F.count(F.lit(1)).alias("queries"))
@@ -138,7 +139,10 @@ def _grid(queries: DataFrame, corpus: DataFrame, block_rows: int) -> DataFrame:
 def _cells(
     frame: DataFrame, id_column: str, embedding: str, grid: DataFrame, *, is_corpus: bool
 ) -> DataFrame:
-    """Each row once for each cell of the grid that needs it: ``cell, is_corpus, id, vector``."""
+    """A copy of each row for each cell that needs it: ``cell, is_corpus, id, vector``.
+
+    A cell is a pair of one part of the queries and one part of the corpus.
+    """
     if is_corpus:
         cells = "transform(sequence(1, down), i -> i * across - pmod(xxhash64(id), across))"
     else:
@@ -155,12 +159,12 @@ def _cells(
 
 
 def _merged(cells: DataFrame, kind: DataType, *, k: int, exclude_same: bool) -> DataFrame:
-    """Search each cell, then keep the k best of the k that each of a query's cells found.
+    """Search each cell for k matches per query, then keep the k best over a query's cells.
 
-    A cell gives one row per query, so what is shuffled and grouped is few rows; a window would
-    see k times as many.
+    A cell returns one row per query with an array of matches, so that few rows are shuffled and
+    grouped; a window function would need one row per match.
     """
-    # ``distance`` is the similarity negated: the struct's own order is the ranking.
+    # ``distance`` is the negated similarity, so that sorting the structs gives the ranking.
     pair = StructType([StructField("distance", FloatType()), StructField("match_id", kind)])
     schema = StructType(
         [StructField("query_id", kind), StructField("matches", ArrayType(pair, False))]
@@ -193,7 +197,10 @@ def _merged(cells: DataFrame, kind: DataType, *, k: int, exclude_same: bool) -> 
 
 
 def _runs(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, bool, pa.RecordBatch]]:
-    """Rows of one cell and side at a time (a side may come in several), each id once."""
+    """Slices of rows of one cell and one side, without repeated ids: cell, is_corpus, rows.
+
+    The rows of one side may come in several slices.
+    """
     last = None
     for batch in batches:
         if not len(batch):
@@ -215,7 +222,7 @@ def _runs(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, bool, pa.Rec
 
 
 class _Cell:
-    """A part of the queries, and the best that the corpus rows seen so far have for each."""
+    """A part of the queries, with the best matches among the corpus rows so far."""
 
     def __init__(self, number: int, *, k: int, exclude_same: bool, device: str) -> None:
         self.number, self._k = number, k
@@ -226,11 +233,11 @@ class _Cell:
         self._corpus_ids: list[pa.Array] = []
 
     def hold(self, rows: pa.RecordBatch) -> None:
-        """Take more queries: all of them come before the first corpus row."""
+        """Add queries. All queries of a cell come before its first corpus row."""
         self._held.append(rows)
 
     def search(self, rows: pa.RecordBatch) -> None:
-        """Compare the queries with more corpus rows, whose ids follow those before."""
+        """Compare the queries with more corpus rows. Ids ascend from call to call."""
         from behavior_spark.model.encoder.nearest import RunningNearest
 
         if not self._held:
@@ -240,17 +247,17 @@ class _Cell:
             self._query_ids = self._held[0].column("id")
             queries = _matrix(self._held[0].column("vector"))
             self._nearest = RunningNearest(queries, self._k, device=self._device)
-        # A copy: a batch from Spark is one buffer, which an id would keep with all its vectors.
+        # A copy: a batch from Spark is one buffer, so a view of its ids would keep all its vectors.
         ids = rows.column("id").take(pa.array(np.arange(len(rows))))
         self._corpus_ids.append(ids)
         same = None
         if self._exclude_same:
-            found = pc.fill_null(pc.index_in(self._query_ids, value_set=ids), -1)
-            same = found.to_numpy(zero_copy_only=False)
+            positions = pc.fill_null(pc.index_in(self._query_ids, value_set=ids), -1)
+            same = positions.to_numpy(zero_copy_only=False)
         self._nearest.add(_matrix(rows.column("vector")), excluded=same)
 
     def results(self, names: list[str]) -> Iterator[pa.RecordBatch]:
-        """One row per query: its id and its matches, the nearest first."""
+        """One row per query: its id and its matches, nearest first."""
         if self._nearest is None:
             return
         corpus_ids = pa.concat_arrays(self._corpus_ids)
@@ -270,7 +277,7 @@ class _Cell:
 
 
 def _matrix(vectors: pa.Array) -> np.ndarray:
-    """An Arrow list column without nulls as float32 [rows, width]; one row at least."""
+    """An Arrow list column without nulls as float32 [rows, width]; at least one row."""
     lengths = pc.unique(pc.list_value_length(vectors)).to_pylist()
     if len(lengths) > 1:
         raise ModelError(
@@ -282,7 +289,7 @@ def _matrix(vectors: pa.Array) -> np.ndarray:
 
 
 def _task_device() -> str:
-    """The GPU that Spark gave this task, else the CPU, with the task's share of threads."""
+    """The GPU that Spark assigned to this task, else the CPU; also sets the number of threads."""
     from behavior_spark.model.encoder.devices import choose_device, use_threads
 
     cpus, address, task = task_resources()

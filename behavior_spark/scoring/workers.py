@@ -1,4 +1,4 @@
-"""What a worker needs to load an encoder, and what it may use for it."""
+"""What a worker needs to load an encoder, and the CPUs and GPU that its task may use."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EncoderRecipe:
-    """An encoder by name, small enough to travel with every task.
+    """What a worker needs to load an encoder; small enough to send with every task.
 
     Attributes:
         source: Folder readable by every worker, or ``package:NAME/folder``.
         options: How texts become vectors.
-        digest: The backbone's digest; a worker that finds other files refuses to run.
-        token_budget: Tokens in one forward pass; None: what suits the device.
-        device: ``auto``: the GPU that Spark gave the task, else one that is there, else the CPU.
+        digest: The encoder's digest; a worker whose files give another one raises.
+        token_budget: Tokens in one forward pass; None: the default for the device.
+        device: ``auto``: the GPU that Spark assigned to the task, else any GPU, else the CPU.
     """
 
     source: str
@@ -33,11 +33,11 @@ class EncoderRecipe:
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def load(self) -> Encoder:
-        """The worker's one encoder, on the device and with the threads its task may use.
+        """The encoder, loaded once per worker process, on the task's device and with its threads.
 
         Raises:
-            ModelError: It cannot be loaded, its files are not the driver's, or the task was
-                given a GPU that torch does not find.
+            ModelError: It cannot be loaded, its files differ from the driver's, or Spark assigned
+                a GPU that torch does not find.
         """
         from behavior_spark.model.encoder.devices import choose_device, use_threads
         from behavior_spark.model.encoder.encoder import cached_encoder
@@ -56,7 +56,7 @@ class EncoderRecipe:
 
 
 def task_resources() -> tuple[int, str | None, int]:
-    """CPUs of this task, the address of the GPU Spark gave it (if any), and its partition."""
+    """CPUs of this task, address of its GPU (None without one), and its partition id."""
     context = TaskContext.get()
     if context is None:
         return 1, None, 0

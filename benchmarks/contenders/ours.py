@@ -82,7 +82,7 @@ def publish_head(settings: Settings, options: Any) -> None:
     head = Head(
         name="topic",
         labels=tuple("abcdefgh"),
-        multi_label=False,
+        kind="single_label",
         weight=rng.normal(size=(8, 384)).astype(np.float32),
         bias=np.zeros(8, dtype=np.float32),
         thresholds=np.full(8, 0.5, dtype=np.float32),
@@ -122,7 +122,7 @@ def main() -> None:
         if options.head:
             publish_head(settings, options)
             more["head"], third = night(spark, settings, NIGHT + dt.timedelta(days=1))
-            more["head_stages"] = third.stages
+            more["head_stages"] = third.steps
             more["head_rows"] = warehouse.read(TEXT_SCORES).count()
         stored = warehouse.read(TEXT_EMBEDDINGS)
         rows = stored.count()

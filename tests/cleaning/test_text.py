@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import time
 import unicodedata
 
 import pytest
@@ -15,25 +16,27 @@ from behavior_spark.cleaning.text import clean_text, normalise, pseudonym, text_
 
 KEY = "a-key-of-sixteen-characters"
 ANY = st.text(st.characters(), max_size=60)  # lone surrogates included
+FORMS = st.sampled_from(["NFC", "NFKC"])
 TRICKY = st.text(
     st.sampled_from(
-        "a e\u0301\u0308\u200b\u200d\u202e\u00a8\ufb01\uac00\u1100\u1161\ufeff\xad\t\n"
+        "a e\u0301\u0308\u0344\u0323\u200b\u200d\u202e\u00a8\ufb01\uac00\u1100\u1161\ufeff\xad\t\n"
+        "\u1789\u1780\u3164\u1160\ufe0f\x00\x1c\x85"
     ),
-    max_size=20,
+    max_size=40,
 )
 
 
-@given(st.one_of(ANY, TRICKY))
+@given(st.one_of(ANY, TRICKY), FORMS)
 @settings(max_examples=500, deadline=None)
-def test_normalising_twice_is_normalising_once(text):
-    assert normalise(normalise(text)) == normalise(text)
+def test_normalising_twice_is_normalising_once(text, form):
+    assert normalise(normalise(text, form), form) == normalise(text, form)
 
 
-@given(st.one_of(ANY, TRICKY))
+@given(st.one_of(ANY, TRICKY), FORMS)
 @settings(max_examples=300, deadline=None)
-def test_a_normal_text_is_nfkc_on_one_line_with_single_spaces_and_no_edges(text):
-    clean = normalise(text)
-    assert unicodedata.is_normalized("NFKC", clean)
+def test_a_normal_text_has_its_form_on_one_line_with_single_spaces_and_no_edges(text, form):
+    clean = normalise(text, form)
+    assert unicodedata.is_normalized(form, clean)
     assert clean == " ".join(clean.split())
     assert not [c for c in clean if unicodedata.category(c) in ("Cc", "Cs")]
 
@@ -41,14 +44,18 @@ def test_a_normal_text_is_nfkc_on_one_line_with_single_spaces_and_no_edges(text)
 @pytest.mark.parametrize(
     ("text", "clean"),
     [
-        ("ﬁne", "fine"),
-        ("Ａ１", "A1"),
+        ("ﬁne 10⁵ ½ Ａ", "ﬁne 10⁵ ½ Ａ"),  # the encoder's own affair
+        ("น้ำ ບໍ່ທຳ", "น้ำ ບໍ່ທຳ"),  # NFKC takes Thai's and Lao's vowels apart
         ("e\u0301", "é"),
         ("e\u200b\u0301", "é"),  # what a zero-width space kept apart
-        ("½ kg", "1⁄2 kg"),
+        ("ខ្ញុំ\u200b\u200bចង់", "ខ្ញុំ\u200bចង់"),  # Khmer parts its words so
+        ("v\u200bi\u200ba", "via"),
+        ("a\x00b\x1cc\x85d\x9be", "abc de"),
         ("a\u00a0b\u3000c\u2028d", "a b c d"),
         (" a\r\n\tb\x00\x07 ", "a b"),
         ("pass\u00adword", "password"),
+        ("a \u200d\ufe0f \u200c b", "a b"),  # joiners of nothing
+        ("a" + "\ufe0f" * 40 + "b", "ab"),
         ("", ""),
     ],
 )
@@ -57,7 +64,82 @@ def test_equal_texts_get_one_form(text, clean):
 
 
 @pytest.mark.parametrize(
-    "emoji", ["👩\u200d👩\u200d👧", "🏳️\u200d🌈", "👍🏽", "🇺🇦", "1️⃣", "नमस्\u200dते", "می\u200cخواهم"]
+    ("text", "clean"), [("ﬁne", "fine"), ("Ａ１", "A1"), ("½ kg", "1⁄2 kg"), ("10⁵", "105")]
+)
+def test_the_compatible_form_is_there_by_choice(text, clean):
+    assert normalise(text, "NFKC") == clean
+    assert clean_text(text, max_chars=50, form="NFKC").text == clean
+
+
+PADDING = ["\n", " ", "\u200b", "\u200d", " \u200d", "\u00a0\u2060", "\ufe0f", "\x00 ", "\u3000\n"]
+
+
+@pytest.mark.parametrize("padding", PADDING)
+def test_padding_hides_neither_what_is_before_it_nor_what_is_behind(padding):
+    for form in ("NFC", "NFKC"):
+        clean = clean_text(
+            padding * 9000 + "buy now" + padding * 9000 + ".", max_chars=64, form=form
+        )
+        assert clean.text in ("buy now .", "buy now.") and not clean.cut
+
+
+@given(
+    words=st.lists(st.text("abcéน灯", min_size=1, max_size=9), min_size=1, max_size=40),
+    padding=st.sampled_from(PADDING),
+    cap=st.sampled_from([16, 17, 64, 4000, 1_000_000]),
+)
+@settings(max_examples=200, deadline=None)
+def test_the_cap_keeps_the_beginning_however_much_padding_is_between(words, padding, cap):
+    padded = clean_text(f" {padding} ".join([*words, padding * 100]), max_chars=cap, mask=False)
+    whole = " ".join(words)
+    assert padded.text == whole[:cap].rstrip() and padded.cut == (len(whole) > cap)
+
+
+def test_numbers_that_shrink_when_masked_leave_room_for_what_follows():
+    clean = clean_text("4111 1111 1111 1111 " * 30 + "call me " * 30, max_chars=300)
+    assert clean.text.startswith("<card> " * 30 + "call me call") and clean.masked == 30
+    assert len(clean.text) > 290 and clean.cut
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a ", "a\n\n\n", "\u200b\u200d", "e\u0301\u0323", "\u0301\u0323", "\u200b\u1780", "\u0344",
+     "灯", "\ufe0f ", "\u3164", "a\x00"],
+)  # fmt: skip
+def test_megabytes_take_a_time_in_proportion_whatever_they_hold(unit):
+    for size, cap in ((200_000, 1_000_000), (2_000_000, 100)):
+        text = unit * (size // len(unit.encode()))
+        start = time.process_time()
+        clean = clean_text(text, max_chars=cap, mask=False)
+        assert time.process_time() - start < 4  # squared time would be hours
+        assert len(clean.text) <= cap
+
+
+def test_ten_megabytes_of_lines_take_a_second():
+    start = time.process_time()
+    clean = clean_text("a line \n" * 1_250_000, max_chars=4000)
+    assert clean.text.startswith("a line a line a line")
+    assert time.process_time() - start < 4
+
+
+def test_personal_data_in_fullwidth_characters_is_masked_in_either_form():
+    for form in ("NFC", "NFKC"):
+        clean = clean_text("ａｎｎ＠ｅｘａｍｐｌｅ．ｃｏｍ 灯", max_chars=90, form=form)
+        assert clean.text == "<email> 灯" and clean.masked == 1
+
+
+@pytest.mark.parametrize(
+    "emoji",
+    [
+        "👩\u200d👩\u200d👧",
+        "🏳️\u200d🌈",
+        "👍🏽",
+        "🇺🇦",
+        "1️⃣",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "नमस्\u200dते",
+        "می\u200cخواهم",
+    ],
 )
 def test_joined_emoji_and_scripts_keep_their_joiners(emoji):
     assert normalise(emoji) == emoji
@@ -82,6 +164,8 @@ def test_lone_surrogates_become_replacement_characters(surrogates):
     assert clean.text == "a" + "\ufffd" * len(surrogates) + "b"
     assert len(text_hash(clean.text)) == 64
     assert len(text_hash(surrogates)) == 64
+    assert text_hash(surrogates) != text_hash("?" * len(surrogates))
+    assert pseudonym(surrogates, key=KEY) != pseudonym("?" * len(surrogates), key=KEY)
 
 
 PERSONAL = [

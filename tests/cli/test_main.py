@@ -13,9 +13,9 @@ from rich.console import Console
 
 from behavior_spark.cli.job import run_job
 from behavior_spark.cli.main import run
-from behavior_spark.cli.showing import show_rows
 from behavior_spark.errors import ConfigError
 from behavior_spark.pipelines.demonstration import DemoResult
+from behavior_spark.report.tables import FittedRows
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -140,6 +140,6 @@ def test_what_init_writes_loads_and_maps_what_it_recognises(
 def test_what_people_write_in_brackets_is_shown_as_it_is(width):
     console = Console(width=width, record=True, file=io.StringIO())
     row = dict.fromkeys(("[a]", "b", "c", "d", "e"), "order [urgent] please [/quote]")
-    show_rows([row], console)
+    console.print(FittedRows([row]))
     shown = " ".join(console.export_text().split())
     assert "[a]" in shown and "[urgent]" in shown and "[/quote]" in shown

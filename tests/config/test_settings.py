@@ -158,6 +158,23 @@ def test_settings_are_the_same_after_a_round_trip():
     assert Settings.model_validate(settings.model_dump(by_alias=True)) == settings
 
 
+def test_a_kind_or_learner_that_is_not_there_is_refused_with_those_that_are() -> None:
+    told = refused(targets__view_30d__kind="doesnt")
+    assert "no target kind 'doesnt'; known: amount, count, does, does_not" in told
+    assert "no learner 'forest'; known: xgboost" in refused(training={"learner": "forest"})
+
+
+def test_saying_the_usual_kind_changes_no_model() -> None:
+    usual, said, other = (
+        validate_settings(tree(**changes)).targets["view_30d"].meaning
+        for changes in (
+            {}, {"targets__view_30d__kind": "does"}, {"targets__view_30d__kind": "does_not"},
+        )
+    )  # fmt: skip
+    assert usual == said == {"event": "event_type = 'view'", "item": None, "horizon_days": 30}
+    assert other == usual | {"kind": "does_not"}
+
+
 def test_a_name_that_features_of_all_events_have_is_refused() -> None:
     with pytest.raises(ConfigError, match="event names features of all events"):
         load_settings(["conf/demo.yaml"], overrides=["features.event_types=[event, view]"])
@@ -173,3 +190,14 @@ def test_annotated_labels_need_a_task_and_prompts_their_parts() -> None:
     assert "words of its own" in refused(
         annotate={"ask": task | {"labels": {"a": "same", "b": "same"}}}
     )
+
+
+@pytest.mark.parametrize("address", ["s3a://bucket/w", "abfss://c@a.dfs.example/w", "gs://b"])
+def test_models_in_an_object_store_are_refused_by_name_and_tables_are_not(address):
+    settings = validate_settings(tree(warehouse=address))
+    with pytest.raises(ConfigError, match="an address that follows warehouse") as caught:
+        _ = settings.models_path
+    assert address in str(caught.value) and len(str(caught.value).splitlines()) == 3
+    kept = validate_settings(tree(warehouse=address, models="/Volumes/main/models"))
+    assert kept.models_path == "/Volumes/main/models"
+    assert validate_settings(tree(warehouse="build/w")).models_path == "build/w/_models"

@@ -11,7 +11,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from behavior_spark.config import FeatureSettings, Target
-from behavior_spark.features.assemble import Inputs, build_features, training_set
+from behavior_spark.features.declared import Feature
+from behavior_spark.features.feature_set import FeatureSet
+from behavior_spark.features.inputs import Inputs, Offer
 from behavior_spark.schemas import EVENTS, ITEMS, TEXT_SCORES, TEXTS, Contract
 from tests.features.random_logs import (
     GAP_MINUTES,
@@ -78,25 +80,44 @@ def make_inputs(spark: SparkSession, log: Log) -> Inputs:
     )
 
 
+def feature_set(
+    inputs: Inputs,
+    settings: FeatureSettings = FEATURES,
+    targets: Mapping[str, Target] = TARGETS,
+    population: str = "true",
+) -> FeatureSet:
+    """The features that these inputs give."""
+    return FeatureSet.make(settings, targets, population, Offer.of(inputs, targets))
+
+
+def list_features(
+    settings: FeatureSettings, targets: Mapping[str, Target], inputs: Inputs
+) -> list[Feature]:
+    """Every feature that these inputs give."""
+    return list(feature_set(inputs, settings, targets).features)
+
+
+def build_features(
+    inputs: Inputs,
+    days: Sequence[dt.date],
+    *,
+    settings: FeatureSettings,
+    targets: Mapping[str, Target],
+    population: str = "true",
+) -> DataFrame:
+    """Build all of them."""
+    return feature_set(inputs, settings, targets, population).build(inputs, days)
+
+
 def features_of(inputs: Inputs, days: Sequence[dt.date]) -> Table:
-    """What ``build_features`` gives, with the random logs' settings."""
-    frame = build_features(
-        inputs, days, settings=FEATURES, targets=TARGETS, population=POPULATION_SQL
-    )
-    return as_table(frame)
+    """The features of random logs, with their settings."""
+    return as_table(feature_set(inputs, population=POPULATION_SQL).build(inputs, days))
 
 
 def training_set_of(inputs: Inputs, days: Sequence[dt.date], known_before: dt.date) -> Table:
-    """What ``training_set`` gives, with the random logs' settings."""
-    frame = training_set(
-        inputs,
-        days,
-        settings=FEATURES,
-        targets=TARGETS,
-        population=POPULATION_SQL,
-        known_before=known_before,
-    )
-    return as_table(frame)
+    """The training set of random logs, with their settings."""
+    features = feature_set(inputs, population=POPULATION_SQL)
+    return as_table(features.training_set(inputs, days, known_before=known_before))
 
 
 def as_table(frame: DataFrame) -> Table:

@@ -11,12 +11,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from behavior_spark.errors import LeakageError
-from behavior_spark.features.assemble import Inputs, build_features
+from behavior_spark.features.inputs import Inputs
 from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.pipelines import assert_no_leakage
-from tests.features.frames import FEATURES, TARGETS, make_inputs
+from tests.features.frames import feature_set, make_inputs
 from tests.features.random_logs import DAYS, POPULATION_SQL, random_log
-from tests.features.test_session_versions import full
+from tests.features.sessions.test_versions import full
 
 DAY = DAYS[1]
 
@@ -27,12 +27,9 @@ def inputs(spark: SparkSession) -> Inputs:
 
 
 def test_the_features_of_the_nightly_table_are_the_same_in_another_future(inputs: Inputs) -> None:
-    def build(tables: Inputs) -> DataFrame:
-        return build_features(
-            tables, [DAY], settings=FEATURES, targets=TARGETS, population=POPULATION_SQL
-        )
-
-    assert_no_leakage(build, replace(inputs, sessions=full(inputs.events)), DAY)
+    stored = replace(inputs, sessions=full(inputs.events))
+    features = feature_set(stored, population=POPULATION_SQL)
+    assert_no_leakage(lambda tables: features.build(tables, [DAY]), stored, DAY)
 
 
 def count_of(rows: Callable[[Inputs], DataFrame]) -> Callable[[Inputs], DataFrame]:

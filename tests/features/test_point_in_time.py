@@ -20,12 +20,8 @@ from pyspark.sql import DataFrame, SparkSession
 from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.errors import InputError
 from behavior_spark.features import directions as of_targets
-from behavior_spark.features.assemble import (
-    Inputs,
-    build_features,
-    training_set,
-)
 from behavior_spark.features.directions import target_directions
+from behavior_spark.features.inputs import Inputs
 from behavior_spark.features.point_in_time import of_users
 from behavior_spark.features.sampling import Shares, sampled
 from behavior_spark.features.targets import labels, mark_targets
@@ -35,6 +31,8 @@ from tests.features.frames import (
     Table,
     as_table,
     assert_same,
+    build_features,
+    feature_set,
     features_of,
     make_inputs,
     table,
@@ -358,13 +356,8 @@ def test_a_purchase_taken_back_before_the_night_is_no_positive(spark: SparkSessi
     ]
     inputs = Inputs(table(spark, EVENTS, events))
     labelled = [
-        training_set(
-            inputs,
-            days_of_march(10),
-            settings=SMALL,
-            targets=BUYS,
-            population="true",
-            known_before=march(night).date(),
+        feature_set(inputs, SMALL, BUYS).training_set(
+            inputs, days_of_march(10), known_before=march(night).date()
         )
         for night in (17, 18)
     ]
@@ -374,13 +367,8 @@ def test_a_purchase_taken_back_before_the_night_is_no_positive(spark: SparkSessi
 def test_a_horizon_that_has_not_passed_is_refused(spark: SparkSession) -> None:
     inputs = Inputs(table(spark, EVENTS, [purchase("e", march(1))]))
     with pytest.raises(InputError, match="the horizon of buys at 2024-03-10 has not passed"):
-        training_set(
-            inputs,
-            days_of_march(3, 10),
-            settings=SMALL,
-            targets=BUYS,
-            population="true",
-            known_before=march(16).date(),
+        feature_set(inputs, SMALL, BUYS).training_set(
+            inputs, days_of_march(3, 10), known_before=march(16).date()
         )
 
 

@@ -9,6 +9,7 @@ from pyspark.sql.types import DoubleType, LongType, StringType
 
 from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.schemas import EVENTS, TABLES, Contract, column
 
@@ -252,9 +253,9 @@ def test_the_version_grows_with_each_commit_and_is_none_without_a_table(spark, t
 
 
 def test_the_history_tells_what_writers_said_and_which_rows(spark, tmp_path, schema):
-    row = cats(spark, ("tom", 9))
+    row, days = cats(spark, ("tom", 9)), DayRange("known_day", dt.date(2024, 1, 1))
     for house in places(spark, tmp_path, schema):
-        house.append(row, CATS, rows="cat_id = 'tom'", note={"through": "2024-01-01"})
+        house.append(row, CATS, days=days, note={"through": "2024-01-01"})
         house.replace(row, CATS, where="cat_id = 'tom'", note={"through": "2024-01-02"})
         house.compact(CATS)
         by_hand = row.write.format("delta").mode("append").option("userMetadata", "by hand")
@@ -265,13 +266,11 @@ def test_the_history_tells_what_writers_said_and_which_rows(spark, tmp_path, sch
         history = house.history(CATS)
         assert [commit.version for commit in history] == [4, 3, 2, 1, 0]
         strange, compacted, replaced, appended, created = history
-        assert strange.is_append and strange.note == {} and strange.rows is None
+        assert strange.is_append and strange.note == {} and strange.days is None
         assert compacted.is_upkeep and not compacted.is_append
         assert not replaced.is_append and replaced.note["through"] == "2024-01-02"
         assert appended.is_append and appended.note["through"] == "2024-01-01"
-        assert replaced.rows == appended.rows == "cat_id = 'tom'"
-        # Delta 4.0 keeps no condition for a table of a catalog: ours is said besides.
-        assert replaced.note["rows"] == replaced.rows
+        assert appended.days == days and replaced.days is None
         assert not (created.is_append or created.is_upkeep)
         assert house.history(CATS, last=1) == [strange]
 

@@ -86,12 +86,14 @@ def tiny_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_head():
-    def make(*, labels=("a", "b", "c"), dimension=4, multi_label=False, seed=0, **changes) -> Head:
+    def make(
+        *, labels=("a", "b", "c"), dimension=4, kind="single_label", seed=0, **changes
+    ) -> Head:
         rng = np.random.default_rng(seed)
         values = {
             "name": "intent",
             "labels": labels,
-            "multi_label": multi_label,
+            "kind": kind,
             "weight": rng.normal(size=(len(labels), dimension)).astype(np.float32),
             "bias": rng.normal(size=len(labels)).astype(np.float32),
             "thresholds": np.full(len(labels), 0.5, dtype=np.float32),

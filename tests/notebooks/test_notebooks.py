@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from behavior_spark.errors import BehaviorError
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.demonstration import DemoResult
+from behavior_spark.pipelines.reports.outcomes import Reported
 from behavior_spark.schemas import (
     EVENTS,
     QUARANTINE,
@@ -115,7 +116,7 @@ def test_who_to_reach_lists_users_with_reasons_and_agrees_with_the_report(
     outcome = shown.with_columns("decile", "did_it", "predicted_share", "share_that_did")
     totals = outcome.agg(F.sum("users"), F.sum("did_it")).first()
     [reported] = [
-        o for o in demo_night.steps["report"].details["outcomes"] if o.target == "purchase_30d"
+        o for o in demo_night.steps["report"].of(Reported).outcomes if o.target == "purchase_30d"
     ]
     assert totals and tuple(totals) == (reported.users, reported.positives)
     segments = shown.with_columns("segment", "users", *demo_night.settings.targets).collect()

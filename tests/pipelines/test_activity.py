@@ -16,9 +16,11 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from behavior_spark.config import FeatureSettings, Settings
-from behavior_spark.features.activity import Activity
-from behavior_spark.features.assemble import Inputs, build_features
-from behavior_spark.features.windows import build_activity
+from behavior_spark.features.feature_set import FeatureSet
+from behavior_spark.features.inputs import Inputs, Offer
+from behavior_spark.features.tiles.activity import Activity
+from behavior_spark.features.tiles.windows import build_activity
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.users import activity as stored
 from behavior_spark.runs.run import Run, running
@@ -78,27 +80,34 @@ def night_at(
     )
 
 
+def feature_set(run: Run) -> FeatureSet:
+    """The features of events alone."""
+    return FeatureSet.of(run.settings, Offer())
+
+
+def update_activity(run: Run) -> None:
+    stored.update_activity(run, feature_set(run))
+
+
+def stored_activity(run: Run, days: Sequence[dt.date]) -> Activity | None:
+    return stored.stored_activity(run, feature_set(run), days)
+
+
 def ingest(run: Run, log: Log, since: dt.date | None) -> None:
     """What arrived in [since, night) as ingestion writes it; items are read whole."""
     start = midnight(since or dt.date(2000, 1, 1))
     rows = [r for r in log.events if start <= r["arrived_at"] < midnight(run.as_of)]
-    where = f"arrived_day < DATE'{run.as_of}'"
-    where = where if since is None else f"arrived_day >= DATE'{since}' AND {where}"
-    run.warehouse.replace(table(run.spark, EVENTS, rows), EVENTS, where=where)
+    days = DayRange("arrived_day", since=since, before=run.as_of)
+    run.warehouse.replace(table(run.spark, EVENTS, rows), EVENTS, where=days)
     known = [item for item in log.items if item["valid_from"] < midnight(run.as_of)]
     run.warehouse.replace(table(run.spark, ITEMS, known), ITEMS, where="true")
 
 
 def features_at(run: Run, days: Sequence[dt.date]) -> Table:
-    activity = stored.stored_activity(run, days)
+    activity = stored_activity(run, days)
     assert activity is not None
-    settings = run.settings
     inputs = Inputs(run.warehouse.read(EVENTS), items=run.warehouse.read(ITEMS), activity=activity)
-    frame = build_features(
-        inputs, days, settings=settings.features, targets=settings.targets,
-        population=settings.population,
-    )  # fmt: skip
-    return as_table(frame)
+    return as_table(feature_set(run).build(inputs, days))
 
 
 def expected_at(log: Log, days: Sequence[dt.date], like: Table) -> Table:
@@ -124,7 +133,7 @@ def check_nights(
     for night in nights:
         with night_at(spark, settings, night) as run:
             ingest(run, log, before)
-            stored.update_activity(run)
+            update_activity(run)
         assert run.notes == []
         before = night
     found = features_at(run, [night])
@@ -136,7 +145,7 @@ def check_nights(
 
     whole = run_at(spark, settings_at(folder / "whole"), nights[-1])
     ingest(whole, log, None)
-    stored.update_activity(whole)
+    update_activity(whole)
     key = [F.col(name) for name in ACTIVITY_DAYS.names]
     night_by_night, at_once = tiles_of(last).select(key), tiles_of(whole).select(key)
     assert same_rows(night_by_night, at_once)
@@ -169,7 +178,7 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tupl
     for night in NIGHTS[:2]:
         with night_at(spark, settings, night) as run:
             ingest(run, log, before)
-            stored.update_activity(run)
+            update_activity(run)
         before = night
     return run, log
 
@@ -183,7 +192,7 @@ def viewing(run: Run) -> Settings:
 def test_a_repeated_night_without_new_events_builds_nothing(built: tuple[Run, Log]) -> None:
     run, _ = built
     version = run.warehouse.version(ACTIVITY_DAYS)
-    stored.update_activity(run_at(run.spark, run.settings, run.as_of))
+    update_activity(run_at(run.spark, run.settings, run.as_of))
     assert run.warehouse.version(ACTIVITY_DAYS) == version
 
 
@@ -192,9 +201,9 @@ def test_a_night_ingested_again_is_built_again_and_gives_the_same(built: tuple[R
     rows = {tuple(row) for row in tiles_of(run).collect()}
     with night_at(run.spark, run.settings, run.as_of) as again:
         ingest(again, log, NIGHTS[0])
-        stored.update_activity(again)
+        update_activity(again)
     last = run.warehouse.history(ACTIVITY_DAYS, last=1)[0]
-    assert last.rows is not None and f"known_day >= DATE'{NIGHTS[0]}'" in last.rows
+    assert last.days == DayRange("known_day", since=NIGHTS[0])
     assert {tuple(row) for row in tiles_of(run).collect()} == rows
 
 
@@ -203,16 +212,16 @@ def test_other_event_types_build_all_history_anew_and_a_killed_runs_tiles_are_no
 ) -> None:
     run, _ = built
     rows, other = {tuple(row) for row in tiles_of(run).collect()}, viewing(run)
-    assert stored.stored_activity(run_at(run.spark, other, run.as_of), [run.as_of]) is None
+    assert stored_activity(run_at(run.spark, other, run.as_of), [run.as_of]) is None
     with pytest.raises(KeyboardInterrupt), night_at(run.spark, other, run.as_of) as killed:
-        stored.update_activity(killed)
+        update_activity(killed)
         raise KeyboardInterrupt
     assert any("anew" in note for note in killed.notes)
     kinds = {row["behaviour"] for row in tiles_of(run).select("behaviour").distinct().collect()}
     assert "view" in kinds and "click" not in kinds
-    assert stored.stored_activity(run_at(run.spark, run.settings, run.as_of), [run.as_of]) is None
+    assert stored_activity(run_at(run.spark, run.settings, run.as_of), [run.as_of]) is None
     with night_at(run.spark, run.settings, run.as_of) as back:
-        stored.update_activity(back)
+        update_activity(back)
     assert any("anew" in note for note in back.notes)
     assert {tuple(row) for row in tiles_of(run).collect()} == rows
 
@@ -229,7 +238,7 @@ def event(key: str, user: str, happened: str, arrived: str, **more: Any) -> dict
 def write_night(run: Run, events: list[dict[str, Any]]) -> None:
     first = min(row["arrived_day"] for row in events)
     run.warehouse.append(
-        table(run.spark, EVENTS, events), EVENTS, rows=f"arrived_day >= DATE'{first}'"
+        table(run.spark, EVENTS, events), EVENTS, days=DayRange("arrived_day", first)
     )
     run.warehouse.create(ITEMS)
 
@@ -245,14 +254,14 @@ def test_a_correction_out_of_reach_does_not_take_its_neighbours_away(
     ]
     with night_at(spark, settings, dt.date(2024, 4, 9)) as run:
         write_night(run, before)
-        stored.update_activity(run)
+        update_activity(run)
     again = [
         event("a1", "u", "01-20", "04-09"),  # its earlier version is out of reach
         event("b1", "v", "01-10", "04-09", value=Decimal("2.0000")),
     ]
     with night_at(spark, settings, dt.date(2024, 4, 10)) as run:
         write_night(run, again)
-        stored.update_activity(run)
+        update_activity(run)
     seen = tiles_of(run).where("user_id = 'u' AND behaviour = 'click'").collect()
     assert sorted((r["known_day"].isoformat(), r["events"]) for r in seen) == [
         ("2024-01-20", 2), ("2024-04-09", 1)
@@ -269,10 +278,10 @@ def test_a_night_that_brings_no_tile_reads_tiles_all_the_same(
     settings, night = settings_at(tmp_path / "copy"), before.as_of + dt.timedelta(days=1)
     version = before.warehouse.version(ACTIVITY_DAYS)
     with night_at(before.spark, settings, night) as run:
-        stored.update_activity(run)
-        assert stored.stored_activity(run, [night]) is not None
+        update_activity(run)
+        assert stored_activity(run, [night]) is not None
     assert run.warehouse.version(ACTIVITY_DAYS) == version
-    assert stored.stored_activity(run_at(before.spark, settings, night), [night]) is None
+    assert stored_activity(run_at(before.spark, settings, night), [night]) is None
 
 
 def test_features_of_many_days_move_tiles_by_user_and_no_wide_rows(
@@ -280,9 +289,9 @@ def test_features_of_many_days_move_tiles_by_user_and_no_wide_rows(
 ) -> None:
     run, _ = built
     days = NIGHTS[:2]
-    activity = stored.stored_activity(run, days)
+    activity = stored_activity(run, days)
     assert activity is not None
-    build_activity(activity, days, stored.plan_of(run)).explain()
+    build_activity(activity, days, feature_set(run).plan).explain()
     plan = capsys.readouterr().out
     # What has a place among the days has been repeated for it, and hundreds of sums follow.
     assert "Union" in plan and "hashpartitioning(user_id" in plan
@@ -291,7 +300,7 @@ def test_features_of_many_days_move_tiles_by_user_and_no_wide_rows(
 
 def test_tiles_read_are_those_since_the_snapshot(built: tuple[Run, Log]) -> None:
     run, _ = built
-    activity = stored.stored_activity(run, [run.as_of])
+    activity = stored_activity(run, [run.as_of])
     assert isinstance(activity, Activity) and activity.state is not None
-    earlier = stored.stored_activity(run, [dt.date(2024, 1, 20)])
+    earlier = stored_activity(run, [dt.date(2024, 1, 20)])
     assert earlier is not None and earlier.state is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
+from behavior_spark.pipelines.logs.checks import Sampled
 from behavior_spark.schemas import EVENTS, QUARANTINE, RUNS, TEXTS
 from tests.stored_tables import same_rows
 
@@ -97,7 +99,7 @@ def test_faulty_rows_are_quarantined_with_their_reason_and_the_rest_goes_through
     )
     settings = _settings(tmp_path)
     result = commands.ingest(settings, as_of=AS_OF, spark=spark, console=QUIET)
-    counts = {s["table_name"]: s for s in result.sources}
+    counts = {s.table_name: asdict(s) for s in result.sources}
     assert counts["events"] | {"balanced": True} == {
         "table_name": "events", "rows_in": 8, "rows_out": 2, "duplicates": 1, "refused": 5,
         "without_user": 1, "not_yet": 1, "balanced": True,
@@ -254,7 +256,7 @@ def test_check_shows_five_masked_rows_of_each_source(spark: SparkSession, tmp_pa
     _write(tmp_path / "events", [_event(id=f"e{i}") for i in range(9)])
     _write(tmp_path / "texts", [_text(id=f"t{i}", body=f"mail {SECRET}") for i in range(9)])
     result = commands.check(_settings(tmp_path), spark=spark, console=QUIET)
-    rows = result.details["rows"]
+    rows = result.of(Sampled).rows
     assert [len(rows["events"]), len(rows["texts"])] == [5, 5]
     assert SECRET not in str(rows) and "mail <email>" in str(rows)
     assert not (tmp_path / "warehouse").exists()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -16,10 +18,13 @@ from rich.console import Console
 from behavior_spark.cli.main import run
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError
-from behavior_spark.features.assemble import Inputs, build_features
+from behavior_spark.features import feature_set
+from behavior_spark.features.feature_set import FeatureSet
+from behavior_spark.features.inputs import Inputs
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
-from behavior_spark.pipelines.users import leakage
+from behavior_spark.pipelines.users.funnels import FunnelsCounted
+from behavior_spark.pipelines.users.leakage import LeakageChecked
 from behavior_spark.schemas import EVENTS, SESSIONS, USER_FEATURES, Contract
 
 QUIET = Console(quiet=True)
@@ -175,9 +180,9 @@ def test_funnel_counts_users_and_sessions_as_known_at_the_day(
 ) -> None:
     settings = nightly
     result = commands.funnel(settings, as_of=SECOND, spark=spark, console=QUIET)
-    steps = {s.step: (s.users, s.of_first) for s in result.details["funnels"]}
+    steps = {s.step: (s.users, s.of_first) for s in result.of(FunnelsCounted).steps}
     assert steps == {"view": (3, 1.0), "purchase": (1, 1 / 3)}
-    assert "| buy | purchase | 1 | 33.3% |" in result.details["markdown"]
+    assert "| buy | purchase | 1 | 33.3% |" in result.page()
     bare = settings.model_copy(
         update={"features": settings.features.model_copy(update={"funnels": {}})}
     )
@@ -186,13 +191,16 @@ def test_funnel_counts_users_and_sessions_as_known_at_the_day(
 
 
 def test_check_leakage_passes_the_nightly_features_and_reports_what_it_could_not_check(
-    spark: SparkSession, nightly: Settings
+    spark: SparkSession, nightly: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    plans = Mock(wraps=feature_set.make_plan)
+    monkeypatch.setattr(feature_set, "make_plan", plans)
     settings = nightly
     result = commands.check_leakage(settings, as_of=SECOND, spark=spark, console=QUIET)
-    found = result.details["leakage"]
+    assert plans.call_count == 1  # though features are built twice
+    found = result.of(LeakageChecked).report
     assert found.leaks == {} and found.features > 20
-    assert "exactly the same" in result.details["markdown"]
+    assert "exactly the same" in result.page()
     assert any("too little history" in note for note in result.notes)
     json.dumps(result.as_dict(), default=str)
 
@@ -204,11 +212,13 @@ def test_check_leakage_ends_with_1_and_names_a_feature_that_looks_ahead(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def looking_ahead(inputs: Inputs, *arguments: Any, **options: Any) -> DataFrame:
-        ever = inputs.events.groupBy("user_id").agg(F.count("event_id").alias("events_ever"))
-        return build_features(inputs, *arguments, **options).join(ever, "user_id", "left")
+    build = FeatureSet.build
 
-    monkeypatch.setattr(leakage, "build_features", looking_ahead)
+    def looking_ahead(features: FeatureSet, inputs: Inputs, days: Sequence[dt.date]) -> DataFrame:
+        ever = inputs.events.groupBy("user_id").agg(F.count("event_id").alias("events_ever"))
+        return build(features, inputs, days).join(ever, "user_id", "left")
+
+    monkeypatch.setattr(FeatureSet, "build", looking_ahead)
     config = shop / "shop.yaml"
     tree = nightly.model_dump(by_alias=True, mode="json", exclude_unset=True)
     config.write_text(json.dumps(tree), encoding="utf-8")

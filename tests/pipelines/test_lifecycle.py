@@ -21,8 +21,13 @@ from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.registry.promotions import history
 from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
+from behavior_spark.pipelines.text_models.annotation import Annotated
+from behavior_spark.pipelines.text_models.evaluation import Evaluated
+from behavior_spark.pipelines.text_models.finetuning import Finetuned
+from behavior_spark.pipelines.text_models.promotion import Decision, ModelsListed
 from behavior_spark.pipelines.texts.active_model import active_text_model
-from behavior_spark.pipelines.texts.shadow import shadow_stage
+from behavior_spark.pipelines.texts.shadow import Shadowed, shadow_stage
+from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import running
 from behavior_spark.schemas import (
     ANNOTATIONS,
@@ -90,12 +95,12 @@ class Shop:
         names = [*contract.key, "scored_at"]
         return sorted(tuple(row) for row in self.warehouse.read(contract).select(*names).collect())
 
-    def night(self, settings: Settings) -> Any:
+    def night(self, settings: Settings) -> Result:
         """Let the challenger look at the texts, which are scored already."""
         with running("nightly", settings, as_of=NIGHT, spark=self.spark, console=QUIET,
                      record=False) as run:  # fmt: skip
             shadow_stage(run, active_text_model(settings, NIGHT))
-        return run
+            return Result.of_run(run)
 
 
 def labelled(items: list[str], *, flipped: bool = False) -> pd.DataFrame:
@@ -142,7 +147,7 @@ def test_the_first_model_needs_no_rival_and_has_a_record_and_a_card(trained: Sho
     entry = history(trained.store)[0]
     assert (entry.event, entry.model, entry.replaced) == ("promoted", champion, None)
     assert "first model" in entry.reason and trained.store.alias(CHALLENGER) is None
-    found = trained.do("models").details["models"][0]
+    found = trained.do("models").of(ModelsListed).published[0]
     assert found["model"] == champion and found["aliases"] == [CHAMPION]
     assert found["parents"]["encoder"] and found["figures"]["intent_f1_macro"] > 0.5
     assert (trained.store.folder(str(champion)) / "card.md").exists()
@@ -160,14 +165,14 @@ def test_a_model_is_measured_on_texts_it_has_not_learned_from(shop: Shop, tmp_pa
     figures = result.figures
     assert figures["intent_leaked_texts"] == 3 and figures["intent_held_out_texts"] == len(test)
     assert figures["intent_accuracy"] > 0.9 and 0 <= figures["intent_calibration_error"] <= 1
-    found = result.details["evaluation"]["heads"]["intent"]
+    found = result.of(Evaluated).content["heads"]["intent"]
     assert found["slices"]["item toy train"]["texts"] == 6
     assert sum(each["texts"] for name, each in found["slices"].items() if "words" in name) == 24
     low, high = (found["figures"]["f1_macro"][bound] for bound in ("low", "high"))
     assert low <= figures["intent_f1_macro"] <= high
-    json.dumps(result.details["evaluation"], allow_nan=False)
+    json.dumps(result.of(Evaluated).content, allow_nan=False)
     for part in ("## intent", "Slices", "Calibration", "3 learned from"):
-        assert part in result.details["markdown"]
+        assert part in str(result.page())
     assert shop.store.evaluations(str(shop.store.alias(CHAMPION)))[0]["heads"]["intent"] == found
     strict = shop.settings(head=held, evaluation={"leakage": "refuse"})
     with pytest.raises(InputError, match="3 of 27 held-out texts were learned from"):
@@ -181,7 +186,7 @@ def test_without_a_test_table_only_texts_held_out_by_hash_are_measured(shop: Sho
     shop.do("finetune", settings)
     shop.do("promote", settings, force=True, reason="it keeps texts apart")
     result = shop.do("evaluate", settings)
-    data = result.details["evaluation"]["heads"]["intent"]["data"]
+    data = result.of(Evaluated).content["heads"]["intent"]["data"]
     assert data["origin"] == "held out by hash" and 0 < data["texts"] < 24
     assert "learned_from" not in data["dropped"]
     assert any("a little too good" in note for note in result.notes)
@@ -286,7 +291,7 @@ def test_a_rollback_restores_the_earlier_scores_without_a_forward_pass(shop: Sho
     assert shop.do("score_texts", shorter).figures["texts_scored"] == 24
     embedded = shop.rows(TEXT_EMBEDDINGS)
     result = shop.do("rollback", reason="a drill")
-    assert result.details["model"] == champion == shop.store.alias(CHAMPION)
+    assert result.of(Decision).model == champion == shop.store.alias(CHAMPION)
     again = shop.do("score_texts")
     assert again.figures["texts_scored"] == 0 and "seconds_model" not in again.figures
     assert again.figures["store_hit_rate"] == 1 and scored() == before
@@ -303,14 +308,14 @@ def test_the_challenger_reads_in_the_shadow_and_leaves_no_trace_but_its_disagree
     shop.do("finetune", flipped)
     assert shop.store.alias(CHALLENGER) is not None
     before = [shop.rows(each) for each in (TEXT_EMBEDDINGS, TEXT_SCORES)]
-    run = shop.night(flipped)
+    result = shop.night(flipped)
     assert [shop.rows(each) for each in (TEXT_EMBEDDINGS, TEXT_SCORES)] == before
     rows = shop.warehouse.read(SHADOW_DISAGREEMENT).collect()
     assert sum(row["texts"] for row in rows) == 12  # what arrived in the six days before
-    assert run.figures["shadow_intent_texts"] == 12
+    assert result.of(Shadowed).heads["intent"].texts == 12
     apart = sum(r["texts"] for r in rows if r["champion_label"] != r["challenger_label"])
-    assert run.figures["shadow_intent_disagreement"] == apart / 12 > 0.8
-    assert any("the challenger's intent differs on" in note for note in run.notes)
+    assert result.of(Shadowed).heads["intent"].share == apart / 12 > 0.8
+    assert any("the challenger's intent differs on" in note for note in result.notes)
     shop.night(flipped)
     assert sorted(shop.warehouse.read(SHADOW_DISAGREEMENT).collect()) == sorted(rows)
     few = shop.settings(shadow={"share": 1.0, "most_texts": 5})
@@ -330,7 +335,7 @@ def test_a_language_model_labels_texts_once_and_a_head_learns_from_it(
     head = {"path": None, "annotated": "ask", "min_confidence": 0.5, "text": "text", "test": None}
     settings = shop.settings(annotate={"ask": task}, head=head, promote="manual")
     first = shop.do("annotate", settings)
-    assert sum(first.details["labels"]["ask"].values()) == 20
+    assert sum(first.of(Annotated).tasks["ask"].labels.values()) == 20
     second = shop.do("annotate", settings)  # the rest
     assert second.figures["ask_annotated_texts"] == 24
     rows = shop.warehouse.read(ANNOTATIONS).collect()
@@ -344,6 +349,6 @@ def test_a_language_model_labels_texts_once_and_a_head_learns_from_it(
     if len(kept) == 2:
         result = shop.do("finetune", settings)
         assert shop.store.alias(CHALLENGER) == result.models["text"]
-        assert result.details["heads"]["intent"]["rows"]["train"] > 0
+        assert result.of(Finetuned).heads["intent"]["rows"]["train"] > 0
     with pytest.raises(ConfigError, match="no annotation task 'mood'"):
         shop.do("annotate", settings, tasks=["mood"])

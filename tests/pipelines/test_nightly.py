@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from pyspark.sql import SparkSession
@@ -11,9 +12,12 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from behavior_spark.demo.logs import BOT, UserLogs
+from behavior_spark.features import feature_set
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.demonstration import DemoResult
+from behavior_spark.pipelines.reports.outcomes import Reported
+from behavior_spark.pipelines.text_models.finetuning import Finetuned
 from behavior_spark.schemas import (
     EVENTS,
     QUARANTINE,
@@ -37,24 +41,22 @@ def test_every_row_that_came_in_is_accounted_for(
     demo_night: DemoResult, warehouse: Warehouse
 ) -> None:
     for step in ("nightly", "ingest"):
-        assert {s["table_name"] for s in demo_night.steps[step].sources} == {
+        assert {s.table_name for s in demo_night.steps[step].sources} == {
             "events", "texts", "items"
         }  # fmt: skip
         for source in demo_night.steps[step].sources:
-            assert source["rows_in"] == (
-                source["rows_out"] + source["duplicates"] + source["refused"]
-            )
-    night = {s["table_name"]: s for s in demo_night.steps["nightly"].sources}
-    assert night["events"]["duplicates"] > 0
-    assert night["events"]["refused"] > 0
-    assert night["events"]["without_user"] > 0
+            assert source.rows_in == source.rows_out + source.duplicates + source.refused
+    night = {s.table_name: s for s in demo_night.steps["nightly"].sources}
+    assert night["events"].duplicates > 0
+    assert night["events"].refused > 0
+    assert night["events"].without_user > 0
     stored = warehouse.read(EVENTS).where(F.col("arrived_day") < F.lit(demo_night.layout.as_of))
-    assert stored.count() == night["events"]["rows_out"]
+    assert stored.count() == night["events"].rows_out
     refused = warehouse.read(QUARANTINE).where(F.col("as_of") == F.lit(demo_night.layout.as_of))
     by_table = refused.groupBy("table_name").agg(F.sum("refused_rows").alias("n")).collect()
     counted = {row["table_name"]: row["n"] for row in by_table}
-    assert counted.get("events") == night["events"]["refused"]
-    assert counted.get("texts") == night["texts"]["refused"]
+    assert counted.get("events") == night["events"].refused
+    assert counted.get("texts") == night["texts"].refused
 
 
 def test_every_user_seen_before_gets_a_row_for_each_target(
@@ -96,14 +98,14 @@ def test_predictions_are_probabilities_with_deciles_and_reasons(
 def test_the_model_was_checked_on_a_later_day_and_beats_chance(demo_night: DemoResult) -> None:
     figures = demo_night.steps["nightly"].figures
     assert 0.55 < figures["purchase_30d_roc_auc"] < 0.99
-    outcomes = {o.target: o for o in demo_night.steps["report"].details["outcomes"]}
+    outcomes = {o.target: o for o in demo_night.steps["report"].of(Reported).outcomes}
     assert outcomes["purchase_30d"].measured["AUC"].value > 0.55
     assert set(outcomes["purchase_30d"].baselines) == {"recency", "recency_frequency_value"}
     assert outcomes["purchase_30d"].trained_through <= demo_night.layout.as_of.isoformat()
 
 
 def test_heads_learned_something_from_the_labels(demo_night: DemoResult) -> None:
-    heads = demo_night.steps["finetune"].details["heads"]
+    heads = demo_night.steps["finetune"].of(Finetuned).heads
     assert set(heads) == {"intent", "emotion", "spam"}
     assert heads["intent"]["accuracy"] > 0.5  # nine intents; the most frequent has 27 %
 
@@ -130,7 +132,10 @@ def test_columns_are_documented_in_the_tables(warehouse: Warehouse) -> None:
 
 
 def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
-    spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse
+    spark: SparkSession,
+    demo_night: DemoResult,
+    warehouse: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     as_of = demo_night.layout.as_of
     following = as_of + dt.timedelta(days=1)
@@ -145,7 +150,10 @@ def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
     )
     assert fresh > 0
     last_night = warehouse.read(USER_PROPENSITY).where(F.col("as_of") == F.lit(as_of)).count()
+    plans = Mock(wraps=feature_set.make_plan)
+    monkeypatch.setattr(feature_set, "make_plan", plans)
     result = commands.nightly(demo_night.settings, as_of=following, spark=spark, console=QUIET)
+    assert plans.call_count == 1  # features are listed and planned once, whoever reads them
     assert result.figures["texts_scored"] == fresh
     assert result.models == demo_night.steps["nightly"].models  # still valid: not retrained
     after = warehouse.read(USER_PROPENSITY).groupBy("as_of").count().collect()

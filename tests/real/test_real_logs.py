@@ -11,6 +11,7 @@ from rich.console import Console
 
 from behavior_spark.config import load_settings
 from behavior_spark.pipelines import commands
+from behavior_spark.pipelines.reports.outcomes import Reported
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("compiled")]
 
@@ -31,13 +32,13 @@ def test_online_retail_reaches_its_figures_on_november(
     assert night.figures["predictions"] == 3 * 4010
     later = commands.ingest(settings, as_of=dt.date(2011, 12, 10), spark=spark, console=QUIET)
     read = {
-        name: [s for r in (night, later) for s in r.sources if s["table_name"] == name]
+        name: [s for r in (night, later) for s in r.sources if s.table_name == name]
         for name in ("events", "items")
     }
-    assert sum(s["rows_in"] for s in read["events"]) == 541_909
-    assert sum(s["duplicates"] for s in read["events"]) == 5_268
+    assert sum(s.rows_in for s in read["events"]) == 541_909
+    assert sum(s.duplicates for s in read["events"]) == 5_268
     report = commands.report(settings, as_of=as_of, spark=spark, console=QUIET)
-    measured = {o.target: o for o in report.details["outcomes"]}
+    measured = {o.target: o for o in report.of(Reported).outcomes}
     for target, least in (("purchase_30d", 0.74), ("lunch_30d", 0.87), ("cancel_30d", 0.78)):
         outcome = measured[target]
         assert outcome.users == 4010
@@ -60,7 +61,7 @@ def test_the_forum_night_runs_and_is_reported_beside_recency(
     assert night.figures["users"] == 364
     commands.ingest(settings, as_of=dt.date(2018, 9, 3), spark=spark, console=QUIET)
     report = commands.report(settings, as_of=as_of, spark=spark, console=QUIET)
-    outcome = report.details["outcomes"][0]
+    outcome = report.of(Reported).outcomes[0]
     assert outcome.measured["AUC"].value > 0.8
     assert outcome.baselines["recency"].value > 0.8
     assert outcome.gains["recency"].low < outcome.gains["recency"].high

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from behavior_spark.config import WarehouseSettings
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.runs.builds import Build, changes_since, last_build
 from behavior_spark.runs.run import Run
@@ -73,7 +74,7 @@ def test_changes_reach_back_to_the_first_day_that_a_commit_touched(run: Run) -> 
     last = Build(DAY, "a", start.version)
     assert changes_since(run, TEXTS, last).start == DAY
     early = DAY - dt.timedelta(days=3)
-    run.warehouse.replace(texts, TEXTS, where=f"arrived_day >= DATE'{early}'")
+    run.warehouse.replace(texts, TEXTS, where=DayRange("arrived_day", early))
     run.warehouse.compact(TEXTS)
     assert changes_since(run, TEXTS, last).start == early
     assert changes_since(run, TEXTS, Build(DAY, "a", 99)).why.startswith("the history of table")

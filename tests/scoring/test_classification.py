@@ -16,7 +16,7 @@ NOW = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
 def head(name: str, labels: tuple[str, ...], rng: np.random.Generator) -> Head:
     return Head(
-        name=name, labels=labels, multi_label=False,
+        name=name, labels=labels, kind="single_label",
         weight=rng.normal(size=(len(labels), 4)).astype(np.float32),
         bias=np.zeros(len(labels), dtype=np.float32),
         thresholds=np.full(len(labels), 0.5, dtype=np.float32),

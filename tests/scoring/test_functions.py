@@ -110,7 +110,7 @@ def make_head(name: str, digest: str, width: int, *, through: str | None = None)
     rng = np.random.default_rng(len(name))
     labels = LABELS[name]
     return Head(
-        name=name, labels=labels, multi_label=False,
+        name=name, labels=labels, kind="single_label",
         weight=3 * rng.normal(size=(len(labels), width)), bias=np.zeros(len(labels)),
         thresholds=np.full(len(labels), 0.5), temperature=1.0, backbone_digest=digest,
         trained_through=through,
@@ -525,7 +525,7 @@ from behavior_spark.scoring.workers import EncoderRecipe
 
 source, options = sys.argv[1], EncoderOptions(max_length=64)
 digest = backbone_digest(source, options)
-head = Head(name="mood", labels=("glad", "sad"), multi_label=False, weight=np.eye(2, 16),
+head = Head(name="mood", labels=("glad", "sad"), kind="single_label", weight=np.eye(2, 16),
             bias=np.zeros(2), thresholds=np.full(2, 0.5), temperature=1.0, backbone_digest=digest)
 recipe = EncoderRecipe(source, options, digest)
 f = TextFunctions(recipe, heads={"mood": head}, prepare=lambda t: t.strip())

@@ -6,8 +6,15 @@ import datetime as dt
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
-from behavior_spark.scoring.texts import distinct_texts, not_scored, one_per_text
+from behavior_spark.scoring.texts import (
+    distinct_texts,
+    not_scored,
+    one_per_text,
+    spread_texts,
+    tasks_for,
+)
 
 NOW = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
@@ -46,3 +53,26 @@ def test_a_text_stored_twice_is_read_once_the_newest_without_an_error(spark: Spa
     )  # fmt: skip
     kept = {row["text_hash"]: row["v"] for row in one_per_text(twice).collect()}
     assert kept == {"1": "new", "2": "good", "3": "only"}
+
+
+@pytest.mark.parametrize("parallelism", [2, 4])
+@pytest.mark.parametrize("texts", [500, 2_000, 6_000, 50_000])
+def test_every_task_gets_its_share_of_texts_whatever_adaptive_execution_joins(
+    spark: SparkSession, parallelism: int, texts: int
+) -> None:
+    rows = spark.range(texts).select(
+        F.md5(F.col("id").cast("string")).alias("text_hash"),
+        # One text of a megabyte among many short ones.
+        F.expr("if(id = 0, repeat('long ', 200000), 'short')").alias("text"),
+    )
+    tasks = tasks_for(texts, parallelism=parallelism)
+    before = spark.conf.get("spark.sql.shuffle.partitions")
+    spark.conf.set("spark.sql.shuffle.partitions", parallelism)
+    try:
+        # As scoring does it: made distinct by the hash, in as many partitions as there are tasks.
+        spread = spread_texts(distinct_texts(rows), tasks)
+        counts = spread.groupBy(F.spark_partition_id()).count().collect()
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", before)
+    assert len(counts) == tasks
+    assert max(row["count"] for row in counts) <= 1.2 * texts / tasks

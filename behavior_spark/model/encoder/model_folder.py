@@ -14,7 +14,7 @@ from behavior_spark.files import digest_of, read_json
 from behavior_spark.model.encoder import hub
 
 # Raise when the way from a text to token ids, or from hidden states to a vector, changes.
-PREPROCESSING = 1
+PREPROCESSING = 2
 # A text is cut to max_length times this many characters before it is tokenised, so that
 # one text of a megabyte costs no more than any other.
 CHARACTERS_PER_TOKEN = 64
@@ -34,7 +34,7 @@ TOKENIZER_FILES = (
 # Families whose position ids start after the padding id, so that fewer positions are usable.
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl")
 # Written beside the weights of an encoder that `pretrain` made.
-ADAPTATION_RECORD = "adaptation.json"
+PRETRAINING_RECORD = "pretraining.json"
 
 Precision = Literal["fp32", "bf16"]
 
@@ -181,12 +181,12 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 def trained_through(source: str) -> str | None:
-    """ISO day of the last text that an encoder was adapted to by ``pretrain``; else None.
+    """ISO day of the last text that ``pretrain`` trained an encoder on; else None.
 
     Raises:
         ModelError: As :func:`resolve_model_folder`, or the record cannot be read.
     """
-    record = resolve_model_folder(source) / ADAPTATION_RECORD
+    record = resolve_model_folder(source) / PRETRAINING_RECORD
     if not record.exists():
         return None
     day = read_json(record).get("trained_through")

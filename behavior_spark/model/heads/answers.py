@@ -16,35 +16,32 @@ def answers_of(head: Head, embeddings: Floats, labels: Sequence[Sequence[str]]) 
     """The answers of ``head`` to n texts.
 
     Args:
-        head: Single- or multi-label.
+        head: Of any kind.
         embeddings: float32 [n, dimension], without NaN.
-        labels: For each text its true labels (one, where the head gives one).
+        labels: For each text its true labels (one, where every text has one).
 
     Raises:
-        ModelError: Lengths differ, or a text has several labels and the head gives one.
+        ModelError: Lengths differ, or a text has several labels where each has one.
     """
     if len(labels) != len(embeddings):
         raise ModelError(
             "texts and labels differ in number", found=f"{len(embeddings)}, {len(labels)}"
         )
-    if not head.multi_label and any(len(each) != 1 for each in labels):
+    if head.rules.exclusive and any(len(own) != 1 for own in labels):
         raise ModelError(
             f"the head {head.name!r} gives one label to each text",
             found="texts with none or several",
             fix="measure it on texts with one label each",
         )
-    unknown = sorted({label for each in labels for label in each} - set(head.labels))
+    unknown = sorted({label for own in labels for label in own} - set(head.labels))
     names = (*head.labels, *unknown)
     truth = np.zeros((len(labels), len(names)), dtype=np.bool_)
     place = {label: index for index, label in enumerate(names)}
-    rows = [row for row, each in enumerate(labels) for _ in each]
-    truth[rows, [place[label] for each in labels for label in each]] = True
+    rows = [row for row, own in enumerate(labels) for _ in own]
+    truth[rows, [place[label] for own in labels for label in own]] = True
     said = np.zeros_like(truth)
     probabilities, codes = head.answer(embeddings)
-    if head.multi_label:
-        said[:, : len(head.labels)] = probabilities >= head.thresholds
-    else:
-        answered = np.flatnonzero(codes >= 0)
-        said[answered, codes[answered]] = True
+    given = head.rules.given(probabilities, head.thresholds)
+    said[:, : len(head.labels)] = given & (codes >= 0)[:, None]
     padding = np.zeros((len(truth), len(unknown)), dtype=np.float32)
-    return Answers(names, head.multi_label, truth, said, np.hstack([probabilities, padding]))
+    return Answers(names, head.rules, truth, said, np.hstack([probabilities, padding]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 from behavior_spark.errors import ModelError
 from behavior_spark.files import read_json, short_digest, write_json
 from behavior_spark.model.arrays import Floats
+from behavior_spark.model.heads.kind import MULTI_LABEL, SINGLE_LABEL, HeadKind, find_head_kind
 
 PROBABILITY_SHARE = 0.3
 
@@ -49,12 +51,12 @@ class Head:
 
     Attributes:
         name: Letters, digits, ``_`` and ``-``; also the folder's name in a bundle.
-        labels: Two or more distinct labels, or one or more where ``multi_label``.
-        multi_label: Sigmoid per label, else softmax over labels.
+        labels: Distinct labels, at least as many as its kind needs.
+        kind: Name of the kind of head, such as ``single_label`` or ``multi_label``.
         weight: float32 [labels, dimension].
         bias: float32 [labels].
-        thresholds: float32 [labels], probabilities from which a label counts as present;
-            read for multi-label heads alone.
+        thresholds: float32 [labels], probabilities from which a label counts as present, for
+            kinds that read them.
         temperature: Divides the logits (Guo et al. 2017, "On Calibration of Modern Neural
             Networks", arXiv 1706.04599).
         backbone_digest: Digest of the encoder whose embeddings this head reads.
@@ -68,7 +70,7 @@ class Head:
 
     name: str
     labels: tuple[str, ...]
-    multi_label: bool
+    kind: str
     weight: Floats
     bias: Floats
     thresholds: Floats
@@ -91,7 +93,7 @@ class Head:
         count = len(self.labels)
         if not _NAME.fullmatch(self.name):
             return "its name may hold letters, digits, _ and - only"
-        if len(set(self.labels)) != count or count < (1 if self.multi_label else 2):
+        if len(set(self.labels)) != count or count < self.rules.least_labels:
             return f"it has {count} labels, {len(set(self.labels))} of them distinct"
         if self.weight.ndim != 2 or self.weight.shape[0] != count or not self.weight.shape[1]:
             return f"weight has shape {self.weight.shape} for {count} labels"
@@ -114,6 +116,11 @@ class Head:
                 return "its scope is not finite"
         return None
 
+    @cached_property
+    def rules(self) -> HeadKind:
+        """What its kind decides."""
+        return find_head_kind(self.kind)
+
     @property
     def dimension(self) -> int:
         """Length of the embeddings this head reads."""
@@ -125,7 +132,7 @@ class Head:
         header = {
             "name": self.name,
             "labels": self.labels,
-            "multi_label": self.multi_label,
+            **_kind_facts(self.kind),
             "temperature": float(self.temperature),
             "backbone_digest": self.backbone_digest,
             "shape": self.weight.shape,
@@ -137,8 +144,6 @@ class Head:
 
     def probabilities(self, embeddings: Floats) -> Floats:
         """float32 [n, labels] from float32 [n, dimension]; a NaN row stays NaN.
-
-        Softmax rows add up to 1; sigmoid columns stand alone.
 
         Raises:
             ModelError: The embeddings have another dimension.
@@ -152,19 +157,18 @@ class Head:
         vectors = embeddings.astype(np.float32, copy=False)
         with np.errstate(invalid="ignore"):  # NaN rows, which some BLAS libraries report
             logits = (vectors @ self.weight.T + self.bias) / np.float32(self.temperature)
-        return sigmoid(logits) if self.multi_label else softmax(logits)
+        return self.rules.probabilities(logits)
 
     def answer(self, embeddings: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Probabilities, as :meth:`probabilities` gives them, and the number of each label.
 
         Returns:
-            float32 [n, labels] and int64 [n]: the most probable label, of a multi-label head
-            among those at or above their threshold; -1 where there is none, the row is NaN or
-            the head abstains.
+            float32 [n, labels] and int64 [n]: the most probable label that may be given; -1
+            where there is none, the row is NaN or the head abstains.
         """
         probabilities = self.probabilities(embeddings)
         known = ~np.isnan(probabilities).any(axis=1)
-        codes = self._top(probabilities)
+        codes = self.rules.top(probabilities, self.thresholds)
         if self.scope is not None and known.any():
             closeness = self.scope.closeness(embeddings[known], probabilities[known])
             codes[np.flatnonzero(known)[closeness < np.float32(self.scope.threshold)]] = -1
@@ -172,24 +176,13 @@ class Head:
 
     def decide(self, probabilities: Floats) -> list[str | None]:
         """The label of :meth:`answer` per row of [n, labels], before any abstention; else None."""
-        best = self._top(probabilities).tolist()
+        best = self.rules.top(probabilities, self.thresholds).tolist()
         return [None if index < 0 else self.labels[index] for index in best]
 
-    def _top(self, probabilities: Floats) -> npt.NDArray[np.int64]:
-        """int64 [n]: the most probable label that may be given, or -1."""
-        least = self.thresholds if self.multi_label else np.float32(0.0)
-        given = np.nan_to_num(probabilities, nan=-1.0)
-        given = np.where(given >= least, given, np.float32(-1.0))
-        best: npt.NDArray[np.int64] = given.argmax(axis=1).astype(np.int64)
-        best[given.max(axis=1) < 0] = -1
-        return best
-
     def decide_all(self, probabilities: Floats) -> list[list[str]]:
-        """Per row all labels at or above their threshold; the top label for a single-label head."""
-        if not self.multi_label:
-            return [[] if label is None else [label] for label in self.decide(probabilities)]
-        present = np.nan_to_num(probabilities, nan=-1.0) >= self.thresholds
-        return [[self.labels[int(i)] for i in np.flatnonzero(row)] for row in present]
+        """Per row all labels that are given, before any abstention."""
+        given = self.rules.given(probabilities, self.thresholds)
+        return [[self.labels[int(column)] for column in np.flatnonzero(row)] for row in given]
 
     def save(self, folder: Path) -> None:
         """Write head.safetensors and head.json into ``folder``, which is made if missing."""
@@ -198,7 +191,7 @@ class Head:
         content = {
             "name": self.name,
             "labels": list(self.labels),
-            "multi_label": self.multi_label,
+            **_kind_facts(self.kind),
             "thresholds": [float(value) for value in self.thresholds],
             "temperature": float(self.temperature),
             "backbone_digest": self.backbone_digest,
@@ -222,7 +215,7 @@ class Head:
             head = cls(
                 name=content["name"],
                 labels=tuple(content["labels"]),
-                multi_label=bool(content["multi_label"]),
+                kind=_kind_of(content),
                 weight=tensors["weight"],
                 bias=tensors["bias"],
                 thresholds=np.array(content["thresholds"], dtype=np.float32),
@@ -250,6 +243,17 @@ class Head:
     def _tensors(self) -> dict[str, Floats]:
         found = {"weight": self.weight, "bias": self.bias, "thresholds": self.thresholds}
         return found if self.scope is None else found | {"examples": self.scope.examples}
+
+
+def _kind_facts(kind: str) -> dict[str, Any]:
+    """A kind as it is stored and digested; the first two kinds as before there were others."""
+    facts: dict[str, Any] = {"multi_label": kind == MULTI_LABEL}
+    return facts if kind in (SINGLE_LABEL, MULTI_LABEL) else facts | {"kind": kind}
+
+
+def _kind_of(content: Mapping[str, Any]) -> str:
+    """The kind that ``_kind_facts`` wrote."""
+    return str(content.get("kind") or (MULTI_LABEL if content["multi_label"] else SINGLE_LABEL))
 
 
 def _scope(threshold: float | None, examples: Floats | None) -> Scope | None:

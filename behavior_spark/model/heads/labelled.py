@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model.arrays import Bools
+from behavior_spark.model.heads.kind import SINGLE_LABEL, HeadKind, Targets, find_head_kind
 
 
 @dataclass
@@ -21,8 +24,8 @@ class LabelledTexts:
     Attributes:
         name: Becomes the head's name.
         texts: n texts; empty ones are dropped and counted.
-        labels: Per text one label, or a list of labels (perhaps empty) where ``multi_label``.
-        multi_label: A text may have several labels.
+        labels: Per text one label, or a list of labels (perhaps empty) where it may have several.
+        kind: Name of the kind of head that learns them.
         days: Per text the ISO day its label was known, or None.
         held_out: Per text whether it only measures (an official dev set); None: by hash.
         validation_share: Of the texts held out by hash; None: the caller's.
@@ -35,7 +38,7 @@ class LabelledTexts:
     name: str
     texts: list[str]
     labels: list[str] | list[list[str]]
-    multi_label: bool = False
+    kind: str = SINGLE_LABEL
     days: list[str | None] | None = None
     abstain: float | None = None
     held_out: list[bool] | None = None
@@ -49,10 +52,11 @@ class TaskSplit:
 
     Attributes:
         name: As in the task.
-        multi_label: As in the task.
+        kind: As in the task.
         labels: Labels kept, sorted.
         texts: n texts kept.
-        targets: int64 [n] label numbers, or float32 [n, labels] of 0 and 1 where multi-label.
+        targets: One entry a text, as the kind makes them: int64 [n] label numbers where each text
+            has one label, float32 [n, labels] of 0 and 1 where it may have several.
         validation: bool [n], texts held out.
         dropped: Rows left out, by reason.
         dropped_labels: Labels with fewer than two different texts.
@@ -63,10 +67,10 @@ class TaskSplit:
     """
 
     name: str
-    multi_label: bool
+    kind: str
     labels: tuple[str, ...]
     texts: list[str]
-    targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+    targets: Targets
     validation: npt.NDArray[np.bool_]
     dropped: dict[str, int]
     dropped_labels: list[str]
@@ -75,14 +79,20 @@ class TaskSplit:
     abstain: float | None = None
     refit: bool = False
 
+    @cached_property
+    def rules(self) -> HeadKind:
+        """What its kind of head decides."""
+        return find_head_kind(self.kind)
+
+    @property
+    def truth(self) -> Bools:
+        """Bool [n, labels]: which labels each text has."""
+        return self.rules.truth(self.targets, len(self.labels))
+
     @property
     def labels_a_class(self) -> float:
         """Median over labels of the texts there are to learn from, held out or not."""
-        if self.multi_label:
-            counts = self.targets.sum(axis=0)
-        else:
-            counts = np.bincount(self.targets.astype(np.int64), minlength=len(self.labels))
-        return float(np.median(counts))
+        return float(np.median(self.truth.sum(axis=0)))
 
 
 def normalise_text(text: str) -> str:
@@ -115,13 +125,14 @@ def split_task(
     rows = _without_held_out(task, rows, keys, dropped)
     label_sets = {row: _label_set(task, row) for row in rows}
     labels, dropped_labels = _frequent_labels(label_sets, keys)
-    if len(labels) < (1 if task.multi_label else 2):
+    kind = find_head_kind(task.kind)
+    if len(labels) < kind.least_labels:
         raise ModelError(
             f"the task {task.name!r} has too few labels to learn",
             found=f"{len(labels)} labels with two or more different texts, in {len(rows)} rows",
             fix="add labelled texts; each label needs two at the very least",
         )
-    if not task.multi_label:
+    if kind.exclusive:
         kept = [row for row in rows if label_sets[row] & set(labels)]
         if len(kept) < len(rows):
             dropped["rare_label"] = len(rows) - len(kept)
@@ -136,10 +147,10 @@ def split_task(
     known = [date.fromisoformat(day).isoformat() for day in days if day]
     return TaskSplit(
         name=task.name,
-        multi_label=task.multi_label,
+        kind=task.kind,
         labels=tuple(labels),
         texts=[task.texts[row] for row in rows],
-        targets=_targets(numbers, len(labels), task.multi_label),
+        targets=kind.targets(numbers, len(labels)),
         validation=validation,
         dropped=dict(dropped),
         dropped_labels=dropped_labels,
@@ -151,7 +162,7 @@ def split_task(
 
 
 def with_label_names(split: TaskSplit) -> TaskSplit:
-    """A single-label task with each label's name as one more text to learn from.
+    """A task of one label a text with each label's name as one more text to learn from.
 
     Names with a letter count (``card_arrival`` reads "card arrival"), but for one that equals a
     held-out text.
@@ -183,8 +194,9 @@ def _check_task(task: LabelledTexts, validation_share: float) -> None:
         raise ModelError(
             f"the task {task.name!r} has columns of different lengths", found=f"{sorted(counts)}"
         )
-    if any(isinstance(labels, str) == task.multi_label for labels in task.labels):
-        wanted = "a list of labels" if task.multi_label else "one label"
+    exclusive = find_head_kind(task.kind).exclusive
+    if any(isinstance(labels, str) != exclusive for labels in task.labels):
+        wanted = "one label" if exclusive else "a list of labels"
         raise ModelError(f"the task {task.name!r} needs {wanted} per text")
     try:
         for day in task.days or []:
@@ -197,11 +209,12 @@ def _check_task(task: LabelledTexts, validation_share: float) -> None:
 
 
 def _usable_rows(task: LabelledTexts) -> tuple[list[int], Counter[str]]:
+    exclusive = find_head_kind(task.kind).exclusive
     rows, dropped = [], Counter[str]()
     for row, (text, label) in enumerate(zip(task.texts, task.labels, strict=True)):
         if not text or not text.strip():
             dropped["empty_text"] += 1
-        elif not task.multi_label and not label:
+        elif exclusive and not label:
             dropped["no_label"] += 1
         else:
             rows.append(row)
@@ -280,14 +293,3 @@ def hash_place(key: str) -> float:
     """Where a normalised text falls in [0, 1), the same in every process and run."""
     content = key.encode("utf-8", errors="replace")
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64
-
-
-def _targets(
-    numbers: Sequence[Sequence[int]], label_count: int, multi_label: bool
-) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
-    if not multi_label:
-        return np.array([labels[0] for labels in numbers], dtype=np.int64)
-    targets = np.zeros((len(numbers), label_count), dtype=np.float32)
-    for row, labels in enumerate(numbers):
-        targets[row, list(labels)] = 1.0
-    return targets

@@ -59,7 +59,7 @@ def fit_scope(
     ``false_alarms`` of held-out texts inside them falls short of.
 
     Args:
-        head: A single-label head.
+        head: A head that gives every text one label.
         embeddings: float32 [n, dimension] of the texts it learned from, without NaN.
         targets: int64 [n], their label numbers.
         dev_embeddings: float32 [m, dimension] of held-out texts inside the classes.
@@ -69,7 +69,7 @@ def fit_scope(
     Raises:
         ModelError: The head gives several labels, the share is none, or nothing is held out.
     """
-    if head.multi_label:
+    if not head.rules.exclusive:
         raise ModelError(
             f"the head {head.name!r} gives several labels to a text and abstains by thresholds",
             fix="leave out `abstain` for it",

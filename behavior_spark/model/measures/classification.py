@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -37,20 +37,30 @@ class Estimate:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
+class AnswerKind(Protocol):
+    """What differs between kinds of answers; a kind of head is one."""
+
+    def confidence(self, answers: Answers) -> tuple[Doubles, Doubles]:
+        """Probabilities that are judged, float64 [n, 1 or L], and whether what they say is so."""
+
+    def confusion(self, answers: Answers) -> Confusion:
+        """What was taken for what, as plain data."""
+
+
 @dataclass(frozen=True, eq=False)
 class Answers:
     """What a head said of texts whose labels are known.
 
     Attributes:
         labels: L labels: the head's, and those of the data that it does not know.
-        multi_label: Whether a text may have several.
+        kind: What differs between answers of one label a text and of several.
         truth: bool [n, L].
-        said: bool [n, L]; a row of a single-label head has one True, or none if it abstains.
+        said: bool [n, L]; a row without any True got no answer.
         probabilities: float32 [n, L]; 0 for a label the head does not know.
     """
 
     labels: tuple[str, ...]
-    multi_label: bool
+    kind: AnswerKind
     truth: Bools
     said: Bools
     probabilities: Floats
@@ -59,6 +69,7 @@ class Answers:
         return len(self.truth)
 
 
+Confusion = dict[str, Any]
 Figure = Callable[[Answers, Doubles], Doubles]
 
 
@@ -114,7 +125,7 @@ def calibration_error(answers: Answers, weights: Doubles) -> Doubles:
     Of one label a text: the top label's probability against how often it is right. Of several:
     every label's probability against how often it is there.
     """
-    confidence, happened = _confidence(answers)
+    confidence, happened = answers.kind.confidence(answers)
     gaps, width = _binned(happened - confidence, confidence), confidence.shape[1]
     return _share(np.abs(weights @ gaps).sum(axis=1), weights.sum(axis=1) * width)
 
@@ -206,29 +217,14 @@ def per_class(answers: Answers) -> dict[str, dict[str, float]]:
     return found
 
 
-def confusion(answers: Answers) -> dict[str, Any]:
-    """What was taken for what.
-
-    Of one label a text: ``counts[i][j]`` texts of label i that were given label j, the last
-    column those given none. Of several: for each label true and false positives and negatives.
-    """
-    truth, said = answers.truth, answers.said
-    if answers.multi_label:
-        tables = {"tp": truth & said, "fp": ~truth & said, "fn": truth & ~said,
-                  "tn": ~truth & ~said}  # fmt: skip
-        return {
-            label: {name: int(table[:, i].sum()) for name, table in tables.items()}
-            for i, label in enumerate(answers.labels)
-        }
-    width = len(answers.labels)
-    given = np.where(said.any(axis=1), said.argmax(axis=1), width)
-    flat = np.bincount(truth.argmax(axis=1) * (width + 1) + given, minlength=width * (width + 1))
-    return {"labels": list(answers.labels), "counts": flat.reshape(width, width + 1).tolist()}
+def confusion(answers: Answers) -> Confusion:
+    """What was taken for what, as the kind of head tells it."""
+    return answers.kind.confusion(answers)
 
 
 def calibration_table(answers: Answers) -> list[dict[str, float]]:
     """For each bin that is not empty: bounds, number, mean probability and how often it was so."""
-    confidence, happened = _confidence(answers)
+    confidence, happened = answers.kind.confidence(answers)
     count = _binned(np.ones_like(confidence), confidence).sum(axis=0)
     said = _binned(confidence, confidence).sum(axis=0)
     true = _binned(happened, confidence).sum(axis=0)
@@ -266,15 +262,6 @@ def _counts(answers: Answers, weights: Doubles) -> tuple[Doubles, Doubles, Doubl
     return hits, product(answers.said), product(answers.truth)
 
 
-def _confidence(answers: Answers) -> tuple[Doubles, Doubles]:
-    """Probabilities [n, 1 or L] and whether what they say happened."""
-    if answers.multi_label:
-        return answers.probabilities.astype(np.float64), answers.truth.astype(np.float64)
-    top = answers.probabilities.argmax(axis=1)[:, None]
-    chosen = np.take_along_axis(answers.probabilities, top, axis=1).astype(np.float64)
-    return chosen, np.take_along_axis(answers.truth, top, axis=1).astype(np.float64)
-
-
 def _binned(values: Doubles, confidence: Doubles) -> Doubles:
     """[n, bins]: per text the sum of its ``values`` whose confidence falls in the bin."""
     rows = len(confidence)
@@ -302,7 +289,7 @@ def _among(answers: Answers, kept: Bools) -> Answers:
         return answers
     return Answers(
         answers.labels,
-        answers.multi_label,
+        answers.kind,
         answers.truth[kept],
         answers.said[kept],
         answers.probabilities[kept],

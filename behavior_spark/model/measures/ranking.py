@@ -140,7 +140,9 @@ def paired_bootstrap_difference(
     return metric(labels, scores_a, **counted) - metric(labels, scores_b, **counted), low, high
 
 
-def _checked(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Doubles, Doubles]:
+def _checked(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, check: Callable[[Doubles], None]
+) -> tuple[Doubles, Doubles]:
     truth = np.asarray(labels, dtype=np.float64)
     values = np.asarray(scores, dtype=np.float64)
     if truth.ndim != 1 or truth.shape != values.shape:
@@ -149,14 +151,23 @@ def _checked(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Doubles, Dou
             found=f"shapes {truth.shape} and {values.shape}",
             fix="pass one label and one score per user",
         )
-    if not np.isin(truth, (0.0, 1.0)).all() or np.isnan(values).any():
+    check(truth)
+    if np.isnan(values).any():
         raise ModelError(
-            "labels must be 0 or 1 and scores must be numbers",
-            found=f"{int((~np.isin(truth, (0.0, 1.0))).sum())} other labels, "
-            f"{int(np.isnan(values).sum())} NaN scores",
+            "labels need scores that are numbers",
+            found=f"{int(np.isnan(values).sum())} NaN scores",
             fix="drop or repair those rows",
         )
     return truth, values
+
+
+def refuse_others_than_0_and_1(truth: Doubles) -> None:
+    """Raise ModelError unless every label is 0 or 1."""
+    others = int((~np.isin(truth, (0.0, 1.0))).sum())
+    if others:
+        raise ModelError(
+            "labels must be 0 or 1", found=f"{others} other labels", fix="drop or repair those rows"
+        )
 
 
 def _single(
@@ -165,7 +176,7 @@ def _single(
     scores: npt.ArrayLike,
     weights: npt.ArrayLike | None,
 ) -> float:
-    truth, values = _checked(labels, scores)
+    truth, values = _checked(labels, scores, refuse_others_than_0_and_1)
     if not truth.size:
         return float("nan")
     return float(metric(truth, values, _row_weights(weights, truth.size)[None, :])[0])
@@ -184,9 +195,7 @@ def _row_weights(weights: npt.ArrayLike | None, size: int) -> Doubles:
     return values
 
 
-def _tie_groups(
-    truth: Doubles, scores: Doubles, weights: Doubles
-) -> tuple[Doubles, Doubles]:
+def _tie_groups(truth: Doubles, scores: Doubles, weights: Doubles) -> tuple[Doubles, Doubles]:
     """Weight of positives and of all per group of tied scores, highest score first."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
@@ -219,9 +228,7 @@ def weighted_roc_auc(truth: Doubles, scores: Doubles, weights: Doubles) -> Doubl
     return _divide(pairs_won, positives.sum(axis=1) * total_negatives)
 
 
-def _batched_average_precision(
-    truth: Doubles, scores: Doubles, weights: Doubles
-) -> Doubles:
+def _batched_average_precision(truth: Doubles, scores: Doubles, weights: Doubles) -> Doubles:
     positives, everyone = _tie_groups(truth, scores, weights)
     seen = np.cumsum(everyone, axis=1)
     precision = np.cumsum(positives, axis=1) / np.maximum(seen, 1e-300)
@@ -233,14 +240,27 @@ def _batched_average_precision(
 def _batched_lift_at(
     truth: Doubles, scores: Doubles, weights: Doubles, *, share: float = 0.1
 ) -> Doubles:
-    positives, everyone = _tie_groups(truth, scores, weights)
-    total, total_positives = everyone.sum(axis=1), positives.sum(axis=1)
+    value = top_share_means(truth, scores, weights, share=share)
+    negatives = (weights * (1 - truth)).sum(axis=1)
+    return np.where(negatives > 0, value, np.nan)
+
+
+def top_share_means(truth: Doubles, scores: Doubles, weights: Doubles, *, share: float) -> Doubles:
+    """Mean of truth among the share of highest scores, over the mean of all, of each resample.
+
+    Args:
+        truth: At least 0, shape (n,).
+        scores: Shape (n,); a group of ties across the cut counts in proportion.
+        weights: How often each row counts, shape (resamples, n).
+        share: In (0, 1].
+    """
+    amounts, everyone = _tie_groups(truth, scores, weights)
+    total, total_amount = everyone.sum(axis=1), amounts.sum(axis=1)
     wanted = total * share
     before = np.cumsum(everyone, axis=1) - everyone
     taken = np.clip(wanted[:, None] - before, 0.0, everyone)
-    found = (positives * taken / np.maximum(everyone, 1e-300)).sum(axis=1)
-    value = _divide(found / np.maximum(wanted, 1e-300), total_positives / np.maximum(total, 1e-300))
-    return np.where(total_positives < total, value, np.nan)
+    found = (amounts * taken / np.maximum(everyone, 1e-300)).sum(axis=1)
+    return _divide(found / np.maximum(wanted, 1e-300), total_amount / np.maximum(total, 1e-300))
 
 
 def _batched_calibration_error(
@@ -258,19 +278,47 @@ def _batched_calibration_error(
     return np.where(one_class, np.nan, _divide(np.abs(gaps).sum(axis=1), total))
 
 
-_BATCHED: dict[Any, Callable[..., Doubles]] = {
-    roc_auc: weighted_roc_auc,
-    average_precision: _batched_average_precision,
-    lift_at: _batched_lift_at,
-    expected_calibration_error: _batched_calibration_error,
-}
+Check = Callable[[Doubles], None]
+_BATCHED: dict[Any, tuple[Callable[..., Doubles], Check]] = {}
 
 
-def _batched_form(metric: Metric) -> _Batched | None:
-    if isinstance(metric, partial):
-        batched = None if metric.args else _BATCHED.get(metric.func)
-        return partial(batched, **metric.keywords) if batched else None
-    return _BATCHED.get(metric)
+def register_metric(
+    metric: Metric, batched: Callable[..., Doubles], *, check: Check = refuse_others_than_0_and_1
+) -> None:
+    """Let a metric be bootstrapped quickly.
+
+    Args:
+        metric: Of labels, scores and ``weights``.
+        batched: The same of truth (n,), scores (n,) and weights (resamples, n).
+        check: Raises ModelError for labels that the metric does not take.
+    """
+    _BATCHED[metric] = (batched, check)
+
+
+def measured_once(
+    metric: Metric, labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> float:
+    """A registered metric of all rows; NaN without any."""
+    batched, check = _BATCHED[metric]
+    truth, values = _checked(labels, scores, check)
+    if not truth.size:
+        return float("nan")
+    return float(batched(truth, values, _row_weights(weights, truth.size)[None, :])[0])
+
+
+register_metric(roc_auc, weighted_roc_auc)
+register_metric(average_precision, _batched_average_precision)
+register_metric(lift_at, _batched_lift_at)
+register_metric(expected_calibration_error, _batched_calibration_error)
+
+
+def _batched_form(metric: Metric) -> tuple[_Batched | None, Check]:
+    """How a metric is computed for many resamples (None: one by one), and what labels it takes."""
+    inner = metric.func if isinstance(metric, partial) else metric
+    batched, check = _BATCHED.get(inner, (None, refuse_others_than_0_and_1))
+    if isinstance(metric, partial) and batched is not None:
+        batched = None if metric.args else partial(batched, **metric.keywords)
+    return batched, check
 
 
 def resample_counts(size: int, resamples: int, seed: int) -> Iterator[Doubles]:
@@ -295,11 +343,11 @@ def _resampled(
     seed: int,
 ) -> list[Doubles]:
     """Metric of each score set on each resample; all sets share the resamples."""
-    pairs = [_checked(labels, scores) for scores in score_sets]
+    batched, check = _batched_form(metric)
+    pairs = [_checked(labels, scores, check) for scores in score_sets]
     size = pairs[0][0].size
-    if not 0 < pairs[0][0].sum() < size:
+    if not size or (pairs[0][0] == pairs[0][0][0]).all():
         return [np.full(resamples, np.nan) for _ in pairs]
-    batched = _batched_form(metric)
     if batched is None and weights is not None:
         raise ValueError("only metrics of this module can be weighted")
     each = _row_weights(weights, size)

@@ -64,7 +64,7 @@ class Corpus:
         rows = self.sample(SAMPLE, held_out=False)
         if not rows or not self.sample(1, held_out=True):
             raise ModelError(
-                "there are too few texts to adapt an encoder to",
+                "there are too few texts to pre-train an encoder on",
                 found=f"{self.row_count()} rows, {len(rows)} of a sample to learn from",
                 fix="ingest more texts, or raise pretrain.held_out_share",
             )

@@ -1,4 +1,4 @@
-"""The loop that adapts an encoder to a corpus, whatever it learns there."""
+"""The loop that trains an encoder on a corpus, whatever it learns there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
-from behavior_spark.config.adaptation import Adaptation
+from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.model.pretraining.corpus import Corpus, Row
 from behavior_spark.model.training.checkpoint import Checkpoint
@@ -21,7 +21,7 @@ CURVE_POINTS = 100
 Part = TypeVar("Part")
 
 
-def encoder_groups(encoder: Encoder, settings: Adaptation) -> list[dict[str, Any]]:
+def encoder_groups(encoder: Encoder, settings: Pretraining) -> list[dict[str, Any]]:
     """The encoder's parameters, all layers at one rate."""
     return layer_groups(
         encoder.model,
@@ -32,7 +32,7 @@ def encoder_groups(encoder: Encoder, settings: Adaptation) -> list[dict[str, Any
 
 
 def optimisation_of(
-    groups: list[dict[str, Any]], encoder: Encoder, settings: Adaptation, *, steps: int
+    groups: list[dict[str, Any]], encoder: Encoder, settings: Pretraining, *, steps: int
 ) -> Optimisation:
     """The optimiser of these parameters, as the settings say."""
     return Optimisation(
@@ -44,7 +44,7 @@ def optimisation_of(
     )
 
 
-class Progressing(Protocol, Generic[Part]):
+class PretrainingTask(Protocol, Generic[Part]):
     """What is learned: how rows become forward passes, their loss, and what is measured."""
 
     def prepare(self, corpus: Corpus) -> int:
@@ -79,7 +79,7 @@ class Progressing(Protocol, Generic[Part]):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an adaptation did.
+    """What pretraining did.
 
     Attributes:
         steps: Steps made.
@@ -105,11 +105,11 @@ class _State:
     losses: list[float] = field(default_factory=list)
 
 
-def adapt(
+def train_on_corpus(
     encoder: Encoder,
-    task: Progressing[Any],
+    task: PretrainingTask[Any],
     corpus: Corpus,
-    settings: Adaptation,
+    settings: Pretraining,
     *,
     checkpoint: Checkpoint,
     tell: Callable[[str, int, int], None],
@@ -143,7 +143,7 @@ def adapt(
             if len(state.losses) == width:
                 state.curve.append(sum(state.losses) / width)
                 state.losses.clear()
-            tell("adapt", min(optimisation.done, steps), steps)
+            tell("pretrain", min(optimisation.done, steps), steps)
             if checkpoint.due():
                 save()
         encoder.model.eval()
@@ -153,7 +153,7 @@ def adapt(
 
 
 def _steps(
-    task: Progressing[Any], corpus: Corpus, settings: Adaptation, state: _State
+    task: PretrainingTask[Any], corpus: Corpus, settings: Pretraining, state: _State
 ) -> Iterator[list[Any]]:
     """The passes of each step, from where ``state`` is, which moves along.
 
@@ -179,6 +179,6 @@ def _steps(
         state.batch = 0
 
 
-def _measured(encoder: Encoder, task: Progressing[Any]) -> dict[str, float]:
+def _measured(encoder: Encoder, task: PretrainingTask[Any]) -> dict[str, float]:
     encoder.model.eval()
     return from_first(task.measure)

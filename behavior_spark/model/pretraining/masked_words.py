@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from behavior_spark.config.adaptation import Adaptation
+from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Integers
 from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.model.encoder.model_folder import resolve_model_folder
 from behavior_spark.model.pretraining.corpus import Corpus
-from behavior_spark.model.pretraining.loop import Progressing, encoder_groups, optimisation_of
+from behavior_spark.model.pretraining.loop import PretrainingTask, encoder_groups, optimisation_of
 from behavior_spark.model.pretraining.word_head import WordHead, word_head
 from behavior_spark.model.training.distributed import world_size
 from behavior_spark.model.training.optimisation import Optimisation
@@ -84,10 +84,10 @@ class Masker:
         return read, np.where(asked, ids, NOT_ASKED)
 
 
-class MaskedWords(Progressing[Packed]):
-    """Masked-word training of one encoder, for :func:`adapt`."""
+class MaskedWords(PretrainingTask[Packed]):
+    """Masked-word training of one encoder, for :func:`.loop.train_on_corpus`."""
 
-    def __init__(self, encoder: Encoder, source: str, settings: Adaptation) -> None:
+    def __init__(self, encoder: Encoder, source: str, settings: Pretraining) -> None:
         self._encoder, self._settings = encoder, settings
         encoder.inference.pack_for_training()
         model: Any = encoder.model

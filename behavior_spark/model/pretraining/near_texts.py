@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from behavior_spark.config.adaptation import Adaptation
+from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.model.pretraining.corpus import Corpus, Row
-from behavior_spark.model.pretraining.loop import Progressing, encoder_groups, optimisation_of
+from behavior_spark.model.pretraining.loop import PretrainingTask, encoder_groups, optimisation_of
 from behavior_spark.model.training.contrastive import in_batch_negatives
 from behavior_spark.model.training.distributed import world_size
 from behavior_spark.model.training.optimisation import Optimisation
@@ -36,10 +36,10 @@ class Pairs:
     right: list[str]
 
 
-class NearTexts(Progressing[Pairs]):
-    """Contrastive training of one encoder, for :func:`.loop.adapt`."""
+class NearTexts(PretrainingTask[Pairs]):
+    """Contrastive training of one encoder, for :func:`.loop.train_on_corpus`."""
 
-    def __init__(self, encoder: Encoder, settings: Adaptation) -> None:
+    def __init__(self, encoder: Encoder, settings: Pretraining) -> None:
         self._encoder, self._settings = encoder, settings
         self._held: list[Row] = []
         encoder.inference.pack_for_training()

@@ -1,4 +1,4 @@
-"""Adapt an encoder to texts without labels, and save it as an encoder of its own."""
+"""Train an encoder further on texts without labels, and save it as an encoder of its own."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from behavior_spark.config.adaptation import Adaptation
+from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.files import publish_folder, staging_path, write_json
 from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.model.encoder.model_folder import (
-    ADAPTATION_RECORD,
+    PRETRAINING_RECORD,
     EncoderOptions,
     backbone_digest,
     trained_through,
 )
 from behavior_spark.model.pretraining.corpus import Corpus
-from behavior_spark.model.pretraining.loop import Outcome, Progressing, adapt
+from behavior_spark.model.pretraining.loop import Outcome, PretrainingTask, train_on_corpus
 from behavior_spark.model.pretraining.masked_words import MaskedWords
 from behavior_spark.model.pretraining.near_texts import NearTexts
 from behavior_spark.model.training.checkpoint import Checkpoint, fingerprint
@@ -32,7 +32,7 @@ from behavior_spark.model.training.finetune import save_encoder
 
 
 @dataclass(frozen=True)
-class Adapted:
+class PretrainedEncoder:
     """What :func:`pretrain` made.
 
     Attributes:
@@ -56,11 +56,11 @@ def pretrain(
     corpus_folder: Path,
     output_root: Path,
     *,
-    settings: Adaptation,
+    settings: Pretraining,
     last_day: str | None = None,
     device: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-) -> Adapted:
+) -> PretrainedEncoder:
     """Train the encoder further on a corpus and write ``<output_root>/<digest>/``.
 
     A run that was killed goes on where it was when it is called again with the same arguments
@@ -74,7 +74,7 @@ def pretrain(
         settings: How it learns.
         last_day: ISO day of the last text; a night of that day or earlier refuses the encoder.
         device: As for :meth:`Encoder.load`.
-        progress: Called with ``adapt``, steps done and steps there are (an estimate).
+        progress: Called with ``pretrain``, steps done and steps there are (an estimate).
 
     Raises:
         ModelError: The encoder cannot be used, or there is too little to learn from.
@@ -89,10 +89,10 @@ def pretrain(
         checkpoint = Checkpoint(
             output_root, run, every_seconds=settings.checkpoint_seconds, writes=rank() == 0
         )
-        task: Progressing[Any]
+        task: PretrainingTask[Any]
         words = MaskedWords(encoder, encoder_source, settings) if settings.method == "mlm" else None
         task = words or NearTexts(encoder, settings)
-        outcome = adapt(
+        outcome = train_on_corpus(
             encoder,
             task,
             corpus,
@@ -116,14 +116,14 @@ def pretrain(
         }
         folder = from_first(lambda: _save(encoder, encoder_source, output_root, record))
         checkpoint.remove()
-    return Adapted(folder, folder.name, outcome, **facts)
+    return PretrainedEncoder(folder, folder.name, outcome, **facts)
 
 
 def _save(encoder: Encoder, source: str, root: Path, record: dict[str, Any]) -> Path:
     """The encoder and its record, whole or not at all."""
     with staging_path(root) as staging:
         save_encoder(encoder, source, staging)
-        write_json(staging / ADAPTATION_RECORD, record)
+        write_json(staging / PRETRAINING_RECORD, record)
         folder = root / backbone_digest(str(staging), encoder.options)
         publish_folder(staging, folder)  # it may be there: made before by the same call
         return folder

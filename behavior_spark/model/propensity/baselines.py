@@ -1,4 +1,4 @@
-"""What a model must beat: logistic regression on recency, frequency and value."""
+"""What a model must beat: a linear model of recency, frequency and value."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ import numpy as np
 
 from behavior_spark.model.arrays import Doubles
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
+from behavior_spark.model.propensity.target_kind import TargetKind
 
 if TYPE_CHECKING:
     import pandas as pd
 
+BASELINES = {
+    "recency": ("recency",),
+    "recency_frequency_value": ("recency", "frequency", "value"),
+}
+OWN_PAST = {"own_past": ("past",)}
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Logistic regression on standardised log1p columns, kept as plain coefficients.
+    """A linear model of standardised log1p columns, kept as plain coefficients.
 
     Null recency means "never" and becomes `never`; other nulls are zero.
     """
@@ -31,7 +37,7 @@ class Baseline:
     intercept: float
 
     def scores(self, frame: pd.DataFrame) -> Doubles:
-        """Log-odds, float64 of shape (rows,)."""
+        """Margins as the model's own, float64 of shape (rows,)."""
         design = _log_columns(frame, self.columns, self.recency, self.never)
         scaled = (design - np.array(self.centre)) / np.array(self.scale)
         return np.asarray(scaled @ np.array(self.weights) + self.intercept, dtype=np.float64)
@@ -46,16 +52,25 @@ class Baseline:
 
 
 def fit_baselines(
-    frame: pd.DataFrame, labels: Doubles, named: dict[str, str], *, weights: Doubles
+    frame: pd.DataFrame,
+    labels: Doubles,
+    named: dict[str, str],
+    *,
+    weights: Doubles,
+    kind: TargetKind,
 ) -> dict[str, Baseline]:
-    """`recency` and `recency_frequency_value`; none where no columns are named."""
-    if not named:
-        return {}
-    recency = named["recency"]
-    everything = (recency, named["frequency"], named["value"])
+    """The kind's baselines, as far as their columns are named (`recency`: null means never)."""
     return {
-        "recency": _fit_baseline(frame, labels, weights, (recency,), recency),
-        "recency_frequency_value": _fit_baseline(frame, labels, weights, everything, recency),
+        name: _fit_baseline(
+            frame,
+            labels,
+            weights,
+            tuple(named[key] for key in keys),
+            named.get("recency", ""),
+            kind,
+        )
+        for name, keys in kind.baselines.items()
+        if all(key in named for key in keys)
     }
 
 
@@ -65,23 +80,24 @@ def _fit_baseline(
     weights: Doubles,
     columns: tuple[str, ...],
     recency: str,
+    kind: TargetKind,
 ) -> Baseline:
-    from sklearn.linear_model import LogisticRegression
-
-    observed = feature_matrix(frame, (recency,), "baseline")
-    never = 2 * float(np.nanmax(observed)) + 1 if np.isfinite(observed).any() else 1.0
+    never = 1.0
+    if recency:
+        observed = feature_matrix(frame, (recency,), "baseline")
+        never = 2 * float(np.nanmax(observed)) + 1 if np.isfinite(observed).any() else 1.0
     design = _log_columns(frame, columns, recency, never)
     centre, scale = design.mean(axis=0), design.std(axis=0)
     scale[scale == 0] = 1.0
-    fitted = LogisticRegression(max_iter=1000).fit((design - centre) / scale, labels, weights)
+    coefficients, intercept = kind.fit_linear((design - centre) / scale, labels, weights=weights)
     return Baseline(
         columns=columns,
         recency=recency,
         never=never,
         centre=tuple(centre.tolist()),
         scale=tuple(scale.tolist()),
-        weights=tuple(fitted.coef_[0].tolist()),
-        intercept=float(fitted.intercept_[0]),
+        weights=tuple(coefficients.tolist()),
+        intercept=intercept,
     )
 
 

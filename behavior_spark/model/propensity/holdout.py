@@ -13,18 +13,10 @@ from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools, Doubles
 from behavior_spark.model.measures import ranking as metrics
 from behavior_spark.model.propensity.baselines import fit_baselines
-from behavior_spark.model.propensity.calibration import Calibrator
+from behavior_spark.model.propensity.target_kind import MarginCalibrator, TargetKind
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-MEASURES: dict[str, metrics.Metric] = {
-    "roc_auc": metrics.roc_auc,
-    "average_precision": metrics.average_precision,
-    "lift_at_10pct": metrics.lift_at,
-    "expected_calibration_error": metrics.expected_calibration_error,
-}
 
 
 @dataclass(frozen=True)
@@ -44,8 +36,9 @@ def plan_holdout(
     *,
     horizon_days: int,
     target: str,
+    kind: TargetKind,
 ) -> Holdout:
-    """The first scheme, strictest first, in which every part has both outcomes."""
+    """The first scheme, strictest first, in which every part can be learned from and judged on."""
     known = days + np.timedelta64(horizon_days, "D")
     last = days == days.max()
     past = known <= days.max()
@@ -60,11 +53,11 @@ def plan_holdout(
     plans.append(Holdout("users_by_hash", ((half, ~half),), quarters == 2, quarters == 3))
     for plan in plans:
         parts = [*(train for train, _ in plan.fits), plan.calibrate, plan.check]
-        if all(0 < labels[part].sum() < part.sum() for part in parts):
+        if all(kind.enough(labels[part]) for part in parts):
             return plan
-    positives = int(labels.sum())
+    positives = int((labels > 0).sum())
     raise ModelError(
-        f"target {target!r} cannot be trained: too few users of one outcome",
+        f"target {target!r} cannot be trained: a day, or a part of its users, has {kind.shortage}",
         found=f"{positives} positives in {len(labels)} rows over {len(np.unique(days))} as-of days",
         fix="check the target's condition, or give it more days, more users or a longer horizon",
     )
@@ -76,55 +69,81 @@ def holdout_metrics(
     weights: Doubles,
     margins: Doubles,
     holdout: Holdout,
-    calibrator: Calibrator,
+    calibrator: MarginCalibrator,
     *,
+    kind: TargetKind,
     baseline_columns: dict[str, str],
     resamples: int,
 ) -> dict[str, Any]:
     """Each measure of the model and its baselines on the checked rows, with its interval."""
     check, train = holdout.check, holdout.fits[-1][0]
-    truth, counts = labels[check], weights[check]
-    draws = resamples if truth.size <= 200_000 else max(50, resamples // 10)
-    probabilities = calibrator.predict(margins[check])
+    judged = _Judged(
+        kind,
+        labels[check],
+        weights[check],
+        resamples if check.sum() <= 200_000 else max(50, resamples // 10),
+    )
+    happened = judged.labels > 0
     result: dict[str, Any] = {
         "holdout": {
-            "rows": int(truth.size),
-            "positives": int(truth.sum()),
-            "base_rate": float(np.average(truth, weights=counts)),
-            **_measured(truth, margins[check], probabilities, counts, draws),
+            "rows": int(check.sum()),
+            "positives": int(happened.sum()),
+            "base_rate": float(np.average(happened, weights=judged.weights)),
+            **judged.measures(margins[check], calibrator.predict(margins[check])),
         },
         "baselines": {},
     }
-    baselines = fit_baselines(frame[train], labels[train], baseline_columns, weights=weights[train])
+    baselines = fit_baselines(
+        frame[train], labels[train], baseline_columns, weights=weights[train], kind=kind
+    )
     for name, baseline in baselines.items():
         scores = baseline.scores(frame[check])
-        difference = metrics.paired_bootstrap_difference(
-            metrics.roc_auc, truth, margins[check], scores, weights=counts, resamples=draws
-        )
+        predictions = kind.from_margins(scores)
         result["baselines"][name] = {
-            **_measured(truth, scores, 1 / (1 + np.exp(-scores)), counts, draws),
-            "roc_auc_gain_of_model": dict(zip(("value", "low", "high"), difference, strict=True)),
+            **judged.measures(scores, predictions),
+            **judged.gain(margins[check], calibrator.predict(margins[check]), scores, predictions),
         }
     return result
 
 
-def _measured(
-    truth: Doubles,
-    scores: Doubles,
-    probabilities: Doubles,
-    counts: Doubles,
-    draws: int,
-) -> dict[str, dict[str, float]]:
-    """Ranking by score (calibration may tie users); calibration by probability."""
-    measured = {}
-    for name, metric in MEASURES.items():
-        values = probabilities if name == "expected_calibration_error" else scores
-        low, high = metrics.bootstrap_interval(
-            metric, truth, values, weights=counts, resamples=draws
+@dataclass(frozen=True)
+class _Judged:
+    """The rows a model and its baselines are judged on."""
+
+    kind: TargetKind
+    labels: Doubles
+    weights: Doubles
+    resamples: int
+
+    def measures(self, margins: Doubles, predictions: Doubles) -> dict[str, dict[str, float]]:
+        """Each measure with its interval."""
+        measured = {}
+        for measure in self.kind.measures:
+            values = predictions if measure.of == "prediction" else margins
+            low, high = metrics.bootstrap_interval(
+                measure.metric, self.labels, values, weights=self.weights, resamples=self.resamples
+            )
+            value = measure.metric(self.labels, values, weights=self.weights)
+            measured[measure.name] = {"value": value, "low": low, "high": high}
+        return measured
+
+    def gain(
+        self,
+        margins: Doubles,
+        predictions: Doubles,
+        baseline_margins: Doubles,
+        baseline_predictions: Doubles,
+    ) -> dict[str, dict[str, float]]:
+        """The first measure of the model less that of the baseline, paired."""
+        measure = self.kind.measures[0]
+        pair = (margins, baseline_margins)
+        if measure.of == "prediction":
+            pair = (predictions, baseline_predictions)
+        difference = metrics.paired_bootstrap_difference(
+            measure.metric, self.labels, *pair, weights=self.weights, resamples=self.resamples
         )
-        value = metric(truth, values, weights=counts)
-        measured[name] = {"value": value, "low": low, "high": high}
-    return measured
+        named = dict(zip(("value", "low", "high"), difference, strict=True))
+        return {f"{measure.name}_gain_of_model": named}
 
 
 def user_quarters(users: pd.Series[Any]) -> npt.NDArray[np.int64]:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from behavior_spark.errors import ModelError
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
-from behavior_spark.model.propensity.training import TrainingOptions, train_propensity_model
+from behavior_spark.model.propensity.learner import DEFAULT_LEARNER, find_learner
+from behavior_spark.model.propensity.target_kind import DEFAULT_KIND
+from behavior_spark.model.propensity.training import train_propensity_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,14 +47,14 @@ def feature_aucs(
 ) -> npt.NDArray[np.float64]:
     """AUC of each feature alone, shape (features,): the rank-sum statistic of all at once.
 
-    Ties count half, a missing value ranks lowest (Mann and Whitney 1947). NaN where the label
-    has one class.
+    A label above 0 is a positive. Ties count half, a missing value ranks lowest (Mann and Whitney
+    1947). NaN where the label has one class.
     """
     import pandas as pd
 
     values = pd.DataFrame(feature_matrix(frame, features, label))
     ranks = values.rank(method="average", na_option="top").to_numpy()
-    truth = frame[label].to_numpy(dtype=np.float64)
+    truth = (frame[label].to_numpy(dtype=np.float64) > 0).astype(np.float64)
     positives, negatives = truth.sum(), (1 - truth).sum()
     won = truth @ ranks - positives * (positives + 1) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -67,6 +70,8 @@ def train_on_shuffled_labels(
     horizon_days: int,
     deviations: float,
     seed: int,
+    kind: str = DEFAULT_KIND,
+    learner: str = DEFAULT_LEARNER,
 ) -> ShuffledLabels:
     """Train as ever, on labels shuffled within each as-of day, and measure as ever.
 
@@ -80,6 +85,8 @@ def train_on_shuffled_labels(
         horizon_days: Of the target.
         deviations: How far chance may go.
         seed: Of the shuffling and of the training.
+        kind: Of the target.
+        learner: That learns it.
 
     Raises:
         ModelError: The rows cannot be learnt from, shuffled or not.
@@ -97,12 +104,20 @@ def train_on_shuffled_labels(
         label=label,
         as_of="as_of",
         horizon_days=horizon_days,
-        options=TrainingOptions(seed=seed),
+        kind=kind,
+        learner=learner,
+        options=find_learner(learner).make_options(seed=seed),
         resamples=50,
     )
     held = model.metrics["holdout"]
     positives = held["positives"]
     negatives = held["rows"] - positives
+    if not positives or not negatives:
+        raise ModelError(
+            f"shuffled labels of target {target!r} tell nothing",
+            found=f"{positives} of {held['rows']} held-out rows are positive",
+            fix="a shorter horizon leaves some users without an event",
+        )
     spread = math.sqrt((positives + negatives + 1) / (12 * positives * negatives))
     return ShuffledLabels(
         target=target,

@@ -1,10 +1,9 @@
-"""A trained propensity model: it predicts, gives reasons (TreeSHAP, Lundberg et al. 2020),
-and travels as a folder or as bytes.
-"""
+"""A trained propensity model: it predicts, gives reasons, and travels as a folder or as bytes."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,17 +15,26 @@ from behavior_spark.errors import ModelError
 from behavior_spark.files import short_digest, staged_folder, write_json
 from behavior_spark.model.arrays import Doubles
 from behavior_spark.model.propensity.baselines import Baseline
-from behavior_spark.model.propensity.calibration import Calibrator
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
-from behavior_spark.model.propensity.trees import TrainingOptions, tree_margins
+from behavior_spark.model.propensity.learner import (
+    DEFAULT_LEARNER,
+    FittedLearner,
+    Learner,
+    find_learner,
+)
+from behavior_spark.model.propensity.target_kind import (
+    DEFAULT_KIND,
+    MarginCalibrator,
+    TargetKind,
+    find_target_kind,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xgboost
 
 Reason = tuple[str, float | None, float]
 
-BOOSTER_FILE, MODEL_FILE = "booster.ubj", "model.json"
+MODEL_FILE = "model.json"
 
 
 @dataclass(frozen=True)
@@ -35,39 +43,47 @@ class PropensityModel:
 
     Attributes:
         target: Name of the target.
-        features: Columns the trees read, in order; nulls and NaN are "not known".
-        options: How it was trained.
-        calibrator: From margin to probability.
+        kind: What kind of target it is.
+        learner: What learned it.
+        features: Columns it reads, in order; nulls and NaN are "not known".
+        options: The learner's settings.
+        calibrator: From margin to prediction.
         baselines: `recency` and `recency_frequency_value`, where columns were given.
         metrics: `holdout` (each measure with `value`, `low`, `high`), `baselines`.
         metadata: Scheme, as-of days, rows and positives.
         trained_through: First day after everything it learned from: a backtest of an
             as-of day before it would be peeking.
         fingerprint: Of the feature and target definitions, as the caller gave it.
-        booster: XGBoost's own bytes (UBJ).
+        learned: The learner's own bytes.
     """
 
     target: str
+    kind: TargetKind
+    learner: Learner
     features: tuple[str, ...]
-    options: TrainingOptions
-    calibrator: Calibrator
+    options: Any
+    calibrator: MarginCalibrator
     baselines: dict[str, Baseline]
     metrics: dict[str, Any]
     metadata: dict[str, Any]
     trained_through: str
     fingerprint: str
-    booster: bytes = field(repr=False)
+    learned: bytes = field(repr=False)
 
     def margins(self, frame: pd.DataFrame) -> Doubles:
-        """Uncalibrated log-odds, float64 of shape (rows,)."""
-        return tree_margins(self._trees, feature_matrix(frame, self.features, self.target))
+        """Before calibration, float64 of shape (rows,); log-odds where the answer is yes or no."""
+        return self._fitted.margins(feature_matrix(frame, self.features, self.target))
 
-    def probabilities(self, frame: pd.DataFrame) -> Doubles:
-        """Calibrated probabilities, float64 of shape (rows,)."""
+    def predictions(self, frame: pd.DataFrame) -> Doubles:
+        """Calibrated, float64 of shape (rows,); probabilities where the answer is yes or no."""
         return self.calibrator.predict(self.margins(frame))
 
+    def prediction_columns(self, margins: Doubles) -> Mapping[str, Doubles]:
+        """What is predicted of rows with these margins: columns of ``user_propensity``."""
+        return self.kind.prediction_columns(self.calibrator, margins)
+
     def baseline_scores(self, frame: pd.DataFrame, name: str) -> Doubles:
-        """Log-odds of a baseline, float64 of shape (rows,)."""
+        """Margins of a baseline, float64 of shape (rows,)."""
         if name not in self.baselines:
             known = ", ".join(self.baselines) or "none"
             raise ModelError(f"no baseline {name!r}", found=known, fix="ask for one of those")
@@ -78,10 +94,7 @@ class PropensityModel:
         values = feature_matrix(frame, self.features, self.target)
         if not len(values):
             return []
-        import xgboost
-
-        data = xgboost.DMatrix(values, nthread=1)
-        shares = self._trees.predict(data, pred_contribs=True)[:, :-1].astype(np.float64)
+        shares = self._fitted.contributions(values)
         best = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :top]
         return [
             [
@@ -99,13 +112,13 @@ class PropensityModel:
     @cached_property
     def digest(self) -> str:
         """16 hex characters over everything above; the same model has the same digest."""
-        return _digest(self._description(), self.booster)
+        return _digest(self._description(), self.learned)
 
     def save(self, folder: str | Path) -> Path:
-        """Write `booster.ubj` and `model.json` to `folder`, whole or not at all."""
+        """Write the learner's file and `model.json` to `folder`, whole or not at all."""
         target = Path(folder)
         with staged_folder(target, replace=True) as staging:
-            (staging / BOOSTER_FILE).write_bytes(self.booster)
+            (staging / self.learner.file).write_bytes(self.learned)
             write_json(staging / MODEL_FILE, self._description() | {"digest": self.digest})
         return target
 
@@ -115,45 +128,63 @@ class PropensityModel:
         source = Path(folder)
         try:
             text = (source / MODEL_FILE).read_bytes()
-            booster = (source / BOOSTER_FILE).read_bytes()
+            learner = find_learner(_named(text, "learner", DEFAULT_LEARNER))
+            learned = (source / learner.file).read_bytes()
         except OSError as error:
             raise ModelError(
                 f"no propensity model at {source}",
                 found=error.strerror,
                 fix="run train-propensity, or correct the path",
             ) from error
-        return cls._restore(text, booster, origin=str(source))
+        kind = find_target_kind(_named(text, "kind", DEFAULT_KIND))
+        return cls._restore(text, learned, kind, learner, origin=str(source))
 
     def to_bytes(self) -> bytes:
-        """One block of bytes: a Spark closure carries it to the workers."""
+        """One block of bytes, without the code of kind and learner."""
         text = json.dumps(self._description() | {"digest": self.digest}).encode()
-        return len(text).to_bytes(8, "big") + text + self.booster
+        return len(text).to_bytes(8, "big") + text + self.learned
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """The model `to_bytes` packed; its digest is checked."""
+    def from_bytes(
+        cls, data: bytes, kind: TargetKind | None = None, learner: Learner | None = None
+    ) -> Self:
+        """The model `to_bytes` packed; its digest is checked.
+
+        Args:
+            data: The bytes.
+            kind: Of the target; by default found by its name.
+            learner: That learned it; by default found by its name.
+        """
         end = 8 + int.from_bytes(data[:8], "big")
-        return cls._restore(data[8:end], data[end:], origin="bytes")
+        text = data[8:end]
+        return cls._restore(
+            text,
+            data[end:],
+            kind or find_target_kind(_named(text, "kind", DEFAULT_KIND)),
+            learner or find_learner(_named(text, "learner", DEFAULT_LEARNER)),
+            origin="bytes",
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_bytes, (self.to_bytes(),)
+        """A Spark closure carries it to the workers, which look no name up."""
+        return type(self).from_bytes, (self.to_bytes(), self.kind, self.learner)
 
     @cached_property
-    def _trees(self) -> xgboost.Booster:
-        import xgboost
-
-        trees = xgboost.Booster({"nthread": 1})
-        trees.load_model(bytearray(self.booster))
-        return trees
+    def _fitted(self) -> FittedLearner:
+        return self.learner.load(self.learned)
 
     def _description(self) -> dict[str, Any]:
+        named = {"kind": self.kind.name, "learner": self.learner.name}
+        usual = {"kind": DEFAULT_KIND, "learner": DEFAULT_LEARNER}
         return {
+            # What is usual is not written: models from before there was a choice keep their digest.
+            **{key: name for key, name in named.items() if name != usual[key]},
             "format": 1,
             "target": self.target,
             "features": list(self.features),
             "options": asdict(self.options),
             "calibrator": self.calibrator.to_json(),
-            "baselines": {name: asdict(each) for name, each in self.baselines.items()},
+            "baselines": {name: asdict(own) for name, own in self.baselines.items()},
             "metrics": self.metrics,
             "metadata": self.metadata,
             "trained_through": self.trained_through,
@@ -161,32 +192,44 @@ class PropensityModel:
         }
 
     @classmethod
-    def _restore(cls, text: bytes, booster: bytes, *, origin: str) -> Self:
+    def _restore(
+        cls, text: bytes, learned: bytes, kind: TargetKind, learner: Learner, *, origin: str
+    ) -> Self:
         problem = f"the propensity model from {origin} is damaged or was changed"
         try:
             data = json.loads(text)
             stated = data.pop("digest")
             model = cls(
                 target=data["target"],
+                kind=kind,
+                learner=learner,
                 features=tuple(data["features"]),
-                options=TrainingOptions(**data["options"]),
-                calibrator=Calibrator.from_json(data["calibrator"]),
+                options=learner.make_options(**data["options"]),
+                calibrator=kind.read_calibrator(data["calibrator"]),
                 baselines={
-                    name: Baseline.from_json(each) for name, each in data["baselines"].items()
+                    name: Baseline.from_json(own) for name, own in data["baselines"].items()
                 },
                 metrics=data["metrics"],
                 metadata=data["metadata"],
                 trained_through=data["trained_through"],
                 fingerprint=data["fingerprint"],
-                booster=booster,
+                learned=learned,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(problem, found=type(error).__name__, fix="train it again") from error
-        if stated != _digest(data, booster):
+        if stated != _digest(data, learned):
             raise ModelError(problem, found="its digest does not match", fix="train it again")
         return model
 
 
-def _digest(description: dict[str, Any], booster: bytes) -> str:
+def _named(text: bytes, key: str, usual: str) -> str:
+    """The name under a key of a model's description; a damaged one is told of by ``_restore``."""
+    try:
+        return str(json.loads(text).get(key, usual))
+    except (ValueError, AttributeError):
+        return usual
+
+
+def _digest(description: dict[str, Any], learned: bytes) -> str:
     canonical = json.dumps(description, sort_keys=True, separators=(",", ":"))
-    return short_digest(canonical.encode() + b"\0" + booster)
+    return short_digest(canonical.encode() + b"\0" + learned)

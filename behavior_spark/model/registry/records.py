@@ -150,12 +150,11 @@ def _measured(name: str, head: Head) -> list[str]:
         for key in ("accuracy", "precision", "recall", "f1")
         if isinstance(head.metrics.get(key), int | float)
     ]
-    kind = "several labels a text" if head.multi_label else "one label a text"
     lines = [
         f"### {name}",
         "",
-        f"{len(head.labels)} labels, {kind}; {rows.get('train', '?')} texts learned from, "
-        f"{rows.get('validation', '?')} held out.",
+        f"{len(head.labels)} labels, {head.rules.description}; "
+        f"{rows.get('train', '?')} texts learned from, {rows.get('validation', '?')} held out.",
         f"{', '.join(shown) or 'Not measured'} (averaged over labels, accuracy over texts).",
         "",
     ]

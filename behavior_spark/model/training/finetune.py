@@ -29,6 +29,7 @@ from behavior_spark.model.heads.frozen_heads import (
     trained_heads,
 )
 from behavior_spark.model.heads.head import Head
+from behavior_spark.model.heads.kind import find_head_kind
 from behavior_spark.model.heads.labelled import (
     LabelledTexts,
     TaskSplit,
@@ -281,7 +282,7 @@ def _check_arguments(tasks: list[LabelledTexts], *, mode: str) -> None:
         raise ModelError("finetune needs one or more tasks with different names", found=str(names))
     if mode not in get_args(Mode):
         raise ModelError("unknown mode of finetune", found=mode, fix="heads, few, full or auto")
-    several = [task.name for task in tasks if task.multi_label]
+    several = [task.name for task in tasks if not find_head_kind(task.kind).exclusive]
     if mode == "few" and several:
         raise ModelError(
             f"the mode few needs one label a text, and {several[0]!r} has several",
@@ -292,7 +293,7 @@ def _check_arguments(tasks: list[LabelledTexts], *, mode: str) -> None:
 def _chosen(mode: Mode, splits: Sequence[TaskSplit]) -> Mode:
     if mode != "auto":
         return mode
-    few = all(not s.multi_label and FEW[0] <= s.labels_a_class <= FEW[1] for s in splits)
+    few = all(s.rules.exclusive and FEW[0] <= s.labels_a_class <= FEW[1] for s in splits)
     return "few" if few else "heads"
 
 

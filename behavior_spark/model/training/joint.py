@@ -12,14 +12,10 @@ import torch
 from behavior_spark.config.tuning import Tuning
 from behavior_spark.model.arrays import Floats
 from behavior_spark.model.encoder.encoder import Encoder
-from behavior_spark.model.heads.fitting import (
-    best_thresholds,
-    classification_report,
-    label_weights,
-    task_loss,
-)
-from behavior_spark.model.heads.head import Head, sigmoid
+from behavior_spark.model.heads.fitting import label_weights
+from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.labelled import TaskSplit
+from behavior_spark.model.measures.classification_report import classification_report
 from behavior_spark.model.training.checkpoint import Checkpoint, Tensors
 from behavior_spark.model.training.distributed import from_first, world_size
 from behavior_spark.model.training.optimisation import (
@@ -170,7 +166,8 @@ class _Run:
             targets = torch.from_numpy(split.targets[rows]).to(self._encoder.device)
             logits = self._linears[task](vectors[places])
             smoothing = self._tuning.label_smoothing
-            losses.append(task_loss(logits, targets, self._weighting[task], smoothing=smoothing))
+            weighting = self._weighting[task]
+            losses.append(split.rules.loss(logits, targets, weighting, smoothing=smoothing))
         return torch.stack(losses).sum() if losses else None
 
     def _score(self) -> float:
@@ -232,16 +229,11 @@ def _learned_texts(splits: Sequence[TaskSplit]) -> tuple[list[str], list[list[li
 
 
 def _macro_f1(encoder: Encoder, split: TaskSplit, layer: torch.nn.Module) -> float:
-    """Macro-F1 on the held-out texts; a multi-label task with its best thresholds."""
+    """Macro-F1 on the held-out texts, with what they would calibrate."""
     held = np.flatnonzero(split.validation)
     vectors = encoder.embed([split.texts[row] for row in held]).embeddings
     with torch.inference_mode():
         logits = layer(torch.from_numpy(np.nan_to_num(vectors)).to(encoder.device)).cpu().numpy()
     targets = split.targets[held]
-    if split.multi_label:
-        truth, probabilities = targets.astype(bool), sigmoid(logits)
-        said = probabilities >= best_thresholds(probabilities, truth)
-    else:
-        columns = np.arange(len(split.labels))
-        truth, said = targets[:, None] == columns, logits.argmax(axis=1)[:, None] == columns
-    return float(classification_report(split.labels, truth, said)["f1"])
+    given = split.rules.given_at_best(logits, targets)
+    return float(classification_report(split.labels, split.truth[held], given)["f1"])

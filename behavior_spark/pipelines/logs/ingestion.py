@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -15,15 +15,56 @@ from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
 from behavior_spark.cleaning.identities import linked_versions, with_known_users
 from behavior_spark.config import Source
 from behavior_spark.errors import InputError
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_source, read_raw
 from behavior_spark.runs.run import Run, SourceCounts, last_night_before
-from behavior_spark.schemas import EVENTS, IDENTITIES, INPUTS, ITEMS, QUARANTINE, Contract
+from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import (
+    EVENTS,
+    IDENTITIES,
+    INPUTS,
+    ITEMS,
+    QUARANTINE,
+    TEXTS,
+    Contract,
+)
 
 _ROW_JSON_CAP = 2000
 
 
-def ingest_stage(run: Run, mapped: dict[str, dict[str, DataFrame]]) -> None:
+# Mapped sources by contract and source name.
+MappedSources = dict[str, dict[str, DataFrame]]
+
+
+@dataclass(frozen=True)
+class Ingested(StageResult):
+    """What a night took in; its rows are counted in ``run.sources``.
+
+    Attributes:
+        masked: Personal data masked in the texts of each contract.
+        cut: Texts of each contract that were cut to ``text.max_chars``.
+        linked: Events that a link gave a user; None without links.
+    """
+
+    masked: dict[str, int]
+    cut: dict[str, int]
+    linked: int | None
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Counts by contract."""
+        counts: dict[str, float] = {f"{name}_masked": count for name, count in self.masked.items()}
+        counts |= {f"{name}_cut": count for name, count in self.cut.items()}
+        return counts if self.linked is None else counts | {"events_linked": self.linked}
+
+
+@stage(
+    "ingest",
+    does="raw tables to clean events, texts and items; refused rows to quarantine",
+    writes=(EVENTS, TEXTS, ITEMS, IDENTITIES, QUARANTINE),
+)
+def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
     """Read what arrived since the last night, clean it and write it.
 
     A night reads the arrival days [last night's as_of, as_of) and replaces exactly
@@ -38,17 +79,21 @@ def ingest_stage(run: Run, mapped: dict[str, dict[str, DataFrame]]) -> None:
         start -= dt.timedelta(days=run.settings.lookback_days)
     run.ingested_from = start
     refused: list[DataFrame] = []
+    masked: dict[str, int] = {}
+    cut: dict[str, int] = {}
     for contract in INPUTS.values():
         if contract.name in mapped:
-            with run.stage(f"ingest {contract.name}"):
+            with run.step(f"ingest {contract.name}"):
                 frames = mapped[contract.name].values()
                 union = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
-                refused += _ingest_one(run, union, contract, start)
-    if IDENTITIES.name in mapped:
-        _link_history(run, start)
+                taken = _ingest_one(run, union, contract, start)
+                refused += taken.refused
+                masked[contract.name], cut[contract.name] = taken.masked, taken.cut
+    linked = _link_history(run, start) if IDENTITIES.name in mapped else None
     _write_quarantine(run, refused)
     if not any(c.rows_in for c in run.sources if c.table_name == EVENTS.name):
         _check_history(run)
+    return Ingested(masked, cut, linked)
 
 
 def _links(run: Run) -> DataFrame:
@@ -56,21 +101,24 @@ def _links(run: Run) -> DataFrame:
     return run.warehouse.read(IDENTITIES).where(F.col("arrived_at") < midnight)
 
 
-def _link_history(run: Run, start: dt.date | None) -> None:
+def _link_history(run: Run, start: dt.date | None) -> int:
     """Add the versions by which this night's links give earlier events their user.
+
+    Returns how many.
 
     They arrive on this night's days, which a rerun replaces.
     """
-    with run.stage("link identities"), spark_errors("linking identities"):
+    with run.step("link identities"), spark_errors("linking identities"):
         midnight = F.lit(run.as_of).cast("timestamp")
         events = run.warehouse.snapshot(EVENTS).where(F.col("arrived_at") < midnight)
         added = _Counted.over(
             linked_versions(events, _links(run), since=start), rows=F.count(F.lit(1))
         )
-        rows = "" if start is None else f"arrived_day >= DATE'{start}'"
-        run.warehouse.append(added.frame, EVENTS, rows=rows)
-        run.figures["events_linked"] = added.counts()["rows"]
-    run.say(f"events that a link gave a user: {run.figures['events_linked']:,}")
+        days = None if start is None else DayRange("arrived_day", since=start)
+        run.warehouse.append(added.frame, EVENTS, days=days)
+        linked = added.counts()["rows"]
+    run.say(f"events that a link gave a user: {linked:,}")
+    return linked
 
 
 def _check_history(run: Run) -> None:
@@ -88,12 +136,12 @@ def _check_history(run: Run) -> None:
     run.note("no event arrived in this night's days")
 
 
-def map_all(run: Run) -> dict[str, dict[str, DataFrame]]:
+def map_all(run: Run) -> MappedSources:
     """Every source mapped to its contract, by contract and source name.
 
     All mappings are checked before any row is read.
     """
-    mapped: dict[str, dict[str, DataFrame]] = {}
+    mapped: MappedSources = {}
     for contract in INPUTS.values():
         sources: list[Source] = getattr(run.settings.sources, contract.name)
         for index, source in enumerate(sources):
@@ -138,10 +186,19 @@ class _Counted:
         return {name: int(value or 0) for name, value in found.items()}
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """What became of one contract's rows: lazy frames of those refused, and counts of texts."""
+
+    refused: list[DataFrame]
+    masked: int
+    cut: int
+
+
 def _ingest_one(
     run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None
-) -> list[DataFrame]:
-    """Clean and write one contract; returns lazy frames of refused rows, if any."""
+) -> _Taken:
+    """Clean and write one contract."""
     read, inside = _read(run, mapped, contract, start)
     valid = read.frame.where(inside & F.col(rows.REASON).isNull())
     dated = contract is not ITEMS
@@ -167,14 +224,13 @@ def _ingest_one(
         not_yet=first["not_yet"],
     )
     run.sources.append(counts)
-    run.figures[f"{contract.name}_masked"] = third["masked"]
-    run.figures[f"{contract.name}_cut"] = third["cut"]
     run.say(describe(counts))
     broken = F.col(rows.REASON).isNotNull()
     early = [read.frame.where(inside & broken)] if first["refused"] else []
     late = [written.frame.where(broken)] if third["refused"] else []
     hold = _quarantine_form(run)
-    return [hold(frame, contract) for frame in early + late]
+    refused = [hold(frame, contract) for frame in early + late]
+    return _Taken(refused, third["masked"], third["cut"])
 
 
 def with_reasons(run: Run, mapped: DataFrame, contract: Contract) -> DataFrame:
@@ -246,11 +302,8 @@ def describe(counts: SourceCounts) -> str:
     return line if counts.balanced else f"{line} (DOES NOT ADD UP)"
 
 
-def _own_days(contract: Contract, start: dt.date | None, as_of: dt.date) -> str:
-    if contract is ITEMS:
-        return "true"
-    where = f"arrived_day < DATE'{as_of}'"
-    return where if start is None else f"arrived_day >= DATE'{start}' AND {where}"
+def _own_days(contract: Contract, start: dt.date | None, as_of: dt.date) -> str | DayRange:
+    return "true" if contract is ITEMS else DayRange("arrived_day", since=start, before=as_of)
 
 
 def _write_quarantine(run: Run, refused: list[DataFrame]) -> None:
@@ -260,5 +313,5 @@ def _write_quarantine(run: Run, refused: list[DataFrame]) -> None:
         return
     empty = run.warehouse.empty(QUARANTINE)
     frame = reduce(lambda a, b: a.unionByName(b), refused, empty)
-    with run.stage("quarantine"), spark_errors("writing quarantine"):
+    with run.step("quarantine"), spark_errors("writing quarantine"):
         run.warehouse.replace(frame, QUARANTINE, where=f"as_of = DATE'{run.as_of}'")

@@ -8,30 +8,46 @@ replaces and where a session id began.
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.features.point_in_time import of_users
-from behavior_spark.features.session_changes import (
+from behavior_spark.features.sessions.changes import (
     changed_events,
     first_of_changed,
     of_same_sessions,
 )
-from behavior_spark.features.session_versions import session_versions
+from behavior_spark.features.sessions.versions import session_versions
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.runs.builds import Build, changes_since, last_build
 from behavior_spark.runs.run import Run
+from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, SESSIONS
 
-STAGE = "sessions"
 _LONGEST_MARGIN = 20_000  # days; a stretch without a pause is read whole at the latest then
 
 
-def build_sessions_stage(run: Run) -> None:
+@dataclass(frozen=True)
+class SessionsBuilt(StageResult):
+    """Sessions as they are known.
+
+    Attributes:
+        since: First day whose versions were written; None: all were.
+        through: The versions of days before this one are there.
+    """
+
+    since: dt.date | None
+    through: dt.date
+
+
+@stage("sessions", does="the events' changes to sessions", reads=(EVENTS,), writes=(SESSIONS,))
+def build_sessions_stage(run: Run) -> SessionsBuilt:
     """Write the versions of sessions known on the days since they were built last, before as_of."""
     gap = run.settings.features.session_gap_minutes
-    with run.stage(STAGE), spark_errors("building sessions"):
+    with run.step("sessions"), spark_errors("building sessions"):
         table = run.warehouse.require(EVENTS, made_by="ingest")
         last = last_build(run, SESSIONS)
         changes = changes_since(run, EVENTS, last)
@@ -47,13 +63,13 @@ def build_sessions_stage(run: Run) -> None:
             events = table.where(F.col("arrived_at") < F.lit(end).cast("timestamp"))
             versions = _all(events) if since is None else neighbourhood(events, since, gap)
             frame = session_versions(versions, gap_minutes=gap, since=since)
-            where = "true"  # built anew: none of another gap may stay
-            if since is not None:
-                where = f"known_day >= DATE'{since}' AND known_day < DATE'{end}'"
+            # Built anew: none of another gap may stay.
+            where = DayRange("known_day", since=since, before=None if since is None else end)
             build = Build(end, str(gap), changes.version)
             run.warehouse.replace(frame, SESSIONS, where=where, note=build.note)
         run.reached[SESSIONS.name] = end
     run.say(f"sessions known {f'from {since}' if since else 'at any day'} to {end}")
+    return SessionsBuilt(since, end)
 
 
 def neighbourhood(events: DataFrame, since: dt.date, gap_minutes: int) -> DataFrame:

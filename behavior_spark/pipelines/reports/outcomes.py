@@ -4,28 +4,82 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from rich.console import RenderableType
 
+from behavior_spark.config import Target
 from behavior_spark.errors import InputError
 from behavior_spark.features.point_in_time import of_users
-from behavior_spark.features.targets import labels, mark_targets
+from behavior_spark.features.targets import (
+    label_column,
+    labels,
+    labels_otherwise,
+    mark_targets,
+)
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.measures import ranking as metrics
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.pipelines.users.propensity import model_store
-from behavior_spark.report.outcomes import Measured, Outcome
+from behavior_spark.prediction.predict import PREDICTED
+from behavior_spark.report.outcomes import Measured, Outcome, outcome_table, outcomes_markdown
 from behavior_spark.runs.run import Run, last_ingested
+from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_PROPENSITY
 
 MOST_USERS = 1_000_000
 RESAMPLES = 1000
 
 
-def report_stage(run: Run) -> list[Outcome]:
+@dataclass(frozen=True)
+class Reported(StageResult):
+    """Predictions of a day against what then happened.
+
+    Attributes:
+        job: Name of the job.
+        outcomes: One for each target whose horizon has passed.
+    """
+
+    job: str
+    outcomes: list[Outcome]
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Measures of each target."""
+        return {
+            f"{outcome.target}_{name.replace(' ', '_').replace('%', 'pct')}": measured.value
+            for outcome in self.outcomes
+            for name, measured in outcome.measured.items()
+            if not math.isnan(measured.value)
+        }
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The outcomes, and the page."""
+        return {"outcomes": [asdict(o) for o in self.outcomes], "markdown": self.page()}
+
+    def blocks(self) -> list[RenderableType]:
+        """One table for each target."""
+        return [outcome_table(outcome) for outcome in self.outcomes]
+
+    def page(self) -> str:
+        """The outcomes as a page."""
+        return outcomes_markdown(self.outcomes, name=self.job)
+
+
+@stage(
+    "report",
+    does="predictions of a day against what happened since, beside simple baselines",
+    reads=(EVENTS, ITEMS, USER_FEATURES, USER_PROPENSITY),
+    models=("propensity",),
+)
+def report_stage(run: Run) -> Reported:
     """Measure the predictions of ``run.as_of`` where their horizon has passed and was ingested.
 
     Raises:
@@ -55,76 +109,91 @@ def report_stage(run: Run) -> list[Outcome]:
             fix="run `behavior-spark ingest --as-of "
             f"{run.as_of + dt.timedelta(days=first)}` when those days have arrived",
         )
-    with run.stage("outcomes"), spark_errors("joining predictions with outcomes"):
+    with run.step("outcomes"), spark_errors("joining predictions with outcomes"):
         events = of_users(warehouse.require(EVENTS, made_by="ingest"), key="event_id")
         items = warehouse.read(ITEMS) if settings.sources.items else None
         marked = mark_targets(events, items, passed)
         happened = labels(marked, [run.as_of], passed, known_before=through).drop("as_of")
-        table = _table(run, happened, list(passed))
-    return [_measure(run, table, name, digests[name]) for name in passed]
+        models = {
+            name: PropensityModel.load(model_store(run, name) / digests[name]) for name in passed
+        }
+        table = _table(run, happened, passed, models)
+    outcomes = [_measure(run, table, model) for model in models.values()]
+    return Reported(settings.name, outcomes)
 
 
-def _table(run: Run, happened: Any, targets: list[str]) -> pd.DataFrame:
-    """One row per user: features, and for each target score, probability and label."""
+def _table(
+    run: Run,
+    happened: DataFrame,
+    targets: Mapping[str, Target],
+    models: Mapping[str, PropensityModel],
+) -> pd.DataFrame:
+    """One row per user: features, and for each target score, what is predicted, and label."""
     tonight = F.col("as_of") == F.lit(run.as_of)
     wide = (
         run.warehouse.read(USER_PROPENSITY)
-        .where(tonight & F.col("target").isin(targets))
+        .where(tonight & F.col("target").isin(list(targets)))
         .groupBy("user_id")
         .agg(
             *[F.max(F.when(F.col("target") == t, F.col(c))).alias(f"{c}_{t}")
-              for t in targets for c in ("score", "probability")]
+              for t in targets for c in ("score", *PREDICTED)]
         )
     )  # fmt: skip
-    wanted = {"recency_days", "value_all"}
     features = run.warehouse.read(USER_FEATURES).where(tonight)
-    wanted |= {n for n in features.columns if n.startswith("event_count_")}
+    wanted = {
+        column
+        for model in models.values()
+        for baseline in model.baselines.values()
+        for column in baseline.columns
+    }
     frame = (
         wide.join(features.select("user_id", *sorted(wanted)), "user_id")
         .join(happened, "user_id", "left")
-        .fillna(0, subset=[f"label_{t}" for t in targets])
+        .fillna(labels_otherwise(targets))
         .orderBy(F.xxhash64("user_id"), "user_id")
         .limit(MOST_USERS)
     )
     return frame.toPandas()
 
 
-def _measure(run: Run, table: pd.DataFrame, target: str, digest: str) -> Outcome:
-    truth = table[f"label_{target}"].to_numpy(dtype=float)
-    score = table[f"score_{target}"].to_numpy(dtype=float)
-    probability = table[f"probability_{target}"].to_numpy(dtype=float)
-    model = PropensityModel.load(model_store(run, target) / digest)
-    rivals = {
-        name: np.asarray(model.baseline_scores(table, name)) for name in sorted(model.baselines)
+def _measure(run: Run, table: pd.DataFrame, model: PropensityModel) -> Outcome:
+    target = model.target
+    truth = table[label_column(target)].to_numpy(dtype=float)
+    columns = {name: table[f"{name}_{target}"].to_numpy(dtype=float) for name in PREDICTED}
+    values = {
+        "margin": table[f"score_{target}"].to_numpy(dtype=float),
+        "prediction": columns[model.kind.predicted],
     }
-    outcome = Outcome(
+    numbers = model.kind.predicted != "probability"
+    first, rivals = model.kind.measures[0], {}
+    for name in sorted(model.baselines):
+        margins = model.baseline_scores(table, name)
+        rivals[name] = margins if first.of == "margin" else model.kind.from_margins(margins)
+    return Outcome(
         target=target,
         as_of=run.as_of,
         horizon_days=run.settings.targets[target].horizon_days,
         users=len(table),
-        positives=int(truth.sum()),
-        mean_probability=float(probability.mean()),
+        positives=int((truth > 0).sum()),
+        mean_probability=None if numbers else float(values["prediction"].mean()),
+        mean_expected=float(values["prediction"].mean()) if numbers else None,
+        mean_happened=float(truth.mean()) if numbers else None,
         trained_through=model.trained_through,
         measured={
-            "AUC": _interval(metrics.roc_auc, truth, score),
-            "average precision": _interval(metrics.average_precision, truth, score),
-            "lift at 10 %": _interval(metrics.lift_at, truth, score),
-            "calibration error": _interval(metrics.expected_calibration_error, truth, probability),
+            measure.title: _interval(measure.metric, truth, values[measure.of])
+            for measure in model.kind.measures
         },
-        baselines={name: _interval(metrics.roc_auc, truth, s) for name, s in rivals.items()},
+        baselines={name: _interval(first.metric, truth, s) for name, s in rivals.items()},
         gains={
             name: Measured(
                 *metrics.paired_bootstrap_difference(
-                    metrics.roc_auc, truth, score, s, resamples=RESAMPLES
+                    first.metric, truth, values[first.of], scores, resamples=RESAMPLES
                 )
             )
-            for name, s in rivals.items()
+            for name, scores in rivals.items()
         },
+        compared_by=first.title,
     )
-    for name, measured in outcome.measured.items():
-        if not math.isnan(measured.value):
-            run.figures[f"{target}_{name.replace(' ', '_').replace('%', 'pct')}"] = measured.value
-    return outcome
 
 
 def _interval(metric: Any, truth: np.ndarray, scores: np.ndarray) -> Measured:

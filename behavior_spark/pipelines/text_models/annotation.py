@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -14,22 +15,73 @@ from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import check_condition
 from behavior_spark.runs.run import Run
+from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ANNOTATIONS, TEXTS
 from behavior_spark.scoring.annotation import AnnotatorRecipe, annotate_texts
-from behavior_spark.scoring.texts import distinct_texts, not_scored
+from behavior_spark.scoring.texts import distinct_texts, not_scored, spread_texts
 
 TEXTS_PER_TASK = 64
 
 
-def annotate_stage(run: Run, *, tasks: Sequence[str] = ()) -> dict[str, dict[str, int]]:
+@dataclass(frozen=True)
+class AnnotatedTask:
+    """The labels of one task.
+
+    Attributes:
+        annotator: Digest of the model and its prompts.
+        labels: How many texts have each label, those of earlier runs included.
+        confidence: Mean share of the prompts that agree; None without a text.
+    """
+
+    annotator: str
+    labels: Mapping[str, int]
+    confidence: float | None
+
+
+@dataclass(frozen=True)
+class Annotated(StageResult):
+    """What language models labelled.
+
+    Attributes:
+        tasks: By name.
+    """
+
+    tasks: Mapping[str, AnnotatedTask]
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Texts and mean confidence of each task."""
+        found: dict[str, float] = {}
+        for name, task in self.tasks.items():
+            found[f"{name}_annotated_texts"] = float(sum(task.labels.values()))
+            if task.confidence is not None:
+                found[f"{name}_mean_confidence"] = task.confidence
+        return found
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The annotator of each task."""
+        return {f"annotator_{name}": task.annotator for name, task in self.tasks.items()}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Texts by label."""
+        return {"labels": {name: dict(task.labels) for name, task in self.tasks.items()}}
+
+
+@stage(
+    "annotate",
+    does="label texts with a language model",
+    reads=(TEXTS,),
+    writes=(ANNOTATIONS,),
+    models=("language",),
+)
+def annotate_stage(run: Run, *, tasks: Sequence[str] = ()) -> Annotated:
     """Label texts that the tasks' annotators have not labelled before.
 
     Args:
         run: The run.
         tasks: Names under ``annotate``; all of them by default.
-
-    Returns:
-        For each task how many texts have each label, those of earlier runs included.
 
     Raises:
         ConfigError: A task is not known, or its condition is no SQL over ``texts``.
@@ -46,14 +98,13 @@ def annotate_stage(run: Run, *, tasks: Sequence[str] = ()) -> dict[str, dict[str
         )
     run.warehouse.require(TEXTS, made_by="ingest")
     run.warehouse.create(ANNOTATIONS)
-    found = {}
+    labelled: dict[str, AnnotatedTask] = {}
     for name in tasks or configured:
         recipe = annotator_recipe(name, configured[name])
-        run.models[f"annotator_{name}"] = recipe.digest
-        with run.stage(f"annotate {name}"):
+        with run.step(f"annotate {name}"):
             _annotate(run, configured[name], recipe)
-        found[name] = _tell(run, recipe)
-    return found
+        labelled[name] = _tell(run, recipe)
+    return Annotated(labelled)
 
 
 def annotator_recipe(name: str, task: Annotation) -> AnnotatorRecipe:
@@ -111,7 +162,7 @@ def _annotate(run: Run, task: Annotation, recipe: AnnotatorRecipe) -> None:
     pending = not_scored(distinct, done).orderBy(F.xxhash64("text_hash"), "text_hash")
     chosen = pending.limit(task.most_texts)
     parts = max(1, min(run.parallelism, -(-task.most_texts // TEXTS_PER_TASK)))
-    spread = chosen.repartition(parts, "text_hash")
+    spread = spread_texts(chosen, parts)
     labelled = annotate_texts(spread, recipe, at=dt.datetime.now(dt.UTC))
     with spark_errors("annotating texts"):
         run.warehouse.append(
@@ -119,7 +170,7 @@ def _annotate(run: Run, task: Annotation, recipe: AnnotatorRecipe) -> None:
         )
 
 
-def _tell(run: Run, recipe: AnnotatorRecipe) -> dict[str, int]:
+def _tell(run: Run, recipe: AnnotatorRecipe) -> AnnotatedTask:
     name = recipe.task
     with spark_errors("counting annotations"):
         rows = (
@@ -130,16 +181,14 @@ def _tell(run: Run, recipe: AnnotatorRecipe) -> dict[str, int]:
         )
     counts = {row["label"]: int(row["texts"]) for row in rows}
     total = sum(counts.values())
-    run.figures[f"{name}_annotated_texts"] = float(total)
     if not total:
         run.note(f"{name}: no text to annotate before {run.as_of}")
-        return counts
+        return AnnotatedTask(recipe.digest, counts, None)
     agreement = sum(row["confidence"] for row in rows) / total
-    run.figures[f"{name}_mean_confidence"] = agreement
     most = sorted(counts.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{label} {count:,}" for label, count in most[:5])
     run.say(f"{name}: {total:,} texts, {agreement:.1%} of prompts agree; {shown}")
-    return dict(most)
+    return AnnotatedTask(recipe.digest, dict(most), agreement)
 
 
 def _own(run: Run, recipe: AnnotatorRecipe) -> DataFrame:

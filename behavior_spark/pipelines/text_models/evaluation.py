@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from rich.console import RenderableType
 
 from behavior_spark.errors import ConfigError, ModelError
 from behavior_spark.files import short_digest
@@ -35,7 +36,10 @@ from behavior_spark.pipelines.text_models.held_out import (
     read_out_of_scope,
     without_learned,
 )
+from behavior_spark.report.quality import heads_table
+from behavior_spark.report.text_quality import text_quality_markdown
 from behavior_spark.runs.run import Run, versions
+from behavior_spark.runs.stages import StageResult, stage
 
 CHUNK = 2048  # texts embedded between two lines of progress
 
@@ -45,17 +49,75 @@ def text_store(run: Run) -> ModelStore:
     return ModelStore(Path(run.settings.models_path))
 
 
-def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Evaluated(StageResult):
+    """What was measured of a text model; the registry keeps the same.
+
+    Attributes:
+        content: JSON values: ``model``, ``measured_at`` and ``heads``, each with ``figures`` and
+            their intervals, ``per_class``, ``confusion``, ``calibration``, ``slices``, ``scope``.
+    """
+
+    content: Mapping[str, Any]
+
+    @property
+    def figures_by_head(self) -> dict[str, dict[str, float]]:
+        """The figures of each head that are defined, by name."""
+        return {
+            head: {
+                name: measured["figures"][name]["value"]
+                for name in FIGURES
+                if measured["figures"][name]["value"] is not None
+            }
+            for head, measured in self.content["heads"].items()
+        }
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Figures of each head, its held-out and leaked texts, and how it abstains."""
+        found: dict[str, float] = {}
+        for head, measured in self.content["heads"].items():
+            numbers = self.figures_by_head[head]
+            found |= {f"{head}_{name}": number for name, number in numbers.items()}
+            data, scope = measured["data"], measured["scope"]
+            found[f"{head}_held_out_texts"] = data["texts"]
+            found[f"{head}_leaked_texts"] = data["dropped"].get("learned_from", 0)
+            for name in ("recall", "false_alarm_rate"):
+                if scope and scope[name] is not None:
+                    found[f"{head}_out_of_scope_{name}"] = scope[name]
+        return found
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The model."""
+        return {"text": str(self.content["model"])}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """All that was measured, and the page."""
+        return {"evaluation": self.content, "markdown": self.page()}
+
+    def blocks(self) -> list[RenderableType]:
+        """Figures of each head as a table."""
+        return [heads_table(self.figures_by_head)]
+
+    def page(self) -> str:
+        """All that was measured, as a page."""
+        return text_quality_markdown(self.content)
+
+
+@stage(
+    "evaluate",
+    does="measure a text model on labelled texts that it has not learned from",
+    models=("text",),
+)
+def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> Evaluated:
     """Measure a model's heads; what was found is kept in the registry.
 
     Args:
         run: The run.
         model: An alias or a digest.
         heads: Of these alone; all of the model's that the config has labels for by default.
-
-    Returns:
-        JSON values: ``model``, ``measured_at`` and ``heads``, each with ``figures`` and their
-        intervals, ``per_class``, ``confusion``, ``calibration``, ``slices``, ``scope``.
 
     Raises:
         ConfigError: A head is not known, or none has a labelled table.
@@ -76,9 +138,8 @@ def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> dict[s
         "versions": versions(),
         "heads": {},
     }
-    run.models["text"] = digest
     for name in _wanted(run, found, heads):
-        with run.stage(f"measure {name}"):
+        with run.step(f"measure {name}"):
             held = without_learned(
                 run,
                 read_held_out(run, name),
@@ -89,7 +150,7 @@ def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> dict[s
             _tell(run, name, content["heads"][name])
     prints = [each["data"]["fingerprint"] for each in content["heads"].values()]
     store.record_evaluation(digest, short_digest("".join(prints).encode()), content)
-    return content
+    return Evaluated(content)
 
 
 def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
@@ -154,7 +215,7 @@ def _measured(run: Run, model: TextModel, head: Head, held: HeldOut) -> dict[str
             "dropped": held.dropped,
             "fingerprint": held.fingerprint,
         },
-        "multi_label": head.multi_label,
+        "multi_label": not head.rules.exclusive,
         "temperature": float(head.temperature),
         "unknown_labels": unknown,
         "figures": estimate(answers, resamples=draws, seed=seed),
@@ -192,14 +253,8 @@ def _tell(run: Run, name: str, found: dict[str, Any]) -> None:
     for figure in FIGURES:
         value = found["figures"][figure]["value"]
         if value is not None:
-            run.figures[f"{name}_{figure}"] = value
             shown.append(f"{figure} {value:.3f}")
-    data, scope = found["data"], found["scope"]
-    run.figures[f"{name}_held_out_texts"] = data["texts"]
-    run.figures[f"{name}_leaked_texts"] = data["dropped"].get("learned_from", 0)
-    for figure in ("recall", "false_alarm_rate"):
-        if scope and scope[figure] is not None:
-            run.figures[f"{name}_out_of_scope_{figure}"] = scope[figure]
+    data = found["data"]
     run.say(f"{name}, {data['texts']:,} texts ({data['origin']}): {', '.join(shown)}")
     if leaked := data["dropped"].get("learned_from"):
         run.note(f"{name}: {leaked:,} held-out texts were learned from and are left out")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.console import RenderableType
 
 from behavior_spark.cleaning.text import text_hash
 from behavior_spark.config.labels import PARTS
@@ -18,27 +19,82 @@ from behavior_spark.model.heads.labelled import LabelledTexts
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import TextModel, load_text_model
 from behavior_spark.pipelines.text_models.labelled_tables import labelled_rows, labelled_task
-from behavior_spark.pipelines.text_models.promotion import gate_stage, learned_from, register_stage
+from behavior_spark.pipelines.text_models.promotion import learned_from, register_model
 from behavior_spark.pipelines.texts.active_model import (
     ActiveTextModel,
     configured_encoder,
     has_encoder,
 )
 from behavior_spark.pipelines.texts.scoring import stored_embeddings
+from behavior_spark.report.quality import heads_table
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import TEXT_EMBEDDINGS
+from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import ANNOTATIONS, TEXT_EMBEDDINGS, TEXTS
 
 if TYPE_CHECKING:
     from behavior_spark.model.training.finetune import FinetuneResult, Stored
 
 
-def finetune_stage(run: Run) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Finetuned(StageResult):
+    """A trained text model; it is in the registry.
+
+    Attributes:
+        digest: The model's.
+        heads: For each head what training measured on held-out texts.
+        texts_stored: Labelled texts whose embedding was in the store.
+        goes_to_gate: Whether the gate is to decide now if it becomes the champion.
+    """
+
+    digest: str
+    heads: Mapping[str, Mapping[str, Any]]
+    texts_stored: int
+    goes_to_gate: bool
+
+    @property
+    def figures_by_head(self) -> dict[str, dict[str, float]]:
+        """The single numbers of each head, by name."""
+        return {
+            head: {
+                name: float(metrics[name])
+                for name in ("accuracy", "precision", "recall", "f1")
+                if isinstance(metrics.get(name), int | float)
+            }
+            for head, metrics in self.heads.items()
+        }
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Texts found in the store, and measures of each head."""
+        return {"texts_stored": self.texts_stored} | {
+            f"{head}_{name}": number
+            for head, numbers in self.figures_by_head.items()
+            for name, number in numbers.items()
+        }
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The model."""
+        return {"text": self.digest}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """All that was measured; ``promotion`` is the gate's answer, where it was asked."""
+        return {"heads": dict(self.heads), "promotion": None}
+
+    def blocks(self) -> list[RenderableType]:
+        """Measures of each head as a table."""
+        return [heads_table(self.figures_by_head)]
+
+
+@stage(
+    "finetune",
+    does="train the heads of text.heads, and the encoder too where asked",
+    reads=(TEXT_EMBEDDINGS, ANNOTATIONS, TEXTS),
+    models=("text",),
+)
+def finetune_stage(run: Run) -> Finetuned:
     """Train one head for each entry of ``text.heads``; the result becomes the challenger.
-
-    With ``text.promote: auto`` the gate then decides whether it becomes the champion.
-
-    Returns:
-        ``heads``: metrics of each on held-out texts; ``promotion``: what the gate said, or None.
 
     Raises:
         ConfigError: No heads are configured.
@@ -51,36 +107,26 @@ def finetune_stage(run: Run) -> dict[str, Any]:
             fix="add text.heads.<name> with path, text and label (see conf/demo.yaml)",
         )
     resolve_model_folder(text.encoder)
-    with run.stage("read labels"):
+    with run.step("read labels"):
         for name in text.heads:  # a wrong test table is found before hours of training
             labelled_rows(run, name, parts=PARTS)
         tasks = [labelled_task(run, name) for name in text.heads]
-    with run.stage(f"fine-tune ({text.finetune})"):
+    with run.step(f"fine-tune ({text.finetune})"):
         result = train_text_model(run, tasks)
-    run.models["text"] = result.digest
-    for name, metrics in result.metrics.items():
-        for key in ("accuracy", "precision", "recall", "f1"):
-            value = metrics.get(key)
-            if isinstance(value, int | float):
-                run.figures[f"{name}_{key}"] = float(value)
-    return {"heads": result.metrics, "promotion": _enter(run, result, tasks)}
-
-
-def _enter(
-    run: Run, result: FinetuneResult, tasks: Sequence[LabelledTexts]
-) -> dict[str, Any] | None:
-    """Register what was trained, and take it to the gate where the config says so."""
-    store, text = ModelStore(Path(run.settings.models_path)), run.settings.text
+    trained = Finetuned(result.digest, result.metrics, result.texts_stored, False)
+    store = ModelStore(Path(run.settings.models_path))
     base = configured_encoder(text, store, run.as_of)
     learned = learned_from(tasks, run.settings)
-    register_stage(run, result.digest, tasks, learned, encoder=base.digest)
+    register_model(
+        run, result.digest, tasks, learned, encoder=base.digest, figures=trained.figures
+    )
     if store.alias(CHAMPION) == result.digest:
         run.note(f"{result.digest} is the champion already: the same model came out")
-    elif text.promote == "auto":
-        return gate_stage(run, result.digest)
-    else:
-        run.note(f"{result.digest} is the challenger: `behavior-spark promote` makes it champion")
-    return None
+        return trained
+    if text.promote == "auto":
+        return replace(trained, goes_to_gate=True)
+    run.note(f"{result.digest} is the challenger: `behavior-spark promote` makes it champion")
+    return trained
 
 
 def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult:
@@ -111,7 +157,6 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
     )
     _keep_precision(store, base, load_text_model(result.folder))
     run.say(f"mode {result.mode}; {result.texts_stored:,} embeddings were in the store")
-    run.figures["texts_stored"] = result.texts_stored
     return result
 
 

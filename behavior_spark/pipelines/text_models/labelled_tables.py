@@ -15,6 +15,7 @@ from behavior_spark.config.labels import Part
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
+from behavior_spark.model.heads.kind import MULTI_LABEL, SINGLE_LABEL
 from behavior_spark.model.heads.labelled import LabelledTexts
 from behavior_spark.pipelines.text_models.annotation import annotated_labels
 from behavior_spark.runs.run import Run
@@ -57,7 +58,7 @@ def labelled_task(
         name=name,
         texts=[cleaned(text, run.settings) for text in table["text"]],
         labels=[list(v) for v in table["label"]] if multi else [str(v) for v in table["label"]],
-        multi_label=multi,
+        kind=MULTI_LABEL if multi else SINGLE_LABEL,
         days=[None if pd.isna(d) else str(d) for d in table["day"]] if labels.day else None,
         held_out=in_dev if any(in_dev) else None,
         validation_share=labels.validation_share,

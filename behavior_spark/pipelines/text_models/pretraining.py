@@ -1,8 +1,10 @@
-"""Adapt the encoder to the warehouse's own texts, without labels: ``pretrain``."""
+"""Train the encoder further on the warehouse's own texts, without labels: ``pretrain``."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +20,72 @@ from behavior_spark.pipelines.text_models.finetuning import progress_of
 from behavior_spark.pipelines.texts.active_model import configured_encoder
 from behavior_spark.pipelines.texts.scoring import known_texts
 from behavior_spark.runs.run import Run
+from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
 
 if TYPE_CHECKING:
-    from behavior_spark.model.pretraining.pretrain import Adapted
+    from behavior_spark.model.pretraining.pretrain import PretrainedEncoder
 
 
-def pretrain_stage(run: Run) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Pretrained(StageResult):
+    """An encoder that was trained further on texts without labels.
+
+    Attributes:
+        encoder: Its folder.
+        digest: Its digest.
+        steps: Batches learned from.
+        before: Figures on held-out texts before, by name.
+        after: And after.
+        curve: Loss over the steps.
+        packed: Whether texts were computed without padding.
+    """
+
+    encoder: Path
+    digest: str
+    steps: int
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    curve: Any
+    packed: bool
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Steps, and each figure before and after."""
+        found: dict[str, float] = {"steps": self.steps}
+        for name in self.after:
+            found |= {f"{name}_before": self.before[name], f"{name}_after": self.after[name]}
+        return found
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The encoder."""
+        return {"encoder": self.digest}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """All of it as plain data."""
+        return {
+            "encoder": str(self.encoder),
+            "digest": self.digest,
+            "before": dict(self.before),
+            "after": dict(self.after),
+            "curve": self.curve,
+            "packed": self.packed,
+        }
+
+
+@stage(
+    "pretrain",
+    does="train the encoder further on the warehouse's texts, without labels",
+    reads=(EVENTS, ITEMS, TEXTS),
+    models=("text",),
+)
+def pretrain_stage(run: Run) -> Pretrained:
     """Train the configured encoder further on the texts known before the night.
 
     The result is an encoder of its own under ``models/encoders``; ``text.encoder`` is to name
     it. It knows the last day it saw, and no earlier night takes it.
-
-    Returns:
-        The encoder's folder, the figures before and after, and the loss curve.
 
     Raises:
         ConfigError: No encoder is configured, or a setting does not fit.
@@ -51,11 +105,11 @@ def pretrain_stage(run: Run) -> dict[str, Any]:
     # what the killed run left here.
     folder = models / "encoders" / f".corpus-{chosen.method}"
     try:
-        with run.stage("write texts"):
+        with run.step("write texts"):
             write_corpus(_rows(run), folder, files=max(1, run.parallelism))
         device = None if settings.text.device == "auto" else settings.text.device
-        with run.stage(f"adapt the encoder ({chosen.method})"):
-            adapted = pretrain(
+        with run.step(f"pretrain ({chosen.method})"):
+            made = pretrain(
                 base.source,
                 base.options,
                 folder,
@@ -67,7 +121,7 @@ def pretrain_stage(run: Run) -> dict[str, Any]:
             )
     finally:
         remove_corpus(folder)  # people's words do not stay behind, whatever went wrong
-    return _told(run, adapted)
+    return _told(run, made)
 
 
 def _rows(run: Run) -> DataFrame:
@@ -104,24 +158,21 @@ def _rows(run: Run) -> DataFrame:
     return rows
 
 
-def _told(run: Run, adapted: Adapted) -> dict[str, Any]:
-    outcome = adapted.outcome
-    run.models["encoder"] = adapted.digest
-    run.figures["steps"] = outcome.steps
+def _told(run: Run, made: PretrainedEncoder) -> Pretrained:
+    outcome = made.outcome
     for name in outcome.after:
-        run.figures[f"{name}_before"] = outcome.before[name]
-        run.figures[f"{name}_after"] = outcome.after[name]
         run.say(
             f"{name} of held-out texts: {outcome.before[name]:.4g} -> {outcome.after[name]:.4g}"
         )
-    if adapted.new_word_head:
+    if made.new_word_head:
         run.note("the encoder came without a head for words: `before` is after that head learned")
-    run.note(f"set text.encoder to {adapted.folder}, fine-tune, and compare before you use it")
-    return {
-        "encoder": str(adapted.folder),
-        "digest": adapted.digest,
-        "before": outcome.before,
-        "after": outcome.after,
-        "curve": outcome.curve,
-        "packed": adapted.packed,
-    }
+    run.note(f"set text.encoder to {made.folder}, fine-tune, and compare before you use it")
+    return Pretrained(
+        encoder=made.folder,
+        digest=made.digest,
+        steps=outcome.steps,
+        before=outcome.before,
+        after=outcome.after,
+        curve=outcome.curve,
+        packed=made.packed,
+    )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from rich.console import RenderableType
 
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
@@ -32,11 +34,19 @@ from behavior_spark.pipelines.text_models.evaluation import (
     text_store,
 )
 from behavior_spark.pipelines.text_models.held_out import HeldOut, read_held_out, without_learned
+from behavior_spark.report.tables import rows_table
 from behavior_spark.runs.run import Run, redacted, versions
+from behavior_spark.runs.stages import StageResult, stage
 
 
-def register_stage(
-    run: Run, digest: str, tasks: Sequence[LabelledTexts], learned: LearnedFrom, *, encoder: str
+def register_model(
+    run: Run,
+    digest: str,
+    tasks: Sequence[LabelledTexts],
+    learned: LearnedFrom,
+    *,
+    encoder: str,
+    figures: Mapping[str, float],
 ) -> ModelRecord:
     """Give a trained model its record and card, and make it the challenger.
 
@@ -46,6 +56,7 @@ def register_stage(
         tasks: What it was trained on.
         learned: The texts behind it.
         encoder: Digest of the encoder that training began with.
+        figures: What training measured, for MLflow.
     """
     store, text = text_store(run), run.settings.text
     folder = store.folder(digest)
@@ -77,7 +88,7 @@ def register_stage(
         digest=digest,
         folder=folder,
         parameters={"mode": text.finetune, "encoder": text.encoder, **_data_parameters(record)},
-        figures=run.figures,
+        figures=figures,
     )
     if note:
         run.note(note)
@@ -102,7 +113,54 @@ def learned_from(tasks: Sequence[LabelledTexts], settings: Settings) -> LearnedF
     return LearnedFrom(text_keys(train, key=key), text_keys(dev, key=key), key_check(key))
 
 
-def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") -> dict[str, Any]:
+@dataclass(frozen=True)
+class Decision(StageResult):
+    """Who is the champion now, and why.
+
+    Attributes:
+        event: ``promoted``, ``refused`` or ``rolled_back``.
+        model: Whom it was about.
+        replaced: The champion before; None where there was none.
+        reason: In words.
+        verdict: What the gate found; None where it did not compare.
+    """
+
+    event: str
+    model: str
+    replaced: str | None
+    reason: str
+    verdict: Verdict | None = None
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Whether it was promoted, and the difference of each head with its interval."""
+        found = {"promoted": float(self.event == "promoted")}
+        for head, of in (self.verdict.comparisons if self.verdict else {}).items():
+            numbers = {
+                f"{head}_gate_difference": of.difference.value,
+                f"{head}_gate_low": of.difference.low,
+                f"{head}_gate_high": of.difference.high,
+                f"{head}_gate_texts": float(of.texts),
+            }
+            found |= {name: number for name, number in numbers.items() if np.isfinite(number)}
+        return found
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The model."""
+        return {"text": self.model}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The decision as plain data."""
+        gate = None if self.verdict is None else self.verdict.as_dict()
+        decision = {"event": self.event, "model": self.model, "replaced": self.replaced,
+                    "reason": self.reason, "gate": gate}  # fmt: skip
+        return {"promotion": decision}
+
+
+@stage("gate", does="champion and challenger answer the same held-out texts", models=("text",))
+def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") -> Decision:
     """Make a model the champion if it passes the gate; either way it is logged.
 
     Args:
@@ -110,9 +168,6 @@ def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") 
         digest: Of a published model.
         force: Promote it whatever the gate says.
         reason: In words, for the log; needed with ``force``.
-
-    Returns:
-        JSON values: ``promoted``, ``model``, ``replaced``, ``reason`` and ``gate``.
 
     Raises:
         ConfigError: ``force`` without a reason.
@@ -122,7 +177,6 @@ def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") 
         raise ConfigError("a forced promotion needs a reason", fix="add --reason 'why'")
     store = text_store(run)
     champion = store.alias(CHAMPION)
-    run.models["text"] = digest
     load_text_model(store.folder(digest))
     if champion is None:
         why = reason or "the first model: there is no champion to compare it with"
@@ -131,7 +185,7 @@ def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") 
         raise ModelError(f"{digest} is the champion already")
     if force:
         return _finish(run, promote(store, digest, reason=f"forced: {reason}"), None)
-    with run.stage("gate"):
+    with run.step("gate"):
         verdict = _judge(run, store, digest, champion)
     figures = verdict.as_dict()
     why = f"{reason}: {verdict.reason}" if reason else verdict.reason
@@ -140,7 +194,8 @@ def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") 
     return _finish(run, refuse(store, digest, reason=why, figures=figures), verdict)
 
 
-def rollback_stage(run: Run, *, to: str | None, reason: str) -> dict[str, Any]:
+@stage("rollback", does="make an earlier champion the champion again", models=("text",))
+def rollback_stage(run: Run, *, to: str | None, reason: str) -> Decision:
     """Make an earlier champion the champion again; its scores are in the store.
 
     Raises:
@@ -153,11 +208,56 @@ def rollback_stage(run: Run, *, to: str | None, reason: str) -> dict[str, Any]:
     if to in earlier:
         load_text_model(store.folder(str(to)))  # before anything points at it
     done = roll_back(store, to=to, reason=reason)
-    run.models["text"] = done.model
     return _finish(run, done, None)
 
 
-def models_in(store: ModelStore) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ModelsListed(StageResult):
+    """The registry.
+
+    Attributes:
+        published: Every model with its aliases, record and figures, the oldest first.
+        promotions: Who replaced whom, the oldest first.
+    """
+
+    published: list[dict[str, Any]]
+    promotions: list[Promotion]
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Both as plain data."""
+        log = [asdict(promotion) for promotion in self.promotions]
+        return {"models": self.published, "promotions": log}
+
+    def blocks(self) -> list[RenderableType]:
+        """Two tables."""
+        models = [
+            {
+                "model": model["model"],
+                "alias": ", ".join(model["aliases"]),
+                "made": _minute(str(model["created_at"])),
+                "trained through": model["trained_through"],
+                **model["figures"],
+            }
+            for model in self.published
+        ]
+        names = list(dict.fromkeys(name for row in models for name in row))
+        log = [
+            {"at": _minute(p.at), "event": p.event, "model": p.model, "replaced": p.replaced,
+             "by": p.by, "reason": p.reason}
+            for p in self.promotions
+        ]  # fmt: skip
+        return [
+            rows_table([{n: row.get(n) for n in names} for row in models], title="text models"),
+            rows_table(log, title="promotions"),
+        ]
+
+
+def _minute(moment: str) -> str:
+    return moment[:16].replace("T", " ")
+
+
+def models_in(store: ModelStore) -> ModelsListed:
     """Every published model with its aliases, record and figures, and the promotion log."""
     names: dict[str, list[str]] = {}
     for alias, digest in store.aliases().items():
@@ -177,7 +277,7 @@ def models_in(store: ModelStore) -> dict[str, Any]:
             }
         )
     models.sort(key=lambda model: str(model["created_at"]))
-    return {"models": models, "promotions": [vars(each) for each in history(store)]}
+    return ModelsListed(models, history(store))
 
 
 def _judge(run: Run, store: ModelStore, challenger: str, champion: str) -> Verdict:
@@ -221,7 +321,7 @@ def _compared(run: Run, models: list[TextModel], name: str, held: HeldOut) -> Co
     return compare(answers[0], answers[1], held.slices, rules)
 
 
-def _finish(run: Run, entry: Promotion, verdict: Verdict | None) -> dict[str, Any]:
+def _finish(run: Run, entry: Promotion, verdict: Verdict | None) -> Decision:
     said = {
         "promoted": f"{entry.model} is the champion now: {entry.reason}",
         "rolled_back": f"{entry.model} is the champion again, in place of {entry.replaced}",
@@ -233,25 +333,11 @@ def _finish(run: Run, entry: Promotion, verdict: Verdict | None) -> dict[str, An
         note := tracked_alias(run.settings.name, digest=entry.model, alias=CHAMPION)
     ):
         run.note(note)
-    run.figures["promoted"] = float(entry.event == "promoted")
-    return {
-        "event": entry.event,
-        "model": entry.model,
-        "replaced": entry.replaced,
-        "reason": entry.reason,
-        "gate": None if verdict is None else verdict.as_dict(),
-    }
+    return Decision(entry.event, entry.model, entry.replaced, entry.reason, verdict)
 
 
 def _tell(run: Run, name: str, found: Comparison) -> None:
     difference = found.difference
-    figures = {
-        f"{name}_gate_difference": difference.value,
-        f"{name}_gate_low": difference.low,
-        f"{name}_gate_high": difference.high,
-        f"{name}_gate_texts": float(found.texts),
-    }
-    run.figures |= {key: value for key, value in figures.items() if np.isfinite(value)}
     run.say(
         f"{name}: {found.verdict}, {run.settings.text.gate.figure} {difference.value:+.4f} "
         f"({difference.low:+.4f} to {difference.high:+.4f}) on {found.texts:,} texts, "

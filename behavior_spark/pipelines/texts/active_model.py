@@ -42,6 +42,13 @@ class ActiveTextModel:
     notes: list[str] = field(default_factory=list)
     unchecked: bool = False
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The encoder (``backbone``) and each head (``head_<name>``)."""
+        return {"backbone": self.digest} | {
+            f"head_{name}": head.digest for name, head in self.heads.items()
+        }
+
 
 def encoder_options(text: TextSettings) -> EncoderOptions:
     """Options of the configured encoder; in fp32 where the precision is to be chosen."""
@@ -108,15 +115,15 @@ def configured_encoder(text: TextSettings, store: ModelStore, as_of: dt.date) ->
     """The encoder that config names, in the precision it names or that was recorded for it.
 
     Raises:
-        ModelError: It cannot be used, or was adapted to texts of ``as_of`` or later.
+        ModelError: It cannot be used, or was pre-trained on texts of ``as_of`` or later.
     """
     source = str(text.encoder)
     last = trained_through(source)
     if last is not None and last >= as_of.isoformat():
         raise ModelError(
             f"the encoder {source} must not look back to {as_of}",
-            found=f"it was adapted to texts through {last}",
-            fix="use an encoder adapted earlier (pretrain --as-of), or a later --as-of",
+            found=f"it was pre-trained on texts through {last}",
+            fix="use an encoder pre-trained earlier (pretrain --as-of), or a later --as-of",
         )
     options = effective_options(resolve_model_folder(source), encoder_options(text))
     digest = backbone_digest(source, options)

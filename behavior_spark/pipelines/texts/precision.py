@@ -38,7 +38,7 @@ def checked_text_model(run: Run, texts: DataFrame) -> ActiveTextModel | None:
     options = replace(model.options, precision="fp32")
     digest = backbone_digest(model.source, options)
     recipe = recipe_of(replace(model, options=options, digest=digest), run.settings.text)
-    with run.stage("check precision"), spark_errors("checking the encoder's precision"):
+    with run.step("check precision"), spark_errors("checking the encoder's precision"):
         row = check_on_worker(texts.limit(SAMPLE), recipe).first()
     found = json.loads(row["found"]) if row else {}
     if found:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +19,7 @@ from behavior_spark.pipelines.texts.precision import checked_text_model
 from behavior_spark.pipelines.texts.work import Work
 from behavior_spark.runs.builds import Build, changes_since, last_build
 from behavior_spark.runs.run import Run
+from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 from behavior_spark.scoring.classification import classify
 from behavior_spark.scoring.embedding import embed, observed
@@ -29,6 +29,8 @@ from behavior_spark.scoring.texts import (
     distinct_texts,
     not_scored,
     one_per_text,
+    spread_texts,
+    tasks_for,
 )
 
 Rescore = Literal["nothing", "failed", "all"]
@@ -38,10 +40,39 @@ PARTS = 4096
 # The first chunk shows the rate; later ones are cut to last `commit_seconds`. Where there are
 # no more texts than that, they are one chunk.
 FIRST_CHUNK_PER_TASK = 2_500
-TEXTS_PER_TASK = 2_048
 
 
-def score_texts_stage(run: Run, *, rescore: Rescore = "nothing") -> ActiveTextModel | None:
+@dataclass(frozen=True)
+class TextsScored(StageResult):
+    """What scoring did.
+
+    Attributes:
+        model: The text model of the night, with its precision chosen; None without an encoder.
+        work: What it took; None without an encoder.
+    """
+
+    model: ActiveTextModel | None
+    work: Work | None
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Texts, tokens and seconds."""
+        return self.work.figures if self.work else {}
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The encoder (``backbone``) and each head (``head_<name>``)."""
+        return self.model.digests if self.model else {}
+
+
+@stage(
+    "score-texts",
+    does="embed every text that is new, then classify it by the heads",
+    reads=(TEXTS, ITEMS),
+    writes=(TEXT_EMBEDDINGS, TEXT_SCORES),
+    models=("text",),
+)
+def score_texts_stage(run: Run, *, rescore: Rescore = "nothing") -> TextsScored:
     """Embed the texts and item titles that are new, then apply the heads that are.
 
     Args:
@@ -51,17 +82,16 @@ def score_texts_stage(run: Run, *, rescore: Rescore = "nothing") -> ActiveTextMo
     model = checked_text_model(run, known_texts(run.warehouse, run.as_of))
     if model is None:
         run.note("text.encoder is not set: texts are stored, not scored")
-        return None
+        return TextsScored(None, None)
     for note in model.notes:
         run.note(note)
-    run.models["backbone"] = model.digest
     began = dt.datetime.now(dt.UTC)
-    with run.stage("embed texts"):
-        _embed_new(run, model, rescore, began)
+    with run.step("embed texts"):
+        work = _embed_new(run, model, rescore, began)
     if model.heads:
-        with run.stage("classify texts"):
+        with run.step("classify texts"):
             _classify_new(run, model, rescore, began)
-    return model
+    return TextsScored(model, work)
 
 
 def stored_embeddings(run: Run, digest: str) -> DataFrame:
@@ -106,7 +136,7 @@ def _stored(run: Run, digest: str) -> DataFrame:
     return run.warehouse.read(TEXT_EMBEDDINGS).where(F.col("backbone_digest") == digest)
 
 
-def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> None:
+def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> Work:
     """Embed what is pending: few texts in one job, many chunk by chunk.
 
     Each chunk is committed, so that a killed run resumes; the last one says that it was.
@@ -146,6 +176,7 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
     else:
         _embed_chunks(chunk, known, stored, work, note)
     work.tell(run)
+    return work
 
 
 def _embed_chunks(
@@ -227,13 +258,9 @@ class Chunk:
             note: What the commit says in the table's history.
         """
         run, text = self.run, self.run.settings.text
-        # A power of two: three tasks on two cores would take as long as four.
-        wanted = 2 ** max(0, round(math.log2(max(1, most) / TEXTS_PER_TASK)))
-        tasks = min(run.parallelism, wanted)
-        # Sorted, so that a rerun elsewhere reads the same texts in the same order.
-        spread = pending.repartition(tasks, "text_hash").sortWithinPartitions("text_hash")
+        tasks = tasks_for(most, parallelism=run.parallelism)
         scored = embed(
-            spread,
+            spread_texts(pending, tasks),
             recipe_of(self.model, text),
             at=dt.datetime.now(dt.UTC),
             profile=resource_profile(text.gpu),
@@ -280,8 +307,7 @@ def _classify_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.
     ages = {row["new"]: row["keys"] for row in by_age}
     read = {row["head_digest"]: row["keys"] for row in by_head}
     groups: dict[str, list[Head]] = {"all": [], "new": [], "missing": []}
-    for name, head in model.heads.items():
-        run.models[f"head_{name}"] = head.digest
+    for head in model.heads.values():
         before = read.get(head.digest)
         groups[
             "all" if before is None else "new" if before == ages.get(False) else "missing"

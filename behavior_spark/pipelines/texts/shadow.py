@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyspark.sql import DataFrame
@@ -15,17 +17,63 @@ from behavior_spark.model.registry.text_model import load_text_model
 from behavior_spark.pipelines.texts.active_model import ActiveTextModel, late_heads, recipe_of
 from behavior_spark.pipelines.texts.scoring import stored_embeddings
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import SHADOW_DISAGREEMENT, TEXT_SCORES, TEXTS
+from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import SHADOW_DISAGREEMENT, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 from behavior_spark.scoring.classification import classify
 from behavior_spark.scoring.embedding import embed
 from behavior_spark.scoring.resources import resource_profile
-from behavior_spark.scoring.texts import distinct_texts
+from behavior_spark.scoring.texts import distinct_texts, spread_texts, tasks_for
 
 _PARTS = 1_000_000
 PAIRS_SHOWN = 3
 
 
-def shadow_stage(run: Run, champion: ActiveTextModel | None) -> None:
+@dataclass(frozen=True)
+class Disagreement:
+    """A head of the challenger beside the champion's: texts read by both, and those that differ."""
+
+    texts: int
+    differ: int
+
+    @property
+    def share(self) -> float:
+        """Share of the texts on which they differ."""
+        return self.differ / self.texts
+
+
+@dataclass(frozen=True)
+class Shadowed(StageResult):
+    """How the challenger reads the night's sample.
+
+    Attributes:
+        challenger: Its digest; None where nothing was read in the shadow.
+        heads: For each head that both have.
+    """
+
+    challenger: str | None = None
+    heads: Mapping[str, Disagreement] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Texts and disagreement of each head."""
+        counts = {f"shadow_{head}_texts": float(of.texts) for head, of in self.heads.items()}
+        shares = {f"shadow_{head}_disagreement": of.share for head, of in self.heads.items()}
+        return counts | shares
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The challenger."""
+        return {"challenger": self.challenger} if self.challenger else {}
+
+
+@stage(
+    "shadow",
+    does="the challenger reads a sample of the texts beside the champion",
+    reads=(TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES),
+    writes=(SHADOW_DISAGREEMENT,),
+    models=("text",),
+)
+def shadow_stage(run: Run, champion: ActiveTextModel | None) -> Shadowed:
     """Let the challenger label a sample of the night's texts; store where it differs.
 
     The sample is chosen by hash, so that a rerun takes the same texts. Nothing is written but
@@ -34,18 +82,27 @@ def shadow_stage(run: Run, champion: ActiveTextModel | None) -> None:
     """
     shadow = run.settings.text.shadow
     if champion is None or not champion.heads or not shadow.share or not shadow.most_texts:
-        return
+        return Shadowed()
     challenger = _challenger(run, champion)
     if challenger is None:
-        return
-    with run.stage("shadow"), spark_errors("comparing the challenger with the champion"):
+        return Shadowed()
+    with run.step("shadow"), spark_errors("comparing the challenger with the champion"):
         night = f"as_of = DATE'{run.as_of.isoformat()}'"
-        pairs = _pairs(run, champion, challenger)
+        pairs = _pairs(run, champion, challenger.model)
         run.warehouse.replace(pairs, SHADOW_DISAGREEMENT, where=night)
-        _tell(run, run.warehouse.read(SHADOW_DISAGREEMENT).where(night))
+        compared = _tell(run, run.warehouse.read(SHADOW_DISAGREEMENT).where(night))
+    return Shadowed(challenger.digest, compared)
 
 
-def _challenger(run: Run, champion: ActiveTextModel) -> ActiveTextModel | None:
+@dataclass(frozen=True)
+class _Challenger:
+    """The challenger's digest, and its encoder with the heads that differ from the champion's."""
+
+    digest: str
+    model: ActiveTextModel
+
+
+def _challenger(run: Run, champion: ActiveTextModel) -> _Challenger | None:
     store = ModelStore(Path(run.settings.models_path))
     digest = store.alias(CHALLENGER)
     if digest is None:
@@ -65,8 +122,10 @@ def _challenger(run: Run, champion: ActiveTextModel) -> ActiveTextModel | None:
     }
     if not heads:
         return None
-    run.models["challenger"] = digest
-    return ActiveTextModel(model.encoder_source, model.options, model.backbone_digest, heads)
+    return _Challenger(
+        digest,
+        ActiveTextModel(model.encoder_source, model.options, model.backbone_digest, heads),
+    )
 
 
 def _sample(run: Run) -> DataFrame:
@@ -89,7 +148,8 @@ def _pairs(run: Run, champion: ActiveTextModel, challenger: ActiveTextModel) -> 
         stored = stored_embeddings(run, champion.digest)
         vectors = stored.join(F.broadcast(sample.select("text_hash")), "text_hash", "left_semi")
     else:
-        spread = sample.repartition(run.parallelism, "text_hash")
+        most = run.settings.text.shadow.most_texts
+        spread = spread_texts(sample, tasks_for(most, parallelism=run.parallelism))
         recipe = recipe_of(challenger, run.settings.text)
         scored = embed(spread, recipe, at=now, profile=resource_profile(run.settings.text.gpu))
         vectors = scored.where("text_hash IS NOT NULL AND error IS NULL")
@@ -124,20 +184,18 @@ def _pairs(run: Run, champion: ActiveTextModel, challenger: ActiveTextModel) -> 
     )
 
 
-def _tell(run: Run, pairs: DataFrame) -> None:
+def _tell(run: Run, pairs: DataFrame) -> dict[str, Disagreement]:
     """Disagreement of each head, and the pairs of labels most often in dispute."""
     rows = pairs.collect()  # at most the square of the labels
     if not rows:
         run.note("the challenger had no text to read: none of the sample has arrived or is scored")
+    compared: dict[str, Disagreement] = {}
     for head in sorted({row["head"] for row in rows}):
         own = [row for row in rows if row["head"] == head]
         texts = sum(row["texts"] for row in own)
         apart = [row for row in own if row["champion_label"] != row["challenger_label"]]
         differ = sum(row["texts"] for row in apart)
-        run.figures |= {
-            f"shadow_{head}_texts": float(texts),
-            f"shadow_{head}_disagreement": differ / texts,
-        }
+        compared[head] = Disagreement(texts, differ)
         apart.sort(key=lambda row: (-row["texts"], str(row["champion_label"])))
         shown = ", ".join(
             f"{row['champion_label'] or '(none)'} or {row['challenger_label'] or '(none)'} "
@@ -148,3 +206,4 @@ def _tell(run: Run, pairs: DataFrame) -> None:
             f"the challenger's {head} differs on {differ:,} of {texts:,} texts "
             f"({differ / texts:.1%})" + (f": {shown}" if shown else "")
         )
+    return compared

@@ -7,9 +7,10 @@ duplicates do without being asked for.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -25,7 +26,8 @@ from behavior_spark.pipelines.texts.stored_models import (
     rows_by_digest,
 )
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXTS
+from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,83 @@ class _Counts:
         return self.before - self.removed
 
 
+@dataclass(frozen=True)
+class CleanedTable:
+    """What became of a table's rows.
+
+    Attributes:
+        removed_duplicate: Rows that were copies.
+        removed_unused: Rows of texts that nobody uses.
+        removed_model: Rows of models that were to go.
+        kept: Rows that are there.
+        files_before: Files of the table before.
+        files_after: And after.
+        removed_models: Rows removed of each model's digest.
+    """
+
+    removed_duplicate: int = 0
+    removed_unused: int = 0
+    removed_model: int = 0
+    kept: int = 0
+    files_before: int | None = None
+    files_after: int | None = None
+    removed_models: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def removed(self) -> int:
+        """Rows that went."""
+        return self.removed_duplicate + self.removed_unused + self.removed_model
+
+
+@dataclass(frozen=True)
+class ScoresCleaned(StageResult):
+    """What a clean-up of the score store did.
+
+    Attributes:
+        tables: By the table's word in figures: ``embeddings``, ``scores``.
+    """
+
+    tables: Mapping[str, CleanedTable]
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Rows and files of each table; a table that is not there has 0 rows and no files."""
+        found: dict[str, float] = {}
+        for word, table in self.tables.items():
+            found |= {f"{word}_removed": table.removed, f"{word}_kept": table.kept}
+            if table.files_before is None or table.files_after is None:
+                continue
+            found |= {
+                f"{word}_removed_duplicate": table.removed_duplicate,
+                f"{word}_removed_unused": table.removed_unused,
+                f"{word}_removed_model": table.removed_model,
+                f"{word}_files_before": table.files_before,
+                f"{word}_files_after": table.files_after,
+            }
+        return found
+
+    @property
+    def removed_models(self) -> dict[str, dict[str, int]]:
+        """Rows removed of each model's digest, by table."""
+        return {
+            store.contract.name: dict(self.tables[store.word].removed_models)
+            for store in STORES
+            if self.tables[store.word].files_before is not None
+        }
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Rows removed of each model."""
+        return {"removed_models": self.removed_models}
+
+
+@stage(
+    "clean-scores",
+    does="remove rows of the score store that are not wanted, and merge small files",
+    reads=(TEXTS, ITEMS),
+    writes=(TEXT_EMBEDDINGS, TEXT_SCORES),
+    models=("text",),
+)
 def clean_scores_stage(
     run: Run,
     *,
@@ -56,11 +135,8 @@ def clean_scores_stage(
     models: Sequence[str],
     vacuum: bool,
     dry_run: bool,
-) -> dict[str, dict[str, int]]:
+) -> ScoresCleaned:
     """Remove rows of ``text_embeddings`` and ``text_scores`` and compact both tables.
-
-    Returns:
-        Rows removed of each model's digest, by table.
 
     Raises:
         ConfigError: ``unused_days`` is negative, or no model is in use to compare others with.
@@ -75,20 +151,21 @@ def clean_scores_stage(
     cutoff = None if unused_days is None else run.as_of - dt.timedelta(days=unused_days)
     known = None if cutoff is None else _known_texts(run, cutoff)
     reread = 0
+    tables = {store.word: CleanedTable() for store in STORES}
     for store in stores:
-        with run.stage(f"clean {store.contract.name}"):
+        with run.step(f"clean {store.contract.name}"):
             doomed = _Doomed.of(run, store, gone[store.word], known, cutoff)
             counts = doomed.count(sum(stored[store.word].values()))
-            _clean(run, store, doomed, counts, vacuum=vacuum, dry_run=dry_run)
+            tables[store.word] = _clean(
+                run, store, doomed, counts, vacuum=vacuum, dry_run=dry_run
+            )
         reread = max(reread, counts.known)
-    for word in sorted({store.word for store in STORES} - set(stored)):
-        run.figures |= {f"{word}_removed": 0, f"{word}_kept": 0}
     _advise(run, gone, unused_days=unused_days, reread=reread)
     if dry_run:
         run.note("dry run: nothing was written")
-    elif not vacuum and any(run.figures[f"{store.word}_removed"] for store in stores):
+    elif not vacuum and any(table.removed for table in tables.values()):
         run.note("removed rows leave the disk with --vacuum, once they are 7 days old")
-    return {store.contract.name: gone[store.word] for store in stores}
+    return ScoresCleaned(tables)
 
 
 @dataclass(frozen=True)
@@ -175,7 +252,7 @@ def _stays() -> Column:
 
 def _clean(
     run: Run, store: Store, doomed: _Doomed, counts: _Counts, *, vacuum: bool, dry_run: bool
-) -> None:
+) -> CleanedTable:
     """Remove what is doomed, compact, and say what that came to.
 
     Each step is one commit and right by itself: after a crash the next clean-up goes on.
@@ -194,16 +271,6 @@ def _clean(
         after = warehouse.detail(contract)
         with spark_errors(f"counting table {contract.name}"):
             kept = warehouse.read(contract).count()
-    figures: dict[str, float] = {
-        "removed": counts.removed,
-        "removed_duplicate": counts.duplicate,
-        "removed_unused": counts.unused,
-        "removed_model": counts.model,
-        "kept": kept,
-        "files_before": before["numFiles"],
-        "files_after": after["numFiles"],
-    }
-    run.figures |= {f"{store.word}_{name}": value for name, value in figures.items()}
     goes = "would be removed" if dry_run else "removed"
     run.note(
         f"{contract.name}: {counts.before:,} rows = {kept:,} kept + {counts.removed:,} {goes} "
@@ -217,6 +284,15 @@ def _clean(
             f"{contract.name}: {before['numFiles']:,} files became {after['numFiles']:,}, "
             f"{after['sizeInBytes'] / 2**20:,.1f} MiB"
         )
+    return CleanedTable(
+        removed_duplicate=counts.duplicate,
+        removed_unused=counts.unused,
+        removed_model=counts.model,
+        kept=kept,
+        files_before=before["numFiles"],
+        files_after=after["numFiles"],
+        removed_models=doomed.models,
+    )
 
 
 def _known_texts(run: Run, cutoff: dt.date) -> DataFrame:

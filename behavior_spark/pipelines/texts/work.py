@@ -75,9 +75,10 @@ class Work:
         """Share of the known texts that the store had already."""
         return 1 - self.texts / self.known if self.known else 0.0
 
-    def tell(self, run: Run) -> None:
-        """Put the figures into the run, and say them."""
-        run.figures |= {
+    @property
+    def figures(self) -> dict[str, float]:
+        """Counts, shares and seconds by name."""
+        return {
             "texts_known": self.known,
             "texts_scored": self.texts,
             "texts_failed": self.errors,
@@ -86,6 +87,9 @@ class Work:
             "padding_share": round(self.padding_share, 6),
             "tokens_scored": self.tokens,
         } | {f"seconds_{step}": round(value, 3) for step, value in self.seconds.items()}
+
+    def tell(self, run: Run) -> None:
+        """Say what was done."""
         if self.known:
             run.say(f"{self.hit_rate:.1%} of {self.known:,} distinct texts were in the store")
         if not self.texts:

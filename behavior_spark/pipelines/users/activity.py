@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from behavior_spark.features.activity import Activity, build_state, build_tiles, is_edition
-from behavior_spark.features.assemble import facts_of
-from behavior_spark.features.definitions import Plan
-from behavior_spark.features.planning import make_plan
+from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.point_in_time import of_users, of_users_at_large
 from behavior_spark.features.targets import item_matches, match_column
+from behavior_spark.features.tiles.activity import Activity, build_state, build_tiles, is_edition
+from behavior_spark.features.tiles.definitions import Plan
+from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.runs.builds import Build, Changes, changes_since, last_build
 from behavior_spark.runs.run import Run
@@ -34,20 +34,14 @@ STATE_EVERY_DAYS = 28
 FEW_EDITIONS = 100_000
 
 
-def plan_of(run: Run) -> Plan:
-    """What the run's activity features are made of."""
-    settings = run.settings
-    return make_plan(settings.features, settings.targets, settings.population)
-
-
-def update_activity(run: Run) -> None:
+def update_activity(run: Run, feature_set: FeatureSet) -> None:
     """Build the tiles that became known since the last build, and a snapshot where one is due.
 
     Days are replaced whole, in the commit that says so: a run that is killed before it is repeated
     by the next one, and a repeated one changes nothing.
     """
     run.warehouse.require(EVENTS, made_by="ingest")
-    plan, last = plan_of(run), last_build(run, ACTIVITY_DAYS)
+    plan, last = feature_set.plan, last_build(run, ACTIVITY_DAYS)
     changes = changes_since(run, EVENTS, last)
     start, why = first_changed_day(run, plan, last, changes)
     end = max(run.as_of, last.through) if last and start else run.as_of
@@ -56,12 +50,12 @@ def update_activity(run: Run) -> None:
         return
     if last and start is None:
         run.note(f"activity is built anew from all history: {why}")
-    where = "true" if start is None else f"known_day >= DATE'{start}'"
+    where = DayRange("known_day", since=start)
     with spark_errors("building activity"):
         definition = f"{plan.digest}/{matches_digest(run, plan, end)}"
         build = Build(end, definition, changes.version)
         snapshots = _drop_stale_snapshots(run, start)
-        tiles = new_tiles(run, plan, start, end)
+        tiles = new_tiles(run, feature_set, start, end)
         run.warehouse.replace(tiles, ACTIVITY_DAYS, where=where, note=build.note)
         _add_snapshot(run, end, snapshots)
     run.say(f"activity of {start or 'all days'} to {end} built")
@@ -84,7 +78,9 @@ def first_changed_day(
     return changes.start, changes.why
 
 
-def new_tiles(run: Run, plan: Plan, start: dt.date | None, end: dt.date) -> DataFrame:
+def new_tiles(
+    run: Run, feature_set: FeatureSet, start: dt.date | None, end: dt.date
+) -> DataFrame:
     """Tiles that became known in [start, end); from all history where start is None."""
     events = run.warehouse.require(EVENTS, made_by="ingest").where(
         F.col("arrived_day") < F.lit(end)
@@ -93,9 +89,8 @@ def new_tiles(run: Run, plan: Plan, start: dt.date | None, end: dt.date) -> Data
     if start is None:
         versions = of_users_at_large(events, key="event_id")
     else:
-        versions = of_users(touched_events(run, plan, events, start), key="event_id")
-    facts = facts_of(versions, items, plan, run.settings.targets)
-    tiles = build_tiles(facts, start=start, end=end).tiles
+        versions = of_users(touched_events(run, feature_set.plan, events, start), key="event_id")
+    tiles = build_tiles(feature_set.facts(versions, items), start=start, end=end).tiles
     return tiles.sortWithinPartitions("known_day", "event_day")
 
 
@@ -157,12 +152,12 @@ def _matches(run: Run, plan: Plan) -> DataFrame | None:
     wanted = {name: target for name, target in wanted.items() if target.item}
     if not wanted or not run.settings.sources.items:
         return None
-    each = [
+    by_target = [
         F.struct(F.lit(name).alias("target"), F.to_date(match_column(name)).alias("since"))
         for name in wanted
     ]
     matches = item_matches(run.warehouse.read(ITEMS), wanted)
-    return matches.select("item_id", F.inline(F.array(*each))).where("since IS NOT NULL")
+    return matches.select("item_id", F.inline(F.array(*by_target))).where("since IS NOT NULL")
 
 
 def _items_begun(run: Run, plan: Plan, start: dt.date) -> DataFrame | None:
@@ -174,12 +169,14 @@ def _items_begun(run: Run, plan: Plan, start: dt.date) -> DataFrame | None:
     return None if begun.isEmpty() else begun
 
 
-def stored_activity(run: Run, days: Sequence[dt.date]) -> Activity | None:
+def stored_activity(
+    run: Run, feature_set: FeatureSet, days: Sequence[dt.date]
+) -> Activity | None:
     """Tiles for features at as_of days; None where no build reaches them."""
     last = last_build(run, ACTIVITY_DAYS)
     if last is None or run.reached.get(ACTIVITY_DAYS.name, last.through) < max(days):
         return None
-    if last.definition.partition("/")[0] != plan_of(run).digest:
+    if last.definition.partition("/")[0] != feature_set.plan.digest:
         return None
     return _activity_before(run, min(days), max(days), _snapshots(run))
 
@@ -210,7 +207,7 @@ def _activity_before(
 def _counted(tiles: DataFrame, *conditions: Column) -> list[int]:
     """How many tiles satisfy each condition."""
     row = tiles.agg(*[F.count_if(condition) for condition in conditions]).first()
-    return [int(each) for each in row] if row else [0] * len(conditions)
+    return [int(count) for count in row] if row else [0] * len(conditions)
 
 
 def _snapshots(run: Run) -> list[tuple[dt.date, dt.date]]:
@@ -224,7 +221,8 @@ def _usable(
 ) -> tuple[dt.date, dt.date] | None:
     """The latest snapshot known by a day whose tiles hold all of the day's windows."""
     start = day - dt.timedelta(days=run.settings.features.longest_window)
-    return next((one for one in snapshots if one[0] <= day and one[1] <= start), None)
+    usable = (dates for dates in snapshots if dates[0] <= day and dates[1] <= start)
+    return next(usable, None)
 
 
 def _drop_stale_snapshots(run: Run, start: dt.date | None) -> list[tuple[dt.date, dt.date]]:
@@ -233,7 +231,7 @@ def _drop_stale_snapshots(run: Run, start: dt.date | None) -> list[tuple[dt.date
     This comes before the tiles change: whoever reads in between adds up more tiles instead.
     """
     snapshots = _snapshots(run)
-    fresh = [one for one in snapshots if start is not None and one[0] <= start]
+    fresh = [dates for dates in snapshots if start is not None and dates[0] <= start]
     if len(fresh) < len(snapshots):
         where = "true" if start is None else f"known_day > DATE'{start}'"
         run.warehouse.replace(run.warehouse.empty(USER_STATE), USER_STATE, where=where)

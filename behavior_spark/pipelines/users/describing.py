@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from behavior_spark.config import Settings
 from behavior_spark.config.settings import ATTRIBUTE_KEYS
-from behavior_spark.features.assemble import list_features
 from behavior_spark.features.declared import Feature
+from behavior_spark.features.feature_set import FeatureSet
+from behavior_spark.features.inputs import Offer, with_items
 from behavior_spark.pipelines.texts.active_model import active_text_model
 from behavior_spark.runs.run import utc_today
 
@@ -34,17 +35,15 @@ def describe_features(settings: Settings, *, as_of: dt.date | None = None) -> De
     """
     model = active_text_model(settings, as_of or utc_today()) if settings.sources.texts else None
     labels = {name: head.labels for name, head in model.heads.items()} if model else {}
-    similar = [name for name, target in settings.targets.items() if target.item] if model else []
-    features = list_features(
-        settings.features,
-        settings.targets,
-        head_labels=labels,
-        similar_to=similar,
+    offer = Offer(
         texts=bool(settings.sources.texts),
         sessions=True,
+        head_labels=labels,
+        similar_to=tuple(with_items(settings.targets)) if model else (),
         attributes={
             name: [column for column in source.columns if column not in ATTRIBUTE_KEYS]
             for name, source in settings.sources.attributes.items()
         },
     )
+    features = list(FeatureSet.of(settings, offer).features)
     return Described(features, list(model.notes) if model else [])

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pyspark.sql import functions as F
 
 from behavior_spark.errors import ConfigError, InputError
-from behavior_spark.features.assemble import Inputs, build_features, declared_features
-from behavior_spark.features.bots import BOT_COLUMNS
-from behavior_spark.features.declared import Feature
+from behavior_spark.features.feature_set import FeatureSet
+from behavior_spark.features.inputs import Inputs, Offer
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.logs.attributes import mapped_attributes
-from behavior_spark.pipelines.texts.active_model import ActiveTextModel
+from behavior_spark.pipelines.texts.active_model import ActiveTextModel, active_text_model
 from behavior_spark.pipelines.texts.scoring import stored_embeddings
 from behavior_spark.pipelines.users.activity import stored_activity, update_activity
 from behavior_spark.runs.builds import last_build
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import EVENTS, ITEMS, SESSIONS, TEXT_SCORES, TEXTS, USER_FEATURES
+from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import (
+    ACTIVITY_DAYS,
+    EVENTS,
+    ITEMS,
+    SESSIONS,
+    TEXT_EMBEDDINGS,
+    TEXT_SCORES,
+    TEXTS,
+    USER_FEATURES,
+    USER_STATE,
+)
 
 
 @dataclass(frozen=True)
@@ -28,18 +38,20 @@ class Prepared:
 
     Attributes:
         inputs: The tables.
-        features: The features they give.
+        feature_set: The features they give: made here, once a run.
         trained_through: Latest day of a label that a text head in use learned from.
+        backbone: Digest of the text model's encoder; None without one.
     """
 
     inputs: Inputs
-    features: list[Feature]
+    feature_set: FeatureSet
     trained_through: str | None = None
+    backbone: str | None = None
 
     @property
     def names(self) -> list[str]:
         """Names of the features that models learn from, in order."""
-        return [feature.name for feature in self.features if feature.numeric]
+        return self.feature_set.names
 
 
 def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
@@ -61,10 +73,10 @@ def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
         sessions=warehouse.require(SESSIONS, made_by="build-features"),
         attributes=mapped_attributes(run),
     )
-    features = declared_features(run.settings.features, run.settings.targets, inputs)
+    feature_set = FeatureSet.of(run.settings, Offer.of(inputs, run.settings.targets))
     heads = model.heads.values() if scored and model else ()
     late = max((head.trained_through for head in heads if head.trained_through), default=None)
-    return Prepared(inputs, features, late)
+    return Prepared(inputs, feature_set, late, model.digest if model else None)
 
 
 def inputs_at(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Inputs:
@@ -74,7 +86,7 @@ def inputs_at(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Inputs:
         InputError: The stored sessions are not those of these days and this config.
     """
     check_sessions(run, prepared, days)
-    return replace(prepared.inputs, activity=stored_activity(run, days))
+    return replace(prepared.inputs, activity=stored_activity(run, prepared.feature_set, days))
 
 
 def check_sessions(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> None:
@@ -86,21 +98,21 @@ def check_sessions(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Non
     if SESSIONS.name in run.reached:
         return
     gap, last = str(run.settings.features.session_gap_minutes), last_build(run, SESSIONS)
-    found = None
+    problem = None
     if last is None:
-        found = "no complete build of them"
+        problem = "no complete build of them"
     elif last.definition != gap:
-        found = f"a gap of {last.definition} minutes, not {gap}"
+        problem = f"a gap of {last.definition} minutes, not {gap}"
     elif last.through < max(days):
         arrived = F.col("arrived_day")
         since = (arrived >= F.lit(last.through)) & (arrived < F.lit(max(days)))
         with spark_errors("reading events"):
             if not prepared.inputs.events.where(since).isEmpty():
-                found = f"they reach to {last.through}, wanted {max(days)}"
-    if found:
+                problem = f"they reach to {last.through}, wanted {max(days)}"
+    if problem:
         raise InputError(
             "the table sessions is not up to date",
-            found=found,
+            found=problem,
             fix=f"run `behavior-spark build-features --as-of {run.as_of}` first",
         )
 
@@ -122,9 +134,78 @@ def days_between(first: dt.date | None, last: dt.date, *, every: int) -> list[dt
     return sorted(last - dt.timedelta(days=back) for back in range(0, span + 1, every))
 
 
+@dataclass(frozen=True)
+class Opened(StageResult):
+    """The tables that features are made of, and the text model of the night.
+
+    Attributes:
+        prepared: Inputs and features.
+    """
+
+    prepared: Prepared
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The encoder whose embeddings are read."""
+        return {"backbone": self.prepared.backbone} if self.prepared.backbone else {}
+
+
+@stage(
+    "open",
+    does="open the clean tables, and the text model whose scores are read",
+    reads=(EVENTS, ITEMS, TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES, SESSIONS),
+    models=("text",),
+)
+def open_stage(run: Run) -> Opened:
+    """Open what a command reads that builds no features itself."""
+    model = active_text_model(run.settings, run.as_of)
+    return Opened(prepare_inputs(run, model))
+
+
+@dataclass(frozen=True)
+class FeaturesBuilt(StageResult):
+    """Features as they were written.
+
+    Attributes:
+        prepared: Inputs and features.
+        as_of: The night.
+        users: Users at each as-of day that was built.
+        bots: Users among them that behave like machines.
+    """
+
+    prepared: Prepared
+    as_of: dt.date
+    users: Mapping[dt.date, int]
+    bots: Mapping[dt.date, int]
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Users and bots of the night, features, and rows where several days were built."""
+        figures: dict[str, float] = {
+            "users": self.users[self.as_of],
+            "bots": self.bots[self.as_of],
+            "features": len(self.prepared.feature_set.features),
+        }
+        if len(self.users) > 1:
+            figures |= {"as_of_days": len(self.users), "rows": sum(self.users.values())}
+        return figures
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The encoder whose embeddings are read."""
+        return {"backbone": self.prepared.backbone} if self.prepared.backbone else {}
+
+
+@stage(
+    "build-features",
+    does="clean tables and sessions to a row of features for each user",
+    reads=(EVENTS, ITEMS, TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES, SESSIONS),
+    writes=(ACTIVITY_DAYS, USER_STATE, USER_FEATURES),
+    models=("text",),
+)
 def build_features_stage(
     run: Run, model: ActiveTextModel | None, days: Sequence[dt.date] = ()
-) -> Prepared:
+) -> FeaturesBuilt:
     """Build and replace ``user_features`` of the night, or of several days in one job.
 
     Args:
@@ -133,21 +214,13 @@ def build_features_stage(
         days: As-of days, none later than the night; by default the night alone.
     """
     days = list(days) or [run.as_of]
-    with run.stage("build activity"):
-        update_activity(run)
     prepared = prepare_inputs(run, model)
-    settings = run.settings
-    with run.stage("build features"):
-        frame = build_features(
-            inputs_at(run, prepared, days),
-            days,
-            settings=settings.features,
-            targets=settings.targets,
-            population=settings.population,
-        )
-        contract = USER_FEATURES.with_columns(
-            [f.field for f in prepared.features] + list(BOT_COLUMNS)
-        )
+    feature_set = prepared.feature_set
+    with run.step("build activity"):
+        update_activity(run, feature_set)
+    with run.step("build features"):
+        frame = feature_set.build(inputs_at(run, prepared, days), days)
+        contract = USER_FEATURES.with_columns(feature_set.columns)
         listed = ", ".join(f"DATE'{day}'" for day in days)
         where = f"as_of = {listed}" if len(days) == 1 else f"as_of IN ({listed})"
         with spark_errors("building features"):
@@ -157,15 +230,11 @@ def build_features_stage(
                 F.count(F.lit(1)).alias("users"), F.count_if("is_bot").alias("bots")
             ).collect()
     counted = {row["as_of"]: (row["users"], row["bots"]) for row in rows}
-    run.figures["users"], run.figures["bots"] = counted.get(run.as_of, (0, 0))
-    run.figures["features"] = len(prepared.features)
-    if len(days) > 1:
-        run.figures["as_of_days"] = len(days)
-        run.figures["rows"] = sum(users for users, _ in counted.values())
+    users = {day: counted.get(day, (0, 0))[0] for day in days}
+    bots = {day: counted.get(day, (0, 0))[1] for day in days}
     for day in days:
-        users, bots = counted.get(day, (0, 0))
         run.say(
-            f"{day}: {users:,} users, {bots:,} of them like machines, "
-            f"{len(prepared.features)} features"
+            f"{day}: {users[day]:,} users, {bots[day]:,} of them like machines, "
+            f"{len(feature_set.features)} features"
         )
-    return prepared
+    return FeaturesBuilt(prepared, run.as_of, users, bots)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
 
 from behavior_spark.config import Funnel
 from behavior_spark.errors import ConfigError
-from behavior_spark.features.funnels import count_reached
-from behavior_spark.features.session_features import sessions_seen
+from behavior_spark.features.sessions.by_user import sessions_seen
+from behavior_spark.features.sessions.funnels import count_reached
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.runs.run import Run
+from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import SESSIONS
 
 
@@ -34,7 +40,32 @@ class FunnelStep:
     of_before: float | None
 
 
-def funnel_stage(run: Run, *, days: int | None) -> list[FunnelStep]:
+@dataclass(frozen=True)
+class FunnelsCounted(StageResult):
+    """Steps of every funnel.
+
+    Attributes:
+        steps: In order.
+    """
+
+    steps: list[FunnelStep]
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The steps, and the page."""
+        return {"funnels": [asdict(step) for step in self.steps], "markdown": self.page()}
+
+    def blocks(self) -> list[RenderableType]:
+        """The page, as it stands."""
+        return [Text(self.page())]
+
+    def page(self) -> str:
+        """The steps as one table."""
+        return funnels_markdown(self.steps)
+
+
+@stage("funnel", does="count users and sessions at each step of the funnels", reads=(SESSIONS,))
+def funnel_stage(run: Run, *, days: int | None) -> FunnelsCounted:
     """Counts of every funnel over the days before as_of, as known then.
 
     Raises:
@@ -51,11 +82,11 @@ def funnel_stage(run: Run, *, days: int | None) -> list[FunnelStep]:
     sessions = run.warehouse.require(SESSIONS, made_by="build-features")
     seen = sessions_seen(sessions, [run.as_of])
     steps: list[FunnelStep] = []
-    with run.stage("funnels"), spark_errors("counting funnels"):
+    with run.step("funnels"), spark_errors("counting funnels"):
         for name, funnel in funnels.items():
             rows = count_reached(seen, funnel, days=days).drop("as_of").collect()
             steps += _steps(name, funnel, [(r["step"], r["users"], r["sessions"]) for r in rows])
-    return steps
+    return FunnelsCounted(steps)
 
 
 def _steps(

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from pyspark.sql import DataFrame
+from rich.console import RenderableType
+from rich.text import Text
 
 from behavior_spark.errors import BehaviorError, LeakageError
 from behavior_spark.features.altered import alter_future, count_differences
-from behavior_spark.features.assemble import Inputs, build_features
+from behavior_spark.features.inputs import Inputs
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity.leakage import feature_aucs, train_on_shuffled_labels
 from behavior_spark.pipelines.users.features import Prepared, check_sessions
 from behavior_spark.pipelines.users.propensity import training_table
 from behavior_spark.report.leakage import LeakageReport, Suspicious
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import EVENTS, TEXTS
+from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import (
+    ACTIVITY_DAYS,
+    EVENTS,
+    ITEMS,
+    SESSIONS,
+    TEXT_EMBEDDINGS,
+    TEXT_SCORES,
+    TEXTS,
+    USER_STATE,
+)
 
 _SHOWN = 10
 
@@ -71,25 +84,78 @@ def leakage_error(leaks: dict[str, int], as_of: dt.date) -> LeakageError:
     )
 
 
-def check_leakage_stage(run: Run, prepared: Prepared) -> LeakageReport:
-    """All three checks; figures and notes go to the run."""
+@dataclass(frozen=True)
+class LeakageChecked(StageResult):
+    """What the three checks found.
+
+    Attributes:
+        report: The findings.
+    """
+
+    report: LeakageReport
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """How many features leak, and how many are suspicious."""
+        return {
+            "leaking_features": len(self.report.leaks),
+            "suspicious_features": len(self.report.suspicious),
+        }
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The findings as plain data."""
+        return {"leakage": asdict(self.report), "markdown": self.report.markdown()}
+
+    @property
+    def failure(self) -> LeakageError | None:
+        """The error that names what leaks; None where nothing does.
+
+        A suspicious feature alone is for people to judge.
+        """
+        if self.report.leaks:
+            return leakage_error(self.report.leaks, self.report.as_of)
+        off = [model for model in self.report.shuffled if not model.by_chance]
+        if not off:
+            return None
+        return LeakageError(
+            f"a model predicts labels that were shuffled: {', '.join(m.target for m in off)}",
+            found=", ".join(f"AUC {m.auc:.3f}, by chance {m.low:.3f} to {m.high:.3f}" for m in off),
+            fix="rows of one user and day may stand twice, or a feature may hold the label",
+        )
+
+    def blocks(self) -> list[RenderableType]:
+        """The page, as it stands."""
+        return [Text(self.report.markdown())]
+
+    def page(self) -> str:
+        """The findings."""
+        return self.report.markdown()
+
+
+@stage(
+    "check-leakage",
+    does="features in another future, models on labels without meaning",
+    reads=(EVENTS, ITEMS, TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES, SESSIONS, ACTIVITY_DAYS, USER_STATE),
+    models=("text", "propensity"),
+)
+def check_leakage_stage(run: Run, prepared: Prepared) -> LeakageChecked:
+    """All three checks."""
     settings = run.settings
     check_sessions(run, prepared, [run.as_of])
-    with run.stage("another future"):
+    with run.step("another future"):
         leaks = _stored_leaks(run, prepared)
     report = LeakageReport(run.as_of, leaks, len(prepared.names))
     by_horizon: dict[int, list[str]] = defaultdict(list)
     for name, target in settings.targets.items():
         by_horizon[target.horizon_days].append(name)
-    with run.stage("training rows"):
+    with run.step("training rows"):
         for horizon, targets in by_horizon.items():
             try:
                 _check_training(run, prepared, targets, horizon, report)
             except BehaviorError as error:
                 run.note(" ".join(str(error).split()))
-    run.figures["leaking_features"] = len(leaks)
-    run.figures["suspicious_features"] = len(report.suspicious)
-    return report
+    return LeakageChecked(report)
 
 
 def _stored_leaks(run: Run, prepared: Prepared) -> dict[str, int]:
@@ -102,13 +168,7 @@ def _stored_leaks(run: Run, prepared: Prepared) -> dict[str, int]:
     )
 
     def build(tables: Inputs) -> DataFrame:
-        return build_features(
-            tables,
-            [run.as_of],
-            settings=settings.features,
-            targets=settings.targets,
-            population=settings.population,
-        )
+        return prepared.feature_set.build(tables, [run.as_of])
 
     return find_leaks(build, inputs, run.as_of, gap_minutes=settings.features.session_gap_minutes)
 
@@ -132,24 +192,9 @@ def _check_training(
                     horizon_days=horizon,
                     deviations=limits.shuffled_deviations,
                     seed=training.seed,
+                    kind=run.settings.targets[target].kind,
+                    learner=training.learner,
                 )
             )
         except BehaviorError as error:
             run.note(f"{target} is not checked: {' '.join(str(error).split())}")
-
-
-def raise_on_leak(report: LeakageReport) -> None:
-    """Raise where a check found a leak; a suspicious feature alone is for people to judge.
-
-    Raises:
-        LeakageError: A feature changes with the future, or labels without meaning are predicted.
-    """
-    if report.leaks:
-        raise leakage_error(report.leaks, report.as_of)
-    off = [each for each in report.shuffled if not each.by_chance]
-    if off:
-        raise LeakageError(
-            f"a model predicts labels that were shuffled: {', '.join(e.target for e in off)}",
-            found=", ".join(f"AUC {e.auc:.3f}, by chance {e.low:.3f} to {e.high:.3f}" for e in off),
-            fix="rows of one user and day may stand twice, or a feature may hold the label",
-        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyspark.sql import functions as F
 
 from behavior_spark.features.profile import (
@@ -10,17 +12,32 @@ from behavior_spark.features.profile import (
     preferred_category,
     segment,
 )
+from behavior_spark.features.targets import outcome_of
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import USER_FEATURES, USER_PROFILE, USER_PROPENSITY
+from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_PROFILE, USER_PROPENSITY
 
 
-def profile_stage(run: Run, prepared: Prepared) -> None:
+@dataclass(frozen=True)
+class Profiled(StageResult):
+    """Whether profiles were written."""
+
+    written: bool
+
+
+@stage(
+    "profile",
+    does="features and predictions to a row for people: intent, emotion, segment, next action",
+    reads=(EVENTS, ITEMS, USER_FEATURES, USER_PROPENSITY),
+    writes=(USER_PROFILE,),
+)
+def profile_stage(run: Run, prepared: Prepared) -> Profiled:
     """Write one row for each user of the night."""
     if not run.settings.features.built("sessions"):
         run.note("no profiles: segments rest on the group sessions, which features.groups lacks")
-        return
+        return Profiled(False)
     windows = run.settings.features.windows_days
     longest = windows[-1]
     features = run.warehouse.require(USER_FEATURES, made_by="build-features")
@@ -41,11 +58,15 @@ def profile_stage(run: Run, prepared: Prepared) -> None:
         segment(windows).alias("segment"),
     )
     bots = features.where(tonight & F.col("is_bot")).select("user_id")
-    frame = frame.join(next_action(predictions.where(tonight), bots=bots), "user_id", "left")
+    # That something will not happen is no action.
+    not_done = [n for n, target in run.settings.targets.items() if not outcome_of(target).happens]
+    actions = predictions.where(tonight & ~F.col("target").isin(not_done))
+    frame = frame.join(next_action(actions, bots=bots), "user_id", "left")
     if prepared.inputs.items is not None:
         preferred = preferred_category(
             prepared.inputs.events, prepared.inputs.items, run.as_of, window_days=longest
         )
         frame = frame.join(preferred, "user_id", "left")
-    with run.stage("profile"), spark_errors("writing user_profile"):
+    with run.step("profile"), spark_errors("writing user_profile"):
         run.warehouse.replace(frame, USER_PROFILE, where=f"as_of = DATE'{run.as_of}'")
+    return Profiled(True)

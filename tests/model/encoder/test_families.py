@@ -19,7 +19,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from behavior_spark.config import Adaptation, Tuning
+from behavior_spark.config import Pretraining, Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
 from behavior_spark.model.encoder.hub import parse_hub_source
@@ -105,7 +105,7 @@ def test_a_family_learns_and_its_model_loads(family, tmp_path, mode):
 
 def test_a_family_guesses_masked_words_of_packed_or_padded_texts(family):
     encoder = Encoder.load(str(family), OPTIONS, device="cpu", trainable=True)
-    words = MaskedWords(encoder, str(family), Adaptation(batch_tokens=64, precision="fp32"))
+    words = MaskedWords(encoder, str(family), Pretraining(batch_tokens=64, precision="fp32"))
     (part, *_) = words.batches([(text,) for text in TEXTS], epoch=0, buffer=0)
     loss = words.loss(part, done=10**6)
     loss.backward()

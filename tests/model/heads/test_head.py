@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from behavior_spark.errors import ModelError
+from behavior_spark.errors import ConfigError, ModelError
 from behavior_spark.model.heads.head import Head
 
 VECTORS = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
@@ -20,14 +20,14 @@ def test_softmax_rows_add_up_and_are_cooled_by_the_temperature(make_head):
 
 
 def test_sigmoid_columns_stand_alone(make_head):
-    head = make_head(multi_label=True)
+    head = make_head(kind="multi_label")
     logits = (VECTORS @ head.weight.T + head.bias) / 1.5
     assert np.allclose(head.probabilities(VECTORS), 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_huge_logits_do_not_overflow(make_head, multi_label):
-    head = make_head(multi_label=multi_label, temperature=1e-4)
+@pytest.mark.parametrize("kind", ["single_label", "multi_label"])
+def test_huge_logits_do_not_overflow(make_head, kind):
+    head = make_head(kind=kind, temperature=1e-4)
     assert np.isfinite(head.probabilities(VECTORS * 1e4)).all()
 
 
@@ -45,7 +45,7 @@ def test_the_top_label_is_chosen_and_a_row_without_embedding_has_none(make_head)
 
 
 def test_multi_label_decisions_follow_each_labels_threshold(make_head):
-    head = make_head(multi_label=True, thresholds=np.array([0.2, 0.5, 0.9]))
+    head = make_head(kind="multi_label", thresholds=np.array([0.2, 0.5, 0.9]))
     given = np.array([[0.2, 0.4, 0.95], [0.1, 0.1, 0.1]], dtype=np.float32)
     given[0, 0] = head.thresholds[0]
     assert head.decide_all(given) == [["a", "c"], []]
@@ -53,19 +53,19 @@ def test_multi_label_decisions_follow_each_labels_threshold(make_head):
 
 
 def test_a_multi_label_answer_is_a_label_that_reaches_its_threshold(make_head):
-    head = make_head(multi_label=True, thresholds=np.array([0.3, 0.99, 0.3]))
+    head = make_head(kind="multi_label", thresholds=np.array([0.3, 0.99, 0.3]))
     probabilities, codes = head.answer(VECTORS)
     for row, code in zip(probabilities, codes, strict=True):
         reached = [i for i in range(3) if row[i] >= head.thresholds[i]]
         assert code == max(reached, key=lambda i: row[i], default=-1)
-    assert (make_head(multi_label=True, thresholds=np.ones(3)).answer(VECTORS)[1] == -1).all()
+    assert (make_head(kind="multi_label", thresholds=np.ones(3)).answer(VECTORS)[1] == -1).all()
 
 
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_a_saved_head_comes_back_the_same(make_head, tmp_path, multi_label):
+@pytest.mark.parametrize("kind", ["single_label", "multi_label"])
+def test_a_saved_head_comes_back_the_same(make_head, tmp_path, kind):
     head = make_head(
         labels=("ä", "b", "c"),
-        multi_label=multi_label,
+        kind=kind,
         thresholds=np.array([0.1, 0.2, 0.37]),
         temperature=0.1 + 0.2,
         metrics={"f1": 0.5},
@@ -83,7 +83,7 @@ def test_a_saved_head_comes_back_the_same(make_head, tmp_path, multi_label):
     [
         {"name": "mood"},
         {"labels": ("a", "c", "b")},
-        {"multi_label": True},
+        {"kind": "multi_label"},
         {"temperature": 1.6},
         {"thresholds": np.array([0.5, 0.5, 0.4])},
         {"backbone_digest": "1" * 16},
@@ -159,3 +159,44 @@ def test_embeddings_of_another_dimension_are_refused(make_head):
 def test_a_head_cannot_be_changed_in_place(make_head):
     with pytest.raises(ValueError, match="read-only"):
         make_head().weight[0, 0] = 1.0
+
+
+SHY = """
+from dataclasses import dataclass
+import numpy as np
+from behavior_spark.model.heads.kind import HeadKind, most_probable
+from behavior_spark.model.heads.kinds.single_label import SingleLabel
+
+@dataclass(frozen=True)
+class Shy(SingleLabel):
+    name: str = "shy"
+    description: str = "one label a text, where it is likely"
+
+    def top(self, probabilities, thresholds):
+        return most_probable(probabilities, np.float32(0.9))
+
+KIND: HeadKind = Shy()
+"""
+
+
+def test_a_kind_of_head_is_added_by_a_package_and_kept_in_the_folder(
+    make_head, tmp_path, monkeypatch
+):
+    (tmp_path / "shy_heads-1.0.dist-info").mkdir()
+    (tmp_path / "shy_heads-1.0.dist-info" / "METADATA").write_text("Name: shy-heads\nVersion: 1\n")
+    points = "[behavior_spark.head_kinds]\nshy = shy_heads\n"
+    (tmp_path / "shy_heads-1.0.dist-info" / "entry_points.txt").write_text(points)
+    (tmp_path / "shy_heads.py").write_text(SHY)
+    with pytest.raises(ConfigError, match=r"no kind of head 'shy'(.|\n)*multi_label, single_label"):
+        make_head(kind="shy")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    head, usual = make_head(kind="shy"), make_head()
+    probabilities = np.array([[0.95, 0.03, 0.02], [0.5, 0.3, 0.2]], dtype=np.float32)
+    assert head.decide(probabilities) == ["a", None]
+    assert head.decide_all(probabilities) == [["a"], []]
+    assert head.digest != usual.digest
+    head.save(tmp_path / "saved")
+    loaded = Head.load(tmp_path / "saved")
+    assert (loaded.kind, loaded.digest) == ("shy", head.digest)
+    usual.save(tmp_path / "usual")
+    assert '"kind"' not in (tmp_path / "usual" / "head.json").read_text()

@@ -71,7 +71,7 @@ def test_bf16_is_chosen_for_the_real_encoder(native, real_source):
     head = Head(
         name="intent",
         labels=("a", "b", "c"),
-        multi_label=False,
+        kind="single_label",
         weight=np.random.default_rng(0).normal(size=(3, 384)),
         bias=np.zeros(3),
         thresholds=np.full(3, 0.5),
@@ -121,12 +121,12 @@ def flipping(tiny_folder, make_head):
     across = (rough[0] - exact[0]).astype(np.float64)
     border = across @ (rough[0] + exact[0]) / 2
 
-    def make(*, multi_label) -> tuple[Head, float]:
+    def make(*, kind: str) -> tuple[Head, float]:
         scale = 1e7
-        labels, rows = (("b",), [1]) if multi_label else (("a", "b"), [0, 1])
+        labels, rows = (("b",), [1]) if kind == "multi_label" else (("a", "b"), [0, 1])
         head = make_head(
             labels=labels,
-            multi_label=multi_label,
+            kind=kind,
             dimension=32,
             temperature=1.0,
             weight=np.array([across * scale * row for row in rows]),
@@ -139,11 +139,11 @@ def flipping(tiny_folder, make_head):
     return make
 
 
-@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("kind", ["single_label", "multi_label"])
 def test_labels_that_change_keep_fp32_and_are_counted(
-    native, tiny_folder, flipping, make_head, multi_label
+    native, tiny_folder, flipping, make_head, kind
 ):
-    head, share = flipping(multi_label=multi_label)
+    head, share = flipping(kind=kind)
     steady = make_head(dimension=32, weight=np.zeros((3, 32)))
     heads = {"flips": head, "steady": steady}
     check = check_precision(str(tiny_folder), OPTIONS, SHORT, heads=heads, device="cpu")

@@ -30,8 +30,10 @@ def head(make_head) -> Head:
 def test_the_share_of_held_out_texts_without_an_answer_is_the_one_asked_for(
     seed: int, share: float
 ) -> None:
-    head = Head("intent", ("a", "b", "c"), False, CENTRES * 8, np.zeros(3), np.full(3, 0.5), 1.0,
-                "0" * 16)  # fmt: skip
+    head = Head(
+        "intent", ("a", "b", "c"), "single_label", CENTRES * 8, np.zeros(3), np.full(3, 0.5), 1.0,
+        "0" * 16,
+    )  # fmt: skip
     (train, labels), (dev, _) = texts(seed, 90), texts(seed + 1, 200)
     fitted = fit_scope(head, train, labels, dev, false_alarms=share)
     silent = (fitted.answer(dev)[1] < 0).mean()
@@ -69,7 +71,7 @@ def test_a_scope_is_saved_digested_and_the_same_for_the_same_seed(head, tmp_path
 
 def test_a_scope_that_cannot_be_is_refused(make_head) -> None:
     (train, labels), (dev, _) = texts(1, 30), texts(2, 10)
-    many = make_head(dimension=8, multi_label=True)
+    many = make_head(dimension=8, kind="multi_label")
     with pytest.raises(ModelError, match="several labels"):
         fit_scope(many, train, labels, dev, false_alarms=0.1)
     with pytest.raises(ModelError, match="held-out texts"):

@@ -6,6 +6,7 @@ from sklearn import metrics as sk
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.heads.answers import answers_of
+from behavior_spark.model.heads.kind import MULTI_LABEL, SINGLE_LABEL, find_head_kind
 from behavior_spark.model.measures.classification import (
     Answers,
     as_plain,
@@ -32,7 +33,8 @@ def make(seed: int, *, rows: int = 60, multi_label: bool = False, skill: float =
         logits += 2 * skill * truth
         probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         said = np.eye(len(LABELS), dtype=bool)[probabilities.argmax(axis=1)]
-    return Answers(LABELS, multi_label, truth, said, probabilities.astype(np.float32))
+    kind = find_head_kind(MULTI_LABEL if multi_label else SINGLE_LABEL)
+    return Answers(LABELS, kind, truth, said, probabilities.astype(np.float32))
 
 
 @settings(max_examples=40, deadline=None)
@@ -60,7 +62,7 @@ def test_figures_are_those_of_scikit_learn(seed: int, multi_label: bool) -> None
 
 
 def naive_calibration_error(answers: Answers) -> float:
-    if answers.multi_label:
+    if answers.kind == find_head_kind(MULTI_LABEL):
         confidence, right = answers.probabilities.ravel(), answers.truth.ravel()
     else:
         top = answers.probabilities.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""Adapting an encoder without labels: it learns, goes on after a kill, and says what it saw."""
+"""Pretraining without labels: it learns, goes on after a kill, and says what it saw."""
 
 import json
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from behavior_spark.config import Adaptation
+from behavior_spark.config import Pretraining
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
 from behavior_spark.model.encoder.model_folder import trained_through
@@ -23,7 +23,7 @@ from behavior_spark.model.pretraining.pretrain import pretrain
 from behavior_spark.model.training.checkpoint import Checkpoint
 
 OPTIONS = EncoderOptions(max_length=20)
-ADAPTATION = Adaptation(
+SETTINGS = Pretraining(
     epochs=6,
     batch_tokens=256,
     batch_texts=16,
@@ -65,13 +65,13 @@ def pairs(tmp_path):
     return folder
 
 
-def adapted(source, folder, out, *, last_day="2026-01-31", progress=None, **changes):
+def pretrained(source, folder, out, *, last_day="2026-01-31", progress=None, **changes):
     return pretrain(
         str(source),
         OPTIONS,
         folder,
         out,
-        settings=ADAPTATION.model_copy(update=changes),
+        settings=SETTINGS.model_copy(update=changes),
         last_day=last_day,
         device="cpu",
         progress=progress,
@@ -85,7 +85,7 @@ class Killed(BaseException):
 def test_words_of_the_domain_are_guessed_better_and_the_result_is_an_encoder(
     tiny_folder, texts, tmp_path
 ):
-    found = adapted(tiny_folder, texts, tmp_path / "out")
+    found = pretrained(tiny_folder, texts, tmp_path / "out")
     before, after = (
         figures["perplexity"] for figures in (found.outcome.before, found.outcome.after)
     )
@@ -96,7 +96,7 @@ def test_words_of_the_domain_are_guessed_better_and_the_result_is_an_encoder(
     assert encoder.digest == found.digest == found.folder.name
     assert np.isfinite(encoder.embed(["red lamp"]).embeddings).all()
     assert trained_through(str(found.folder)) == "2026-01-31"
-    record = json.loads((found.folder / "adaptation.json").read_text())
+    record = json.loads((found.folder / "pretraining.json").read_text())
     assert record["outcome"]["after"]["perplexity"] == after
     assert not any("please" in str(value) for value in record.values())
     assert "behavior_spark" not in (found.folder / "config.json").read_text()
@@ -109,7 +109,7 @@ def test_a_stopped_run_goes_on_to_the_same_loss_curve_and_weights(
 ):
     monkeypatch.setattr(Checkpoint, "due", lambda self: True)
     folder = {"mlm": texts, "behaviour": pairs}[method]
-    whole = adapted(tiny_folder, folder, tmp_path / "whole", method=method, epochs=2)
+    whole = pretrained(tiny_folder, folder, tmp_path / "whole", method=method, epochs=2)
     for stop in (2, 9):  # while a new head learns alone, and later
 
         def tell(stage, done, total, stop=stop):
@@ -117,26 +117,26 @@ def test_a_stopped_run_goes_on_to_the_same_loss_curve_and_weights(
                 raise Killed
 
         with pytest.raises(Killed):
-            adapted(
+            pretrained(
                 tiny_folder, folder, tmp_path / "broken", method=method, epochs=2, progress=tell
             )
-    again = adapted(tiny_folder, folder, tmp_path / "broken", method=method, epochs=2)
+    again = pretrained(tiny_folder, folder, tmp_path / "broken", method=method, epochs=2)
     assert again.outcome == whole.outcome and again.digest == whole.digest
 
 
 def test_texts_that_people_met_together_come_near(tiny_folder, pairs, tmp_path):
-    found = adapted(tiny_folder, pairs, tmp_path / "out", method="behaviour", epochs=3)
+    found = pretrained(tiny_folder, pairs, tmp_path / "out", method="behaviour", epochs=3)
     assert found.outcome.after["found"] > found.outcome.before["found"] + 0.1
 
 
 def test_dropout_alone_spreads_the_vectors(tiny_folder, texts, tmp_path):
-    found = adapted(tiny_folder, texts, tmp_path / "out", method="simcse", epochs=2)
+    found = pretrained(tiny_folder, texts, tmp_path / "out", method="simcse", epochs=2)
     assert found.outcome.after["uniformity"] < found.outcome.before["uniformity"]
 
 
 @pytest.mark.parametrize("method", ["simcse", "mlm"])
 def test_processes_that_share_a_step_make_fewer(tiny_folder, texts, monkeypatch, method):
-    settings = ADAPTATION.model_copy(update={"method": method, "batch_texts": 4})
+    settings = SETTINGS.model_copy(update={"method": method, "batch_texts": 4})
     kind = {"simcse": near_texts, "mlm": masked_words}[method]
 
     def steps() -> int:
@@ -154,7 +154,7 @@ def test_processes_that_share_a_step_make_fewer(tiny_folder, texts, monkeypatch,
 
 def test_while_a_new_head_learns_alone_the_encoder_stays(tiny_folder, texts):
     encoder = Encoder.load(str(tiny_folder), OPTIONS, device="cpu", trainable=True)
-    words = MaskedWords(encoder, str(tiny_folder), ADAPTATION)
+    words = MaskedWords(encoder, str(tiny_folder), SETTINGS)
     corpus = Corpus(texts, ("text",), 0.2)
     steps = words.prepare(corpus)
     optimisation = words.optimisation(steps)
@@ -175,7 +175,7 @@ def test_packed_texts_have_the_loss_and_the_gradients_of_padded_ones(tiny_folder
     found = []
     for packs in (True, False):
         encoder = Encoder.load(str(tiny_folder), OPTIONS, device="cpu", trainable=True)
-        words = MaskedWords(encoder, str(tiny_folder), ADAPTATION)
+        words = MaskedWords(encoder, str(tiny_folder), SETTINGS)
         assert encoder.inference.packs
         if not packs:
             encoder.inference.packs = False
@@ -203,7 +203,7 @@ def test_a_head_for_words_in_the_folder_is_used(tiny_folder, texts):
     }
     save_file(tensors, tiny_folder / "model.safetensors", metadata={"format": "pt"})
     encoder = Encoder.load(str(tiny_folder), OPTIONS, device="cpu", trainable=True)
-    words = MaskedWords(encoder, str(tiny_folder), ADAPTATION)
+    words = MaskedWords(encoder, str(tiny_folder), SETTINGS)
     assert not words.head.is_new
     assert torch.equal(words.head.bias.detach(), tensors["cls.predictions.bias"])
 
@@ -250,14 +250,14 @@ def test_too_little_to_learn_from_says_so(tiny_folder, tmp_path):
     folder = tmp_path / "texts"
     folder.mkdir()
     with pytest.raises(ModelError, match="no texts"):
-        adapted(tiny_folder, folder, tmp_path / "out")
+        pretrained(tiny_folder, folder, tmp_path / "out")
     pq.write_table(pa.table({"text": ["one text"]}), folder / "part-0.parquet")
     with pytest.raises(ModelError, match="too few texts") as error:
-        adapted(tiny_folder, folder, tmp_path / "out")
+        pretrained(tiny_folder, folder, tmp_path / "out")
     assert "one text" not in str(error.value)
 
 
-def test_an_encoder_adapted_twice_keeps_the_later_day(tiny_folder, texts, tmp_path):
-    first = adapted(tiny_folder, texts, tmp_path / "out", epochs=1, last_day="2026-02-28")
-    second = adapted(first.folder, texts, tmp_path / "out", epochs=1, last_day="2026-01-31")
+def test_an_encoder_pretrained_twice_keeps_the_later_day(tiny_folder, texts, tmp_path):
+    first = pretrained(tiny_folder, texts, tmp_path / "out", epochs=1, last_day="2026-02-28")
+    second = pretrained(first.folder, texts, tmp_path / "out", epochs=1, last_day="2026-01-31")
     assert trained_through(str(second.folder)) == "2026-02-28"

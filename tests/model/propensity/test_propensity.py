@@ -13,8 +13,9 @@ import pytest
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.measures.ranking import roc_auc
+from behavior_spark.model.propensity.learners.xgboost import TrainingOptions
 from behavior_spark.model.propensity.model import PropensityModel
-from behavior_spark.model.propensity.training import TrainingOptions, train_propensity_model
+from behavior_spark.model.propensity.training import train_propensity_model
 
 FEATURES = ["recency_days", "event_count_30d", "value_30d", "noise"]
 BASELINES = {"recency": "recency_days", "frequency": "event_count_30d", "value": "value_30d"}
@@ -125,7 +126,7 @@ def test_any_row_order_trains_the_same_model(frame, model):
     shuffled = frame.sample(frac=1, random_state=1).reset_index(drop=True)
     again = trained(shuffled)
     assert again.digest == model.digest
-    assert again.booster == model.booster
+    assert again.learned == model.learned
 
 
 def test_dates_timestamps_and_strings_are_the_same_days(frame, model):
@@ -138,7 +139,7 @@ def test_any_order_and_any_batch_give_the_same_answers(frame, model):
     order = np.random.default_rng(2).permutation(len(frame))
     shuffled = frame.iloc[order]
     assert (model.margins(shuffled) == model.margins(frame)[order]).all()
-    assert (model.probabilities(shuffled) == model.probabilities(frame)[order]).all()
+    assert (model.predictions(shuffled) == model.predictions(frame)[order]).all()
     pieces = [model.margins(frame.iloc[start : start + 7]) for start in range(0, 70, 7)]
     assert (np.concatenate(pieces) == model.margins(frame)[:70]).all()
     assert model.reasons(frame.iloc[5:6]) == model.reasons(frame)[5:6]
@@ -148,12 +149,12 @@ def test_any_order_and_any_batch_give_the_same_answers(frame, model):
 
 def test_no_rows_give_no_answers(frame, model):
     empty = frame.iloc[:0]
-    assert model.margins(empty).shape == model.probabilities(empty).shape == (0,)
+    assert model.margins(empty).shape == model.predictions(empty).shape == (0,)
     assert model.reasons(empty) == []
 
 
 def test_probabilities_are_between_zero_and_one_and_follow_the_margins(frame, model):
-    margins, probabilities = model.margins(frame), model.probabilities(frame)
+    margins, probabilities = model.margins(frame), model.predictions(frame)
     assert (np.diff(probabilities[np.argsort(margins)]) >= 0).all()
     assert ((probabilities > 0) & (probabilities < 1)).all()
 
@@ -220,7 +221,7 @@ def test_saved_and_packed_models_are_the_same_model(tmp_path, frame, model):
     for copy in copies:
         assert copy.digest == model.digest
         assert copy == model
-        assert (copy.probabilities(frame) == model.probabilities(frame)).all()
+        assert (copy.predictions(frame) == model.predictions(frame)).all()
         assert copy.reasons(frame.iloc[:9]) == model.reasons(frame.iloc[:9])
         for name in ("recency", "recency_frequency_value"):
             scores = copy.baseline_scores(frame, name)
@@ -240,7 +241,7 @@ def test_a_damaged_model_is_refused(tmp_path, model, damage):
     folder = model.save(tmp_path / "m")
     description = folder / "model.json"
     if damage == "booster":
-        (folder / "booster.ubj").write_bytes(model.booster[:-1] + b"x")
+        (folder / "booster.ubj").write_bytes(model.learned[:-1] + b"x")
     elif damage == "target":
         data = json.loads(description.read_text())
         description.write_text(json.dumps(data | {"target": "other"}))
@@ -264,8 +265,8 @@ def test_a_model_of_sampled_negatives_with_weights_foretells_the_rate_of_all_use
     kept["weight"] = np.where(kept["label"] == 1, 1.0, 5.0)
     whole, weighted = trained(frame), trained(kept, weight="weight")
     rate = frame["label"].mean()
-    assert weighted.probabilities(frame).mean() == pytest.approx(rate, abs=0.02)
-    assert trained(kept).probabilities(frame).mean() > rate + 0.1
+    assert weighted.predictions(frame).mean() == pytest.approx(rate, abs=0.02)
+    assert trained(kept).predictions(frame).mean() > rate + 0.1
     found = [model.metrics["holdout"]["roc_auc"]["value"] for model in (whole, weighted)]
     assert found[0] == pytest.approx(found[1], abs=0.03)
     bases = [model.metrics["holdout"]["base_rate"] for model in (whole, weighted)]

@@ -11,8 +11,9 @@ from sklearn.metrics import precision_recall_fscore_support
 from behavior_spark.config import Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
-from behavior_spark.model.heads.fitting import best_thresholds, calibrate, classification_report
+from behavior_spark.model.heads.kinds.multi_label import best_thresholds
 from behavior_spark.model.heads.labelled import normalise_text, split_task
+from behavior_spark.model.measures.classification_report import classification_report
 from behavior_spark.model.registry.text_model import load_text_model
 from behavior_spark.model.training.finetune import LabelledTexts, finetune
 
@@ -193,7 +194,7 @@ def test_max_examples_is_a_seeded_sample():
         {"labels": [str(row) for row in range(10)]},
         {"labels": ["red", "blue"]},
         {"labels": [["red"]] * 10},
-        {"multi_label": True},
+        {"kind": "multi_label"},
         {"days": ["31/01/2026"] * 10},
         {"texts": [""] * 10},
     ],
@@ -209,7 +210,7 @@ def test_multi_label_heads_learn_each_label(real_source, tmp_path):
     animals, moods = ["a dog", "a cat"], ["is happy", "is very sad"]
     texts = [f"{a} {m} {n}" for a in animals for m in moods for n in range(20)]
     labels = [["dog"] * ("dog" in t) + ["sad"] * ("sad" in t) for t in texts]
-    task = LabelledTexts("tags", texts, labels, multi_label=True)
+    task = LabelledTexts("tags", texts, labels, kind="multi_label")
     result = finetune(real_source, EncoderOptions(), [task], tmp_path, validation_share=0.3)
     head = load_text_model(result.folder).heads["tags"]
     assert head.labels == ("dog", "sad") and head.temperature == 1.0
@@ -260,10 +261,10 @@ def test_temperature_makes_an_overconfident_head_honest(make_head):
     vectors = rng.normal(size=(2000, 2)).astype(np.float32)
     chance = 1 / (1 + np.exp(-2.0 * (vectors[:, 1] - vectors[:, 0])))
     targets = (rng.random(2000) < chance).astype(np.int64)
-    assert calibrate(head, vectors, targets).temperature == pytest.approx(10.0, rel=0.02)
+    assert head.rules.calibrate(head, vectors, targets).temperature == pytest.approx(10.0, rel=0.02)
     mild = replace(head, weight=np.eye(2) * 6.0)
-    assert calibrate(mild, vectors, targets).temperature == pytest.approx(3.0, rel=0.15)
-    assert calibrate(mild, vectors[:10], targets[:10]).temperature == 1.0
+    assert mild.rules.calibrate(mild, vectors, targets).temperature == pytest.approx(3.0, rel=0.15)
+    assert mild.rules.calibrate(mild, vectors[:10], targets[:10]).temperature == 1.0
 
 
 def test_metrics_agree_with_sklearn():

@@ -224,7 +224,7 @@ def test_auto_takes_few_for_few_labels_and_heads_for_many_or_several_a_text(tiny
         )
         assert result.mode == mode
     texts, labels = colours(40)
-    several = LabelledTexts("tags", texts, [[label] for label in labels], multi_label=True)
+    several = LabelledTexts("tags", texts, [[label] for label in labels], kind="multi_label")
     with pytest.raises(ModelError, match="several"):
         finetune(str(tiny_folder), OPTIONS, [several], tmp_path, mode="few")
 
@@ -290,7 +290,7 @@ def test_rare_labels_weigh_more_where_asked():
     counts = np.bincount(split.targets[~split.validation])
     assert balanced[blue] / balanced[red] == pytest.approx(counts[red] / counts[blue])
     assert root == pytest.approx(np.sqrt(balanced))
-    several = replace(split, multi_label=True, targets=np.eye(2, dtype=np.float32)[split.targets])
+    several = replace(split, kind="multi_label", targets=np.eye(2, dtype=np.float32)[split.targets])
     assert label_weights(several, "balanced")[blue] == pytest.approx(counts[red] / counts[blue])
 
 

@@ -1,0 +1,58 @@
+"""Family ``activity``: recency, frequency and value, of all events and of each event type."""
+
+from __future__ import annotations
+
+from behavior_spark.features.family import Family
+from behavior_spark.features.operation import Operands, within
+from behavior_spark.features.operations.count import Count
+from behavior_spark.features.operations.distinct import Distinct
+from behavior_spark.features.operations.recency import Recency, Tenure
+from behavior_spark.features.operations.sum import Sum
+from behavior_spark.features.tiles.definitions import Definition, Selection
+from behavior_spark.features.tiles.planning import PlanMaker
+
+
+class Activity(Family):
+    """What a user did, how often, when last and for how much."""
+
+    name = "activity"
+    order = 10
+
+    def definitions(self, plan: PlanMaker) -> list[Definition]:
+        """Of all events first, then of each type in the order of the config."""
+        windows = plan.settings.windows_days
+        made = _of_all(Operands(plan.every), windows)
+        for event_type in plan.settings.event_types:
+            made += _of_type(plan.of_type(event_type), windows)
+        return made
+
+
+def _of_all(every: Operands, windows: list[int]) -> list[Definition]:
+    return [
+        Recency().definition(every, None, name="recency_days", comment="days since the last event"),
+        Tenure().definition(every, None, name="tenure_days", comment="days since the first event"),
+        Count().definition(every, None, comment="events ever"),
+        Sum().definition(every, None, name="value_all", comment="value of all events ever"),
+        *[Count().definition(every, days, comment=f"events {within(days)}") for days in windows],
+    ]
+
+
+def _of_type(events: Selection, windows: list[int]) -> list[Definition]:
+    name = events.name
+    operands = Operands(events, of="item_id", items=events.behaviours[0])
+    made = [
+        Recency().definition(operands, None, comment=f"days since the last {name}"),
+        Count().definition(operands, None),
+        Sum().definition(operands, None, comment=f"value of all {name} events ever"),
+    ]
+    for days in windows:
+        items = f"distinct items of {name} {within(days)}"
+        made += [
+            Count().definition(operands, days),
+            Sum().definition(operands, days),
+            Distinct().definition(operands, days, comment=items),
+        ]
+    return made
+
+
+FAMILY = Activity()

@@ -1,0 +1,85 @@
+"""Family ``funnels``: how far a user got along the configured funnels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from behavior_spark.config import Funnel
+from behavior_spark.features.declared import LONG, Feature
+from behavior_spark.features.family import Family
+from behavior_spark.features.inputs import Request
+from behavior_spark.features.sessions.by_user import SessionPart
+from behavior_spark.features.sessions.funnels import furthest_step, latest_turns
+
+
+class Funnels(Family):
+    """Steps of ``features.funnels``, from the paths of stored sessions."""
+
+    name = "funnels"
+    order = 50
+    source = "sessions"
+
+    def features(self, request: Request) -> list[Feature]:
+        """None without stored sessions."""
+        if not request.offer.sessions:
+            return []
+        return funnel_features(request.settings.funnels, request.settings.windows_days)
+
+    def session_part(self, request: Request) -> SessionPart:
+        """The furthest step of each funnel, and sessions that came to each step."""
+        return funnel_steps(request.settings.funnels, request.settings.windows_days)
+
+
+def funnel_features(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> list[Feature]:
+    """The features that ``funnel_steps`` gives."""
+    features = []
+    for name, funnel in funnels.items():
+        steps = ", ".join(funnel.steps)
+        for days in windows:
+            window = f"in the {days} days before as_of"
+            features.append(
+                Feature(f"funnel_{name}_step_{days}d", LONG,
+                        f"furthest step of {name} ({steps}; 0 none) {window}")
+            )  # fmt: skip
+            if funnel.within == "session":
+                features += [
+                    Feature(f"funnel_{name}_{step}_{days}d", LONG,
+                            f"sessions with an event {window} that came to {step} of {name}")
+                    for step in funnel.steps
+                ]  # fmt: skip
+    return features
+
+
+def funnel_steps(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> SessionPart:
+    """The features of ``funnel_features``.
+
+    Args:
+        funnels: By name.
+        windows: Days before as_of.
+    """
+    ago = F.col("days_ago")
+    marks: dict[str, Column] = {}
+    sums: dict[str, Column] = {}
+    made: dict[str, Column] = {}
+    for name, funnel in funnels.items():
+        if funnel.within == "session":
+            marks[f"_{name}"] = F.when(ago <= max(windows), furthest_step(F.col("path"), funnel))
+            for days in windows:
+                step = F.when(ago <= days, F.col(f"_{name}"))
+                sums[f"funnel_{name}_step_{days}d"] = F.max(step)
+                for place, kind in enumerate(funnel.steps, 1):
+                    sums[f"funnel_{name}_{kind}_{days}d"] = F.count_if(step >= place)
+        else:
+            for days in windows:
+                turns = f"_turns_{days}"
+                sums[turns] = F.flatten(F.collect_list(F.when(ago <= days, F.col("path"))))
+                made[f"funnel_{name}_step_{days}d"] = furthest_step(
+                    latest_turns(turns, days), funnel
+                )
+    return SessionPart(sums, marks, made)
+
+
+FAMILY = Funnels()

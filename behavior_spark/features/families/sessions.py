@@ -1,0 +1,146 @@
+"""Family ``sessions``: how often and how long a user came, from the events or stored sessions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.features.declared import DOUBLE, LONG, Feature
+from behavior_spark.features.family import Family
+from behavior_spark.features.inputs import Inputs, Request
+from behavior_spark.features.point_in_time import as_seen, of_users
+from behavior_spark.features.sessions.by_user import SessionPart
+from behavior_spark.features.sessions.from_events import build_sessions
+
+
+class Sessions(Family):
+    """Sessions and active days; of stored sessions also what they were like."""
+
+    name = "sessions"
+    order = 40
+
+    def features(self, request: Request) -> list[Feature]:
+        """Those of stored sessions where these are read, else those that events give."""
+        settings = request.settings
+        if not request.offer.sessions:
+            return session_features(settings.windows_days)
+        features = stored_session_features(settings.event_types, settings.windows_days)
+        return [replace(feature, source="sessions") for feature in features]
+
+    def session_part(self, request: Request) -> SessionPart:
+        """The features of stored sessions."""
+        return stored_sessions(request.settings.event_types, request.settings.windows_days)
+
+    def join(
+        self, frame: DataFrame, inputs: Inputs, days: Sequence[dt.date], request: Request
+    ) -> DataFrame:
+        """Find sessions among the events, where none are stored."""
+        if request.offer.sessions:
+            return frame
+        settings = request.settings
+        seen = as_seen(of_users(inputs.events, key="event_id"), days, time="event_time")
+        sessions = build_sessions(
+            seen, windows=settings.windows_days, gap_minutes=settings.session_gap_minutes
+        )
+        return frame.join(sessions, ["as_of", "user_id"], "left")
+
+
+def session_features(windows: Sequence[int]) -> list[Feature]:
+    """The features that ``build_sessions`` gives."""
+    features = [
+        Feature("session_count_all", LONG, "sessions ever"),
+        Feature("active_days_all", LONG, "days with an event, ever"),
+        Feature("active_gap_days", DOUBLE, "mean days between active days; null with fewer than 2",
+                zero=False),
+        Feature("recency_in_gaps", DOUBLE, "days since the last active day over active_gap_days",
+                zero=False),
+    ]  # fmt: skip
+    for days in windows:
+        features += [
+            Feature(f"session_count_{days}d", LONG,
+                    f"sessions with an event in the {days} days before as_of"),
+            Feature(f"active_days_{days}d", LONG,
+                    f"days with an event in the {days} days before as_of"),
+        ]  # fmt: skip
+    return features
+
+
+def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) -> list[Feature]:
+    """The features that :func:`stored_sessions` gives: those of ``build_sessions``, and
+    what sessions were like."""
+    features = session_features(windows)
+    features += [
+        Feature(f"session_last_entry_{kind}", LONG, f"1 where the last session began with {kind}")
+        for kind in event_types
+    ]
+    for days in windows:
+        of = f"of sessions with an event in the {days} days before as_of"
+        features += [
+            Feature(f"session_bounce_share_{days}d", DOUBLE, f"share {of} that are one event",
+                    zero=False),
+            Feature(f"session_depth_mean_{days}d", DOUBLE, f"mean distinct items {of}",
+                    zero=False),
+            Feature(f"session_seconds_mean_{days}d", DOUBLE, f"mean duration in seconds {of}",
+                    zero=False),
+            Feature(f"session_value_max_{days}d", DOUBLE, f"largest value {of}",
+                    zero=False),
+        ]  # fmt: skip
+    return features
+
+
+def stored_sessions(event_types: Sequence[str], windows: Sequence[int]) -> SessionPart:
+    """The features of ``stored_session_features``.
+
+    Args:
+        event_types: Types with features of their own.
+        windows: Days before as_of.
+    """
+    sums = {
+        "session_count_all": F.count(F.lit(1)),
+        "_days": F.array_distinct(F.flatten(F.collect_list("event_days"))),
+        "_entry": F.max_by("entry_type", F.struct("session_start", "session_key")),
+    }
+    for window in windows:
+        sums |= _of_window(window)
+    first = F.datediff("as_of", F.array_min("_days"))
+    last = F.datediff("as_of", F.array_max("_days"))
+    active = F.size("_days").cast("long")
+    gap = F.round(F.when(active > 1, (first - last) / (active - 1)), 6)
+    made = {
+        "active_days_all": active,
+        "active_gap_days": gap,
+        "recency_in_gaps": F.round(last / gap, 6),
+    }
+    for kind in event_types:
+        made[f"session_last_entry_{kind}"] = (F.col("_entry") == kind).cast("long")
+    for window in windows:
+        made[f"active_days_{window}d"] = _days_within(window)
+    return SessionPart(sums, made=made)
+
+
+def _of_window(window: int) -> dict[str, Column]:
+    inside = F.col("days_ago") <= window
+    count = F.count_if(inside)
+    bounces = F.count_if(inside & F.col("is_bounce")).cast("double")
+    # Means of whole numbers, rounded: no order of rows shows in them.
+    depth = F.sum(F.when(inside, F.col("depth"))).cast("double")
+    seconds = F.sum(F.when(inside, F.col("duration_seconds").cast("decimal(18,6)")))
+    return {
+        f"session_count_{window}d": count,
+        f"session_bounce_share_{window}d": F.try_divide(bounces, count),
+        f"session_depth_mean_{window}d": F.try_divide(depth, count),
+        f"session_seconds_mean_{window}d": F.try_divide(seconds.cast("double"), count),
+        f"session_value_max_{window}d": F.max(F.when(inside, F.col("value"))).cast("double"),
+    }
+
+
+def _days_within(window: int) -> Column:
+    start = F.date_sub("as_of", window)
+    return F.size(F.filter("_days", lambda day: day >= start)).cast("long")
+
+
+FAMILY = Sessions()

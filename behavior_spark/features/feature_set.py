@@ -1,0 +1,258 @@
+"""All features of a user at a day, from the clean tables: one path for training and serving."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructField
+
+from behavior_spark.config import FeatureSettings, Settings, Target
+from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.extensions import FAMILIES
+from behavior_spark.features.declared import Feature
+from behavior_spark.features.family import Family
+from behavior_spark.features.inputs import Inputs, Offer, Request
+from behavior_spark.features.point_in_time import of_users
+from behavior_spark.features.sampling import ALL, Shares, sampled
+from behavior_spark.features.sessions.by_user import by_user, sessions_seen
+from behavior_spark.features.targets import labels, labels_otherwise, mark_targets
+from behavior_spark.features.tiles.activity import Activity, build_facts, build_tiles
+from behavior_spark.features.tiles.definitions import Definition, Plan
+from behavior_spark.features.tiles.planning import PlanMaker
+from behavior_spark.features.tiles.windows import build_activity
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """The features of a run: made once, and handed to whatever builds or reads them.
+
+    Attributes:
+        request: Settings, targets, population, and what the inputs give.
+        families: Those that are built, in order.
+        plan: What is made of tiles; its ``digest`` says which tiles, its ``meaning`` what a
+            model's features rest on.
+        features: Every feature of the table, in order.
+    """
+
+    request: Request
+    families: tuple[Family, ...]
+    plan: Plan
+    features: tuple[Feature, ...]
+
+    @classmethod
+    def make(
+        cls,
+        settings: FeatureSettings,
+        targets: Mapping[str, Target],
+        population: str = "true",
+        offer: Offer | None = None,
+    ) -> FeatureSet:
+        """The features that settings ask for and inputs give.
+
+        Args:
+            settings: Event types, windows, declared features, groups, session gap.
+            targets: Their past occurrences are features too.
+            population: SQL condition on an event: users with one before as_of get a row.
+            offer: What the inputs give; without it events alone.
+
+        Raises:
+            ConfigError: Two features would have the same name, or one cannot be built.
+        """
+        request = Request(settings, targets, population, offer or Offer())
+        families = built_families(request)
+        plan = make_plan(request, families)
+        features = [definition.feature for definition in plan.definitions]
+        for family in families:
+            features += [_of_family(f, family) for f in family.features(request)]
+        _check_names(features)
+        return cls(request, families, plan, tuple(features))
+
+    @classmethod
+    def of(cls, settings: Settings, offer: Offer) -> FeatureSet:
+        """The features of a job: see ``make``."""
+        return cls.make(settings.features, settings.targets, settings.population, offer)
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """Targets by name."""
+        return self.request.targets
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the features that models learn from, in order."""
+        return [feature.name for feature in self.features if feature.numeric]
+
+    @property
+    def columns(self) -> list[StructField]:
+        """Columns of the table beside ``user_id`` and ``as_of``: features, then flags."""
+        return [feature.field for feature in self.features] + self._flags
+
+    @property
+    def _flags(self) -> list[StructField]:
+        return [flag for family in self.families for flag in family.flags(self.request)]
+
+    def build(self, inputs: Inputs, days: Sequence[dt.date]) -> DataFrame:
+        """Features of every user of the population at every as_of day.
+
+        Args:
+            inputs: The clean tables; activity is read from ``inputs.activity`` where it is given,
+                and is else made of the events.
+            days: As-of days; all are built in one job.
+
+        Returns:
+            ``user_id, as_of`` and the features; counts and sums are 0 and other features null
+            where nothing was seen. With stored sessions also ``is_bot`` and ``bot_reason``.
+
+        Raises:
+            InputError: The inputs lack tables that the features are made of.
+        """
+        self.request.offer.require(inputs)
+        activity = inputs.activity or self._activity_of(inputs, before=max(days))
+        frame = build_activity(activity, days, self.plan, items=inputs.items)
+        if self.request.offer.sessions and inputs.sessions is not None:
+            frame = frame.join(self._of_sessions(inputs.sessions, days), ["as_of", "user_id"],
+                               "left")  # fmt: skip
+        for family in self.families:
+            frame = family.join(frame, inputs, days, self.request)
+        zeros = {
+            kind: F.lit(0).cast(kind) for kind in {f.data_type for f in self.features if f.zero}
+        }
+        chosen = []
+        for feature in self.features:
+            value = F.col(feature.name).cast(feature.data_type)
+            if feature.zero:
+                value = F.coalesce(value, zeros[feature.data_type])
+            chosen.append(value.alias(feature.name))
+        return frame.select("user_id", "as_of", *chosen, *[flag.name for flag in self._flags])
+
+    def _of_sessions(self, sessions: DataFrame, days: Sequence[dt.date]) -> DataFrame:
+        """What the stored sessions tell of each (as_of, user_id): all families in one sum."""
+        parts = [family.session_part(self.request) for family in self.families]
+        users = by_user(sessions_seen(sessions, days), [part for part in parts if part])
+        for family in self.families:
+            users = family.after_sessions(users, self.request)
+        return users
+
+    def _activity_of(self, inputs: Inputs, *, before: dt.date) -> Activity:
+        """Tiles of all events that had arrived before a day, made anew."""
+        known = inputs.events.where(F.col("arrived_at") < F.lit(before).cast("timestamp"))
+        facts = self.facts(of_users(known, key="event_id"), inputs.items)
+        return build_tiles(facts, end=before)
+
+    def facts(self, versions: DataFrame, items: DataFrame | None) -> DataFrame:
+        """Facts of versions of events (``of_users``), those of targets included."""
+        wanted = {mark.target: self.targets[mark.target] for mark in self.plan.marks if mark.target}
+        return build_facts(mark_targets(versions, items, wanted), self.plan)
+
+    def training_set(
+        self,
+        inputs: Inputs,
+        days: Sequence[dt.date],
+        *,
+        known_before: dt.date,
+        labelled: Sequence[str] | None = None,
+        shares: Shares = ALL,
+        seed: int = 7,
+    ) -> DataFrame:
+        """Features with ``label_<target>`` (see ``labels``), by the same path as the nightly table.
+
+        Users that behave like machines at a day (``is_bot``) are left out of it.
+
+        Args:
+            inputs: The clean tables; see ``build``.
+            days: As-of days, all of whose horizons have passed.
+            known_before: The night; labels count what had arrived before it.
+            labelled: Targets that get labels; all by default.
+            shares: How many of the rows are kept. They are chosen by a hash of user and day, so
+                that the same ones always are.
+            seed: Another one keeps others.
+
+        Returns:
+            As ``build``, with the labels and ``weight`` (double): the inverse of the probability
+            with which a row was kept.
+
+        Raises:
+            InputError: A horizon has not passed: a user's outcome would be cut.
+        """
+        names = list(self.targets if labelled is None else labelled)
+        targets = {name: self.targets[name] for name in names}
+        _check_horizons(days, targets, known_before)
+        frame = self.build(inputs, days)
+        for family in self.families:
+            frame = family.learned_from(frame, self.request)
+        known = self.label_rows(inputs, days, names, known_before=known_before)
+        otherwise = labels_otherwise(targets)
+        frame = frame.join(known, ["as_of", "user_id"], "left").fillna(otherwise)
+        return sampled(frame, list(otherwise), shares, seed=seed)
+
+    def label_rows(
+        self,
+        inputs: Inputs,
+        days: Sequence[dt.date],
+        labelled: Sequence[str],
+        *,
+        known_before: dt.date,
+    ) -> DataFrame:
+        """``as_of, user_id`` and the labels of users who did something; see ``labels``."""
+        targets = {name: self.targets[name] for name in labelled}
+        # What happened from the first day on arrived from then on, and so did what replaced it.
+        first = F.lit(min(days)).cast("timestamp")
+        events = of_users(inputs.events.where(F.col("arrived_at") >= first), key="event_id")
+        marked = mark_targets(events, inputs.items, targets)
+        return labels(marked, days, targets, known_before=known_before)
+
+
+def built_families(request: Request) -> tuple[Family, ...]:
+    """The families that a request builds, in order; those of other packages with them."""
+    families: list[Family] = [FAMILIES.load(name) for name in FAMILIES.names()]
+    ordered = sorted(families, key=lambda family: (family.order, family.name))
+    return tuple(family for family in ordered if family.built(request))
+
+
+def make_plan(request: Request, families: Sequence[Family]) -> Plan:
+    """What all families make of tiles, as one plan."""
+    maker = PlanMaker(request.settings, request.targets, request.population)
+    definitions: list[Definition] = []
+    for family in families:
+        definitions += [
+            replace(definition, feature=_of_family(definition.feature, family))
+            for definition in family.definitions(maker)
+        ]
+    return maker.plan(definitions)
+
+
+def _of_family(feature: Feature, family: Family) -> Feature:
+    """The feature with its group and source, where it does not say them itself."""
+    return replace(
+        feature, group=feature.group or family.name, source=feature.source or family.source
+    )
+
+
+def _check_names(features: Sequence[Feature]) -> None:
+    by_name: dict[str, Feature] = {}
+    for feature in features:
+        other = by_name.setdefault(feature.name, feature)
+        if other is not feature:
+            raise ConfigError(
+                f"two features would be named {feature.name}",
+                found=f"{other.comment}; {feature.comment}",
+                fix="rename the event type, target or head that the name begins with, or leave "
+                "the declared feature out",
+            )
+
+
+def _check_horizons(
+    days: Sequence[dt.date], targets: Mapping[str, Target], known_before: dt.date
+) -> None:
+    for name, target in targets.items():
+        end = max(days) + dt.timedelta(days=target.horizon_days)
+        if end > known_before:
+            raise InputError(
+                f"the horizon of {name} at {max(days)} has not passed",
+                found=f"it ends on {end}; known is what arrived before {known_before}",
+                fix="take earlier as-of days, or a later night",
+            )

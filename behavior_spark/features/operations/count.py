@@ -1,0 +1,30 @@
+"""How many events."""
+
+from __future__ import annotations
+
+from behavior_spark.config.operations import OperationSpec
+from behavior_spark.features.operation import EventOperation, Operands, ending, within
+from behavior_spark.features.tiles.definitions import Need
+
+
+class Count(EventOperation):
+    """How many events."""
+
+    spec = OperationSpec("count", "how many events")
+    result = "long"
+    zero = True
+
+    def name(self, operands: Operands, days: int | None) -> str:
+        """Such as ``cart_count_7d``."""
+        return f"{operands.events.name}_count_{ending(days)}"
+
+    def comment(self, operands: Operands, days: int | None) -> str:
+        """Its meaning."""
+        return f"{operands.events.words} events {within(days)}"
+
+    def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
+        """Their number."""
+        return (Need("n", operands.events.behaviours, days),)
+
+
+OPERATION = Count()

@@ -1,0 +1,45 @@
+"""Events for each event of another kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from behavior_spark.config.operations import OperationSpec
+from behavior_spark.features.operation import EventOperation, Operands, ending, within
+from behavior_spark.features.tiles.definitions import Need
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+
+class Ratio(EventOperation):
+    """Events for each event of another kind; null where there are none of these."""
+
+    spec = OperationSpec("ratio", "events for each event of `to`", divides=True)
+
+    def name(self, operands: Operands, days: int | None) -> str:
+        """Such as ``cart_per_view_7d``."""
+        return f"{operands.events.name}_per_{operands.divisor.name}_{ending(days)}"
+
+    def comment(self, operands: Operands, days: int | None) -> str:
+        """Its meaning."""
+        events, to = operands.events.words, operands.divisor.words
+        return f"{events} events for each {to} event {within(days)}"
+
+    def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
+        """The number of each."""
+        return (
+            Need("n", operands.events.behaviours, days),
+            Need("n", operands.divisor.behaviours, days),
+        )
+
+    def value(self, operands: Operands, days: int | None, totals: Sequence[Column]) -> Column:
+        """One over the other."""
+        from pyspark.sql import functions as F
+
+        events, to = totals
+        return F.try_divide(F.coalesce(events, F.lit(0)).cast("double"), to)
+
+
+OPERATION = Ratio()

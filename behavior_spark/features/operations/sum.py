@@ -1,0 +1,29 @@
+"""The sum of the events' values."""
+
+from __future__ import annotations
+
+from behavior_spark.config.operations import OperationSpec
+from behavior_spark.features.operation import EventOperation, Operands, ending, within
+from behavior_spark.features.tiles.definitions import Need
+
+
+class Sum(EventOperation):
+    """The sum of the events' values."""
+
+    spec = OperationSpec("sum", "sum of the events' values", of=("value",))
+    zero = True
+
+    def name(self, operands: Operands, days: int | None) -> str:
+        """Such as ``cart_value_7d``."""
+        return f"{operands.events.name}_value_{ending(days)}"
+
+    def comment(self, operands: Operands, days: int | None) -> str:
+        """Its meaning."""
+        return f"value of {operands.events.words} events {within(days)}"
+
+    def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
+        """The sum itself."""
+        return (Need("v", operands.events.behaviours, days),)
+
+
+OPERATION = Sum()

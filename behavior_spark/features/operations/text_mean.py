@@ -1,0 +1,44 @@
+"""The mean probability of a label over a user's texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from behavior_spark.config.operations import OperationSpec
+from behavior_spark.features.operation import ending, within
+from behavior_spark.features.text_operation import TextOperands, TextOperation
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+
+class TextMean(TextOperation):
+    """The mean probability of a label; null without scored texts."""
+
+    spec = OperationSpec(
+        "text_mean", "mean probability of a label", about="texts", text_keys=("head", "label")
+    )
+    reads_probabilities = True
+
+    def name(self, operands: TextOperands, days: int) -> str:
+        """Such as ``emotion_anger_mean_14d``."""
+        return f"{operands.head}_{operands.label_part}_mean_{ending(days)}"
+
+    def comment(self, operands: TextOperands, days: int) -> str:
+        """Its meaning."""
+        head, label = operands.head, operands.label
+        return f"mean probability that {head} is {label}, of texts {within(days)}"
+
+    def value(self, operands: TextOperands, inside: Column) -> Column:
+        """Mean of exact numbers, rounded: it does not depend on the order of texts."""
+        from pyspark.sql import functions as F
+
+        from behavior_spark.features.texts import EXACT, probabilities_column
+
+        by_label = F.col(probabilities_column(operands.head))
+        likely = F.when(inside, F.try_element_at(by_label, F.lit(operands.label)))
+        exact = likely.cast(EXACT)
+        return F.round(F.try_divide(F.sum(exact).cast("double"), F.count(exact)), 6)
+
+
+OPERATION = TextMean()

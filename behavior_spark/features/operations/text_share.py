@@ -1,0 +1,44 @@
+"""The share of a user's texts with a label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from behavior_spark.config.operations import OperationSpec
+from behavior_spark.features.operation import ending, within
+from behavior_spark.features.text_operation import TextOperands, TextOperation
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+
+class TextShare(TextOperation):
+    """The share of a user's labelled texts that have a label; null without labelled texts."""
+
+    spec = OperationSpec(
+        "text_share",
+        "share of a user's texts with a label",
+        about="texts",
+        text_keys=("head", "label"),
+    )
+
+    def name(self, operands: TextOperands, days: int) -> str:
+        """Such as ``emotion_anger_share_14d``."""
+        return f"{operands.head}_{operands.label_part}_share_{ending(days)}"
+
+    def comment(self, operands: TextOperands, days: int) -> str:
+        """Its meaning."""
+        return f"share of texts {within(days)} whose {operands.head} is {operands.label}"
+
+    def value(self, operands: TextOperands, inside: Column) -> Column:
+        """Texts with the label over texts with any."""
+        from pyspark.sql import functions as F
+
+        from behavior_spark.features.texts import label_column
+
+        said = F.col(label_column(operands.head))
+        hits = F.count_if(inside & (said == operands.label)).cast("double")
+        return F.try_divide(hits, F.count_if(inside & said.isNotNull()))
+
+
+OPERATION = TextShare()

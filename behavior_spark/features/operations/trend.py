@@ -1,0 +1,57 @@
+"""Events a day in a window, over those a day in the longest window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from behavior_spark.config.operations import OperationSpec
+from behavior_spark.features.operation import EventOperation, Operands, ending, within
+from behavior_spark.features.tiles.definitions import Need
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+
+class Trend(EventOperation):
+    """Events a day in a window over those in the longest; null where there are none."""
+
+    spec = OperationSpec(
+        "trend", "events a day, over those a day in the longest window", fewest_windows=2
+    )
+
+    def windows(self, operands: Operands) -> Sequence[int | None]:
+        """All but the longest, with which they are compared."""
+        return operands.windows[:-1]
+
+    def looks_back(self, operands: Operands, days: int | None) -> int | None:
+        """Over the longest window."""
+        return operands.windows[-1]
+
+    def name(self, operands: Operands, days: int | None) -> str:
+        """Such as ``cart_trend_7d``."""
+        return f"{operands.events.name}_trend_{ending(days)}"
+
+    def comment(self, operands: Operands, days: int | None) -> str:
+        """Its meaning."""
+        longest = operands.windows[-1]
+        words = operands.events.words
+        return f"{words} events a day {within(days)}, over those a day in {longest} days"
+
+    def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
+        """Events in the window, and in the longest."""
+        behaviours = operands.events.behaviours
+        return Need("n", behaviours, days), Need("n", behaviours, operands.windows[-1])
+
+    def value(self, operands: Operands, days: int | None, totals: Sequence[Column]) -> Column:
+        """One rate over the other."""
+        from pyspark.sql import functions as F
+
+        short, long = totals
+        longest = operands.windows[-1]
+        return F.try_divide(
+            F.coalesce(short, F.lit(0)).cast("double") * longest, long * F.lit(days)
+        )
+
+
+OPERATION = Trend()

@@ -1,0 +1,118 @@
+"""The result of a command: its stages' results, row counts, times, tables and notes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from rich.console import RenderableType
+
+from behavior_spark.errors import BehaviorError
+from behavior_spark.runs.run import Run, SourceCounts
+from behavior_spark.runs.stages import StageResult
+from behavior_spark.schemas import RUNS
+
+R = TypeVar("R", bound=StageResult)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of a command.
+
+    Attributes:
+        command: Name of the command.
+        as_of: The run's as_of.
+        run_id: Key of the run's row in ``runs``.
+        seconds: Wall time in seconds, without the start of the session.
+        steps: Seconds of each step; the same as ``runs.stages``.
+        sources: Row counts of each contract: in = out + duplicates + refused.
+        results: Results of the stages, in order; ``of`` returns one by its type.
+        tables: Path or full name of each table that was read or written.
+        notes: Notes for the user.
+    """
+
+    command: str
+    as_of: dt.date
+    run_id: str = ""
+    seconds: float = 0.0
+    steps: Mapping[str, float] = field(default_factory=dict)
+    sources: tuple[SourceCounts, ...] = ()
+    results: tuple[StageResult, ...] = ()
+    tables: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_run(cls, run: Run) -> Result:
+        """The result of a run whose stages are done."""
+        now = dt.datetime.now(dt.UTC)
+        used = [*run.warehouse.used(), RUNS]
+        return cls(
+            command=run.command,
+            as_of=run.as_of,
+            run_id=run.run_id,
+            seconds=round((now - run.started_at).total_seconds(), 3),
+            steps=dict(run.steps),
+            sources=tuple(run.sources),
+            results=tuple(run.results),
+            tables={contract.name: run.warehouse.location(contract) for contract in used},
+            notes=tuple(run.notes),
+        )
+
+    def of(self, kind: type[R]) -> R:
+        """The stage result of this type; the last one if there are several.
+
+        Raises:
+            KeyError: No stage of the run returned this type.
+        """
+        for result in reversed(self.results):
+            if isinstance(result, kind):
+                return result
+        given = ", ".join(type(result).__name__ for result in self.results) or "nothing"
+        raise KeyError(f"{self.command} gave no {kind.__name__}; it gave {given}")
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Counts and measures of all stages by name."""
+        return {name: value for result in self.results for name, value in result.figures.items()}
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Digest of each model used, by name."""
+        return {name: digest for result in self.results for name, digest in result.models.items()}
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Details that only some stages return, as plain data by name."""
+        return {name: value for result in self.results for name, value in result.details.items()}
+
+    @property
+    def failure(self) -> BehaviorError | None:
+        """The first error of a stage that the command line raises after showing the result."""
+        return next((result.failure for result in self.results if result.failure), None)
+
+    def blocks(self) -> list[RenderableType]:
+        """What all stages show on a terminal."""
+        return [block for result in self.results for block in result.blocks()]
+
+    def page(self) -> str | None:
+        """The result as Markdown; None if no stage has a page."""
+        pages = [page for result in self.results if (page := result.page())]
+        return "\n".join(pages) or None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as plain data; days as ISO text."""
+        return {
+            "command": self.command,
+            "as_of": self.as_of.isoformat(),
+            "run_id": self.run_id,
+            "seconds": self.seconds,
+            "stages": dict(self.steps),
+            "sources": [asdict(counts) | {"balanced": counts.balanced} for counts in self.sources],
+            "figures": self.figures,
+            "models": self.models,
+            "tables": dict(self.tables),
+            "notes": list(self.notes),
+            "details": self.details,
+        }

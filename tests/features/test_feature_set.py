@@ -1,0 +1,93 @@
+"""What is declared is what is built, and every name means one thing."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
+
+from behavior_spark.config import FeatureSettings, Target
+from behavior_spark.errors import ConfigError
+from behavior_spark.features.declared import Feature, label_slugs
+from behavior_spark.features.inputs import Inputs
+from behavior_spark.schemas import USER_FEATURES
+from tests.features.frames import FEATURES, TARGETS, build_features, list_features, make_inputs
+from tests.features.random_logs import DAYS, random_log
+
+
+@pytest.fixture(scope="module")
+def inputs(spark: SparkSession) -> Inputs:
+    return make_inputs(spark, random_log(3, cases=2))
+
+
+def built_schema(inputs: Inputs) -> StructType:
+    return build_features(inputs, DAYS, settings=FEATURES, targets=TARGETS).schema
+
+
+def declared(inputs: Inputs) -> list[Feature]:
+    return list_features(FEATURES, TARGETS, inputs)
+
+
+@pytest.mark.parametrize("left_out", [(), ("embeddings",), ("texts",), ("texts", "items")])
+def test_what_is_declared_is_what_is_built_in_order(
+    inputs: Inputs, left_out: tuple[str, ...]
+) -> None:
+    some = dataclasses.replace(inputs, **dict.fromkeys(left_out))
+    targets = {n: t for n, t in TARGETS.items() if some.items is not None or not t.item}
+    frame = build_features(some, DAYS, settings=FEATURES, targets=targets)
+    features = list_features(FEATURES, targets, some)
+    built = [(field.name, field.dataType) for field in frame.schema]
+    assert built[:2] == [(name, USER_FEATURES.field(name).dataType) for name in USER_FEATURES.names]
+    assert built[2:] == [(feature.name, feature.data_type) for feature in features]
+
+
+def test_every_feature_says_what_it_means_and_no_two_say_the_same(inputs: Inputs) -> None:
+    features = declared(inputs)
+    assert all(feature.field.metadata["comment"].strip() for feature in features)
+    comments = [feature.comment for feature in features]
+    assert len(set(comments)) == len(comments)
+
+
+def test_names_are_unique_and_plain(inputs: Inputs) -> None:
+    names = [feature.name for feature in declared(inputs)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
+
+
+def test_labels_that_read_alike_get_columns_of_their_own(inputs: Inputs) -> None:
+    labels = ["refund", "Refund!", "REFUND?", "возврат", "спасибо", "thanks a lot"]
+    some = dataclasses.replace(inputs, head_labels={"mood": labels})
+    shares = [name for name in built_schema(some).names if name.startswith("mood_")]
+    assert len(set(shares)) == len(labels) * len(FEATURES.windows_days)
+    assert {"mood_refund_share_7d", "mood_thanks_a_lot_share_7d"} <= set(shares)
+
+
+def test_a_label_keeps_its_column_whatever_the_order_of_labels() -> None:
+    labels = ["refund", "Refund!", "REFUND?", "возврат", "спасибо"]
+    assert label_slugs(labels) == label_slugs(labels[::-1])
+    assert label_slugs(["возврат"]) == {"возврат": "other"}
+
+
+@pytest.mark.parametrize(
+    ("event_types", "target", "heads", "name"),
+    [
+        (["event"], "buys", {}, "event_count_all"),
+        (["session"], "buys", {}, "session_count_all"),
+        (["text"], "buys", {}, "text_count_1d"),
+        (["click"], "click_item", {}, "click_item_count_1d"),
+        (["click"], "buys", {"a": ["b c", "d"], "a_b": ["c", "d"]}, "a_b_c_share_1d"),
+    ],
+    ids=["event", "session", "text", "target", "heads"],
+)
+def test_two_features_of_one_name_are_refused_with_what_to_rename(
+    inputs: Inputs, event_types: list[str], target: str, heads: dict[str, list[str]], name: str
+) -> None:
+    some = dataclasses.replace(inputs, head_labels=heads)
+    settings = FeatureSettings(event_types=event_types)
+    targets = {target: Target(event="true")}
+    with pytest.raises(ConfigError, match=f"two features would be named {name}\n") as refused:
+        build_features(some, DAYS, settings=settings, targets=targets)
+    assert refused.value.fix is not None and "rename" in refused.value.fix
