@@ -32,8 +32,15 @@ def scope_of(nodeid: str) -> str:
     return "together" if any(name in nodeid for name in TOGETHER) else nodeid.partition("::")[0]
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest first, so that no process waits for another in the end."""
+    """Tests on a whole night are of the slow group; what takes longest comes first.
+
+    So no process waits for another in the end.
+    """
+    for item in items:
+        if "demo_night" in getattr(item, "fixturenames", ()):
+            item.add_marker("real")
     slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("real")}
 
     def place(item: pytest.Item) -> tuple[bool, bool, bool]:

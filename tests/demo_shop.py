@@ -8,7 +8,5 @@ NIGHT = [
     # Texts of the shop have ten words; which precision to take is tested on the store of scores.
     "text.max_length=32",
     "text.precision=fp32",
-    # Half of the columns: planning them is what takes time. Notebooks read 90 days.
-    "features.windows_days=[30, 90]",
 ]
 LEARNING = ["text.max_examples=300"]
