@@ -139,7 +139,7 @@ def within_night(start: dt.date | None, as_of: dt.date) -> Column:
 
 
 def not_before(frame: DataFrame, start: dt.date | None) -> DataFrame:
-    """Without the rows that earlier nights have read: Spark leaves them out before it reads names."""
+    """Without the rows that earlier nights have read: Spark leaves them out before it reads ids."""
     if start is None:
         return frame
     day = F.col("arrived_day")
