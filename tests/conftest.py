@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql.classic.dataframe import DataFrame as ClassicDataFrame
 from rich.console import Console
 from xdist.scheduler import LoadScopeScheduling
 
@@ -82,6 +83,20 @@ def interpreted() -> dict[str, str]:
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_strict_as_connect() -> Iterator[None]:
+    """``withColumns`` of nothing fails in every session, as it does under Spark Connect."""
+    real = ClassicDataFrame.withColumns
+
+    def with_columns(self: ClassicDataFrame, *columns: dict[str, Any]) -> Any:
+        assert columns and columns[0], "Spark Connect refuses withColumns({})"
+        return real(self, *columns)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClassicDataFrame, "withColumns", with_columns)
+        yield
 
 
 @pytest.fixture(scope="session")

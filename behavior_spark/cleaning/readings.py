@@ -54,7 +54,8 @@ def _read(frame: DataFrame, targets: Mapping[str, DataType]) -> DataFrame:
     others = [name for name in frame.columns if name not in targets]
     texts = [n for n in targets if isinstance(kinds[n], StringType) and n not in WRITTEN]
     # Columns of their own: Spark would work them out at each place that uses them.
-    frame = frame.withColumns({_TRIMMED + name: trim(F.col(name)) for name in texts})
+    if texts:
+        frame = frame.withColumns({_TRIMMED + name: trim(F.col(name)) for name in texts})
     readings = {
         name: read_value(
             F.col(name),

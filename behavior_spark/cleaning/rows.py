@@ -124,6 +124,8 @@ def _outside(time: Column) -> Column:
 
 def with_own_ids(frame: DataFrame, prefixes: Mapping[str, str]) -> DataFrame:
     """Ids that belong to their source, and may be those of another's rows too, with its name."""
+    if not prefixes:
+        return frame
     return frame.withColumns(
         {name: F.concat(F.lit(prefix), F.col(name)) for name, prefix in prefixes.items()}
     )
