@@ -245,8 +245,9 @@ class TextSettings(Section):
 
     encoder: str | None = Field(
         None,
-        description="encoder folder in Hugging Face format, package:NAME/folder, or "
-        "hub:org/name@<40-digit commit>; none: texts are stored, not scored",
+        description="encoder folder in Hugging Face format, its address in an object store, "
+        "package:NAME/folder, or hub:org/name@<40-digit commit>; none: texts are stored and not "
+        "scored",
     )
     max_chars: int = Field(4000, ge=16, le=1_000_000, description="longer texts are cut")
     normal_form: Literal["NFC", "NFKC"] = Field(
