@@ -216,7 +216,7 @@ def test_a_missing_key_is_named(write, removed, key):
         ("features.event_types=view", "features.event_types: "),
         ("targets.view_30d.horizon_days=0", "targets.view_30d.horizon_days: "),
         ("sources.events.format=xml", "sources.events[0].format: "),
-        ("text.pooling=max", "text.pooling: "),
+        ("text.pooling=sum", "text.pooling: "),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_named_with_its_key(write, override, key):

@@ -243,4 +243,4 @@ def test_a_wrong_attribute_is_named_before_any_work(
     with pytest.raises(InputError, match="sessions does not exist"):
         commands.funnel(settings_in(shop, "nowhere"), spark=spark, console=QUIET)
     assert run(["funnel", "--help"]) == 0 and run(["check-leakage", "--help"]) == 0
-    assert "exit code 1 where something leaks" in " ".join(capsys.readouterr().out.split())
+    assert "Exit code 1 if something leaks" in " ".join(capsys.readouterr().out.split())

@@ -27,7 +27,7 @@ from transformers import BertConfig, BertModel
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
-from behavior_spark.model.encoder.encoder import Encoder
+from behavior_spark.model.encoder.encoder import PROBE, Encoder
 from behavior_spark.model.encoder.model_folder import (
     EncoderOptions,
     backbone_digest,
@@ -152,9 +152,10 @@ def handed(folder: Path) -> Counter[str]:
 
 
 def embedded(folder: Path) -> list[tuple[str, str]]:
-    """Process and text of each that reached the encoder."""
+    """Process and text of each that reached the encoder, but for the one that tries it out."""
     lines = (folder / "embedded").read_text().splitlines()
-    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in lines]
+    parts = [line.partition(" ") for line in lines]
+    return [(process, text) for process, _, text in parts if text != PROBE]
 
 
 @contextmanager

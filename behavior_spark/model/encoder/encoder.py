@@ -49,7 +49,8 @@ __all__ = [
 
 
 _logger = logging.getLogger(__name__)
-_ANY_TEXT = "a short text"
+# Embedded once by each load, to see that the encoder can.
+PROBE = "a short text"
 _NOT_FINITE = "vectors with numbers that are not finite, from weights that are not or overflow"
 _encoders: dict[tuple[str, EncoderOptions, str], Encoder] = {}
 _encoders_lock = threading.Lock()
@@ -174,7 +175,7 @@ class Encoder:
         return encoder
 
     def _check_it_embeds(self, source: str) -> None:
-        found = self.embed([_ANY_TEXT])
+        found = self.embed([PROBE])
         if found.errors[0] in ("model_error", "out_of_memory"):
             raise ModelError(
                 f"the encoder {source} cannot embed a text",

@@ -21,7 +21,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from behavior_spark.config import Adaptation, Tuning
+from behavior_spark.config import Pretraining, Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder import token_sample
 from behavior_spark.model.encoder.encoder import (
@@ -172,7 +172,7 @@ def test_a_taught_model_scores_as_it_did_while_it_learned(family, tmp_path):
     assert np.mean(np.array(labels) == np.array(task.labels)) > 0.8
 
 
-def test_an_adapted_encoder_keeps_its_vocabulary(family, tmp_path):
+def test_a_pretrained_encoder_keeps_its_vocabulary(family, tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -181,13 +181,14 @@ def test_an_adapted_encoder_keeps_its_vocabulary(family, tmp_path):
     corpus.mkdir()
     texts = [f"{text} {word} {i}" for text in TEXTS for word in WORDS for i in range(20)]
     pq.write_table(pa.table({"text": texts}), corpus / "part-0.parquet")
-    settings = Adaptation(method="simcse", batch_tokens=64, epochs=1, precision="fp32")
-    adapted = pretrain(
+    settings = Pretraining(method="simcse", batch_tokens=64, epochs=1, precision="fp32")
+    pretrained = pretrain(
         str(folder), OPTIONS, corpus, tmp_path / "out", settings=settings, device="cpu"
     )
-    before, after = (Encoder.load(str(f), OPTIONS, device="cpu") for f in (folder, adapted.folder))
+    folders = (folder, pretrained.folder)
+    before, after = (Encoder.load(str(path), OPTIONS, device="cpu") for path in folders)
     assert after.tokenize(TEXTS) == before.tokenize(TEXTS)
-    assert after.digest == adapted.digest != before.digest
+    assert after.digest == pretrained.digest != before.digest
 
 
 def test_a_vocabulary_of_special_tokens_alone_is_refused(tiny_folder):
