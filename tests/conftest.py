@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,50 @@ def compiled(spark: SparkSession, interpreted: dict[str, str]) -> Iterator[None]
     for key, value in {**SMALL, **interpreted}.items():
         if key in real:
             spark.conf.set(key, value)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server on loopback, empty."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def another_machine(
+    s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], None]]:
+    """A function that makes this process one on another machine, which has copies of its own.
+
+    The environment names the S3 server, where there is an empty bucket ``night``.
+    """
+    from pyarrow.fs import S3FileSystem
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "BEHAVIOR_SPARK_CACHE": str(tmp_path / "copies of first"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    system = S3FileSystem(
+        endpoint_override=s3_server.removeprefix("http://"),
+        scheme="http",
+        allow_bucket_creation=True,
+        allow_bucket_deletion=True,
+    )
+    system.create_dir("night")
+    yield lambda name: monkeypatch.setenv(
+        "BEHAVIOR_SPARK_CACHE", str(tmp_path / f"copies of {name}")
+    )
+    system.delete_dir("night")
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,9 @@ from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.config.reader_options import refuse_unknown_options
 from behavior_spark.config.section import Section, checked_names, known_name
 from behavior_spark.config.tuning import Tuning
-from behavior_spark.errors import ConfigError
+from behavior_spark.errors import ConfigError, ModelError
 from behavior_spark.extensions import LEARNERS, TARGET_KINDS
+from behavior_spark.shared_folder import SharedFolder
 
 # First words of features that are about no single type, target or head.
 RESERVED = {
@@ -244,8 +245,9 @@ class TextSettings(Section):
 
     encoder: str | None = Field(
         None,
-        description="encoder folder in Hugging Face format, package:NAME/folder, or "
-        "hub:org/name@<40-digit commit>; none: texts are stored, not scored",
+        description="encoder folder in Hugging Face format, its address in an object store, "
+        "package:NAME/folder, or hub:org/name@<40-digit commit>; none: texts are stored and not "
+        "scored",
     )
     max_chars: int = Field(4000, ge=16, le=1_000_000, description="longer texts are cut")
     normal_form: Literal["NFC", "NFKC"] = Field(
@@ -422,7 +424,9 @@ class Settings(Section):
         description="where the tables are written; a plain string is a folder"
     )
     models: str | None = Field(
-        None, description="folder for models, readable by all workers; default warehouse/_models"
+        None,
+        description="folder for models that all workers can read, or its address in an object "
+        "store; default warehouse/_models",
     )
     sources: Sources = Field(description="your own tables, and how their columns become ours")
     lookback_days: int = Field(
@@ -516,16 +520,17 @@ class Settings(Section):
 
     @property
     def models_path(self) -> str:
-        """Folder of the models: a path that every process can open, such as a mounted volume.
+        """Folder of the models: a path that every process can open, or an object store's address.
 
         Raises:
-            ConfigError: It is the address of an object store, which models cannot be in.
+            ConfigError: It is an address of a kind in which models cannot be.
         """
         folder = self.models or f"{(self.warehouse.path or '').rstrip('/')}/_models"
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", folder):
+        try:
+            SharedFolder(folder)
+        except ModelError as error:
+            follows = "" if self.models else ", which follows warehouse"
             raise ConfigError(
-                "models must be in a folder that this machine and every worker can open",
-                found=f"{folder}, an address" + ("" if self.models else " that follows warehouse"),
-                fix="set models to a local path or a mounted volume, such as /Volumes/main/models",
-            )
+                f"models: {error.problem}", found=f"{folder}{follows}", fix=error.fix
+            ) from error
         return folder

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from pyspark.sql import DataFrame
 
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.shared_folder import SharedFolder
 
 
-def write_corpus(frame: DataFrame, folder: Path, *, files: int) -> Path:
-    """Write a frame's rows in a reproducible order, and return the folder.
+def write_corpus(frame: DataFrame, folder: SharedFolder, *, files: int) -> Path:
+    """Write a frame's rows in a reproducible order, and return the driver's copy of the folder.
 
     Args:
         frame: String columns.
@@ -21,18 +21,21 @@ def write_corpus(frame: DataFrame, folder: Path, *, files: int) -> Path:
 
     Raises:
         InputError: The driver cannot see the files that the workers wrote.
+        ModelError: The object store does not answer, or refuses.
     """
     ordered = frame.repartition(files, *frame.columns).sortWithinPartitions(*frame.columns)
-    with spark_errors(f"writing texts to {folder}"):
-        ordered.write.mode("overwrite").parquet(str(folder.absolute()))
-    if not any(folder.glob("*.parquet")):
+    place = folder.location if folder.is_remote else str(folder.path.absolute())
+    with spark_errors(f"writing texts to {place}"):
+        ordered.write.mode("overwrite").parquet(place)
+    here = folder.fetch()
+    if not any(here.glob("*.parquet")):
         raise InputError(
-            f"the texts written to {folder} are not there on the driver",
+            f"the texts written to {place} are not there on the driver",
             fix="let `models` name a folder that the driver and all workers share",
         )
-    return folder
+    return here
 
 
-def remove_corpus(folder: Path) -> None:
-    """Delete the folder that :func:`write_corpus` wrote."""
-    shutil.rmtree(folder, ignore_errors=True)
+def remove_corpus(folder: SharedFolder) -> None:
+    """Delete the folder that :func:`write_corpus` wrote, and the driver's copy of it."""
+    folder.remove()

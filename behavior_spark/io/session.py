@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -110,15 +110,24 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
         builder = builder.master(local.master)
     settings = {
         **_LOCAL_CONF,
-        **delta_jars(),
         "spark.driver.memory": local.driver_memory,
         "spark.driver.extraJavaOptions": java,
         "spark.sql.shuffle.partitions": str(local.shuffle_partitions),
         **local.conf,
+        **_with_delta_jars(local.conf),
     }
     for key, value in settings.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def _with_delta_jars(conf: Mapping[str, str]) -> dict[str, str]:
+    """Delta's jars beside those that the configuration names itself."""
+    ours = delta_jars()
+    if "spark.jars.packages" in conf:
+        ours.pop("spark.jars.excludes", None)  # they may be what the other packages need
+    both = {key: [value, *filter(None, [conf.get(key)])] for key, value in ours.items()}
+    return {key: ",".join(values) for key, values in both.items()}
 
 
 def delta_jars() -> dict[str, str]:

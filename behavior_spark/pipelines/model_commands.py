@@ -5,7 +5,6 @@ As in ``commands``, each takes settings, its own options and ``Place``.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Unpack
 
 from behavior_spark.config import Settings
@@ -140,7 +139,7 @@ def rollback(
 @command(dated=False, answers=True)
 def models(settings: Settings, **place: Unpack[Place]) -> Result:
     """List the text models of the registry, and who replaced whom. Starts no Spark."""
-    listed = models_in(ModelStore(Path(settings.models_path)))
+    listed = models_in(ModelStore(settings.models_path))
     return Result("models", place.get("as_of") or utc_today(), results=(listed,))
 
 

@@ -193,9 +193,14 @@ def test_annotated_labels_need_a_task_and_prompts_their_parts() -> None:
 
 
 @pytest.mark.parametrize("address", ["s3a://bucket/w", "abfss://c@a.dfs.example/w", "gs://b"])
-def test_models_in_an_object_store_are_refused_by_name_and_tables_are_not(address):
+def test_models_follow_the_tables_into_an_object_store(address):
+    assert validate_settings(tree(warehouse=address)).models_path == f"{address}/_models"
+
+
+@pytest.mark.parametrize("address", ["hdfs://name/w", "wasbs://c@a.blob.example/w", "oss://b/w"])
+def test_models_in_a_store_that_is_not_known_are_refused_by_name_and_tables_are_not(address):
     settings = validate_settings(tree(warehouse=address))
-    with pytest.raises(ConfigError, match="an address that follows warehouse") as caught:
+    with pytest.raises(ConfigError, match="which follows warehouse") as caught:
         _ = settings.models_path
     assert address in str(caught.value) and len(str(caught.value).splitlines()) == 3
     kept = validate_settings(tree(warehouse=address, models="/Volumes/main/models"))

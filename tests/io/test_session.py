@@ -19,7 +19,13 @@ from behavior_spark.errors import SetupError
 from behavior_spark.io import session as session_module
 from behavior_spark.io.class_archive import archive_options, archive_path, make_archive
 from behavior_spark.io.java import check_java
-from behavior_spark.io.session import delta_jars, get_session, spark_session, utc
+from behavior_spark.io.session import (
+    _with_delta_jars,
+    delta_jars,
+    get_session,
+    spark_session,
+    utc,
+)
 
 PRINTED = {
     "8": 'java version "1.8.0_402"',
@@ -136,6 +142,25 @@ def test_jars_fetched_before_are_used_without_a_download(versions, tmp_path):
     assert "spark.jars.packages" in delta_jars()
     (cache / names[1]).touch()
     assert delta_jars() == {"spark.jars": ",".join(str(cache / name) for name in names)}
+
+
+def test_jars_of_the_configuration_come_beside_those_of_delta(versions, tmp_path):
+    versions("4.2.0", "4.4.0")
+    conf = {"spark.jars.packages": "a:b:1", "spark.jars.excludes": "c:d", "spark.jars": "x.jar"}
+    joined = {**conf, **_with_delta_jars(conf)}
+    assert joined == {
+        "spark.jars.packages": "io.delta:delta-spark_4.2_2.13:4.4.0,a:b:1",
+        "spark.jars.excludes": "c:d",  # not Delta's, which would leave out what a:b needs
+        "spark.jars": "x.jar",
+    }
+    cache = tmp_path / ".ivy2.5.2" / "jars"
+    cache.mkdir(parents=True)
+    for name in ("delta-spark_4.2_2.13", "delta-storage"):
+        (cache / f"io.delta_{name}-4.4.0.jar").touch()
+    joined = {**conf, **_with_delta_jars(conf)}
+    assert joined["spark.jars"].split(",")[-1] == "x.jar" and joined["spark.jars"].count(",") == 2
+    assert joined["spark.jars.packages"] == "a:b:1"
+    assert _with_delta_jars({}) == delta_jars()
 
 
 def test_jars_of_another_version_are_not_used(versions, tmp_path):

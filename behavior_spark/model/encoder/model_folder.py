@@ -18,6 +18,7 @@ from behavior_spark.model.encoder.sentence_modules import (
     read_sentence_modules,
 )
 from behavior_spark.model.encoder.token_sample import token_ids_digest
+from behavior_spark.shared_folder import SharedFolder
 
 # Raise when the way from a raw text to token ids, or from hidden states to a vector, changes.
 PREPROCESSING = 2
@@ -92,9 +93,10 @@ class EncoderOptions:
 
 
 def resolve_model_folder(source: str) -> Path:
-    """The folder of a model named by a path, ``package:NAME[/folder]`` or ``hub:NAME@COMMIT``.
+    """The folder of a model: a path, an address, ``package:NAME[/folder]`` or ``hub:NAME@COMMIT``.
 
-    The package is located and not imported.
+    The package is located and not imported. Of a folder in an object store it is this machine's
+    copy, brought up to date.
 
     Raises:
         ModelError: No such package or folder, no config.json, or no safetensors weights.
@@ -104,7 +106,7 @@ def resolve_model_folder(source: str) -> Path:
     elif source.startswith(hub.PREFIX):
         folder = hub.hub_folder(source)
     else:
-        folder = Path(source).expanduser()
+        folder = SharedFolder(source).fetch()
     if not folder.is_dir():
         raise ModelError(
             f"no model folder at {source}",

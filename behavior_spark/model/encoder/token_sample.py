@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from typing import Any
 import tokenizers
 
 from behavior_spark.files import digest_of, read_json, write_json
+from behavior_spark.shared_folder import cache_folder
 
 # Case, accents, composed and decomposed letters, white space, controls, numbers, punctuation,
 # emoji, scripts with and without spaces, compatible forms, special tokens written out.
@@ -88,8 +88,7 @@ def token_ids_digest(folder: Path, files: dict[str, str]) -> str:
 
 @lru_cache(maxsize=64)
 def _cached_digest(folder: Path, key: str) -> str:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = root / "behavior_spark" / "token_ids" / f"{key}.json"
+    path = cache_folder() / "token_ids" / f"{key}.json"
     with contextlib.suppress(Exception):
         found = read_json(path)["token_ids"]
         if isinstance(found, str):

@@ -12,11 +12,9 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from behavior_spark.errors import ModelError
-from behavior_spark.files import write_json
 from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
 
 Event = Literal["promoted", "refused", "rolled_back"]
@@ -107,7 +105,7 @@ def history(store: ModelStore) -> list[Promotion]:
         ModelError: An entry cannot be read.
     """
     entries = []
-    for path in sorted((store.root / "promotions").glob("[0-9]*.jsonl")):
+    for path in sorted(store.shared.fetch("promotions").glob("[0-9]*.jsonl")):
         try:
             entry = Promotion(**json.loads(path.read_text(encoding="utf-8")))
             if entry.event not in get_args(Event):
@@ -154,8 +152,6 @@ def _carry_out(store: ModelStore, entry: Promotion) -> Promotion:
 
 
 def _append(store: ModelStore, entry: Promotion) -> None:
-    folder: Path = store.root / "promotions"
-    folder.mkdir(parents=True, exist_ok=True)
     moment = dt.datetime.fromisoformat(entry.at).strftime("%Y%m%dT%H%M%S.%f")
-    path = folder / f"{moment}-{uuid.uuid4().hex[:8]}.jsonl"
-    write_json(path, asdict(entry), indent=None)
+    name = f"promotions/{moment}-{uuid.uuid4().hex[:8]}.jsonl"
+    store.write(name, asdict(entry), indent=None, sort=False)

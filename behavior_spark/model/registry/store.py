@@ -8,8 +8,9 @@ Layout under ``<root>/text/``::
     evaluations/<digest>/<data>.json    figures of a model on one state of held-out data
     precision.json       precisions chosen for encoders that were not fine-tuned
 
-A file is written under a temporary name and then renamed; none is appended to, because volumes
-over object stores do not support it. A published model is never changed.
+``root`` is a folder or the address of one in an object store (``shared_folder``). A file is written
+under a temporary name and then renamed, or put into the store in one step; none is appended to,
+because object stores do not support it. A published model is never changed.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import publish_folder, read_json, staging_path, write_json
-from behavior_spark.model.registry.text_model import load_text_model
+from behavior_spark.model.registry.text_model import TextModel, load_text_model
+from behavior_spark.shared_folder import SharedFolder
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -37,8 +40,13 @@ class ModelStore:
     processes replace it at the same time, the last one wins.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root) / "text"
+    def __init__(self, root: Path | str) -> None:
+        self.shared = SharedFolder(root) / "text"
+
+    @property
+    def root(self) -> Path:
+        """The folder on this machine: itself, or the copy of one in an object store."""
+        return self.shared.path
 
     def publish_text_model(self, model: Path | Callable[[Path], object]) -> Path:
         """Verify a model and copy it to ``<root>/text/<digest>/``; nothing if it is published.
@@ -62,18 +70,32 @@ class ModelStore:
             target = self.root / digest
             publish_folder(staging, target)
             load_text_model(target)
+            self.shared.publish(digest)
             return target
 
+    def load(self, digest: str) -> TextModel:
+        """A published model, verified. Its encoder is named so that every worker finds it.
+
+        Raises:
+            ModelError: No model with this digest is published, or it is damaged.
+        """
+        folder = self.folder(digest)
+        model = load_text_model(folder)
+        own = folder.resolve() / "encoder"
+        if self.shared.is_remote and Path(model.encoder_source) == own:
+            return replace(model, encoder_source=f"{self.shared.location}/{digest}/encoder")
+        return model
+
     def folder(self, digest: str) -> Path:
-        """Folder of a published model.
+        """Folder of a published model on this machine.
 
         Raises:
             ModelError: No model with this digest is published.
         """
-        path = self.root / digest
-        if not _DIGEST.fullmatch(digest) or not (path / "manifest.json").is_file():
+        path = self.shared.fetch(digest) if _DIGEST.fullmatch(digest) else Path()
+        if not (path / "manifest.json").is_file():
             raise ModelError(
-                f"no text model {digest!r} in {self.root}",
+                f"no text model {digest!r} in {self.shared.location}",
                 found=", ".join(self.digests()) or "no models",
                 fix="publish the model first",
             )
@@ -81,8 +103,7 @@ class ModelStore:
 
     def digests(self) -> list[str]:
         """Digests of all published models, sorted."""
-        folders = [path.parent.name for path in self.root.glob("*/manifest.json")]
-        return sorted(name for name in folders if not name.startswith("."))
+        return self.shared.folders_with("manifest.json")
 
     def set_alias(self, name: str, digest: str) -> None:
         """Point the alias ``name`` (such as ``champion``) at a published model.
@@ -93,12 +114,12 @@ class ModelStore:
         if not _ALIAS.fullmatch(name):
             raise ModelError("an alias is a lower-case word", found=name, fix="such as champion")
         self.folder(digest)
-        self._replace(Path("aliases") / name, {"digest": digest})
+        self.write(f"aliases/{name}", {"digest": digest})
 
     def drop_alias(self, name: str) -> None:
         """Remove the alias ``name`` if it exists."""
         if _ALIAS.fullmatch(name):
-            (self.root / "aliases" / name).unlink(missing_ok=True)
+            self.shared.remove(f"aliases/{name}")
 
     def alias(self, name: str) -> str | None:
         """Digest of the model that the alias points at; None if there is no such alias."""
@@ -106,8 +127,8 @@ class ModelStore:
 
     def aliases(self) -> dict[str, str]:
         """Digest of the model that each alias points at, by alias."""
-        names = sorted(path.name for path in (self.root / "aliases").glob("[a-z]*"))
-        digests = {name: self._read(Path("aliases") / name).get("digest") for name in names}
+        paths = sorted(self.shared.fetch("aliases").glob("[a-z]*"))
+        digests = {path.name: read_json(path).get("digest") for path in paths}
         return {name: str(digest) for name, digest in digests.items() if digest}
 
     def resolve(self, name: str) -> str:
@@ -137,17 +158,17 @@ class ModelStore:
             Path of the file.
         """
         self.folder(digest)
-        return self._replace(Path("evaluations") / digest / f"{data}.json", dict(content))
+        return self.write(f"evaluations/{digest}/{data}.json", content)
 
     def evaluations(self, digest: str) -> list[dict[str, Any]]:
         """All evaluations of a model, the latest last."""
-        paths = (self.root / "evaluations" / digest).glob("*.json")
+        paths = self.shared.fetch(f"evaluations/{digest}").glob("*.json")
         evaluations = [read_json(path) for path in paths]
         return sorted(evaluations, key=lambda content: str(content.get("measured_at", "")))
 
     def precision(self, encoder_digest: str) -> str | None:
         """The precision recorded for an encoder (digest in fp32); None if none was chosen."""
-        check = self._read(Path("precision.json")).get(encoder_digest)
+        check = self._precisions().get(encoder_digest)
         return None if check is None else str(check["precision"])
 
     def record_precision(self, encoder_digest: str, check: Mapping[str, Any]) -> None:
@@ -159,16 +180,18 @@ class ModelStore:
             encoder_digest: Digest of the encoder in fp32.
             check: JSON values with at least ``precision``.
         """
-        name = Path("precision.json")
-        self._replace(name, {encoder_digest: dict(check)} | self._read(name))
+        self.write("precision.json", {encoder_digest: dict(check)} | self._precisions())
 
-    def _read(self, name: Path) -> dict[str, Any]:
-        path = self.root / name
-        return read_json(path) if path.exists() else {}
-
-    def _replace(self, name: Path, content: dict[str, Any]) -> Path:
-        """Replace a JSON file in one step."""
+    def write(
+        self, name: str, content: Mapping[str, Any], *, indent: int | None = 2, sort: bool = True
+    ) -> Path:
+        """Replace the JSON file ``name`` in one step, for everybody; gives its path here."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, dict(sorted(content.items())))
+        write_json(path, dict(sorted(content.items())) if sort else content, indent=indent)
+        self.shared.publish(name)
         return path
+
+    def _precisions(self) -> dict[str, Any]:
+        path = self.shared.fetch("precision.json")
+        return read_json(path) if path.exists() else {}

@@ -22,6 +22,7 @@ from behavior_spark.model.encoder.model_folder import (
     resolve_model_folder,
 )
 from behavior_spark.model.heads.head import Head
+from behavior_spark.shared_folder import is_address
 
 FORMAT = 2
 _RESTORE = "restore the folder, or publish the model again"
@@ -94,7 +95,7 @@ def save_text_model(
     _check_heads(heads, encoder_digest)
     if copy_encoder:
         entry = "encoder"
-    elif encoder_source.startswith(("package:", "hub:")):
+    elif encoder_source.startswith(("package:", "hub:")) or is_address(encoder_source):
         entry = encoder_source
     else:
         entry = str(source_folder)
@@ -157,7 +158,8 @@ def load_text_model(folder: Path) -> TextModel:
 
 
 def _encoder_source(folder: Path, entry: str) -> str:
-    if entry.startswith(("package:", "hub:")) or Path(entry).is_absolute():
+    named = entry.startswith(("package:", "hub:")) or is_address(entry)
+    if named or Path(entry).is_absolute():
         return entry
     inside = (folder / entry).resolve()
     if not inside.is_relative_to(folder.resolve()):

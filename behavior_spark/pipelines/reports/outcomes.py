@@ -115,7 +115,8 @@ def report_stage(run: Run) -> Reported:
         marked = mark_targets(events, items, passed)
         happened = labels(marked, [run.as_of], passed, known_before=through).drop("as_of")
         models = {
-            name: PropensityModel.load(model_store(run, name) / digests[name]) for name in passed
+            name: PropensityModel.load(model_store(run, name).fetch(digests[name]))
+            for name in passed
         }
         table = _table(run, happened, passed, models)
     outcomes = [_measure(run, table, model) for model in models.values()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -29,7 +28,7 @@ from behavior_spark.model.measures.classification import (
 )
 from behavior_spark.model.registry.learned_from import LearnedFrom
 from behavior_spark.model.registry.store import ModelStore
-from behavior_spark.model.registry.text_model import TextModel, load_text_model
+from behavior_spark.model.registry.text_model import TextModel
 from behavior_spark.pipelines.text_models.held_out import (
     HeldOut,
     read_held_out,
@@ -46,7 +45,7 @@ CHUNK = 2048  # texts embedded per line of progress
 
 def text_store(run: Run) -> ModelStore:
     """The job's registry of text models."""
-    return ModelStore(Path(run.settings.models_path))
+    return ModelStore(run.settings.models_path)
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> Evalua
     """
     store = text_store(run)
     digest = store.resolve(model)
-    text_model = load_text_model(store.folder(digest))
+    text_model = store.load(digest)
     learned = LearnedFrom.load(store.folder(digest))
     if learned is None:
         run.note(f"model {digest} keeps no record of its texts: leakage is not looked for")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.encoder.model_folder import backbone_digest, resolve_model_folder
 from behavior_spark.model.heads.labelled import LabelledTexts
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
-from behavior_spark.model.registry.text_model import TextModel, load_text_model
+from behavior_spark.model.registry.text_model import TextModel
 from behavior_spark.pipelines.text_models.labelled_tables import labelled_rows, labelled_task
 from behavior_spark.pipelines.text_models.promotion import learned_from, register_model
 from behavior_spark.pipelines.texts.active_model import (
@@ -114,7 +113,7 @@ def finetune_stage(run: Run) -> Finetuned:
     with run.step(f"fine-tune ({text.finetune})"):
         result = train_text_model(run, tasks)
     trained = Finetuned(result.digest, result.metrics, result.texts_stored, False)
-    store = ModelStore(Path(run.settings.models_path))
+    store = ModelStore(run.settings.models_path)
     base = configured_encoder(text, store, run.as_of)
     learned = learned_from(tasks, run.settings)
     register_model(run, result.digest, tasks, learned, encoder=base.digest, figures=trained.figures)
@@ -136,13 +135,13 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
     from behavior_spark.model.training.finetune import finetune
 
     settings, text = run.settings, run.settings.text
-    store = ModelStore(Path(settings.models_path))
+    store = ModelStore(settings.models_path)
     base = configured_encoder(text, store, run.as_of)
     result = finetune(
         base.source,
         base.options,
         list(tasks),
-        Path(settings.models_path) / "text",
+        store.root,
         mode=text.finetune,
         tuning=text.tuning,
         seed=settings.training.seed,
@@ -152,7 +151,8 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
         stored=_from_store(run, base.digest),
         progress=progress_of(run),
     )
-    _keep_precision(store, base, load_text_model(result.folder))
+    store.shared.publish(result.digest)
+    _keep_precision(store, base, store.load(result.digest))
     run.say(f"mode {result.mode}; {result.texts_stored:,} embeddings were in the store")
     return result
 

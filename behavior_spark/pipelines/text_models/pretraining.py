@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
@@ -22,6 +21,7 @@ from behavior_spark.pipelines.texts.scoring import known_texts
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
+from behavior_spark.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
     from behavior_spark.model.pretraining.pretrain import PretrainedEncoder
@@ -32,7 +32,7 @@ class Pretrained(StageResult):
     """An encoder that was trained further on texts without labels.
 
     Attributes:
-        encoder: Folder of the new encoder.
+        encoder: Folder or address of the new encoder.
         digest: Its digest.
         steps: Training steps (batches).
         before: Figures on held-out texts before training, by name.
@@ -41,7 +41,7 @@ class Pretrained(StageResult):
         packed: Whether batches were packed, without padding.
     """
 
-    encoder: Path
+    encoder: str
     digest: str
     steps: int
     before: Mapping[str, float]
@@ -66,7 +66,7 @@ class Pretrained(StageResult):
     def details(self) -> Mapping[str, Any]:
         """All attributes as plain data."""
         return {
-            "encoder": str(self.encoder),
+            "encoder": self.encoder,
             "digest": self.digest,
             "before": dict(self.before),
             "after": dict(self.after),
@@ -98,29 +98,31 @@ def pretrain_stage(run: Run) -> Pretrained:
     settings, chosen = run.settings, run.settings.pretrain
     if not settings.text.encoder:
         raise ConfigError("nothing to pre-train: text.encoder is not set")
-    models = Path(settings.models_path)
-    base = configured_encoder(settings.text, ModelStore(models), run.as_of)
+    models = SharedFolder(settings.models_path)
+    base = configured_encoder(settings.text, ModelStore(models.location), run.as_of)
+    encoders = models / "encoders"
     # A rerun of a killed run overwrites this folder. It finds its checkpoint all the same,
     # because that is named by the inputs, not by this folder.
-    folder = models / "encoders" / f".corpus-{chosen.method}"
+    corpus = encoders / f".corpus-{chosen.method}"
     try:
         with run.step("write texts"):
-            write_corpus(_rows(run), folder, files=max(1, run.parallelism))
+            folder = write_corpus(_rows(run), corpus, files=max(1, run.parallelism))
         device = None if settings.text.device == "auto" else settings.text.device
         with run.step(f"pretrain ({chosen.method})"):
             pretrained = pretrain(
                 base.source,
                 base.options,
                 folder,
-                models / "encoders",
+                encoders.path,
                 settings=chosen,
                 last_day=(run.as_of - dt.timedelta(days=1)).isoformat(),
                 device=device,
                 progress=progress_of(run),
             )
     finally:
-        remove_corpus(folder)  # leave no users' texts behind, also after an error
-    return _result(run, pretrained)
+        remove_corpus(corpus)  # leave no users' texts behind, also after an error
+    encoders.publish(pretrained.digest)
+    return _result(run, pretrained, encoders / pretrained.digest)
 
 
 def _rows(run: Run) -> DataFrame:
@@ -157,7 +159,7 @@ def _rows(run: Run) -> DataFrame:
     return rows
 
 
-def _result(run: Run, pretrained: PretrainedEncoder) -> Pretrained:
+def _result(run: Run, pretrained: PretrainedEncoder, encoder: SharedFolder) -> Pretrained:
     outcome = pretrained.outcome
     for name in outcome.after:
         run.say(
@@ -165,9 +167,9 @@ def _result(run: Run, pretrained: PretrainedEncoder) -> Pretrained:
         )
     if pretrained.new_word_head:
         run.note("the encoder came without a head for words: `before` is after that head learned")
-    run.note(f"set text.encoder to {pretrained.folder}, fine-tune, and compare before you use it")
+    run.note(f"set text.encoder to {encoder.location}, fine-tune, and compare before you use it")
     return Pretrained(
-        encoder=pretrained.folder,
+        encoder=encoder.location,
         digest=pretrained.digest,
         steps=outcome.steps,
         before=outcome.before,

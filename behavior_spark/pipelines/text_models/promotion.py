@@ -27,7 +27,7 @@ from behavior_spark.model.registry.promotions import (
 )
 from behavior_spark.model.registry.records import ModelRecord, data_fingerprint
 from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
-from behavior_spark.model.registry.text_model import TextModel, load_text_model
+from behavior_spark.model.registry.text_model import TextModel
 from behavior_spark.pipelines.text_models.evaluation import (
     answer_held_out,
     embed_held_out,
@@ -60,7 +60,7 @@ def register_model(
     """
     store, text = text_store(run), run.settings.text
     folder = store.folder(digest)
-    model = load_text_model(folder)
+    model = store.load(digest)
     days = [head.trained_through for head in model.heads.values() if head.trained_through]
     champion = store.alias(CHAMPION)
     record = ModelRecord(
@@ -81,6 +81,7 @@ def register_model(
     if not (folder / "record.json").exists():
         learned.save(folder)
     record = record.save(folder)
+    store.shared.publish(digest)
     if champion != digest:
         store.set_alias(CHALLENGER, digest)
     note = tracked_version(
@@ -180,7 +181,7 @@ def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") 
         raise ConfigError("a forced promotion needs a reason", fix="add --reason 'why'")
     store = text_store(run)
     champion = store.alias(CHAMPION)
-    load_text_model(store.folder(digest))
+    store.load(digest)
     if champion is None:
         why = reason or "the first model: there is no champion to compare it with"
         return _finish(run, promote(store, digest, reason=why), None)
@@ -214,7 +215,7 @@ def rollback_stage(run: Run, *, to: str | None, reason: str) -> Decision:
     if to is None and earlier:
         to = earlier[-1]
     if to in earlier:
-        load_text_model(store.folder(str(to)))  # raises before the alias is changed
+        store.load(str(to))  # raises before the alias is changed
     done = roll_back(store, to=to, reason=reason)
     return _finish(run, done, None)
 
@@ -290,7 +291,7 @@ def models_in(store: ModelStore) -> ModelsListed:
 
 def _judge(run: Run, store: ModelStore, challenger: str, champion: str) -> Verdict:
     """Compare both models on held-out texts that neither has learned from."""
-    models = [load_text_model(store.folder(digest)) for digest in (challenger, champion)]
+    models = [store.load(digest) for digest in (challenger, champion)]
     learned = [LearnedFrom.load(store.folder(digest)) for digest in (challenger, champion)]
     configured = run.settings.text.heads
     wanted = [name for name in models[1].heads if name in configured]
@@ -360,7 +361,7 @@ def _latest_figures(store: ModelStore, digest: str) -> dict[str, float]:
     figures = {f"{n}_f1_macro": h["figures"]["f1_macro"]["value"] for n, h in heads.items()}
     if figures:
         return figures
-    model = load_text_model(store.folder(digest))
+    model = store.load(digest)
     trained = {f"{n}_f1_macro": head.metrics.get("f1") for n, head in model.heads.items()}
     return {name: float(value) for name, value in trained.items() if isinstance(value, int | float)}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from behavior_spark.config import Settings, TextSettings
 from behavior_spark.errors import ModelError
@@ -18,7 +17,7 @@ from behavior_spark.model.encoder.model_folder import (
 )
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
-from behavior_spark.model.registry.text_model import TextModel, load_text_model
+from behavior_spark.model.registry.text_model import TextModel
 from behavior_spark.scoring.workers import EncoderRecipe
 
 
@@ -81,13 +80,13 @@ def active_text_model(settings: Settings, as_of: dt.date) -> ActiveTextModel | N
     text = settings.text
     if not text.encoder:
         return None
-    store = ModelStore(Path(settings.models_path))
+    store = ModelStore(settings.models_path)
     base = configured_encoder(text, store, as_of)
     champion = store.alias(CHAMPION)
     if champion is None:
         notes = ["text.heads are configured but not trained: run `behavior-spark finetune`"]
         return replace(base, notes=notes if text.heads else [])
-    model = load_text_model(store.folder(champion))
+    model = store.load(champion)
     late = late_heads(model, as_of)
     notes = [
         f"head {name} learned from labels of {as_of} or later and is left out" for name in late

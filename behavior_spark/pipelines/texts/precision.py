@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 
@@ -44,5 +43,5 @@ def checked_text_model(run: Run, texts: DataFrame) -> ActiveTextModel | None:
     if choice:
         run.note(f"the encoder runs in {choice['precision']}: {choice['reason']}")
     if choice.get("settled"):
-        ModelStore(Path(run.settings.models_path)).record_precision(digest, choice)
+        ModelStore(run.settings.models_path).record_precision(digest, choice)
     return active_text_model(run.settings, run.as_of)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,7 +12,6 @@ from pyspark.sql import functions as F
 from behavior_spark.errors import ModelError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.registry.store import CHALLENGER, ModelStore
-from behavior_spark.model.registry.text_model import load_text_model
 from behavior_spark.pipelines.texts.active_model import ActiveTextModel, late_heads, recipe_of
 from behavior_spark.pipelines.texts.scoring import stored_embeddings
 from behavior_spark.runs.run import Run
@@ -108,12 +106,12 @@ class _Challenger:
 
 
 def _challenger(run: Run, champion: ActiveTextModel) -> _Challenger | None:
-    store = ModelStore(Path(run.settings.models_path))
+    store = ModelStore(run.settings.models_path)
     digest = store.alias(CHALLENGER)
     if digest is None:
         return None
     try:
-        model = load_text_model(store.folder(digest))
+        model = store.load(digest)
     except ModelError as error:
         run.note(f"the challenger {digest} cannot be used: {error.problem}")
         return None

@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import get_args
 
 from behavior_spark.config import Settings, TextSettings
@@ -15,7 +14,6 @@ from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.encoder.model_folder import Precision, backbone_digest, checked_precision
 from behavior_spark.model.registry.promotions import lineage
 from behavior_spark.model.registry.store import ModelStore
-from behavior_spark.model.registry.text_model import load_text_model
 from behavior_spark.pipelines.texts.active_model import active_text_model, encoder_options
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import TEXT_EMBEDDINGS, TEXT_SCORES, Contract
@@ -109,11 +107,11 @@ def _models_in_use(settings: Settings, as_of: dt.date) -> set[str]:
             found="text.encoder is not set",
             fix="set text.encoder, or name the models to remove with --model DIGEST",
         )
-    store = ModelStore(Path(settings.models_path))
+    store = ModelStore(settings.models_path)
     used = {active.digest, *(head.digest for head in active.heads.values())}
     used |= _configured_encoders(settings.text, store)
     for digest in sorted({*store.aliases().values(), *lineage(store)[-2:]}):
-        model = load_text_model(store.folder(digest))
+        model = store.load(digest)
         used |= {model.backbone_digest, *(head.digest for head in model.heads.values())}
     return used
 

@@ -6,7 +6,6 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -48,6 +47,7 @@ from behavior_spark.schemas import (
     USER_PROPENSITY,
     USER_STATE,
 )
+from behavior_spark.shared_folder import SharedFolder
 
 BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": "value_all"}
 
@@ -84,7 +84,7 @@ def valid_models(run: Run, prepared: Prepared) -> dict[str, PropensityModel]:
     for target in run.settings.targets:
         wanted = fingerprint(run, prepared, target)
         candidates = []
-        for folder in model_store(run, target).glob("*/"):
+        for folder in model_store(run, target).fetch().glob("*/"):
             try:
                 model = PropensityModel.load(folder)
             except ModelError as error:
@@ -355,7 +355,9 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
         baseline_columns=baseline_columns(prepared, target, declared),
         fingerprint=fingerprint(run, prepared, target),
     )
-    model.save(model_store(run, target) / model.digest)
+    store = model_store(run, target)
+    model.save(store.path / model.digest)
+    store.publish(model.digest)
     run.say(f"{target}: model {model.digest}, {model.metadata['positives']:,} positives")
     return model
 
@@ -367,6 +369,6 @@ def baseline_columns(prepared: Prepared, name: str, target: Target) -> dict[str,
     return {**BASELINE, "frequency": longest[-1], **({"past": past} if past else {})}
 
 
-def model_store(run: Run, target: str) -> Path:
+def model_store(run: Run, target: str) -> SharedFolder:
     """Folder of a target's models, one subfolder a digest."""
-    return Path(run.settings.models_path) / "propensity" / target
+    return SharedFolder(f"{run.settings.models_path}/propensity/{target}")

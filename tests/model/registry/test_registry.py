@@ -1,15 +1,18 @@
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
 from behavior_spark.model.registry.promotions import history, lineage, promote, refuse, roll_back
 from behavior_spark.model.registry.records import ModelRecord, data_fingerprint
 from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import load_text_model
+from behavior_spark.shared_folder import SharedFolder
 
 
 def test_publishing_places_a_model_at_its_digest_once(save, tmp_path):
@@ -49,9 +52,12 @@ def test_an_alias_cannot_point_at_a_model_that_is_not_published(tmp_path, digest
         ModelStore(tmp_path).set_alias("champion", digest)
 
 
-@pytest.fixture
-def store(save, tmp_path) -> ModelStore:
-    return ModelStore(tmp_path / "store")
+@pytest.fixture(params=["a folder", "an object store"])
+def store(request, save, tmp_path) -> ModelStore:
+    if request.param == "a folder":
+        return ModelStore(tmp_path / "store")
+    request.getfixturevalue("another_machine")
+    return ModelStore("s3a://night/store")
 
 
 @pytest.fixture
@@ -108,7 +114,9 @@ def test_rolling_back_twice_goes_further_back_and_never_to_what_was_rolled_back(
 
 def test_a_damaged_log_is_not_guessed_at(store, models):
     promote(store, models[0], reason="")
-    next((store.root / "promotions").iterdir()).write_text("{")
+    entry = next((store.root / "promotions").iterdir())
+    entry.write_text("{")
+    store.shared.publish(f"promotions/{entry.name}")
     with pytest.raises(ModelError, match="promotion log"):
         roll_back(store)
 
@@ -168,7 +176,7 @@ def test_what_was_measured_is_kept_for_each_state_of_the_data(store, models):
     store.record_evaluation(models[0], "d1", {"measured_at": "2024-01-03", "f1": 0.7})
     assert [each["f1"] for each in store.evaluations(models[0])] == [0.6, 0.7]
     assert store.evaluations(models[1]) == [] and store.digests() == sorted(models)
-    shutil.rmtree(store.folder(models[1]))
+    store.shared.remove(models[1])
     with pytest.raises(ModelError):
         store.record_evaluation(models[1], "d1", {})
 
@@ -181,3 +189,36 @@ def test_keys_of_texts_are_those_by_which_texts_are_held_out():
         LabelledTexts("x", texts, ["a", "b"] * 30), validation_share=0.2, seed=0, max_examples=None
     )
     assert np.array_equal(text_keys(texts) < 0.2 * 2.0**64, split.validation)
+
+
+def test_what_one_machine_publishes_in_an_object_store_another_uses(
+    save, tmp_path, another_machine, tiny_folder
+):
+    """Models, aliases, figures and the encoder inside a model: all found by their address."""
+    address = "s3a://night/w/_models"
+    first = ModelStore(address)
+    shared = SharedFolder(f"{address}/encoders")
+    shutil.copytree(tiny_folder, shared.path / "tiny")
+    shared.publish("tiny")
+    source = f"{address}/encoders/tiny"
+
+    made = partial(save, encoder_source=source)
+    own = first.publish_text_model(lambda folder: made(folder, copy_encoder=True))
+    named = first.publish_text_model(lambda folder: made(folder, seed=5))
+    promote(first, own.name, reason="first")
+    first.record_evaluation(own.name, "data", {"f1": 0.5})
+    first.record_precision("e" * 16, {"precision": "bf16"})
+
+    another_machine("second")
+    second = ModelStore(address)
+    assert second.digests() == sorted([own.name, named.name])
+    assert second.aliases() == {CHAMPION: own.name}
+    assert second.evaluations(own.name) == [{"f1": 0.5}]
+    assert second.precision("e" * 16) == "bf16"
+    models = [second.load(digest) for digest in (own.name, named.name)]
+    assert [m.encoder_source for m in models] == [f"{address}/text/{own.name}/encoder", source]
+    another_machine("worker")  # which knows the address alone
+    encoders = [Encoder.load(m.encoder_source, m.options, device="cpu") for m in models]
+    assert [e.digest for e in encoders] == [m.backbone_digest for m in models]
+    with pytest.raises(ModelError, match="no text model"):
+        second.load("0" * 16)
