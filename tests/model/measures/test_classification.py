@@ -91,7 +91,7 @@ def test_calibration_error_is_the_mean_gap_of_fifteen_equal_bins(multi_label: bo
 
 
 def test_what_sampling_adds_to_the_calibration_error_is_taken_off() -> None:
-    """Of probabilities that are true the error is 0; the plain one says about 0.04 with 400 texts."""
+    """Of probabilities that are true the error is 0; the plain one says about 0.04 here."""
     rng, plain, mended, holds = np.random.default_rng(0), [], [], []
     for seed in range(30):
         probability = rng.uniform(0.5, 1.0, 400).astype(np.float32)
