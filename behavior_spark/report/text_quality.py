@@ -13,6 +13,8 @@ _FIGURES = {
     "f1_micro": "F1, all labels together",
     "roc_auc_macro": "AUC, one label against the rest",
     "calibration_error": "calibration error, 15 bins",
+    "coverage": "share of texts with an answer",
+    "accuracy_answered": "accuracy among those",
 }
 CONFUSIONS_SHOWN = 15
 
@@ -26,8 +28,8 @@ def text_quality_markdown(content: Mapping[str, Any]) -> str:
     lines = [
         f"# Text model {content['model']}, measured on {content['measured_at'][:10]}",
         "",
-        "In brackets: 95 % bootstrap intervals over texts. Resampling raises the calibration",
-        "error, so its interval lies high and may miss the figure itself.",
+        "In brackets: 95 % bootstrap intervals over texts. What sampling adds to the calibration",
+        "error is taken off.",
     ]
     for name, head in content["heads"].items():
         lines += ["", f"## {name}", "", _data(head), ""]
@@ -54,12 +56,21 @@ def text_quality_markdown(content: Mapping[str, Any]) -> str:
                 for b in head["calibration"]
             ],
         )  # fmt: skip
+        lines += ["", "### If only the most confident texts got an answer", ""]
+        lines += _table(
+            ("share of texts", "accuracy"),
+            [
+                (f"{point['coverage']:.0%}", f"{point['accuracy']:.3f}")
+                for point in head["risk_coverage"]
+            ],
+        )
         lines += ["", "### Labels", ""]
         lines += _table(
             ("label", "texts", "precision", "recall", "F1", "AUC"),
             [
-                (label, f"{v['rows']:,.0f}", *(_plain(v[k]) for k in
-                 ("precision", "recall", "f1", "roc_auc")))
+                (label, f"{v['rows']:,.0f}", _plain(v["precision"]), _plain(v["recall"]),
+                 _interval({"value": v["f1"], "low": v["f1_low"], "high": v["f1_high"]}),
+                 _plain(v["roc_auc"]))
                 for label, v in head["per_class"].items()
             ],
         )  # fmt: skip

@@ -12,13 +12,16 @@ from behavior_spark.model.heads.head import Head
 from behavior_spark.model.measures.classification import Answers
 
 
-def answers_of(head: Head, embeddings: Floats, labels: Sequence[Sequence[str]]) -> Answers:
+def answers_of(
+    head: Head, embeddings: Floats, labels: Sequence[Sequence[str]], *, abstaining: bool = True
+) -> Answers:
     """The answers of ``head`` to n texts.
 
     Args:
         head: Of any kind.
         embeddings: float32 [n, dimension], without NaN.
         labels: For each text its true labels (one, where every text has one).
+        abstaining: Whether a text out of the head's scope gets no answer; else it gets one too.
 
     Raises:
         ModelError: Lengths differ, or a text has several labels where each has one.
@@ -42,6 +45,6 @@ def answers_of(head: Head, embeddings: Floats, labels: Sequence[Sequence[str]]) 
     said = np.zeros_like(truth)
     probabilities, codes = head.answer(embeddings)
     given = head.rules.given(probabilities, head.thresholds)
-    said[:, : len(head.labels)] = given & (codes >= 0)[:, None]
+    said[:, : len(head.labels)] = given & (codes >= 0)[:, None] if abstaining else given
     padding = np.zeros((len(truth), len(unknown)), dtype=np.float32)
     return Answers(names, head.rules, truth, said, np.hstack([probabilities, padding]))

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from behavior_spark.model.arrays import Bools, Floats
+from behavior_spark.model.arrays import Bools, Doubles, Floats
+from behavior_spark.model.encoder.nearest import nearest
+from behavior_spark.model.heads.baselines import baseline_figures
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.kind import HeadKind
+from behavior_spark.model.heads.label_errors import conflicting_texts, suspected_labels
 from behavior_spark.model.heads.labelled import TaskSplit
+from behavior_spark.model.heads.out_of_fold import out_of_fold_logits
 from behavior_spark.model.heads.scope import fit_scope
 from behavior_spark.model.measures.classification_report import classification_report
 
 # Inverse L2 strengths tried, in the unit of logistic regression's C (sum of losses + |W|^2 / 2C).
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+
+# Fewer held-out texts, or fewer of a label among them, say too little to calibrate by.
+FEW_HELD_OUT, FEW_OF_A_LABEL = 200, 5
+# More labelled texts than this are not judged by folds, or not for each strength: it takes minutes.
+MOST_FOR_FOLDS, MOST_FOR_CHOICE = 20_000, 2_000
+# Cosine of embeddings from which two texts count as copies.
+NEAR_COPY = 0.98
+SHOWN_PAIRS = 5
 
 Weighting = Literal["none", "balanced", "sqrt"]
 
@@ -31,10 +44,13 @@ def fit_head(
 ) -> Head:
     """Logistic regression with L2, as the kind of head has it, calibrated, with its metrics.
 
-    The strength of L2 is what held-out texts like best (``choice_loss``); then temperature or
-    thresholds are fitted on the same texts (``calibrate``). Metrics come from those texts too: none
-    was learned from, yet a little optimism remains. Where ``split.refit``, the weights are fitted
-    once more at the end, on all texts, with what was chosen; the metrics stay those of before.
+    The strength of L2 is the one with which held-out texts are predicted best (``choice_loss``);
+    then temperature or thresholds are fitted on the same texts (``calibrate``). Where fewer than
+    ``FEW_HELD_OUT`` are held out, or one of the labels has fewer than ``FEW_OF_A_LABEL`` among
+    them, both are chosen by all labelled texts instead, each judged by a head of the other folds
+    (``out_of_fold_logits``). Metrics come from the held-out texts: none was learned from, yet a
+    little optimism remains. Where ``split.refit``, the weights are fitted once more at the end, on
+    all texts, with what was chosen; the metrics stay those of before.
 
     Args:
         split: n texts with targets.
@@ -43,35 +59,85 @@ def fit_head(
         class_weights: As for :func:`label_weights`.
     """
     held = split.validation
-    weighting = label_weights(split, class_weights)
-    scale = float(1.0 / max(1e-12, np.linalg.norm(embeddings[~held], axis=1).mean()))
-    scaled = torch.from_numpy(embeddings * np.float32(scale))
-    targets = torch.from_numpy(split.targets)
-    train, check = torch.from_numpy(~held), torch.from_numpy(held)
-    best: tuple[float, float, torch.Tensor] | None = None
-    weights = torch.zeros(len(split.labels), embeddings.shape[1] + 1)
-    for strength in STRENGTHS:
-        weights = _minimise(
-            split.rules, weights, scaled[train], targets[train], strength, weighting
-        )
-        loss = 0.0
-        if held.any():
-            loss = split.rules.choice_loss(
-                _logits(weights, scaled[check]), targets[check], weighting
-            )
-        if best is None or loss < best[0]:
-            best = (loss, strength, weights)
-    loss, strength, weights = best or (0.0, 1.0, weights)
-    head = _head(split, weights, scale, backbone_digest)
-    head = split.rules.calibrate(head, embeddings[held], split.targets[held])
+    fitting = _Fitting.of(split, embeddings, class_weights)
+    few = _few_held_out(split)
+    strength, weights = _best_strength(fitting, by_folds=few and len(held) <= MOST_FOR_CHOICE)
+    head = _head(split, weights, fitting.scale, backbone_digest)
+    judged = None
+    if len(held) <= MOST_FOR_FOLDS:
+        judged = fitting.out_of_fold(strength, weights)
+    if few and judged is not None:
+        head = split.rules.calibrate(head, judged, split.targets)
+    else:
+        head = split.rules.calibrate(head, head.raw_logits(embeddings[held]), split.targets[held])
     head = with_scope(split, head, embeddings)
     metrics = head_metrics(head, split, embeddings[held]) | {"inverse_l2": strength}
+    metrics |= label_findings(head, split, judged) | near_copies(split, embeddings)
     if split.refit:
-        weights = _minimise(split.rules, weights, scaled, targets, strength, weighting)
-        whole = _head(split, weights, scale, backbone_digest)
+        weights = fitting.fit(np.ones(len(held), dtype=np.bool_), weights, strength)
+        whole = _head(split, weights, fitting.scale, backbone_digest)
         head = replace(head, weight=whole.weight, bias=whole.bias)
         metrics["fitted_on"] = "all labelled texts, after the choices"
     return replace(head, metrics=metrics)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitting:
+    """A task's texts as they are fitted: vectors scaled to about length 1."""
+
+    split: TaskSplit
+    scale: float
+    scaled: torch.Tensor
+    targets: torch.Tensor
+    weighting: torch.Tensor | None
+
+    @classmethod
+    def of(cls, split: TaskSplit, embeddings: Floats, class_weights: Weighting) -> _Fitting:
+        lengths = np.linalg.norm(embeddings[~split.validation], axis=1)
+        scale = float(1.0 / max(1e-12, lengths.mean()))
+        scaled = torch.from_numpy(embeddings * np.float32(scale))
+        targets = torch.from_numpy(split.targets)
+        return cls(split, scale, scaled, targets, label_weights(split, class_weights))
+
+    def fit(self, part: Bools, start: torch.Tensor, strength: float) -> torch.Tensor:
+        """Weights [labels, dimension + 1] fitted on the texts of a mask, from ``start``."""
+        mask = torch.from_numpy(part)
+        return _minimise(
+            self.split.rules, start, self.scaled[mask], self.targets[mask], strength, self.weighting
+        )
+
+    def out_of_fold(self, strength: float, start: torch.Tensor) -> Doubles:
+        """float64 [n, labels]: logits by heads that have not learned from the text."""
+        return out_of_fold_logits(
+            self.split.texts,
+            self.scaled.numpy(),
+            lambda part: self.fit(part, start, strength).numpy().astype(np.float64),
+        )
+
+    def loss(self, logits: torch.Tensor, rows: Bools) -> float:
+        """By what the strength is chosen, from logits of the texts of a mask."""
+        targets = self.targets[torch.from_numpy(rows)]
+        return self.split.rules.choice_loss(logits, targets, self.weighting)
+
+
+def _best_strength(fitting: _Fitting, *, by_folds: bool) -> tuple[float, torch.Tensor]:
+    """The strength of L2 with the lowest loss on texts not learned from, and its weights."""
+    split = fitting.split
+    held, everywhere = split.validation, np.ones(len(split.texts), dtype=np.bool_)
+    weights = torch.zeros(len(split.labels), fitting.scaled.shape[1] + 1)
+    best: tuple[float, float, torch.Tensor] | None = None
+    for strength in STRENGTHS:
+        weights = fitting.fit(~held, weights, strength)
+        loss = 0.0
+        if by_folds:
+            judged = torch.from_numpy(fitting.out_of_fold(strength, weights).astype(np.float32))
+            loss = fitting.loss(judged, everywhere)
+        elif held.any():
+            loss = fitting.loss(_logits(weights, fitting.scaled[torch.from_numpy(held)]), held)
+        if best is None or loss < best[0]:
+            best = (loss, strength, weights)
+    assert best is not None
+    return best[1], best[2]
 
 
 def head_of(
@@ -89,7 +155,8 @@ def head_of(
     weights = torch.from_numpy(np.concatenate([weight, bias[:, None]], axis=1))
     head = _head(split, weights, 1.0, backbone_digest)
     read: Bools = np.asarray(np.isfinite(held).all(axis=1))
-    head = split.rules.calibrate(head, held[read], split.targets[split.validation][read])
+    logits = head.raw_logits(held[read])
+    head = split.rules.calibrate(head, logits, split.targets[split.validation][read])
     return replace(head, metrics=head_metrics(head, split, held))
 
 
@@ -154,9 +221,63 @@ def head_metrics(head: Head, split: TaskSplit, held: Floats) -> dict[str, Any]:
         "dropped_rows": split.dropped,
         "dropped_labels": split.dropped_labels,
     }
+    if out.any():
+        metrics["baselines"] = baseline_figures(split)
     if split.undated:
         metrics["undated_rows"] = split.undated
+    if split.labels_cleaned:
+        metrics["labels_cleaned"] = split.labels_cleaned
+    if split.label_twins:
+        metrics["label_twins"] = [list(group) for group in split.label_twins]
     return metrics
+
+
+def label_findings(head: Head, split: TaskSplit, judged: Doubles | None) -> dict[str, Any]:
+    """Metrics on labels: conflicting and suspected ones among all labelled texts.
+
+    Args:
+        head: Calibrated.
+        split: The task.
+        judged: float64 [n, labels], logits of heads that have not learned from the text; None
+            where there are too many texts.
+    """
+    names = [
+        frozenset(split.labels[column] for column in np.flatnonzero(row)) for row in split.truth
+    ]
+    findings: dict[str, Any] = {}
+    if conflicts := conflicting_texts(split.texts, names):
+        findings["conflicting_texts"] = len(conflicts)
+    if judged is None or not split.rules.exclusive:
+        return findings
+    probabilities = split.rules.probabilities((judged / head.temperature).astype(np.float32))
+    suspects = suspected_labels(probabilities, split.truth, split.labels)
+    if suspects:
+        pairs = Counter((suspect.label, suspect.likely) for suspect in suspects)
+        findings["suspected_labels"] = {
+            "texts": len(suspects),
+            "share": len(suspects) / len(split.texts),
+            "most_often": [
+                {"label": label, "likely": likely, "texts": texts}
+                for (label, likely), texts in pairs.most_common(SHOWN_PAIRS)
+            ],
+        }
+    return findings
+
+
+def near_copies(split: TaskSplit, embeddings: Floats) -> dict[str, Any]:
+    """Metric: held-out texts that are nearly a text to learn from, by cosine of embeddings."""
+    held = split.validation
+    if not held.any() or held.all():
+        return {}
+    similarities, _ = nearest(embeddings[held], embeddings[~held], 1)
+    copies = int((similarities[:, 0] >= NEAR_COPY).sum())
+    return {"near_copies": copies} if copies else {}
+
+
+def _few_held_out(split: TaskSplit) -> bool:
+    """Whether the held-out texts are too few to choose a temperature or thresholds by."""
+    truth = split.truth[split.validation]
+    return len(truth) < FEW_HELD_OUT or bool((truth.sum(axis=0) < FEW_OF_A_LABEL).any())
 
 
 def _minimise(

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import read_json, short_digest, write_json
-from behavior_spark.model.arrays import Floats
+from behavior_spark.model.arrays import Doubles, Floats
 from behavior_spark.model.heads.kind import MULTI_LABEL, SINGLE_LABEL, HeadKind, find_head_kind
 
 PROBABILITY_SHARE = 0.3
@@ -158,6 +158,11 @@ class Head:
         with np.errstate(invalid="ignore"):  # NaN rows, which some BLAS libraries report
             logits = (vectors @ self.weight.T + self.bias) / np.float32(self.temperature)
         return self.rules.probabilities(logits)
+
+    def raw_logits(self, embeddings: Floats) -> Doubles:
+        """float64 [n, labels] from float32 [n, dimension], before the temperature."""
+        exact = embeddings.astype(np.float64) @ self.weight.T.astype(np.float64)
+        return np.asarray(exact + self.bias)
 
     def answer(self, embeddings: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Probabilities, as :meth:`probabilities` gives them, and the number of each label.

@@ -88,8 +88,14 @@ class HeadKind(AnswerKind, Protocol):
     def given_at_best(self, logits: Floats, targets: Targets) -> Bools:
         """Bool [n, L]: labels given from logits, with what these targets would calibrate."""
 
-    def calibrate(self, head: Head, embeddings: Floats, targets: Targets) -> Head:
-        """The head with what held-out texts decide; unchanged where they are too few."""
+    def calibrate(self, head: Head, logits: Doubles, targets: Targets) -> Head:
+        """The head with what texts that it has not learned from decide; as it is if too few.
+
+        Args:
+            head: Not calibrated.
+            logits: [n, L] of n such texts, as the head gives them before it is calibrated.
+            targets: As ``targets`` makes them.
+        """
 
 
 def find_head_kind(name: str) -> HeadKind:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools
 from behavior_spark.model.heads.kind import SINGLE_LABEL, HeadKind, Targets, find_head_kind
+from behavior_spark.model.heads.label_names import case_twins, clean_label
 
 
 @dataclass
@@ -24,13 +26,15 @@ class LabelledTexts:
     Attributes:
         name: Becomes the head's name.
         texts: n texts; empty ones are dropped and counted.
-        labels: Per text one label, or a list of labels (perhaps empty) where it may have several.
+        labels: Per text one label, or a list of labels (perhaps empty) where it may have several;
+            white space at their ends is removed, and blank ones are dropped (``clean_label``).
         kind: Name of the kind of head that learns them.
         days: Per text the ISO day its label was known, or None.
         held_out: Per text whether it only measures (an official dev set); None: by hash.
         validation_share: Of the texts held out by hash; None: the caller's.
         tested_elsewhere: Other texts are kept for measuring: once all choices are made, heads
             may learn from the held-out texts too.
+        left_out: Rows that the table had beside these, by reason.
         abstain: Share of texts inside the labels that may get no answer, so that texts outside
             all of them get none; None: every text gets one.
     """
@@ -44,6 +48,7 @@ class LabelledTexts:
     held_out: list[bool] | None = None
     validation_share: float | None = None
     tested_elsewhere: bool = False
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +65,8 @@ class TaskSplit:
         validation: bool [n], texts held out.
         dropped: Rows left out, by reason.
         dropped_labels: Labels with fewer than two different texts.
+        labels_cleaned: Labels of rows that were trimmed, composed or blank.
+        label_twins: Labels that differ by case or inner white space alone.
         trained_through: ISO day of the last label, None without days.
         undated: Rows without a day in a task that has days.
         abstain: As in the task.
@@ -78,6 +85,8 @@ class TaskSplit:
     undated: int
     abstain: float | None = None
     refit: bool = False
+    labels_cleaned: int = 0
+    label_twins: tuple[tuple[str, ...], ...] = ()
 
     @cached_property
     def rules(self) -> HeadKind:
@@ -116,6 +125,7 @@ def split_task(
     """
     share = task.validation_share or validation_share
     _check_task(task, share)
+    task, labels_cleaned = _with_clean_labels(task)
     rows, dropped = _usable_rows(task)
     if max_examples is not None and len(rows) > max_examples:
         chosen = np.random.default_rng(seed).permutation(len(rows))[:max_examples]
@@ -158,6 +168,8 @@ def split_task(
         undated=len(days) - len(known),
         abstain=task.abstain,
         refit=task.tested_elsewhere,
+        labels_cleaned=labels_cleaned,
+        label_twins=tuple(case_twins(label for found in label_sets.values() for label in found)),
     )
 
 
@@ -208,9 +220,28 @@ def _check_task(task: LabelledTexts, validation_share: float) -> None:
         ) from error
 
 
+def _with_clean_labels(task: LabelledTexts) -> tuple[LabelledTexts, int]:
+    """The task with clean labels, blank ones of several left out; and how many were changed."""
+    changed = 0
+
+    def clean(label: str) -> str:
+        nonlocal changed
+        result = clean_label(label)
+        changed += result != label
+        return result
+
+    labels: Any = [
+        clean(label)
+        if isinstance(label, str)
+        else [name for name in map(clean, label) if name]
+        for label in task.labels
+    ]
+    return replace(task, labels=labels), changed
+
+
 def _usable_rows(task: LabelledTexts) -> tuple[list[int], Counter[str]]:
     exclusive = find_head_kind(task.kind).exclusive
-    rows, dropped = [], Counter[str]()
+    rows, dropped = [], Counter[str](task.left_out)
     for row, (text, label) in enumerate(zip(task.texts, task.labels, strict=True)):
         if not text or not text.strip():
             dropped["empty_text"] += 1

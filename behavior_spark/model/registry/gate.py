@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
@@ -17,6 +18,8 @@ from behavior_spark.model.measures.classification import (
 )
 
 Slices = Mapping[str, Bools]
+# Fewer held-out texts say too little to compare a first model with keywords.
+FLOOR_TEXTS = 50
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,28 @@ class GateRules:
 
 
 @dataclass(frozen=True)
+class Abstention:
+    """How a head abstains.
+
+    Attributes:
+        coverage: Share of held-out texts inside its classes that get an answer.
+        recall: Share of texts outside them that get none; NaN where no such text is known.
+    """
+
+    coverage: float
+    recall: float = math.nan
+
+    @property
+    def balance(self) -> float:
+        """Mean of coverage and recall: 0.5 for a head that always answers, or never."""
+        return (self.coverage + self.recall) / 2
+
+
+@dataclass(frozen=True)
 class Comparison:
     """One head of challenger and champion, compared on the same texts.
+
+    Both answer every text: equal coverage. How they abstain is compared by ``abstentions``.
 
     Attributes:
         verdict: ``better``: the whole interval of the difference is above 0. ``not worse``: the
@@ -53,6 +76,7 @@ class Comparison:
         difference: Challenger's figure less the champion's, with a paired interval.
         worse_slices: Accuracy lost, by slice, for slices that lost more than the margin.
         slices_judged: Number of slices with enough texts.
+        abstentions: Of challenger and champion, where one of them abstains.
     """
 
     verdict: Literal["better", "not worse", "worse"]
@@ -60,6 +84,14 @@ class Comparison:
     difference: Estimate
     worse_slices: Mapping[str, float] = field(default_factory=dict)
     slices_judged: int = 0
+    abstentions: tuple[Abstention, Abstention] | None = None
+
+    def balance_lost(self) -> float:
+        """How much worse the challenger tells texts inside from those outside; NaN if not known."""
+        if self.abstentions is None:
+            return math.nan
+        challenger, champion = self.abstentions
+        return champion.balance - challenger.balance
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -117,13 +149,18 @@ def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateR
 
 
 def decide(
-    comparisons: Mapping[str, Comparison], *, figure: str, missing: tuple[str, ...] = ()
+    comparisons: Mapping[str, Comparison],
+    *,
+    figure: str,
+    most_lost: float = GateRules.most_lost,
+    missing: tuple[str, ...] = (),
 ) -> Verdict:
-    """The gate's decision: it passes if no head is worse, overall or in a slice.
+    """The gate's decision: it passes if no head is worse, overall, in a slice or at abstaining.
 
     Args:
         comparisons: Comparison of each head that both models have, by name.
         figure: Name of the compared figure, for the reason.
+        most_lost: Of the mean of coverage and recall outside; a larger loss is refused.
         missing: Configured heads that the champion has and the challenger lacks.
     """
     if missing:
@@ -139,8 +176,51 @@ def decide(
             slice_name, lost = max(comparison.worse_slices.items(), key=lambda item: item[1])
             reason = f"{name}: accuracy {-lost:+.3f} in the slice {slice_name}"
             return Verdict(False, reason, comparisons)
-    shown = [f"{n}: {c.verdict}, {figure} {_shown(c.difference)}" for n, c in comparisons.items()]
+    for name, comparison in comparisons.items():
+        if comparison.balance_lost() > most_lost:
+            reason = f"{name}: it abstains worse, {_shown_abstentions(comparison)}"
+            return Verdict(False, reason, comparisons)
+    shown = [
+        f"{name}: {comparison.verdict}, {figure} {_shown(comparison.difference)}"
+        + (f", {_shown_abstentions(comparison)}" if comparison.abstentions else "")
+        for name, comparison in comparisons.items()
+    ]
     return Verdict(True, "; ".join(shown), comparisons)
+
+
+def below_floor(
+    heads: Mapping[str, Mapping[str, Any]], *, most_lost: float = GateRules.most_lost
+) -> str | None:
+    """Why a first model should not become the champion; None if it may.
+
+    Each head must be better than the most frequent label, and, where enough texts are held out, no
+    worse than words alone (``heads.baselines``).
+
+    Args:
+        heads: For each head what training measured on held-out texts.
+        most_lost: Macro-F1 that it may lack to the keyword baseline.
+    """
+    for name, metrics in heads.items():
+        baselines, f1 = metrics.get("baselines"), metrics.get("f1")
+        if not baselines or f1 is None:
+            continue
+        majority, keywords = baselines["majority"]["f1"], baselines["keywords"]["f1"]
+        if f1 <= majority:
+            return f"{name}: F1 {f1:.3f}, and {majority:.3f} by its most frequent label alone"
+        enough = metrics.get("rows", {}).get("validation", 0) >= FLOOR_TEXTS
+        if enough and f1 < keywords - most_lost:
+            return f"{name}: F1 {f1:.3f}, and {keywords:.3f} by keywords alone"
+    return None
+
+
+def _shown_abstentions(comparison: Comparison) -> str:
+    assert comparison.abstentions is not None
+    texts = [
+        f"{abstention.coverage:.1%} answered"
+        + ("" if math.isnan(abstention.recall) else f", {abstention.recall:.1%} outside left out")
+        for abstention in comparison.abstentions
+    ]
+    return f"{texts[0]} (champion: {texts[1]})"
 
 
 def _shown(difference: Estimate) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import digest_of, read_json, short_digest, write_json
+from behavior_spark.model.heads.findings import describe_findings
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.text_model import load_text_model
 
@@ -161,6 +162,11 @@ def _measured(name: str, head: Head) -> list[str]:
         f"{', '.join(shown) or 'Not measured'} (averaged over labels, accuracy over texts).",
         "",
     ]
+    if baselines := head.metrics.get("baselines"):
+        shown = [f"{baseline} {figures['f1']:.3f}" for baseline, figures in baselines.items()]
+        lines += [f"F1 of baselines: {', '.join(shown)}.", ""]
+    if findings := describe_findings(head.metrics):
+        lines += [*[f"- {line}" for line in findings], ""]
     per_class = head.metrics.get("per_class")
     if isinstance(per_class, dict) and per_class:
         lines.append("| label | texts | precision | recall | F1 |")

@@ -25,6 +25,7 @@ from behavior_spark.model.measures.classification import (
     confusion,
     estimate,
     per_class,
+    risk_coverage,
 )
 from behavior_spark.model.registry.learned_from import LearnedFrom
 from behavior_spark.model.registry.store import ModelStore
@@ -54,7 +55,8 @@ class Evaluated(StageResult):
 
     Attributes:
         content: JSON values: ``model``, ``measured_at`` and ``heads``, each with ``figures`` and
-            their intervals, ``per_class``, ``confusion``, ``calibration``, ``slices``, ``scope``.
+            their intervals, ``per_class``, ``risk_coverage``, ``confusion``, ``calibration``,
+            ``slices``, ``scope``.
     """
 
     content: Mapping[str, Any]
@@ -169,8 +171,16 @@ def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
     return np.concatenate(parts)
 
 
-def answer_held_out(head: Head, vectors: Floats, held: HeldOut) -> Answers:
+def answer_held_out(
+    head: Head, vectors: Floats, held: HeldOut, *, abstaining: bool = True
+) -> Answers:
     """The head's answers; a text that could not be embedded gets no label.
+
+    Args:
+        head: The head.
+        vectors: float32 [n, dimension] of the held-out texts.
+        held: The texts and their labels.
+        abstaining: As for ``answers_of``.
 
     Raises:
         ModelError: The head gives one label and a text has several, or none could be embedded.
@@ -179,7 +189,7 @@ def answer_held_out(head: Head, vectors: Floats, held: HeldOut) -> Answers:
     if not embedded.any():
         raise ModelError(f"no held-out text of {held.name} could be embedded")
     filled = np.where(embedded[:, None], vectors, 0.0).astype(np.float32)
-    answers = answers_of(head, filled, held.labels)
+    answers = answers_of(head, filled, held.labels, abstaining=abstaining)
     answers.said[~embedded] = False
     answers.probabilities[~embedded] = 0.0
     return answers
@@ -217,7 +227,8 @@ def _measured(run: Run, model: TextModel, head: Head, held: HeldOut) -> dict[str
         "temperature": float(head.temperature),
         "unknown_labels": unknown,
         "figures": estimate(answers, resamples=draws, seed=seed),
-        "per_class": per_class(answers),
+        "per_class": per_class(answers, resamples=draws, seed=seed),
+        "risk_coverage": risk_coverage(answers),
         "confusion": confusion(answers),
         "calibration": calibration_table(answers),
         "slices": {

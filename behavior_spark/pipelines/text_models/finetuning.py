@@ -14,6 +14,7 @@ from behavior_spark.config.labels import PARTS
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.encoder.model_folder import backbone_digest, resolve_model_folder
+from behavior_spark.model.heads.findings import describe_findings
 from behavior_spark.model.heads.labelled import LabelledTexts
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import TextModel
@@ -112,6 +113,9 @@ def finetune_stage(run: Run) -> Finetuned:
         tasks = [labelled_task(run, name) for name in text.heads]
     with run.step(f"fine-tune ({text.finetune})"):
         result = train_text_model(run, tasks)
+    for name, metrics in result.metrics.items():
+        for line in describe_findings(metrics):
+            run.note(f"{name}: {line}")
     trained = Finetuned(result.digest, result.metrics, result.texts_stored, False)
     store = ModelStore(run.settings.models_path)
     base = configured_encoder(text, store, run.as_of)

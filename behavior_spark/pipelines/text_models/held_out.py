@@ -17,6 +17,7 @@ from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_labels, read_raw
 from behavior_spark.model.arrays import Bools
+from behavior_spark.model.heads.label_names import clean_label
 from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
 from behavior_spark.model.registry.records import data_fingerprint
 from behavior_spark.pipelines.text_models.labelled_tables import MOST_LABELS, cleaned, labelled_rows
@@ -90,7 +91,12 @@ def read_held_out(run: Run, name: str) -> HeldOut:
         ordered = frame.orderBy(F.xxhash64("text"), "text", "label")
         table: pd.DataFrame = ordered.limit(MOST_LABELS).toPandas()
     texts = [cleaned(text, run.settings).strip() for text in table["text"]]
-    labels = [tuple(map(str, v)) if multi else (str(v),) for v in table["label"]]
+    labels = [
+        tuple(filter(None, (clean_label(str(name)) for name in value)))
+        if multi
+        else (clean_label(str(value)),)
+        for value in table["label"]
+    ]
     held = HeldOut(name, origin, texts, labels, {}, {})
     if origin == "held out by hash":
         place = text_keys(texts).astype(np.float64) / 2.0**64

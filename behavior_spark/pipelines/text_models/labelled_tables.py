@@ -40,13 +40,19 @@ def labelled_task(
     """
     labels = run.settings.text.heads[name]
     label = f"text.heads.{name}"
-    frame = labelled_rows(run, name, parts=parts)
+    frame = labelled_rows(run, name, parts=parts, usable=False)
     multi = isinstance(frame.schema["label"].dataType, ArrayType)
     with spark_errors(label):
         # Labelled tables are small. The limit protects the driver from a wrong, large table.
         table: pd.DataFrame = (
             frame.orderBy(F.xxhash64("text"), "text", "part", "label").limit(MOST_LABELS).toPandas()
         )
+    nulls = {"no_text": table["text"].isna(), "no_label": table["label"].isna()}
+    left_out = {
+        "no_text": int(nulls["no_text"].sum()),
+        "no_label": int((nulls["no_label"] & ~nulls["no_text"]).sum()),
+    }
+    table = table[~nulls["no_text"] & ~nulls["no_label"]]
     if table.empty:
         raise InputError(
             f"{label}: no labelled row", found=f"before {run.as_of}" if labels.day else None
@@ -65,6 +71,7 @@ def labelled_task(
         validation_share=labels.validation_share,
         tested_elsewhere=labels.has_test,
         abstain=labels.abstain,
+        left_out={reason: count for reason, count in left_out.items() if count},
     )
 
 
@@ -74,11 +81,13 @@ def cleaned(text: object, settings: Settings) -> str:
     return clean_text(str(text), max_chars=cap, mask=mask, form=settings.text.normal_form).text
 
 
-def labelled_rows(run: Run, name: str, *, parts: Sequence[Part]) -> DataFrame:
+def labelled_rows(
+    run: Run, name: str, *, parts: Sequence[Part], usable: bool = True
+) -> DataFrame:
     """``text, label, day, part`` of the head ``name``, for labels given before the night.
 
     With ``slices``, a map of strings, if the config names any. Rows without text or label are
-    left out.
+    left out if only ``usable`` ones are wanted.
 
     Raises:
         ConfigError: An expression of the task does not fit its table.
@@ -93,4 +102,6 @@ def labelled_rows(run: Run, name: str, *, parts: Sequence[Part]) -> DataFrame:
     tables = {part: labels.part(part) for part in parts}
     dated = [part for part, table in tables.items() if table is not None and table.day]
     frame = frame.where(~F.col("part").isin(dated) | (F.col("day") < F.lit(run.as_of)))
+    if not usable:
+        return frame
     return frame.where(F.col("text").isNotNull() & F.col("label").isNotNull())

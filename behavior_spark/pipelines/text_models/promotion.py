@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,18 @@ from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.tracking import tracked_alias, tracked_version
 from behavior_spark.model.arrays import Floats
+from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
-from behavior_spark.model.registry.gate import Comparison, GateRules, Verdict, compare, decide
+from behavior_spark.model.heads.scope import measure_scope
+from behavior_spark.model.registry.gate import (
+    Abstention,
+    Comparison,
+    GateRules,
+    Verdict,
+    below_floor,
+    compare,
+    decide,
+)
 from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
 from behavior_spark.model.registry.promotions import (
     Promotion,
@@ -33,7 +43,12 @@ from behavior_spark.pipelines.text_models.evaluation import (
     embed_held_out,
     text_store,
 )
-from behavior_spark.pipelines.text_models.held_out import HeldOut, read_held_out, without_learned
+from behavior_spark.pipelines.text_models.held_out import (
+    HeldOut,
+    read_held_out,
+    read_out_of_scope,
+    without_learned,
+)
 from behavior_spark.report.tables import rows_table
 from behavior_spark.runs.run import Run, redacted, versions
 from behavior_spark.runs.stages import StageResult, stage
@@ -167,6 +182,9 @@ class Decision(StageResult):
 def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") -> Decision:
     """Make a model the champion if it passes the gate; log the decision.
 
+    The first model has no rival: it must be better than its most frequent label, and no worse than
+    words alone (``below_floor``).
+
     Args:
         run: The run.
         digest: Digest of a published model.
@@ -181,14 +199,17 @@ def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") 
         raise ConfigError("a forced promotion needs a reason", fix="add --reason 'why'")
     store = text_store(run)
     champion = store.alias(CHAMPION)
-    store.load(digest)
-    if champion is None:
-        why = reason or "the first model: there is no champion to compare it with"
-        return _finish(run, promote(store, digest, reason=why), None)
+    model = store.load(digest)
     if champion == digest:
         raise ModelError(f"{digest} is the champion already")
     if force:
         return _finish(run, promote(store, digest, reason=f"forced: {reason}"), None)
+    if champion is None:
+        measured = {name: head.metrics for name, head in model.heads.items()}
+        if lacks := below_floor(measured, most_lost=run.settings.text.gate.most_lost):
+            return _finish(run, refuse(store, digest, reason=lacks), None)
+        why = reason or "the first model: there is no champion to compare it with"
+        return _finish(run, promote(store, digest, reason=why), None)
     with run.step("gate"):
         verdict = _judge(run, store, digest, champion)
     figures = verdict.as_dict()
@@ -307,7 +328,8 @@ def _judge(run: Run, store: ModelStore, challenger: str, champion: str) -> Verdi
             run.note(f"{name} is not compared: {error.problem}")
             continue
         _tell(run, name, comparisons[name])
-    return decide(comparisons, figure=run.settings.text.gate.figure, missing=missing)
+    gate = run.settings.text.gate
+    return decide(comparisons, figure=gate.figure, most_lost=gate.most_lost, missing=missing)
 
 
 def _compared(run: Run, models: list[TextModel], name: str, held: HeldOut) -> Comparison:
@@ -315,9 +337,8 @@ def _compared(run: Run, models: list[TextModel], name: str, held: HeldOut) -> Co
     for model in models:
         if model.backbone_digest not in vectors:
             vectors[model.backbone_digest] = embed_held_out(run, model, held.texts)
-    answers = [
-        answer_held_out(model.heads[name], vectors[model.backbone_digest], held) for model in models
-    ]
+    heads = [(model.heads[name], vectors[model.backbone_digest]) for model in models]
+    answers = [answer_held_out(head, own, held, abstaining=False) for head, own in heads]
     gate = run.settings.text.gate
     rules = GateRules(
         figure=gate.figure,
@@ -327,15 +348,34 @@ def _compared(run: Run, models: list[TextModel], name: str, held: HeldOut) -> Co
         resamples=run.settings.text.evaluation.resamples,
         seed=run.settings.training.seed,
     )
-    return compare(answers[0], answers[1], held.slices, rules)
+    compared = compare(answers[0], answers[1], held.slices, rules)
+    if all(head.scope is None for head, _ in heads):
+        return compared
+    outside = read_out_of_scope(run, name)
+    ways = [
+        _abstention(run, model, head, own, outside)
+        for model, (head, own) in zip(models, heads, strict=True)
+    ]
+    return replace(compared, abstentions=(ways[0], ways[1]))
+
+
+def _abstention(
+    run: Run, model: TextModel, head: Head, vectors: Floats, outside: list[str]
+) -> Abstention:
+    inside = vectors[np.asarray(np.isfinite(vectors).all(axis=1))]
+    others = embed_held_out(run, model, outside)
+    others = others[np.asarray(np.isfinite(others).all(axis=1))]
+    figures = measure_scope(head, inside, others)
+    return Abstention(1.0 - figures.false_alarm_rate, figures.recall)
 
 
 def _finish(run: Run, entry: Promotion, verdict: Verdict | None) -> Decision:
     notes = {
         "promoted": f"{entry.model} is the champion now: {entry.reason}",
         "rolled_back": f"{entry.model} is the champion again, in place of {entry.replaced}",
-        "refused": f"{entry.model} was refused, {entry.replaced} stays the champion: "
-        f"{entry.reason}",
+        "refused": f"{entry.model} was refused, "
+        + (f"{entry.replaced} stays the champion" if entry.replaced else "there is no champion yet")
+        + f": {entry.reason}",
     }
     run.note(notes[entry.event])
     if entry.event != "refused" and (

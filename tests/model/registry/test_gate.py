@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from behavior_spark.model.measures.classification import Answers
-from behavior_spark.model.registry.gate import GateRules, compare, decide
+from behavior_spark.model.registry.gate import Abstention, GateRules, below_floor, compare, decide
 
 ROWS, LABELS = 400, ("a", "b")
 RULES = GateRules(figure="accuracy", resamples=300)
@@ -70,3 +72,27 @@ def test_what_cannot_be_compared_is_not_promoted() -> None:
     found = compare(CHAMPION, CHAMPION, {}, RULES)
     verdict = decide({"intent": found}, figure="accuracy", missing=("spam",))
     assert not verdict.passed and "spam" in verdict.reason
+
+
+def test_a_model_that_only_abstains_more_passes_and_one_that_abstains_worse_does_not() -> None:
+    same = compare(CHAMPION, CHAMPION, {}, RULES)
+    always, balanced = Abstention(1.0, 0.0), Abstention(0.95, 0.85)
+    passed = decide({"intent": replace(same, abstentions=(balanced, always))}, figure="accuracy")
+    assert passed.passed and "95.0% answered, 85.0% outside left out" in passed.reason
+    refused = decide({"intent": replace(same, abstentions=(always, balanced))}, figure="accuracy")
+    assert not refused.passed and "abstains worse" in refused.reason
+    # Nothing outside is known: only how much is answered can be said.
+    unknown = replace(same, abstentions=(Abstention(0.95), Abstention(1.0)))
+    assert decide({"intent": unknown}, figure="accuracy").passed
+
+
+def test_a_first_model_must_beat_its_most_frequent_label_and_not_lose_to_keywords() -> None:
+    def measured(f1: float, *, texts: int = 100) -> dict[str, object]:
+        baselines = {"majority": {"f1": 0.2}, "keywords": {"f1": 0.8}}
+        return {"f1": f1, "rows": {"validation": texts}, "baselines": baselines}
+
+    assert below_floor({"intent": measured(0.79)}) is None
+    assert "keywords alone" in str(below_floor({"intent": measured(0.7)}))
+    assert below_floor({"intent": measured(0.7, texts=20)}) is None
+    assert "most frequent" in str(below_floor({"a": measured(0.9), "b": measured(0.2, texts=20)}))
+    assert below_floor({"old": {"f1": 0.1}}) is None  # trained before baselines were recorded

@@ -261,10 +261,13 @@ def test_temperature_makes_an_overconfident_head_honest(make_head):
     vectors = rng.normal(size=(2000, 2)).astype(np.float32)
     chance = 1 / (1 + np.exp(-2.0 * (vectors[:, 1] - vectors[:, 0])))
     targets = (rng.random(2000) < chance).astype(np.int64)
-    assert head.rules.calibrate(head, vectors, targets).temperature == pytest.approx(10.0, rel=0.02)
+    calibrated = head.rules.calibrate(head, head.raw_logits(vectors), targets)
+    assert calibrated.temperature == pytest.approx(10.0, rel=0.02)
     mild = replace(head, weight=np.eye(2) * 6.0)
-    assert mild.rules.calibrate(mild, vectors, targets).temperature == pytest.approx(3.0, rel=0.15)
-    assert mild.rules.calibrate(mild, vectors[:10], targets[:10]).temperature == 1.0
+    calibrated = mild.rules.calibrate(mild, mild.raw_logits(vectors), targets)
+    assert calibrated.temperature == pytest.approx(3.0, rel=0.15)
+    calibrated = mild.rules.calibrate(mild, mild.raw_logits(vectors[:10]), targets[:10])
+    assert calibrated.temperature == 1.0
 
 
 def test_metrics_agree_with_sklearn():

@@ -92,9 +92,10 @@ class MultiLabel:
         probabilities = sigmoid(logits)
         return np.asarray(probabilities >= best_thresholds(probabilities, targets.astype(bool)))
 
-    def calibrate(self, head: Head, embeddings: Floats, targets: Targets) -> Head:
+    def calibrate(self, head: Head, logits: Doubles, targets: Targets) -> Head:
         """The best threshold of each label."""
-        chosen = best_thresholds(head.probabilities(embeddings), targets.astype(bool))
+        probabilities = sigmoid(logits.astype(np.float32))
+        chosen = best_thresholds(probabilities, targets.astype(bool))
         return replace(head, thresholds=chosen)
 
     def confidence(self, answers: Answers) -> tuple[Doubles, Doubles]:

@@ -81,11 +81,10 @@ class SingleLabel:
         """The label with the largest logit: a temperature changes no order."""
         return self.truth(logits.argmax(axis=1), logits.shape[1])
 
-    def calibrate(self, head: Head, embeddings: Floats, targets: Targets) -> Head:
+    def calibrate(self, head: Head, logits: Doubles, targets: Targets) -> Head:
         """The temperature with the lowest loss (Guo et al. 2017, arXiv 1706.04599)."""
         if len(targets) < MIN_CALIBRATION_ROWS:
             return head
-        logits = embeddings.astype(np.float64) @ head.weight.T.astype(np.float64) + head.bias
 
         def loss(log_temperature: float) -> float:
             scaled = logits / math.exp(log_temperature)

@@ -1,0 +1,75 @@
+"""What training left out of a task and found in its labels, in words: for screen and card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_LEFT_OUT = {
+    "no_text": "without a text",
+    "empty_text": "with an empty text",
+    "no_label": "without a label",
+    "rare_label": "whose labels have a single text",
+    "also_held_out": "whose text is held out too",
+    "over_max_examples": "beyond text.max_examples",
+    "not_embedded": "that could not be embedded",
+}
+_SHOWN_LABELS = 5
+
+
+def describe_findings(metrics: Mapping[str, Any]) -> list[str]:
+    """One line for each thing that a reader should know; none for a clean task.
+
+    Args:
+        metrics: Of a head, as training recorded them.
+
+    >>> describe_findings({"dropped_rows": {"empty_text": 2}, "near_copies": 1})
+    ['left out: 2 rows with an empty text', 'held-out texts that are nearly a text learned from: 1']
+    """
+    lines = []
+    rows = {reason: count for reason, count in metrics.get("dropped_rows", {}).items() if count}
+    if rows:
+        parts = [f"{count:,} rows {_LEFT_OUT.get(name, name)}" for name, count in rows.items()]
+        lines.append(f"left out: {', '.join(parts)}")
+    if labels := metrics.get("dropped_labels"):
+        lines.append(f"labels with a single text are not learned: {_shown(labels)}")
+    if undated := metrics.get("undated_rows"):
+        lines.append(f"rows without a day: {undated:,}")
+    if cleaned := metrics.get("labels_cleaned"):
+        lines.append(f"labels trimmed, composed (NFC) or blank: {cleaned:,}")
+    if twins := metrics.get("label_twins"):
+        pairs = [" and ".join(group) for group in twins]
+        lines.append(f"labels that differ by case or white space alone: {_shown(pairs)}")
+    if conflicts := metrics.get("conflicting_texts"):
+        lines.append(f"equal texts with different labels: {conflicts:,}")
+    if suspected := metrics.get("suspected_labels"):
+        pairs = [
+            f"{pair['label']} rather {pair['likely']} ({pair['texts']:,})"
+            for pair in suspected["most_often"]
+        ]
+        count = f"{suspected['texts']:,} ({suspected['share']:.1%})"
+        lines.append(f"labels that may be wrong: {count}, mostly {_shown(pairs)}")
+    if copies := metrics.get("near_copies"):
+        lines.append(f"held-out texts that are nearly a text learned from: {copies:,}")
+    if weak := _rare(metrics):
+        lines.append(
+            f"labels with few texts, most of which are missed: {_shown(weak)}; more labelled texts "
+            "help, or text.tuning.class_weights: sqrt"
+        )
+    return lines
+
+
+def _rare(metrics: Mapping[str, Any]) -> list[str]:
+    """Labels that have under a fifth of an even share of the held-out texts, and a low recall."""
+    per_class = metrics.get("per_class") or {}
+    total = sum(row["rows"] for row in per_class.values())
+    return [
+        label
+        for label, row in per_class.items()
+        if 0 < row["rows"] * len(per_class) * 5 < total and row["recall"] < 0.5
+    ]
+
+
+def _shown(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN_LABELS:,} more" if len(names) > _SHOWN_LABELS else ""
+    return ", ".join(names[:_SHOWN_LABELS]) + more

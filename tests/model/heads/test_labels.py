@@ -1,0 +1,149 @@
+"""Labels as tables have them: trimmed, counted, suspected; and what is said of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from behavior_spark.model.heads.baselines import baseline_figures
+from behavior_spark.model.heads.findings import describe_findings
+from behavior_spark.model.heads.fitting import fit_head
+from behavior_spark.model.heads.label_errors import conflicting_texts, suspected_labels
+from behavior_spark.model.heads.labelled import LabelledTexts, split_task
+from behavior_spark.model.heads.out_of_fold import fold_numbers, out_of_fold_logits
+
+CLASSES = 4
+
+
+def task_of(labels, texts=None, **more):
+    texts = texts or [f"text number {n}" for n in range(len(labels))]
+    return LabelledTexts("ask", texts, labels, **more)
+
+
+def split_of(task):
+    return split_task(task, validation_share=0.2, seed=0, max_examples=None)
+
+
+def clouds(per_class, *, spread=0.9, noise=0.0, seed=0):
+    """A task and vectors of classes that lie apart; a share of the labels is drawn by chance."""
+    rng = np.random.default_rng(seed)
+    true = np.repeat(np.arange(CLASSES), per_class)
+    vectors = np.eye(CLASSES, 16)[true] + rng.normal(0, spread / 4, (len(true), 16))
+    given = np.where(rng.random(len(true)) < noise, rng.integers(0, CLASSES, len(true)), true)
+    task = task_of([f"c{n}" for n in given])
+    split = split_of(task)
+    place = {text: row for row, text in enumerate(task.texts)}
+    rows = [place[text] for text in split.texts]
+    return split, vectors[rows].astype(np.float32), true[rows]
+
+
+def test_labels_are_trimmed_and_composed_and_blank_ones_are_dropped_of_either_kind():
+    single = split_of(task_of(["a", " a", "a\u200b", "re\u0301", "ré", "", "  "]))
+    assert single.labels == ("a", "ré") and single.labels_cleaned == 4
+    assert single.dropped == {"no_label": 2}
+    several = split_of(
+        task_of([["a", " delivery"], ["delivery ", ""], ["a"], [], [" "]], kind="multi_label")
+    )
+    assert several.labels == ("a", "delivery")
+    assert several.truth.sum(axis=1).tolist() == [2, 1, 1, 0, 0]
+    assert several.labels_cleaned == 3
+
+
+def test_labels_that_differ_by_case_alone_are_named_and_stay():
+    labels = ["Refund", "refund", "Refund", "refund", "other", "other"]
+    split = split_of(task_of(labels))
+    assert split.labels == ("Refund", "other", "refund")
+    assert split.label_twins == (("Refund", "refund"),)
+
+
+def test_equal_texts_are_in_one_fold_and_folds_do_not_follow_what_is_held_out():
+    texts = [f"text {n}" for n in range(4000)]
+    folds = fold_numbers(texts)
+    assert (fold_numbers([text.upper() + " " for text in texts]) == folds).all()
+    assert np.bincount(folds, minlength=4).min() > 900
+    split = split_of(task_of(["a", "b"] * 2000, texts))
+    held = fold_numbers([t for t, out in zip(split.texts, split.validation, strict=True) if out])
+    assert np.bincount(held, minlength=4).min() > len(held) / 4 * 0.8
+
+
+def test_each_text_is_judged_by_a_head_that_has_not_learned_from_it():
+    texts = [f"text {n}" for n in range(50)]
+    learned = []
+
+    def fit(part):
+        learned.append(part)
+        return np.array([[float(part.sum()), 0.0]])
+
+    logits = out_of_fold_logits(texts, np.ones((50, 1)), fit)
+    folds = fold_numbers(texts)
+    for row, fold in enumerate(folds):
+        assert logits[row, 0] == (folds != fold).sum()
+    assert all(not part[folds == fold].any() for part, fold in zip(learned, range(4), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_head_of_few_labels_is_calibrated_by_folds(seed):
+    """Under 30 held-out texts no temperature was chosen: probabilities were far too low."""
+    split, vectors, _ = clouds(8, seed=seed)
+    assert split.validation.sum() < 30
+    head = fit_head(split, vectors, backbone_digest="d")
+    fresh, new, true = clouds(300, seed=seed + 100)
+    assert fresh.labels == head.labels
+    probabilities = head.probabilities(new)
+    right = (probabilities.argmax(axis=1) == true).mean()
+    assert abs(probabilities.max(axis=1).mean() - right) < 0.06
+
+
+def test_labels_drawn_by_chance_are_suspected_and_few_others():
+    split, vectors, true = clouds(100, noise=0.2)
+    wrong = np.array([split.labels[n] for n in split.targets]) != np.array(
+        [f"c{n}" for n in true]
+    )
+    head = fit_head(split, vectors, backbone_digest="d")
+    found = head.metrics["suspected_labels"]
+    assert 0.7 * wrong.sum() < found["texts"] < 1.3 * wrong.sum()
+    probabilities = np.eye(CLASSES, dtype=np.float32)[true]
+    suspects = suspected_labels(probabilities, split.truth, split.labels)
+    assert {s.row for s in suspects} == set(np.flatnonzero(wrong))
+    assert all(suspect.likely == f"c{true[suspect.row]}" for suspect in suspects)
+
+
+def test_equal_texts_with_different_labels_are_counted():
+    sets = [frozenset(label) for label in "abab"]
+    assert conflicting_texts(["x", "X ", "y", "z"], sets) == [0, 1]
+
+
+def test_baselines_know_the_most_frequent_label_and_the_words():
+    texts = [f"{word} number {n}" for n in range(60) for word in ("refund please", "hello there")]
+    labels = ["refund", "greeting"] * 60
+    split = split_of(task_of(labels, texts))
+    figures = baseline_figures(split)
+    assert figures["keywords"]["f1"] == 1.0 and figures["majority"]["f1"] < 0.5
+    several = split_of(
+        task_of([[label] if n % 3 else [] for n, label in enumerate(labels)], texts,
+                kind="multi_label")
+    )  # fmt: skip
+    assert baseline_figures(several)["keywords"]["f1"] > 0.5
+    no_words = split_of(task_of(labels, [f"{'!' * (n + 1)}" for n in range(120)]))
+    assert baseline_figures(no_words)["keywords"] == baseline_figures(no_words)["majority"]
+
+
+def test_all_that_was_left_out_or_found_is_said_and_a_clean_task_says_nothing():
+    split, vectors, _ = clouds(40, spread=0.4)
+    assert describe_findings(fit_head(split, vectors, backbone_digest="d").metrics) == []
+    task = task_of(
+        [" a", "a", "A", "A", "b", "b", "lonely", ""] * 1 + ["a", "b"] * 20,
+        [f"t{n}" for n in range(7)] + ["no label"] + [f"more {n}" for n in range(39)] + ["t0"],
+        left_out={"no_text": 3},
+    )
+    split = split_of(task)
+    rng = np.random.default_rng(0)
+    metrics = fit_head(
+        split, rng.normal(size=(len(split.texts), 8)).astype(np.float32), backbone_digest="d"
+    ).metrics
+    said = "\n".join(describe_findings(metrics))
+    for words in (
+        "3 rows without a text", "1 rows without a label", "1 rows whose labels have", "lonely",
+        "A and a", "trimmed", "equal texts with different labels: 2",
+    ):  # fmt: skip
+        assert words in said, words
