@@ -69,15 +69,24 @@ def next_queries(
     settings: Settings, config: list[str], as_of: str, overrides: Sequence[str] = ()
 ) -> list[str]:
     """Command lines with queries that are useful after a night."""
-    target = next(iter(settings.targets))
     command = "behavior-spark sql" + "".join(f" --config {name}" for name in config)
     command += "".join(f" --set {override}" for override in overrides)
-    return [
-        f'{command} "SELECT user_id, coalesce(probability, expected) AS predicted, '
-        "reasons[0].text AS why FROM user_propensity "
-        f"WHERE as_of = '{as_of}' AND target = '{target}' ORDER BY score DESC LIMIT 10\"",
-        f'{command} "SELECT segment, next_action, count(*) AS users FROM user_profile '
-        f"WHERE as_of = '{as_of}' GROUP BY ALL ORDER BY users DESC\"",
-        f'{command} "SELECT reason, sum(refused_rows) AS refused_rows FROM quarantine '
-        f"WHERE as_of = '{as_of}' GROUP BY reason\"",
+    queries = [
+        f"SELECT reason, sum(refused_rows) AS refused_rows FROM quarantine "
+        f"WHERE as_of = '{as_of}' GROUP BY reason"
     ]
+    if settings.targets:
+        target = next(iter(settings.targets))
+        queries = [
+            "SELECT user_id, coalesce(probability, expected) AS predicted, "
+            "reasons[0].text AS why FROM user_propensity "
+            f"WHERE as_of = '{as_of}' AND target = '{target}' ORDER BY score DESC LIMIT 10",
+            "SELECT segment, next_action, count(*) AS users FROM user_profile "
+            f"WHERE as_of = '{as_of}' GROUP BY ALL ORDER BY users DESC",
+            *queries,
+        ]
+    elif settings.text.heads:
+        queries.insert(
+            0, "SELECT head, label, count(*) AS texts FROM text_scores GROUP BY ALL ORDER BY ALL"
+        )
+    return [f'{command} "{query}"' for query in queries]

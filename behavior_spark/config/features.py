@@ -158,8 +158,9 @@ class DeclaredFeature(Section):
 class FeatureSettings(Section):
     """Which features are built."""
 
-    event_types: Annotated[list[str], Field(min_length=1)] = Field(
-        description="event types that get features of their own; all count in the totals"
+    event_types: list[str] = Field(
+        default_factory=list,
+        description="event types that get features of their own; all count in the totals",
     )
     windows_days: Annotated[list[int], Field(min_length=1)] = Field(
         default=[1, 7, 30, 90], description="days before as_of; 1 is real time, the last day"

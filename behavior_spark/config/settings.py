@@ -8,7 +8,7 @@ as comments.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -95,7 +95,9 @@ def _as_list(value: object) -> object:
 class Sources(Section):
     """Where the raw logs are. Each may be one source or a list of them."""
 
-    events: list[Source] = Field(description="what users did")
+    events: list[Source] = Field(
+        default_factory=list, description="what users did; none: texts are scored, nobody predicted"
+    )
     texts: list[Source] = Field(default_factory=list, description="what users wrote or read")
     items: list[Source] = Field(default_factory=list, description="what can be acted upon")
     identities: list[Source] = Field(
@@ -444,12 +446,15 @@ class Settings(Section):
     text: TextSettings = Field(
         default=TextSettings(), description="how texts are cleaned, embedded and classified"
     )
-    features: FeatureSettings = Field(description="which features are built")
+    features: FeatureSettings = Field(
+        default=FeatureSettings(), description="which features are built"
+    )
     population: str = Field(
         "true", description="SQL condition on an event: users with one before as_of are predicted"
     )
-    targets: Annotated[dict[str, Target], Field(min_length=1)] = Field(
-        description="what is predicted, by name: a condition on events and a horizon"
+    targets: dict[str, Target] = Field(
+        default_factory=dict,
+        description="what is predicted, by name: a condition on events and a horizon",
     )
     training: TrainingSettings = Field(
         default=TrainingSettings(), description="how the propensity models are trained"
@@ -495,6 +500,16 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
+        if not self.sources.events and not self.sources.texts:
+            raise ValueError("sources.events is missing: what users did; or sources.texts alone")
+        if self.sources.events and not self.features.event_types:
+            raise ValueError(
+                "features.event_types is missing: event types that get features of their own"
+            )
+        if self.sources.events and not self.targets:
+            raise ValueError("targets is missing: what is predicted, by name")
+        if self.targets and not self.sources.events:
+            raise ValueError("targets: nothing can be predicted without sources.events")
         if self.warehouse.schema_ and not self.models:
             raise ValueError("models: a folder is needed where the warehouse is a schema")
         if self.text.heads and not self.text.encoder:

@@ -73,7 +73,17 @@ class FeatureSet:
 
     @classmethod
     def of(cls, settings: Settings, offer: Offer) -> FeatureSet:
-        """The features of a job: see ``make``."""
+        """The features of a job: see ``make``.
+
+        Raises:
+            ConfigError: The job has no events.
+        """
+        if not settings.sources.events:
+            raise ConfigError(
+                "features are of what users did",
+                found="no sources.events: of this job's texts alone there are scores",
+                fix="map sources.events, and name features.event_types and targets",
+            )
         return cls.make(settings.features, settings.targets, settings.population, offer)
 
     @property

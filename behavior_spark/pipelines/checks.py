@@ -190,11 +190,12 @@ def look_at_sources(run: Run, mapped: MappedSources) -> None:
             if contract is EVENTS:
                 found = type_counts(facts, types)
                 counts = {kind: counts[kind] + found[kind] for kind in types}
-    events = reduce(
-        lambda a, b: a.unionByName(b),
-        [frame.select("event_type") for frame in mapped[EVENTS.name].values()],
-    )
-    for line in describe_missing_types(run.settings, counts, events) + describe_attributes(run):
+    lines = describe_attributes(run)
+    if EVENTS.name in mapped:
+        frames = [frame.select("event_type") for frame in mapped[EVENTS.name].values()]
+        events = reduce(lambda a, b: a.unionByName(b), frames)
+        lines = describe_missing_types(run.settings, counts, events) + lines
+    for line in lines:
         run.note(line)
 
 

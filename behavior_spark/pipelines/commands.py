@@ -185,12 +185,20 @@ def nightly(
     retrain: Annotated[bool, Option("Train even where a valid model exists.")] = False,
     **place: Unpack[Place],
 ) -> Result:
-    """The whole night: ingest, score-texts, build-features, train-propensity, predict, profile."""
+    """The whole night: ingest, score-texts, build-features, train-propensity, predict, profile.
+
+    Without sources.events the night ends after score-texts.
+    """
     with running("nightly", settings, **place) as run:
         ingest_stage(run, check_stage(run).mapped)
-        build_sessions_stage(run)
+        if settings.sources.events:
+            build_sessions_stage(run)
         model = score_texts_stage(run).model
         shadow_stage(run, model)
+        if not settings.sources.events:
+            run.note("no sources.events: texts were scored, nobody was predicted")
+            register_stage(run)
+            return Result.of_run(run)
         prepared = build_features_stage(run, model).prepared
         trained = train_stage(run, prepared, retrain=retrain)
         predict_stage(run, prepared, trained.by_target)

@@ -109,8 +109,9 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
                 changed |= taken.changed
         linked = _link_history(run, start) if IDENTITIES.name in mapped else None
         _write_quarantine(run, refused)
-        if not any(c.rows_in for c in run.sources if c.table_name == EVENTS.name):
-            _check_history(run)
+        main = EVENTS if EVENTS.name in mapped else TEXTS
+        if not any(c.rows_in for c in run.sources if c.table_name == main.name):
+            _check_history(run, main)
     return Ingested(masked, cut, linked, changed)
 
 
@@ -139,19 +140,25 @@ def _link_history(run: Run, start: dt.date | None) -> int:
     return linked
 
 
-def _check_history(run: Run) -> None:
-    """A night without new events is a quiet one; a job without any has nothing to work on."""
+def _check_history(run: Run, main: Contract) -> None:
+    """A night without new rows is a quiet one; a job without any has nothing to work on.
+
+    Args:
+        run: The run.
+        main: Events; of a job without them, texts.
+    """
     midnight = F.lit(run.as_of).cast("timestamp")
-    with spark_errors("reading events"):
-        none = run.warehouse.read(EVENTS).where(F.col("arrived_at") < midnight).isEmpty()
+    with spark_errors(f"reading {main.name}"):
+        none = run.warehouse.read(main).where(F.col("arrived_at") < midnight).isEmpty()
     if none:
-        places = ", ".join(source.location for source in run.settings.sources.events)
+        sources: list[Source] = getattr(run.settings.sources, main.name)
+        places = ", ".join(source.location for source in sources)
         raise InputError(
-            f"no events before {run.as_of}",
+            f"no {main.name} before {run.as_of}",
             found=f"nothing usable in {places}",
-            fix="check sources.events with `behavior-spark check`, and --as-of",
+            fix=f"check sources.{main.name} with `behavior-spark check`, and --as-of",
         )
-    run.note("no event arrived in this night's days")
+    run.note(f"none of the {main.name} arrived in this night's days")
 
 
 def map_all(run: Run) -> MappedSources:

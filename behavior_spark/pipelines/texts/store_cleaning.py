@@ -370,7 +370,7 @@ def _advise(
             "a text there that has no embedding, unless text.score_days says how old it may be"
         )
     training, features = run.settings.training, run.settings.features
-    horizon = max(target.horizon_days for target in run.settings.targets.values())
+    horizon = max((t.horizon_days for t in run.settings.targets.values()), default=0)
     span = horizon + (training.as_of_days - 1) * training.every_days + max(features.windows_days)
     if unused_days is not None and unused_days < span:
         run.note(
