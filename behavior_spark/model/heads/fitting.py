@@ -26,8 +26,9 @@ STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 # Fewer held-out texts, or fewer of a label among them, say too little to calibrate by.
 FEW_HELD_OUT, FEW_OF_A_LABEL = 200, 5
-# More labelled texts than this are not judged by folds, or not for each strength: it takes minutes.
-MOST_FOR_FOLDS, MOST_FOR_CHOICE = 20_000, 2_000
+# More labelled texts are not judged by folds; more texts times labels not for each strength, which
+# is 24 fits.
+MOST_FOR_FOLDS, MOST_CELLS_FOR_CHOICE = 20_000, 20_000
 # Cosine of embeddings from which two texts count as copies.
 NEAR_COPY = 0.98
 SHOWN_PAIRS = 5
@@ -61,7 +62,8 @@ def fit_head(
     held = split.validation
     fitting = _Fitting.of(split, embeddings, class_weights)
     few = _few_held_out(split)
-    strength, weights = _best_strength(fitting, by_folds=few and len(held) <= MOST_FOR_CHOICE)
+    by_folds = few and len(held) * len(split.labels) <= MOST_CELLS_FOR_CHOICE
+    strength, weights = _best_strength(fitting, by_folds=by_folds)
     head = _head(split, weights, fitting.scale, backbone_digest)
     judged = None
     if len(held) <= MOST_FOR_FOLDS:
