@@ -193,23 +193,26 @@ def below_floor(
 ) -> str | None:
     """Why a first model should not become the champion; None if it may.
 
-    Each head must be better than the most frequent label, and, where enough texts are held out, no
-    worse than words alone (``heads.baselines``).
+    Each head must have a better macro-F1 than the most frequent label, unless all held-out texts have
+    that label; and, where enough texts are held out, an accuracy that is not below that of words
+    alone (``heads.baselines``) by more than ``most_lost`` and two standard errors.
 
     Args:
         heads: For each head what training measured on held-out texts.
-        most_lost: Macro-F1 that it may lack to the keyword baseline.
+        most_lost: Accuracy that it may lack to the keyword baseline.
     """
     for name, metrics in heads.items():
-        baselines, f1 = metrics.get("baselines"), metrics.get("f1")
-        if not baselines or f1 is None:
+        baselines = metrics.get("baselines")
+        if not baselines:
             continue
-        majority, keywords = baselines["majority"]["f1"], baselines["keywords"]["f1"]
-        if f1 <= majority:
+        f1, majority = metrics["f1"], baselines["majority"]["f1"]
+        if f1 <= majority < 1:
             return f"{name}: F1 {f1:.3f}, and {majority:.3f} by its most frequent label alone"
-        enough = metrics.get("rows", {}).get("validation", 0) >= FLOOR_TEXTS
-        if enough and f1 < keywords - most_lost:
-            return f"{name}: F1 {f1:.3f}, and {keywords:.3f} by keywords alone"
+        texts = metrics["rows"]["validation"]
+        accuracy, keywords = metrics["accuracy"], baselines["keywords"]["accuracy"]
+        chance = 2 * math.sqrt(keywords * (1 - keywords) / max(texts, 1))
+        if texts >= FLOOR_TEXTS and accuracy < keywords - max(most_lost, chance):
+            return f"{name}: accuracy {accuracy:.3f}, and {keywords:.3f} by keywords alone"
     return None
 
 

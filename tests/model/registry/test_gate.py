@@ -87,12 +87,15 @@ def test_a_model_that_only_abstains_more_passes_and_one_that_abstains_worse_does
 
 
 def test_a_first_model_must_beat_its_most_frequent_label_and_not_lose_to_keywords() -> None:
-    def measured(f1: float, *, texts: int = 100) -> dict[str, object]:
-        baselines = {"majority": {"f1": 0.2}, "keywords": {"f1": 0.8}}
-        return {"f1": f1, "rows": {"validation": texts}, "baselines": baselines}
+    def measured(f1: float, *, texts: int = 1000, most: float = 0.2) -> dict[str, object]:
+        baselines = {"majority": {"f1": most}, "keywords": {"accuracy": 0.8}}
+        figures = {"f1": f1, "accuracy": f1, "rows": {"validation": texts}}
+        return {**figures, "baselines": baselines}
 
-    assert below_floor({"intent": measured(0.79)}) is None
+    assert below_floor({"intent": measured(0.78)}) is None
     assert "keywords alone" in str(below_floor({"intent": measured(0.7)}))
-    assert below_floor({"intent": measured(0.7, texts=20)}) is None
+    assert below_floor({"intent": measured(0.75, texts=100)}) is None  # it may be chance
+    assert below_floor({"intent": measured(0.5, texts=20)}) is None
+    assert below_floor({"spam": measured(1.0, most=1.0)}) is None  # no spam was held out
     assert "most frequent" in str(below_floor({"a": measured(0.9), "b": measured(0.2, texts=20)}))
     assert below_floor({"old": {"f1": 0.1}}) is None  # trained before baselines were recorded
