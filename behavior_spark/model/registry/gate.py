@@ -193,9 +193,9 @@ def below_floor(
 ) -> str | None:
     """Why a first model should not become the champion; None if it may.
 
-    Each head must have a better macro-F1 than the most frequent label, unless all held-out texts have
-    that label; and, where enough texts are held out, an accuracy that is not below that of words
-    alone (``heads.baselines``) by more than ``most_lost`` and two standard errors.
+    Each head must have a better macro-F1 than the most frequent label, unless all held-out texts
+    have that label; and, where enough texts are held out, an accuracy that is not below that of
+    words alone (``heads.baselines``) by more than ``most_lost`` and two standard errors.
 
     Args:
         heads: For each head what training measured on held-out texts.
