@@ -1,7 +1,6 @@
-# ruff: noqa: E501, RUF001
 """A sentence-transformers folder gives the vectors that its author's library gives."""
 
-# ruff: noqa: E501
+# ruff: noqa: E501, RUF001
 
 import json
 import shutil
