@@ -84,15 +84,15 @@ class Words:
         plain = all(len(t.content.split()) == 1 and not t.single_word for t in added.values())
         if names != ["WordPiece", "BertNormalizer", "BertPreTokenizer"] or not plain:
             return None
-        inside = fast.encode("a", add_special_tokens=False).ids
-        whole = fast.encode("a", add_special_tokens=True).ids
-        if len(inside) != 1 or whole.count(inside[0]) != 1:
+        alone = fast.encode("a", add_special_tokens=False).ids
+        with_special = fast.encode("a", add_special_tokens=True).ids
+        if len(alone) != 1 or with_special.count(alone[0]) != 1:
             return None
-        place = whole.index(inside[0])
-        first, last = whole[:place], whole[place + 1 :]
-        if not last or last[-1] not in added or added[last[-1]].normalized:
+        position = with_special.index(alone[0])
+        before, after = with_special[:position], with_special[position + 1 :]
+        if not after or after[-1] not in added or added[after[-1]].normalized:
             return None
-        return cls(copy.deepcopy(fast), first, last)
+        return cls(copy.deepcopy(fast), before, after)
 
     def ids(self, texts: pa.LargeStringArray) -> tuple[Integers, Integers]:
         """Token ids of texts, without special tokens.
@@ -135,12 +135,16 @@ class Words:
         contains this token's text (``odd``) is tokenized by itself.
         """
         words: list[str] = new.to_pylist()
-        odd = {place: word for place, word in enumerate(words) if self._between in word}
-        plain = ["" if place in odd else word for place, word in enumerate(words)] if odd else words
+        containing = {place: word for place, word in enumerate(words) if self._between in word}
+        joinable = (
+            ["" if place in containing else word for place, word in enumerate(words)]
+            if containing
+            else words
+        )
         ids = self._encode(
             [
-                self._between.join([*plain[start : start + TOGETHER], ""])
-                for start in range(0, len(plain), TOGETHER)
+                self._between.join([*joinable[start : start + TOGETHER], ""])
+                for start in range(0, len(joinable), TOGETHER)
             ]
         )
         between = ids == self.last[-1]
@@ -148,9 +152,9 @@ class Words:
         if len(counts) != len(words):
             raise ValueError("the tokenizer lost a word")
         ids = ids[~between]
-        if odd:
+        if containing:
             parts = np.split(ids, np.cumsum(counts)[:-1])
-            for place, word in odd.items():
+            for place, word in containing.items():
                 parts[place] = self._encode([word])
             ids, counts = np.concatenate(parts), np.array([len(part) for part in parts])
         return _Known(

@@ -33,6 +33,7 @@ MEASURED_TEXTS = 2_000
 SORTED_BATCHES = 8
 NOT_ASKED = -100  # target of a token that is not to be predicted
 
+
 @dataclass(frozen=True, eq=False)
 class Packed:
     """Texts of one forward pass, longest first.
