@@ -133,11 +133,11 @@ def read_name(
 def _whole_number(value: Column, kind: DataType) -> Reading:
     """Convert a column of floating-point numbers or decimals to names."""
     if isinstance(kind, DecimalType):
-        whole = F.floor(value)
-        fraction = value != whole
+        floor = F.floor(value)
+        fraction = value != floor
         changed = _flags((Change.WHOLE, F.lit(kind.scale > 0) & ~fraction))
         reason = F.when(fraction, F.lit("is a fraction"))
-        return Reading(F.when(~fraction, whole.cast("string")), reason, changed)
+        return Reading(F.when(~fraction, floor.cast("string")), reason, changed)
     limit = _EXACT[type(kind)]
     number = value.cast("double")
     nan = F.isnan(number)

@@ -23,7 +23,7 @@ class Funnel(Section):
     @classmethod
     def _each_once(cls, value: list[str]) -> list[str]:
         if len(set(value)) != len(value):
-            raise ValueError("a step stands twice")
+            raise ValueError("a step is listed twice")
         return value
 
 

@@ -205,7 +205,7 @@ class FeatureSettings(Section):
     def _types(cls, value: list[str]) -> list[str]:
         checked_names(dict.fromkeys(value), "event type")
         if len(set(value)) != len(value):
-            raise ValueError("an event type stands twice")
+            raise ValueError("an event type is listed twice")
         return value
 
     @field_validator("funnels")

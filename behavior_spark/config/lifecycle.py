@@ -86,7 +86,7 @@ class Annotation(Section):
     def _list_of_labels(cls, value: object) -> object:
         if isinstance(value, list):
             if len(set(map(str, value))) != len(value):
-                raise ValueError("a label stands twice")
+                raise ValueError("a label is listed twice")
             return {str(label): str(label).replace("_", " ") for label in value}
         return value
 

@@ -159,9 +159,9 @@ def _explain(error: ValidationError) -> ConfigError:
     where = _dotted(first["loc"])
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
-        known = _known_keys(first["loc"][:-1])
-        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        allowed = _known_keys(first["loc"][:-1])
+        close = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(allowed)}"
         return ConfigError(f"unknown key {where}{more}", fix=hint)
     if first["type"] == "missing":
         return ConfigError(f"{where} is missing{more}", fix=_describe(first["loc"]))

@@ -66,21 +66,23 @@ class OperationSpec:
     def _check_of(self, feature: DeclaredFeature) -> None:
         if feature.of is not None and feature.of not in self.of:
             options = f"of {' or '.join(self.of)}" if self.of else "without of"
-            raise ValueError(f"{self.name} of {feature.of} cannot be: {self.name} goes {options}")
+            raise ValueError(
+                f"{self.name} of {feature.of} is not supported: use {self.name} {options}"
+            )
         if self.divides != (feature.to is not None):
             name = self.name if self.divides else "ratio"
-            raise ValueError(f"{name} divides on by to: both are needed, and to by no other op")
+            raise ValueError(f"{name} divides on by to: both are needed; no other op has to")
 
     def _check_windows(self, feature: DeclaredFeature) -> None:
         windows = feature.windows
         if windows is None:
             return
         if not self.takes_windows:
-            raise ValueError(f"{self.name} looks at all history: leave windows out")
+            raise ValueError(f"{self.name} uses all history: leave out windows")
         if len(windows) < self.fewest_windows:
             raise ValueError(f"{self.name} compares windows with the longest: give two or more")
         if self.counts_days(feature.of) and windows[-1] > MOST_DAYS_AS_BITS:
-            raise ValueError(f"{self.name} of days goes over {MOST_DAYS_AS_BITS} days at most")
+            raise ValueError(f"{self.name} of days supports at most {MOST_DAYS_AS_BITS} days")
 
     def _check_texts(self, feature: DeclaredFeature) -> None:
         for key in TEXT_KEYS:
@@ -89,7 +91,7 @@ class OperationSpec:
                 needs = "needs" if key in self.text_keys else "has no"
                 raise ValueError(f"{self.name} {needs} {key}")
         if self.about == "texts" and feature.on != type(feature.on)():
-            raise ValueError(f"{self.name} is about texts: leave on out")
+            raise ValueError(f"{self.name} is an operation on texts: leave out on")
 
 
 def operation_spec(name: str) -> OperationSpec:

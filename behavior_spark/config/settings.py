@@ -82,7 +82,7 @@ class Attributes(Source):
         if missing:
             raise ValueError(f"{missing[0]} is missing")
         if not set(value) - set(ATTRIBUTE_KEYS):
-            raise ValueError("no attribute: map a name of your own too")
+            raise ValueError("no attribute: map at least one more column")
         return checked_names(value, "attribute")
 
 

@@ -162,10 +162,12 @@ def _checked(
 
 def refuse_others_than_0_and_1(truth: Doubles) -> None:
     """Raise ModelError unless every label is 0 or 1."""
-    others = int((~np.isin(truth, (0.0, 1.0))).sum())
-    if others:
+    invalid = int((~np.isin(truth, (0.0, 1.0))).sum())
+    if invalid:
         raise ModelError(
-            "labels must be 0 or 1", found=f"{others} other labels", fix="drop or repair those rows"
+            "labels must be 0 or 1",
+            found=f"{invalid} other labels",
+            fix="drop or repair those rows",
         )
 
 

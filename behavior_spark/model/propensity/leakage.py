@@ -129,7 +129,7 @@ def _chance_deviation(target: str, rows: int, positives: int) -> float:
     negatives = rows - positives
     if not positives or not negatives:
         raise ModelError(
-            f"shuffled labels of target {target!r} tell nothing",
+            f"the AUC on shuffled labels of target {target!r} is not defined",
             found=f"{positives} of {rows} held-out rows are positive",
             fix="a shorter horizon leaves some users without an event",
         )

@@ -74,10 +74,10 @@ def in_batch_negatives(
     """
     scores = normalize(left.float(), dim=1) @ normalize(right.float(), dim=1).T / temperature
     if equal is not None:
-        own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-        scores = scores.masked_fill(equal & ~own, -1e4)
-    wanted = torch.arange(len(scores), device=scores.device)
-    return (cross_entropy(scores, wanted) + cross_entropy(scores.T, wanted)) / 2
+        partners = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+        scores = scores.masked_fill(equal & ~partners, -1e4)
+    positions = torch.arange(len(scores), device=scores.device)
+    return (cross_entropy(scores, positions) + cross_entropy(scores.T, positions)) / 2
 
 
 @dataclass(frozen=True, eq=False)
