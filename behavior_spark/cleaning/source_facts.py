@@ -97,7 +97,7 @@ def describe_facts(facts: Mapping[str, Any], contract: Contract, *, label: str) 
         if question == _NO_ID and count >= FREQUENT * rows:
             lines.append(
                 f"{label}.{name}: {count:,} of {rows:,} read null, none, 0, anonymous or the like: "
-                f"nobody? then map CASE WHEN ... THEN NULL"
+                f"no user? then map CASE WHEN ... THEN NULL"
             )
         elif question == _POINT_ZERO and count >= FREQUENT * rows:
             lines.append(

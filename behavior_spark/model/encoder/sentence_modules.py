@@ -224,6 +224,6 @@ def _refused(folder: Path, what: str, found: str) -> ModelError:
     return ModelError(
         f"the sentence-transformers model in {folder} has {what}",
         found=found,
-        fix="use another encoder, or save this one anew with sentence-transformers 5 or later as "
+        fix="use another encoder, or save this one again with sentence-transformers 5 or later as "
         "Transformer, Pooling and Dense, LayerNorm or Normalize",
     )

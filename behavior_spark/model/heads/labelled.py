@@ -124,10 +124,7 @@ def split_task(
     share = task.validation_share or validation_share
     _check_task(task, share)
     rows, dropped = _usable_rows(task)
-    if max_examples is not None and len(rows) > max_examples:
-        chosen = np.random.default_rng(seed).permutation(len(rows))[:max_examples]
-        dropped["over_max_examples"] = len(rows) - max_examples
-        rows = [rows[index] for index in sorted(chosen.tolist())]
+    rows = _limited(rows, max_examples, seed, dropped)
     keys = {row: normalise_text(task.texts[row]) for row in rows}
     rows = _without_held_out(task, rows, keys, dropped)
     label_sets = {row: _label_set(task, row) for row in rows}
@@ -227,6 +224,17 @@ def _usable_rows(task: LabelledTexts) -> tuple[list[int], Counter[str]]:
         else:
             rows.append(row)
     return rows, dropped
+
+
+def _limited(
+    rows: list[int], max_examples: int | None, seed: int, dropped: Counter[str]
+) -> list[int]:
+    """At most ``max_examples`` of the rows, in their order; the others are counted."""
+    if max_examples is None or len(rows) <= max_examples:
+        return rows
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:max_examples]
+    dropped["over_max_examples"] = len(rows) - max_examples
+    return [rows[index] for index in sorted(chosen.tolist())]
 
 
 def _label_set(task: LabelledTexts, row: int) -> set[str]:
