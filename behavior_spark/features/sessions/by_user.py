@@ -27,18 +27,18 @@ class SessionPart:
     derived: Mapping[str, Column] = field(default_factory=dict)
 
 
-def by_user(seen: DataFrame, parts: Sequence[SessionPart]) -> DataFrame:
+def by_user(sessions: DataFrame, parts: Sequence[SessionPart]) -> DataFrame:
     """One row per (as_of, user_id) with the columns of all parts.
 
     Args:
-        seen: Sessions visible at each as_of, from ``sessions_seen``.
+        sessions: Sessions visible at each as_of, from ``sessions_seen``.
         parts: Parts with different names.
     """
     marks = {name: value for part in parts for name, value in part.marks.items()}
     sums = {name: value for part in parts for name, value in part.sums.items()}
     derived = {name: value for part in parts for name, value in part.derived.items()}
-    counted = seen.withColumns(marks).groupBy("as_of", "user_id")
-    frame = counted.agg(*[value.alias(name) for name, value in sums.items()]).withColumns(derived)
+    grouped = sessions.withColumns(marks).groupBy("as_of", "user_id")
+    frame = grouped.agg(*[value.alias(name) for name, value in sums.items()]).withColumns(derived)
     return frame.drop(*[name for name in (*sums, *derived) if name.startswith("_")])
 
 

@@ -18,11 +18,11 @@ def changed_events(events: DataFrame, *, since: dt.date) -> DataFrame:
     """
     columns = events.select("event_id", "user_id", "event_time", "session_id", "arrived_at")
     start = F.lit(since).cast("timestamp")
-    new = columns.where(F.col("arrived_at") >= start)
+    new_versions = columns.where(F.col("arrived_at") >= start)
     replaced = columns.where(F.col("arrived_at") < start).join(
-        new.select("event_id").distinct(), "event_id", "left_semi"
+        new_versions.select("event_id").distinct(), "event_id", "left_semi"
     )
-    return new.unionByName(replaced).where(F.col("user_id").isNotNull()).drop("arrived_at")
+    return new_versions.unionByName(replaced).where(F.col("user_id").isNotNull()).drop("arrived_at")
 
 
 def of_same_sessions(events: DataFrame, changed: DataFrame) -> DataFrame:

@@ -8,7 +8,9 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 
-def build_sessions(seen: DataFrame, *, windows: Sequence[int], gap_minutes: int) -> DataFrame:
+def build_sessions(
+    visible_events: DataFrame, *, windows: Sequence[int], gap_minutes: int
+) -> DataFrame:
     """One row per (as_of, user_id) with the session features.
 
     A session is the log's session id or, without one, a run of events without a pause longer than
@@ -16,14 +18,16 @@ def build_sessions(seen: DataFrame, *, windows: Sequence[int], gap_minutes: int)
     join two sessions of an earlier day.
 
     Args:
-        seen: Events from ``as_seen``.
+        visible_events: Events from ``as_seen``.
         windows: Windows in days.
         gap_minutes: Minutes without an event that end a run.
     """
     order = Window.partitionBy("as_of", "user_id").orderBy("event_time", "event_id")
     previous_time = F.lag("event_time").over(order)
     pause = F.unix_micros("event_time") - F.unix_micros(previous_time)
-    events = seen.select("as_of", "user_id", "event_time", "event_id", "session_id", "days_ago")
+    events = visible_events.select(
+        "as_of", "user_id", "event_time", "event_id", "session_id", "days_ago"
+    )
     marked = events.withColumns(
         {
             "_starts": F.coalesce((pause > gap_minutes * 60_000_000).cast("int"), F.lit(1)),

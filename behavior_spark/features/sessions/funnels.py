@@ -19,17 +19,17 @@ _DAY_MICROS = 86_400_000_000
 TURNS_FOLLOWED = 5_000
 
 
-def count_reached(seen: DataFrame, funnel: Funnel, *, days: int) -> DataFrame:
+def count_reached(sessions_by_day: DataFrame, funnel: Funnel, *, days: int) -> DataFrame:
     """Number of sessions and users by furthest step: ``as_of, step, sessions, users``.
 
     Step 0 means that no step was reached.
 
     Args:
-        seen: Sessions visible at each as_of, from ``sessions_seen``.
+        sessions_by_day: Sessions visible at each as_of, from ``sessions_seen``.
         funnel: The funnel. If it is within days, ``sessions`` is null.
         days: Window in days.
     """
-    recent = seen.where(F.col("days_ago") <= days)
+    recent = sessions_by_day.where(F.col("days_ago") <= days)
     if funnel.within == "session":
         reached = recent.select("as_of", "user_id", furthest_step(F.col("path"), funnel).alias("s"))
         sessions = reached.groupBy("as_of", F.col("s").alias("step")).agg(
@@ -44,8 +44,8 @@ def count_reached(seen: DataFrame, funnel: Funnel, *, days: int) -> DataFrame:
         users = paths.select("as_of", "user_id", furthest.alias("step"))
         sessions = users.select("as_of", "step").distinct()
         sessions = sessions.withColumn("sessions", F.lit(None).cast("long"))
-    counted = users.groupBy("as_of", "step").agg(F.count(F.lit(1)).alias("users"))
-    return sessions.join(counted, ["as_of", "step"], "full")
+    user_counts = users.groupBy("as_of", "step").agg(F.count(F.lit(1)).alias("users"))
+    return sessions.join(user_counts, ["as_of", "step"], "full")
 
 
 def furthest_step(turns: Column, funnel: Funnel) -> Column:
@@ -68,11 +68,11 @@ def furthest_step(turns: Column, funnel: Funnel) -> Column:
         in_time = F.lit(True) if limit is None else arrived - start <= limit
         return F.transform(
             starts,
-            lambda old, index: (
-                F.when(index + 1 != place, old)
+            lambda step_start, index: (
+                F.when(index + 1 != place, step_start)
                 .when(place == 1, left)
                 .when(start.isNotNull() & in_time, start)
-                .otherwise(old)
+                .otherwise(step_start)
             ),
         )
 
