@@ -87,7 +87,7 @@ def answers_by_fold(encoder: Encoder, task: LabelledTexts) -> Answers:
     return replace(
         folds[0],
         truth=np.concatenate([fold.truth for fold in folds]),
-        said=np.concatenate([fold.said for fold in folds]),
+        predicted=np.concatenate([fold.predicted for fold in folds]),
         probabilities=np.concatenate([fold.probabilities for fold in folds]),
     )
 

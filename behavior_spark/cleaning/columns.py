@@ -1,7 +1,7 @@
-"""The text and identity functions as Spark columns.
+"""Cleaning of texts and pseudonyms of users as Spark column functions.
 
-Each runs once per distinct value of an Arrow batch: logs repeat themselves. Keys
-travel inside the function, never in the query plan.
+A function runs once for each distinct value of an Arrow batch, because values repeat in logs. Keys
+are in the pickled function and never in the query plan.
 """
 
 from __future__ import annotations
@@ -38,12 +38,19 @@ def clean_text_column(
     key: str | None = None,
     form: NormalForm = "NFC",
 ) -> _OnColumn:
-    """A function from a text column to struct(text, text_hash, masked, cut); null stays null."""
+    """A function from a text column to a column of ``CLEAN_TEXT``; null stays null.
+
+    Args:
+        max_chars: Maximum length of a clean text, in characters.
+        mask: What to mask; True: all kinds of personal data.
+        key: Key of the hash; None: a plain hash.
+        form: Unicode normal form.
+    """
 
     def row(value: str) -> tuple[str | None, str | None, int, bool]:
-        done = clean_text(value, max_chars=max_chars, mask=mask, form=form)
-        digest = text_hash(done.text, key=key) if done.text else None
-        return done.text, digest, done.masked, done.cut
+        cleaned = clean_text(value, max_chars=max_chars, mask=mask, form=form)
+        digest = text_hash(cleaned.text, key=key) if cleaned.text else None
+        return cleaned.text, digest, cleaned.masked, cleaned.cut
 
     def clean(values: pd.Series) -> pd.DataFrame:
         codes, distinct = _distinct(values)
@@ -55,7 +62,7 @@ def clean_text_column(
 
 
 def pseudonym_column(*, key: str) -> _OnColumn:
-    """A function from a user id column to its keyed hash; null stays null."""
+    """A function from a column of user ids to their keyed hashes; null stays null."""
 
     def hide(values: pd.Series) -> pd.Series:
         codes, distinct = _distinct(values)
@@ -66,9 +73,10 @@ def pseudonym_column(*, key: str) -> _OnColumn:
 
 
 def _distinct(values: pd.Series) -> tuple[list[int], list[str]]:
-    """For each value its place among the distinct ones, which follow; nulls have the last place.
+    """The index of each value in the list of distinct values, and that list.
 
-    By Arrow: pandas' own (``factorize``, ``unique``, ``groupby``) read a string to its first NUL.
+    A null has the index after the last. Arrow does it, because pandas (``factorize``, ``unique``,
+    ``groupby``) compares strings only up to the first NUL.
     """
     encoded = pa.array(values, type=pa.large_string(), from_pandas=True).dictionary_encode()
     distinct = encoded.dictionary.to_pylist()

@@ -1,12 +1,13 @@
-"""Visitors who turn out to be users: links, each from when it was known.
+"""Attribute events of anonymous visitors to users, from links that say who a visitor is.
 
-An event of a visitor that a link names gets the link's user from the moment that both were known:
-at once, where the link was there before the event; else by a new version of the event that
-arrives with the link. So whatever reads versions of events (features, sessions, labels) sees the
-visitor's history move to the user on that day and not before, with nothing else to know of links.
+An event of a linked visitor belongs to the link's user from the moment at which both event and
+link are known. If the link is known first, the event gets the user when it arrives. Otherwise a
+new version of the event, with the user, arrives together with the link. So everything that reads
+versions of events (features, sessions, labels) sees the visitor's history under the user from that
+day on and not before, and needs no other knowledge of links.
 
-An event keeps the user it was given: a later link of the same visitor, on a shared device, counts
-for what arrives after it.
+An event keeps its first user. A later link of the same visitor (on a shared device) applies only
+to events that arrive after it.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from pyspark.sql import functions as F
 
 
 def resolve_identities(events: DataFrame, links: DataFrame) -> DataFrame:
-    """All versions of events, with the users that links give them.
+    """All versions of events, with the users from links.
 
     Args:
-        events: Contract ``events``, as the log gave them.
+        events: Contract ``events``, without users from links.
         links: Contract ``identities``.
     """
-    known = with_known_users(events, links)
-    return known.unionByName(linked_versions(known, links))
+    attributed = with_known_users(events, links)
+    return attributed.unionByName(linked_versions(attributed, links))
 
 
 def with_known_users(events: DataFrame, links: DataFrame) -> DataFrame:
-    """Events of visitors get the user of the latest link known when they arrived."""
+    """Give events of visitors the user of the latest link that was known when they arrived."""
     order = Window.partitionBy("anonymous_id").orderBy("arrived_at")
     spans = links.select(
         F.col("anonymous_id").alias("_visitor"),
@@ -37,7 +38,7 @@ def with_known_users(events: DataFrame, links: DataFrame) -> DataFrame:
         F.col("arrived_at").alias("_since"),
         F.lead("arrived_at").over(order).alias("_until"),
     )
-    # Events that need no link get keys of their own: as nulls they would meet in one task.
+    # Events that need no link get distinct join keys: with a null key all would be in one task.
     visitor = F.col("user_id").isNull() & F.col("anonymous_id").isNotNull()
     key = F.when(visitor, F.concat(F.lit("v"), "anonymous_id")).otherwise(
         F.concat(F.lit("e"), "event_id")
@@ -57,36 +58,37 @@ def with_known_users(events: DataFrame, links: DataFrame) -> DataFrame:
 def linked_versions(
     events: DataFrame, links: DataFrame, *, since: dt.date | None = None
 ) -> DataFrame:
-    """New versions of events that had no user when a link named their visitor.
+    """New versions of events that had no user when the first link of their visitor became known.
+
+    Later links need none: events that arrive after the first link have a user already.
 
     Args:
-        events: Versions of events, through ``with_known_users``.
+        events: Versions of events, from ``with_known_users``.
         links: Contract ``identities``.
         since: Only links known on this day or later; None: all.
 
     Returns:
-        Rows of ``events`` that arrive with the link; those of a visitor's first link, as what
-        arrives after it has a user already.
+        The new versions, with the columns of ``events``; they arrive with the link.
     """
-    first = links.groupBy("anonymous_id").agg(
+    first_links = links.groupBy("anonymous_id").agg(
         F.min("arrived_at").alias("_linked_at"),
         F.min_by("user_id", F.struct("arrived_at", "user_id")).alias("_user"),
     )
     if since is not None:
-        first = first.where(F.col("_linked_at") >= F.lit(since).cast("timestamp"))
-    waiting = (
+        first_links = first_links.where(F.col("_linked_at") >= F.lit(since).cast("timestamp"))
+    unattributed = (
         events.where(F.col("user_id").isNull())
-        .join(first, "anonymous_id")
+        .join(first_links, "anonymous_id")
         .where(F.col("arrived_at") < F.col("_linked_at"))
     )
-    later = events.select(F.col("event_id").alias("_id"), F.col("arrived_at").alias("_at"))
+    later_versions = events.select(F.col("event_id").alias("_id"), F.col("arrived_at").alias("_at"))
     replaced = (
         (F.col("event_id") == F.col("_id"))
         & (F.col("_at") > F.col("arrived_at"))
         & (F.col("_at") <= F.col("_linked_at"))
     )
     return (
-        waiting.join(later, replaced, "left_anti")
+        unattributed.join(later_versions, replaced, "left_anti")
         .withColumns(
             {
                 "user_id": F.col("_user"),

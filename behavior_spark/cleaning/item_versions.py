@@ -1,4 +1,4 @@
-"""Versions of items across nights: a night adds what changed, and moves nothing that was known."""
+"""Versions of items across nights: a night adds new versions, and never changes stored ones."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ NEW, CONTESTED, _STORED = "_new", "_contested", "_stored"
 
 
 def compare_versions(stored: DataFrame, shown: DataFrame, *, as_of: dt.date) -> DataFrame:
-    """The versions that a source shows: ``_new`` where the table lacks one.
+    """Mark the versions in a source that are not stored yet.
 
-    A table that keeps each item's latest state alone so becomes a history, from its first night.
-    An item without a date that is not what it was became so this night. Of two versions at one
-    moment the stored one stays.
+    So a source that has only the latest state of each item gets a history from its first night on.
+    If an item without dates differs from its stored version, the change is dated to this night. If
+    two versions have the same moment, the stored one is kept.
 
     Args:
-        stored: Contract ``items``.
-        shown: The same, of this night's source: one row per item and moment.
-        as_of: The night.
+        stored: Stored versions, contract ``items``.
+        shown: Versions in this night's source, contract ``items``; one row per item and moment.
+        as_of: Day of the night.
 
     Returns:
-        ``shown`` with its moments, ``_new``, and ``_contested``: the table has another version of
-        that moment.
+        ``shown`` with ``valid_from`` filled in, ``_new`` (boolean: to be added), and
+        ``_contested`` (boolean: another version of that moment is stored).
     """
     columns = stored.columns
     rows = stored.withColumn(_STORED, F.lit(True)).unionByName(
@@ -35,18 +35,18 @@ def compare_versions(stored: DataFrame, shown: DataFrame, *, as_of: dt.date) -> 
     item = Window.partitionBy("item_id")
     always, night = F.lit(ALWAYS).cast("timestamp"), F.lit(as_of).cast("timestamp")
     dated = F.max(F.when(~F.col(_STORED), F.col("valid_from"))).over(item) > always
-    known = F.max(_STORED).over(item)
+    stored_before = F.max(_STORED).over(item)
     changed_now = ~F.col(_STORED) & F.col("_known") & ~F.col("_dated")
-    since = F.when(changed_now, night).otherwise(F.col("valid_from"))
+    valid_from = F.when(changed_now, night).otherwise(F.col("valid_from"))
     content = F.struct("title", "category", "price")
     order = item.orderBy("valid_from", F.desc(_STORED))
-    before = F.lag(content).over(order)
+    previous = F.lag(content).over(order)
     same_moment = F.lag("valid_from").over(order).eqNullSafe(F.col("valid_from"))
-    other = before.isNull() | ~before.eqNullSafe(content)
+    differs = previous.isNull() | ~previous.eqNullSafe(content)
     return (
-        rows.withColumns({"_dated": dated, "_known": known})
-        .withColumn("valid_from", since)
-        .withColumns({NEW: ~same_moment & other, CONTESTED: same_moment & other})
+        rows.withColumns({"_dated": dated, "_known": stored_before})
+        .withColumn("valid_from", valid_from)
+        .withColumns({NEW: ~same_moment & differs, CONTESTED: same_moment & differs})
         .where(~F.col(_STORED))
         .select(*columns, NEW, CONTESTED)
     )

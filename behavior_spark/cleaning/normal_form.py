@@ -1,19 +1,19 @@
-"""One form for texts that differ in nothing a reader or an encoder sees.
+"""Normalise texts, so that texts that look the same to a reader or an encoder are equal.
 
-What becomes of a character is decided here alone, for the store, the SQL functions and Python:
+These rules for characters are the only ones, for stored texts, SQL functions and Python:
 
-- White space, however much and of whatever kind: one space, and none at the ends.
-- Other control characters (C0 and C1, NUL too): nothing, as in BERT's and SentencePiece's own
-  tokenizers.
-- Soft hyphen, zero-width space, byte-order mark, direction marks, word joiner: nothing. But a
-  zero-width space that parts two letters of Thai, Lao, Burmese or Khmer stays.
-- Joiners, variation selectors and other invisible characters that emoji and scripts need: they
-  stay beside a visible character, and go after white space and in long runs.
-- More than 30 combining marks in a row: the first 30 (UAX 15, stream-safe text).
-- Halves of surrogate pairs: U+FFFD.
-- All else: Unicode normal form C, or KC where asked for.
+- A run of white space of any kind becomes one space; white space at the ends is removed.
+- Other control characters (C0 and C1, NUL too) are removed, as by the tokenizers of BERT and
+  SentencePiece.
+- Soft hyphen, zero-width space, byte-order mark, direction marks and word joiner are removed. A
+  zero-width space between two letters of Thai, Lao, Burmese or Khmer is kept.
+- Joiners, variation selectors and other invisible characters that emoji and scripts need are kept
+  next to a visible character, and removed after white space and in long runs.
+- Of more than 30 combining marks in a row, the first 30 are kept (UAX 15, stream-safe text).
+- A lone surrogate becomes U+FFFD.
+- All other characters get Unicode normal form C, or KC if asked for.
 
-Ids of users, items and rows are no texts: none of their characters is changed here.
+Ids of users, items and rows are not texts: they are not changed here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _UNSEEN = chain(
     range(0x2060, 0x206A), range(0xFFF9, 0xFFFC),
 )  # fmt: skip
 _CONTROLS = {code: " " if chr(code) in "\t\n\r\x0b\x0c\x85" else None for code in _UNSEEN}
-# Letters of scripts that write no space between words.
+# Letters of scripts without spaces between words.
 _UNSPACED = "\u0e01-\u0e4f\u0e81-\u0ecf\u1000-\u103f\u1050-\u108f\u1780-\u17d3"
 _ZERO_WIDTH_SPACE = re.compile(
     f"(?<=[{_UNSPACED}])(?P<parts>\u200b)\u200b*+(?=[{_UNSPACED}])|\u200b+"
@@ -41,17 +41,17 @@ _INVISIBLE = (
     "\u034f\u17b4\u17b5\u180b-\u180f\u200c\u200d\ufe00-\ufe0f\U000e0001-\U000e007f"
     "\U000e0100-\U000e01ef"
 )
-_FILLERS = "\u115f\u1160\u3164\uffa0"  # Hangul's, which may begin a word
+_FILLERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers, which may begin a word
 _AFTER_SPACE = re.compile(rf"(?:^|(?<=\s))[{_INVISIBLE}]+")
 _LONG_RUN = re.compile(rf"[{_INVISIBLE}{_FILLERS}]{{17,}}")
 _MOST_MARKS = 30
-# Where so many marks can be at all: neither among Latin, Greek and Cyrillic letters nor in Han,
-# kana or Hangul, of which ordinary long runs are.
+# Quick check for runs that may have too many marks. Latin, Greek and Cyrillic letters, Han, kana
+# and Hangul are excluded: most long runs of text consist of them, and they are not marks.
 _PERHAPS_MARKS = re.compile(
     r"[^\x00-\u02ff\u0370-\u0482\u048a-\u0590\u30a0-\ua66e\uac00-\ud7ff]"
     rf"{{{_MOST_MARKS + 1}}}"
 )
-# Most texts hold none of these, which one look tells.
+# Quick check: most texts contain none of these characters.
 _RARE = re.compile(
     "["
     + "".join(map(re.escape, map(chr, _CONTROLS)))
@@ -60,9 +60,9 @@ _RARE = re.compile(
 
 
 def normalise(text: str, form: NormalForm = "NFC") -> str:
-    """The text on one line, with single spaces, no edges and no control characters.
+    """The text on one line, normalised by the rules of this module.
 
-    Takes time in proportion to its length. Source: Unicode Standard Annex 15.
+    Takes linear time. Source: Unicode Standard Annex 15.
 
     >>> normalise("  ﬁne\\u200b  cafe\\u0301\\n\\tset ")
     'ﬁne café set'
@@ -73,7 +73,7 @@ def normalise(text: str, form: NormalForm = "NFC") -> str:
 
 
 def one_line(text: str) -> str:
-    """As :func:`normalise`, before characters are composed; of what is left all can be seen."""
+    """Like :func:`normalise`, without the Unicode normal form."""
     if text.isascii():
         if not text.isprintable():
             text = text.translate(_CONTROLS)
@@ -86,29 +86,33 @@ def one_line(text: str) -> str:
 
 
 def composed(line: str, form: NormalForm = "NFC") -> str:
-    """A text of one line in a Unicode normal form."""
+    """A text of one line in a Unicode normal form, with at most 30 combining marks in a row."""
     if line.isascii():
         return line
-    before = _fewer_marks(line)
-    line = unicodedata.normalize(form, before)
-    if len(line) > len(before):
+    limited = _fewer_marks(line)
+    line = unicodedata.normalize(form, limited)
+    if len(line) > len(limited):
         line = _fewer_marks(line)
-    # What a character is compatible with may begin with a space.
+    # The compatible form of a character may begin with a space.
     return " ".join(line.split()) if form == "NFKC" else line
 
 
 def _fewer_marks(line: str) -> str:
-    """To order many marks takes squared time; some marks are two once decomposed."""
+    """The text with at most 30 combining marks in a row.
+
+    Normalisation takes quadratic time in the number of marks. It may also decompose one mark into
+    two, so marks are limited again afterwards.
+    """
     return _long_marks().sub(r"\1", line) if _PERHAPS_MARKS.search(line) else line
 
 
 @lru_cache(maxsize=1)
 def _long_marks() -> re.Pattern[str]:
     marks = [code for code in range(0x300, 0x20000) if unicodedata.combining(chr(code))]
-    known = set(marks)
+    mark_set = set(marks)
     ranges = zip(
-        (code for code in marks if code - 1 not in known),
-        (code for code in marks if code + 1 not in known),
+        (code for code in marks if code - 1 not in mark_set),
+        (code for code in marks if code + 1 not in mark_set),
         strict=True,
     )
     class_ = "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)

@@ -1,10 +1,10 @@
 """Mask personal numbers, addresses and secrets in a text.
 
-Each kind is found by its shape and, where it has one, by its checksum or its registry; see the
-modules of :mod:`behavior_spark.cleaning.personal`. What is looked at is a plain copy of the text
-(digits of every script as 0 to 9, dashes and spaces of one kind, nothing invisible, ``%40`` and
-``&#64;`` read); what is masked is the text itself. Names and postal addresses have no shape of
-their own and are not found.
+Each kind is detected by its form and, if it has one, by its checksum or its registry; see the
+modules of :mod:`behavior_spark.cleaning.personal`. Detection works on a folded copy of the text
+(digits of every script as 0 to 9, one kind of dash and space, no invisible characters, ``%40`` and
+``&#64;`` decoded); masking changes the text itself. Names and postal addresses have no form by
+which they could be detected, and are not masked.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ MARKERS = (SECRET, EMAIL, IBAN, IP, NATIONAL_ID, CARD, PHONE, OTHER)
 
 Finder = Callable[[NumberedText], Iterable[tuple[int, int]]]
 
-# A text with none of these holds nothing to mask.
+# A text without any of these characters has no personal data.
 _TELLING = re.compile(r"[\d@:=&\uff20\ufe6b\uff1a\uff1d]")
 _FOUR_DIGITS = re.compile("[0-9](?:[^0-9]*+[0-9]){3}")
 _SPELT = re.compile(r"[\[({<] ?(?:at|AT|At) ?[\])}>]")
-# What is masked may show what stood next to it: looked at again, but not for ever.
+# Masking may uncover personal data beside it, so detection is repeated at most this many times.
 _ROUNDS = 4
 
 
@@ -45,9 +45,10 @@ class Masking:
     """What to mask.
 
     Attributes:
-        kinds: Of :data:`behavior_spark.config.settings.PERSONAL_KINDS`.
-        phone_regions: Countries whose own grouping of a phone number is enough.
-        presidio: Names of Presidio's pattern recognisers to use too; what they find is
+        kinds: Kinds of :data:`behavior_spark.config.settings.PERSONAL_KINDS`.
+        phone_regions: Countries (ISO 3166) whose national phone numbers are detected by their
+            grouping alone.
+        presidio: Names of additional pattern recognisers of Presidio; their matches become
             ``<personal>``.
     """
 
@@ -60,7 +61,7 @@ ALL_KINDS = Masking()
 
 
 def masking_of(privacy: Privacy) -> Masking | None:
-    """What the settings say to mask; None where nothing is."""
+    """What to mask by the settings; None for nothing."""
     if not privacy.mask_personal_data:
         return None
     return Masking(privacy.masked_kinds, privacy.phone_regions, privacy.presidio_recognizers)
@@ -68,19 +69,19 @@ def masking_of(privacy: Privacy) -> Masking | None:
 
 @lru_cache(maxsize=16)
 def _finders(masking: Masking, numbers: bool) -> tuple[tuple[str, Finder], ...]:
-    """Marker and finder of each kind, in order: what one takes, the next ones do not see.
+    """Marker and finder of each kind, in order; a finder does not see matches of earlier ones.
 
-    Without ``numbers`` those that a text of less than four digits can have.
+    With ``numbers=False`` only the kinds that are possible with fewer than four digits.
     """
-    known: dict[str, Finder] = {
+    by_kind: dict[str, Finder] = {
         "secret": find_secrets, "email": find_emails, "iban": find_ibans,
         "ip": find_internet_addresses, "id": find_national_ids, "card": find_cards,
         "phone": partial(find_phones, regions=masking.phone_regions),
     }  # fmt: skip
-    chosen = [kind for kind in known if kind in masking.kinds]
+    chosen = [kind for kind in by_kind if kind in masking.kinds]
     if not numbers:
         chosen = [kind for kind in chosen if kind in ("secret", "email", "iban", "ip")]
-    finders = [(f"<{kind}>", known[kind]) for kind in chosen]
+    finders = [(f"<{kind}>", by_kind[kind]) for kind in chosen]
     if masking.presidio:
         finders.append((OTHER, partial(find_with_presidio, names=masking.presidio)))
     return tuple(finders)
@@ -88,11 +89,12 @@ def _finders(masking: Masking, numbers: bool) -> tuple[tuple[str, Finder], ...]:
 
 @dataclass(frozen=True)
 class PersonalData:
-    """A stretch of a text to be masked.
+    """A span of a text to be masked.
 
     Attributes:
-        start, end: Half-open span of the text, in characters.
-        marker: What to put there, such as ``<email>``.
+        start: Start of the span, in characters.
+        end: End of the span, exclusive.
+        marker: Replacement, such as ``<email>``.
     """
 
     start: int
@@ -101,30 +103,28 @@ class PersonalData:
 
 
 def mask_personal_data(text: str, masking: Masking = ALL_KINDS) -> tuple[str, int]:
-    """Replace each number, address or secret by its marker.
-
-    Takes time in proportion to the text's length.
+    """Replace each personal number, address and secret by its marker. Takes linear time.
 
     Returns:
-        The masked text, and how many things were masked.
+        The masked text, and the number of replacements.
 
     >>> mask_personal_data("write to ann@example.com or call +44 20 7946 0018")
     ('write to <email> or call <phone>', 2)
     >>> mask_personal_data("order 20240117 of 3 mugs at 12.50, 2024-01-17 10:30")
     ('order 20240117 of 3 mugs at 12.50, 2024-01-17 10:30', 0)
     """
-    found = find_personal_data(text, masking)
-    if not found:
+    matches = find_personal_data(text, masking)
+    if not matches:
         return text, 0
-    pieces, read = [], 0
-    for personal in found:
-        pieces += [text[read : personal.start], personal.marker]
-        read = personal.end
-    return "".join([*pieces, text[read:]]), len(found)
+    pieces, copied_to = [], 0
+    for match in matches:
+        pieces += [text[copied_to : match.start], match.marker]
+        copied_to = match.end
+    return "".join([*pieces, text[copied_to:]]), len(matches)
 
 
 def find_personal_data(text: str, masking: Masking = ALL_KINDS) -> list[PersonalData]:
-    """What :func:`mask_personal_data` masks, by its place in the text, in order, apart.
+    """The spans that :func:`mask_personal_data` masks, in order, without overlaps.
 
     >>> find_personal_data("I am ann%40example.com")
     [PersonalData(start=5, end=22, marker='<email>')]
@@ -134,40 +134,40 @@ def find_personal_data(text: str, masking: Masking = ALL_KINDS) -> list[Personal
     folded = fold_text(text)
     finders = _finders(masking, _FOUR_DIGITS.search(folded.text) is not None)
     numbered = NumberedText(folded.text)
-    found: list[tuple[int, int, str]] = []
+    matches: list[tuple[int, int, str]] = []
     for _ in range(_ROUNDS):
-        before = len(found)
+        count_before = len(matches)
         for marker, find in finders:
             spans = _apart(find(numbered))
             if spans:
-                found += [(start, end, marker) for start, end in spans]
+                matches += [(start, end, marker) for start, end in spans]
                 numbered = NumberedText(_blanked(numbered.text, spans))
-        if len(found) == before:
+        if len(matches) == count_before:
             break
     return [
         PersonalData(*folded.original_span(start, end), marker)
-        for start, end, marker in sorted(found)
+        for start, end, marker in sorted(matches)
     ]
 
 
 def _is_telling(text: str) -> bool:
-    """Whether anything could be found in a text; most end here."""
+    """Whether a text could contain personal data; a quick check that excludes most texts."""
     return bool(_TELLING.search(text) or " dot " in text or " DOT " in text or _SPELT.search(text))
 
 
 def _apart(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The spans in order; of those that overlap the first and longest."""
-    kept: list[tuple[int, int]] = []
+    """The spans in order, without overlaps: the one that starts first is kept, then the longest."""
+    selected: list[tuple[int, int]] = []
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if not kept or start >= kept[-1][1]:
-            kept.append((start, end))
-    return kept
+        if not selected or start >= selected[-1][1]:
+            selected.append((start, end))
+    return selected
 
 
 def _blanked(text: str, spans: list[tuple[int, int]]) -> str:
-    """The text with each span as a marker of the same length, in which nothing is found."""
-    pieces, read = [], 0
+    """The text with each span replaced by a marker of the same length that no finder matches."""
+    pieces, copied_to = [], 0
     for start, end in spans:
-        pieces += [text[read:start], "<", "\0" * (end - start - 2), ">"]
-        read = end
-    return "".join([*pieces, text[read:]])
+        pieces += [text[copied_to:start], "<", "\0" * (end - start - 2), ">"]
+        copied_to = end
+    return "".join([*pieces, text[copied_to:]])

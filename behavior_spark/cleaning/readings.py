@@ -1,10 +1,10 @@
-"""Read a source's mapped rows: typed columns, the reason of what is refused, flags of changes.
+"""Convert a source's mapped rows to typed columns, with reasons of refusal and flags of changes.
 
-``read_rows`` gives beside the contract's columns
+``read_rows`` adds to the contract's columns
 
-- ``_unread``: the first column that could not be read, and why; null where all could;
-- ``_raw_<column>``: what stood there, as text, where it could not be read;
-- ``_changed_<column>``: what was changed (``values.Change``), 0 for nothing.
+- ``_unread``: first column that could not be converted, and why; null if all could;
+- ``_raw_<column>``: the original value as text, if it could not be converted;
+- ``_changed_<column>``: sum of the changes made (``values.Change``); 0 for none.
 """
 
 from __future__ import annotations
@@ -33,36 +33,36 @@ _COMPOSED, _TRIMMED = "_composed", "_trimmed_"
 
 
 def read_rows(frame: DataFrame, contract: Contract) -> DataFrame:
-    """Rows of a contract from mapped columns of the source's own types.
+    """Rows of a contract, from mapped columns with the source's types.
 
     Args:
-        frame: Columns by the contract's names, of any type that its mapping allows.
-        contract: What they become.
+        frame: Columns with the contract's names, of any type that the mapping allows.
+        contract: Contract of the result.
     """
     targets = {f.name: f.dataType for f in contract.columns if f.name in frame.columns}
     return _read(frame, targets)
 
 
 def read_attributes(frame: DataFrame) -> DataFrame:
-    """Rows of a table of attributes: user and times read, every attribute as it is."""
+    """Rows of a table of attributes: user and times are converted, attributes are unchanged."""
     times = dict.fromkeys(("valid_from", "known_at"), TimestampType())
     return _read(frame, {"user_id": StringType(), **times})
 
 
 def _read(frame: DataFrame, targets: Mapping[str, DataType]) -> DataFrame:
     kinds = {name: frame.schema[name].dataType for name in targets}
-    others = [name for name in frame.columns if name not in targets]
-    texts = [n for n in targets if isinstance(kinds[n], StringType) and n not in WRITTEN]
-    # Columns of their own: Spark would work them out at each place that uses them.
-    if texts:
-        frame = frame.withColumns({_TRIMMED + name: trim(F.col(name)) for name in texts})
+    other_columns = [name for name in frame.columns if name not in targets]
+    text_columns = [n for n in targets if isinstance(kinds[n], StringType) and n not in WRITTEN]
+    # Separate columns, because Spark would evaluate the expression wherever it is used.
+    if text_columns:
+        frame = frame.withColumns({_TRIMMED + name: trim(F.col(name)) for name in text_columns})
     readings = {
         name: read_value(
             F.col(name),
             kinds[name],
             target,
             name=name,
-            trimmed=F.col(_TRIMMED + name) if name in texts else None,
+            trimmed=F.col(_TRIMMED + name) if name in text_columns else None,
         )
         for name, target in targets.items()
     }
@@ -71,13 +71,13 @@ def _read(frame: DataFrame, targets: Mapping[str, DataType]) -> DataFrame:
         for name, reading in readings.items()
     ]
     read = frame.select(
-        *others,
+        *other_columns,
         *[reading.value.alias(name) for name, reading in readings.items()],
         F.coalesce(*reasons, F.lit(None).cast("string")).alias(UNREAD),
         *[_raw(name, reading).alias(RAW + name) for name, reading in readings.items()],
         *[reading.changed.cast("int").alias(CHANGED + name) for name, reading in readings.items()],
     )
-    composed = [n for n in texts if Change.COMPOSED in possible_changes(targets[n], name=n)]
+    composed = [n for n in text_columns if Change.COMPOSED in possible_changes(targets[n], name=n)]
     return _with_composed(read, composed)
 
 
@@ -86,15 +86,15 @@ def _raw(name: str, reading: Reading) -> Column:
 
 
 def _with_composed(frame: DataFrame, names: list[str]) -> DataFrame:
-    """Names in NFC, and a flag where that changed one."""
+    """The frame with these names in NFC, and the change added to their flags."""
     if not names:
         return frame
     frame = frame.withColumn(_COMPOSED, compose(*[F.col(name) for name in names]))
     columns: dict[str, Column] = {}
     for index, name in enumerate(names):
-        other = F.when(F.col(_COMPOSED).isNotNull(), F.col(_COMPOSED)[index])
-        columns[name] = F.coalesce(other, F.col(name))
-        flag = F.when(other != F.col(name), F.lit(int(Change.COMPOSED))).otherwise(0)
+        composed_name = F.when(F.col(_COMPOSED).isNotNull(), F.col(_COMPOSED)[index])
+        columns[name] = F.coalesce(composed_name, F.col(name))
+        flag = F.when(composed_name != F.col(name), F.lit(int(Change.COMPOSED))).otherwise(0)
         columns[CHANGED + name] = F.col(CHANGED + name) + flag
     return frame.withColumns(columns).drop(_COMPOSED)
 
@@ -102,7 +102,14 @@ def _with_composed(frame: DataFrame, names: list[str]) -> DataFrame:
 def change_counts(
     frame: DataFrame, contract: Contract, *, among: Column, mapped: Collection[str]
 ) -> dict[str, Column]:
-    """Metrics: in how many of some rows each mapped column was changed, by ``column.CHANGE``."""
+    """Aggregates: number of changed rows by column and change, named ``column.CHANGE``.
+
+    Args:
+        frame: Rows from :func:`read_rows`.
+        contract: Contract of the rows.
+        among: Boolean column: rows to count.
+        mapped: Columns that the source has.
+    """
     return {
         f"{name}.{change.name}": F.count_if(among & is_changed(F.col(CHANGED + name), change))
         for name in contract.names
@@ -115,8 +122,8 @@ def describe_changes(contract: Contract, counts: dict[str, int]) -> list[str]:
     """One line for each change that happened.
 
     Args:
-        contract: Whose columns.
-        counts: By ``column.CHANGE``; other names are passed over.
+        contract: Contract of the rows.
+        counts: Counts by ``column.CHANGE``; other names are ignored.
     """
     lines = []
     for key, count in counts.items():
@@ -127,7 +134,7 @@ def describe_changes(contract: Contract, counts: dict[str, int]) -> list[str]:
 
 
 def figures_of_changes(contract: Contract, counts: dict[str, int]) -> dict[str, int]:
-    """The same as figures of a run: ``events_user_id_trimmed``."""
+    """The same counts as figures of a run, with names such as ``events_user_id_trimmed``."""
     return {
         f"{contract.name}_{key.replace('.', '_').lower()}": count
         for key, count in counts.items()

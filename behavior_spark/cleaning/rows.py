@@ -1,6 +1,7 @@
-"""Verbs that turn mapped rows into clean ones: ``DataFrame -> DataFrame``, no action.
+"""Turn mapped rows into clean ones: functions from DataFrame to DataFrame, without an action.
 
-A refused row carries its reason in ``_reason``; the caller counts and stores it.
+``_reason`` is the reason why a row is refused, else null. The caller counts and stores refused
+rows.
 """
 
 from __future__ import annotations
@@ -27,16 +28,17 @@ _YEAR_MICROS = 31_556_952 * 10**6
 
 
 def prepare(frame: DataFrame, contract: Contract, *, skew_seconds: int = 0) -> DataFrame:
-    """Give every row its arrival; items without a date are valid always.
+    """Fill in the arrival time of every row; an item without a date is always valid.
 
-    An arrival a little before what it tells of is clamped to it; one at the first moment of the
-    same day is a day without a time, and means its end. ``arrived_day`` is null where that is no
-    usable time, so that no night leaves the row for a later one.
+    An arrival up to ``skew_seconds`` before its event is set to the event's time. An earlier
+    arrival at 00:00 of the event's day is taken as a day without a time, and set to the end of
+    the day. ``arrived_day`` is null if the arrival is not a plausible time, so that the row is
+    refused tonight and not left for a later night.
 
     Args:
-        frame: Rows as ``readings.read_rows`` gives them.
-        contract: Whose rows.
-        skew_seconds: How far the log's clocks may differ.
+        frame: Rows from ``readings.read_rows``.
+        contract: Contract of the rows.
+        skew_seconds: Maximum difference of the log's clocks.
     """
     if contract.name == ITEMS.name:
         always = F.lit(ALWAYS).cast("timestamp")
@@ -47,12 +49,12 @@ def prepare(frame: DataFrame, contract: Contract, *, skew_seconds: int = 0) -> D
     near = early & ~midnight & (F.unix_micros(time) - F.unix_micros(arrived)
                                 <= F.lit(skew_seconds * 1_000_000))  # fmt: skip
     adjusted = F.when(midnight, last_moment(arrived)).when(near, time).otherwise(arrived)
-    known = F.coalesce(adjusted, time)
+    arrival = F.coalesce(adjusted, time)
     flags = F.col(CHANGED + "arrived_at")
     return frame.withColumns(
         {
-            "arrived_at": known,
-            "arrived_day": F.when(~_outside(known), F.to_date(known)),
+            "arrived_at": arrival,
+            "arrived_day": F.when(~_outside(arrival), F.to_date(arrival)),
             CHANGED + "arrived_at": F.when(midnight, flags + int(Change.END_OF_DAY))
             .when(near, flags + int(Change.CLAMPED))
             .otherwise(flags),
@@ -61,7 +63,7 @@ def prepare(frame: DataFrame, contract: Contract, *, skew_seconds: int = 0) -> D
 
 
 def with_reason(frame: DataFrame, contract: Contract) -> DataFrame:
-    """Add ``_reason``: what could not be read, else the first promise a row breaks, else null."""
+    """Add ``_reason``: a value that could not be read, else the first broken rule, else null."""
     checks: list[Column] = [F.col(UNREAD)]
     for name in contract.required:
         if name in frame.columns and name not in ("arrived_at", "arrived_day"):
@@ -82,7 +84,15 @@ def with_reason(frame: DataFrame, contract: Contract) -> DataFrame:
 
 
 def time_counts(contract: Contract, *, among: Column) -> dict[str, Column]:
-    """Metrics: among some rows those without a usable time, and where the times they have lie."""
+    """Aggregates: number of rows without a plausible time, and their earliest and latest time.
+
+    Args:
+        contract: Contract of the rows.
+        among: Boolean column: rows to count.
+
+    Returns:
+        Aggregates by name; empty for a contract without a time.
+    """
     name = TIME.get(contract.name)
     if name is None:
         return {}
@@ -97,7 +107,7 @@ def time_counts(contract: Contract, *, among: Column) -> dict[str, Column]:
 
 
 def describe_bad_times(counts: Mapping[str, int | None]) -> str:
-    """Where the times lie that cannot be right, and what that looks like.
+    """The years of implausible times in words, with a guess at the cause.
 
     >>> describe_bad_times({BAD_TIMES: 3})
     '3 without a usable time'
@@ -123,7 +133,7 @@ def _outside(time: Column) -> Column:
 
 
 def with_own_ids(frame: DataFrame, prefixes: Mapping[str, str]) -> DataFrame:
-    """Ids that belong to their source, and may be those of another's rows too, with its name."""
+    """Add a prefix to ids, by column, so that ids of different sources cannot be equal."""
     if not prefixes:
         return frame
     return frame.withColumns(
@@ -132,7 +142,7 @@ def with_own_ids(frame: DataFrame, prefixes: Mapping[str, str]) -> DataFrame:
 
 
 def within_night(start: dt.date | None, as_of: dt.date) -> Column:
-    """Rows a night reads: arrived in [start, as_of), and those with no usable time."""
+    """Condition on rows of a night: arrived in [start, as_of), or without a plausible time."""
     day = F.col("arrived_day")
     inside = day < F.lit(as_of)
     if start is not None:
@@ -141,7 +151,7 @@ def within_night(start: dt.date | None, as_of: dt.date) -> Column:
 
 
 def not_before(frame: DataFrame, start: dt.date | None) -> DataFrame:
-    """Without the rows that earlier nights have read: Spark leaves them out before it reads ids."""
+    """Leave out rows that arrived before ``start``; Spark can do so before it reads ids."""
     if start is None:
         return frame
     day = F.col("arrived_day")
@@ -149,25 +159,27 @@ def not_before(frame: DataFrame, start: dt.date | None) -> DataFrame:
 
 
 def number_copies(frame: DataFrame, key: tuple[str, ...]) -> DataFrame:
-    """Add ``_copy``: 1 for the row kept of each key, 2 and more for its duplicates.
+    """Add ``_copy``: 1 for the row to keep of each key, 2 and more for its duplicates.
 
-    Which one is kept depends on the rows' content alone, not on their order. ``_conflict`` says
-    that a row has the id of another one and yet another user or type; an id that gets a user
-    later is none, nor is a visitor of two users.
+    Which row is kept depends on the rows' content, not on their order. ``_conflict`` is true if
+    a row has the id of another row but another user or type. It is false if the user was null
+    before, and for visitors with two users.
 
     Args:
         frame: Clean rows.
-        key: The id, and the arrival that makes a version of it.
+        key: The id column, and the columns (arrival) that make a version of an id.
     """
-    first, *rest = key
+    id_column, *version_columns = key
     content = [F.col(name) for name in sorted(frame.columns) if not name.startswith("_")]
     content = [F.xxhash64(*content), *[c.asc_nulls_first() for c in content]]
-    # One order for both: versions of an id, and of each version its copies.
-    rows = Window.partitionBy(first).orderBy(*rest, *content)
-    versions = Window.partitionBy(first).orderBy(*rest)
-    told = [name for name in ("user_id", "event_type", "kind") if name in frame.columns]
-    others = [F.lag(n).over(rows) != F.col(n) for n in told if first != "anonymous_id"]
-    conflict = reduce(lambda a, b: a | b, others, F.lit(False))
+    # One sort order for versions of an id and for copies of a version.
+    rows = Window.partitionBy(id_column).orderBy(*version_columns, *content)
+    versions = Window.partitionBy(id_column).orderBy(*version_columns)
+    identifying = [name for name in ("user_id", "event_type", "kind") if name in frame.columns]
+    differences = [
+        F.lag(n).over(rows) != F.col(n) for n in identifying if id_column != "anonymous_id"
+    ]
+    conflict = reduce(lambda a, b: a | b, differences, F.lit(False))
     return (
         frame.withColumns(
             {_ROW: F.row_number().over(rows), CONFLICT: F.coalesce(conflict, F.lit(False))}
@@ -178,27 +190,32 @@ def number_copies(frame: DataFrame, key: tuple[str, ...]) -> DataFrame:
 
 
 def number_item_copies(frame: DataFrame) -> DataFrame:
-    """Add ``_copy`` to item versions: one equal to the version before it is a duplicate.
+    """Add ``_copy`` to item versions: 2 if equal to the previous version of the item, else 1.
 
     Of different versions with the same moment one is kept, chosen by its content.
     """
     content = F.xxhash64("title", "category", "price")
     window = Window.partitionBy("item_id").orderBy("valid_from", content)
-    before = window.rowsBetween(Window.unboundedPreceding, -1)
-    first = ~F.col("valid_from").eqNullSafe(F.lag("valid_from").over(window))
-    frame = frame.withColumn("_version", F.when(first, content))
-    same = F.col("_version") == F.last("_version", ignorenulls=True).over(before)
-    repeated = F.col("_version").isNull() | F.coalesce(same, F.lit(False))
+    earlier_rows = window.rowsBetween(Window.unboundedPreceding, -1)
+    new_moment = ~F.col("valid_from").eqNullSafe(F.lag("valid_from").over(window))
+    frame = frame.withColumn("_version", F.when(new_moment, content))
+    equal_to_previous = F.col("_version") == F.last("_version", ignorenulls=True).over(earlier_rows)
+    repeated = F.col("_version").isNull() | F.coalesce(equal_to_previous, F.lit(False))
     return frame.withColumn(COPY, F.when(repeated, F.lit(2)).otherwise(F.lit(1))).drop("_version")
 
 
 def clean_texts(
     frame: DataFrame, contract: Contract, *, clean: Callable[[Column], Column]
 ) -> DataFrame:
-    """Normalise and mask the contract's text column and hash it.
+    """Normalise, mask and hash the text column of a contract.
 
-    Adds ``_masked`` (count) and ``_cut`` (boolean); a text of which nothing is left
-    is refused, an item title of which nothing is left is null.
+    Adds ``_masked`` (number of masked spans) and ``_cut`` (boolean: text was too long). If
+    nothing is left, a text is refused and an item's title is null.
+
+    Args:
+        frame: Rows with ``_reason``.
+        contract: Contract of the rows.
+        clean: Column function from ``columns.clean_text_column``.
     """
     if contract.name not in TEXT:
         return frame.withColumns({"_masked": F.lit(0), "_cut": F.lit(False)})
@@ -225,9 +242,9 @@ def quarantine_rows(
     as_of: dt.date,
     clean: Callable[[Column], Column],
 ) -> DataFrame:
-    """Refused rows in the quarantine's form: what was mapped, as masked JSON.
+    """Refused rows as rows of the quarantine: mapped columns as masked JSON.
 
-    Texts over 2,000 characters are cut; equal rows are one row with their count.
+    Values are cut to 2,000 characters; equal rows become one row with their count.
     """
     shown = [n for n in contract.names if n in frame.columns]
     raw = {name: [RAW + name] if RAW + name in frame.columns else [] for name in shown}

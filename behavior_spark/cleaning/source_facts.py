@@ -1,4 +1,4 @@
-"""What one pass over a source tells before a night reads it: for ``check``."""
+"""Facts about a source from one pass over it, for ``check``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from behavior_spark.cleaning.readings import change_counts, describe_changes
 from behavior_spark.cleaning.rows import ALWAYS, BAD_TIMES, REASON, describe_bad_times, time_counts
 from behavior_spark.schemas import ITEMS, Contract
 
-# What tables write where they have no id.
+# Values that tables use for a missing id.
 SENTINELS = (
     "null", "none", "nil", "nan", "na", "n/a", "undefined", "unknown", "anonymous", "guest",
     "(not set)", "0", "-1", "-", "?",
@@ -27,21 +27,21 @@ _ITEMS, _DATED = "items", "dated"
 def source_metrics(
     frame: DataFrame, contract: Contract, types: Sequence[str], *, mapped: Collection[str]
 ) -> dict[str, Column]:
-    """Aggregates over a source's rows, for one ``agg``.
+    """Aggregates over a source's rows, by name, for one ``agg``.
 
     Args:
-        frame: Rows with their reasons (``rows.with_reason``).
-        contract: What they are mapped to.
-        types: Event types that the config names, counted where the contract has such a column.
+        frame: Rows with ``_reason`` (from ``rows.with_reason``).
+        contract: Contract to which they are mapped.
+        types: Event types that the config names; counted if there is a column ``event_type``.
         mapped: Columns that the source has.
     """
-    every = F.lit(True)
+    all_rows = F.lit(True)
     metrics = {
         "rows": F.count(F.lit(1)),
         "refused": F.count_if(F.col(REASON).isNotNull()),
         "most_frequent_reason": F.mode(REASON),
-        **change_counts(frame, contract, among=every, mapped=mapped),
-        **time_counts(contract, among=every),
+        **change_counts(frame, contract, among=all_rows, mapped=mapped),
+        **time_counts(contract, among=all_rows),
     }
     for name in contract.names:
         if name not in mapped or not isinstance(frame.schema[name].dataType, StringType):
@@ -55,23 +55,23 @@ def source_metrics(
         metrics[_ITEMS] = F.count_distinct("item_id")
         metrics[_DATED] = F.count_if(dated)
     if "event_type" in frame.columns:
-        for place, kind in enumerate(types):
-            metrics[f"{_TYPE}:{place}"] = F.count_if(F.col("event_type") == kind)
+        for index, event_type in enumerate(types):
+            metrics[f"{_TYPE}:{index}"] = F.count_if(F.col("event_type") == event_type)
     return metrics
 
 
 def type_counts(facts: Mapping[str, Any], types: Sequence[str]) -> dict[str, int]:
-    """How many events a source has of each type that the config names."""
+    """Number of events of each type that the config names, from a source's facts."""
     return {kind: int(facts.get(f"{_TYPE}:{n}") or 0) for n, kind in enumerate(types)}
 
 
 def describe_facts(facts: Mapping[str, Any], contract: Contract, *, label: str) -> list[str]:
-    """What a reader should know of a source, or be asked; nothing for a clean one.
+    """Remarks and questions about a source, one a line; empty for a clean source.
 
     Args:
-        facts: What ``source_metrics`` gave.
-        contract: What the source is mapped to.
-        label: The source's place in the config.
+        facts: Values of the aggregates of ``source_metrics``.
+        contract: Contract to which the source is mapped.
+        label: Key of the source in the config.
     """
     rows = facts["rows"] or 0
     if not rows:
@@ -97,7 +97,7 @@ def describe_facts(facts: Mapping[str, Any], contract: Contract, *, label: str) 
         if question == _NO_ID and count >= FREQUENT * rows:
             lines.append(
                 f"{label}.{name}: {count:,} of {rows:,} read null, none, 0, anonymous or the like: "
-                f"nobody? then map CASE WHEN ... THEN NULL"
+                f"no user? then map CASE WHEN ... THEN NULL"
             )
         elif question == _POINT_ZERO and count >= FREQUENT * rows:
             lines.append(

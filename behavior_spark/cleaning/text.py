@@ -1,4 +1,4 @@
-"""Normalise a text and give it its key."""
+"""Clean a text, and compute hashes of texts and user ids."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class CleanText:
     """A text ready to be stored.
 
     Attributes:
-        text: Normalised, masked, capped; empty when nothing was left.
-        masked: Numbers and addresses masked.
-        cut: Whether the cap took something away.
+        text: Normalised and masked text of limited length; may be empty.
+        masked: Number of masked spans.
+        cut: Whether the text was longer than the limit.
     """
 
     text: str
@@ -34,33 +34,39 @@ class CleanText:
 def clean_text(
     text: str, *, max_chars: int, mask: bool | Masking | None = True, form: NormalForm = "NFC"
 ) -> CleanText:
-    """Normalise, mask and cap a text: its beginning is kept, and no number or address is halved.
+    """Normalise and mask a text, and cut it to ``max_chars`` characters. Takes linear time.
 
-    White space is collapsed before anything is cut, and what is masked is read a little past the
-    cap. Takes time in proportion to the text's length.
+    White space is collapsed before the text is cut. Personal data is detected beyond the limit
+    too, so that a number or an address at the limit is masked as a whole.
+
+    Args:
+        text: The text.
+        max_chars: Maximum length of the result, in characters.
+        mask: What to mask; True: all kinds, False or None: nothing.
+        form: Unicode normal form.
 
     >>> clean_text("mail bob@example.org", max_chars=100).text
     'mail <email>'
     """
     line = one_line(text)
-    read, masked = max_chars + _MARGIN, 0
+    read_length, masked = max_chars + _MARGIN, 0
     while True:
-        whole = read >= len(line)
-        clean = composed(line[:read], form)
+        is_complete = read_length >= len(line)
+        clean = composed(line[:read_length], form)
         if mask:
             clean, masked = mask_personal_data(clean, ALL_KINDS if mask is True else mask)
-        # The margin may end in half a number; masking and composing make a text shorter.
-        if whole or len(clean) >= max_chars + _MARGIN:
+        # Masking and composing shorten a text: read more until the margin is filled.
+        if is_complete or len(clean) >= max_chars + _MARGIN:
             break
-        read *= 2
+        read_length *= 2
     limit = max_chars
     if mask and len(clean) > limit:
         limit = _before_placeholder(clean, limit)
-    return CleanText(clean[:limit].rstrip(), masked, not whole or len(clean) > max_chars)
+    return CleanText(clean[:limit].rstrip(), masked, not is_complete or len(clean) > max_chars)
 
 
 def _before_placeholder(text: str, limit: int) -> int:
-    """The limit, or the start of the placeholder it would cut in two."""
+    """The limit, or the start of a placeholder that the limit would cut."""
     start = text.rfind("<", 0, limit)
     match = _PLACEHOLDER.match(text, start) if start >= 0 else None
     return start if match and match.end() > limit else limit
@@ -69,7 +75,7 @@ def _before_placeholder(text: str, limit: int) -> int:
 def text_hash(text: str, *, key: str | None = None) -> str:
     """SHA-256 of a clean text as 64 hex digits; HMAC-SHA256 (RFC 2104) with a key.
 
-    Short texts are guessable from a plain hash: configure a key where that matters.
+    Short texts can be guessed from a plain hash; use a key if that matters.
     """
     data = text.encode("utf-8", "surrogatepass")
     if key is None:

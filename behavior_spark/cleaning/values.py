@@ -1,18 +1,18 @@
-"""Read one value of a log: what it is, why it is none, and what was changed to make it one.
+"""Convert values of a log to names, times and numbers, with the reason of refusal and the changes.
 
-Every mapped column of every contract goes through one of three readings: a name (ids, event types,
-kinds), a time or a number. A rule stands here and nowhere else:
+Every mapped column of every contract is read as a name (ids, event types, kinds), a time or a
+number, by these rules:
 
-- A **name** loses white space and invisible characters at its ends, and is in Unicode's composed
-  form (NFC). Nothing left: no value. A whole number of floating point is its integer's digits; NaN
-  is no value; a fraction, an infinity and a number whose digits floating point cannot hold are
-  refused.
-- A **time** has a year, a month and a day. A number is no time. A day alone is its first moment,
-  of an arrival its last.
-- A **number** has four decimals; more are rounded, and counted where that changes it. NaN is no
-  value; an infinity and a number beyond the column's range are refused.
+- A **name**: white space and invisible characters at the ends are removed, and it gets Unicode's
+  composed form (NFC). An empty name is null. A whole number stored as floating point becomes the
+  digits of the integer; NaN becomes null; a fraction, an infinity, and a number with more digits
+  than floating point can represent are refused.
+- A **time** has a year, a month and a day. A number is refused. A day without a time is its first
+  moment; for an arrival its last moment.
+- A **number** has four decimals; more are rounded, and counted if that changes the value. NaN
+  becomes null; an infinity and a number beyond the column's range are refused.
 
-A reading gives columns and looks at no row; nothing in it raises in ANSI mode.
+The functions only build column expressions; none of these raises in ANSI mode.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ _PYTHON_EDGES = re.compile(rf"\A{_PYTHON_EDGE}+|{_PYTHON_EDGE}+\Z")
 _MAY_BE_DECOMPOSED = r"[^\u0000-\u02FF]"
 _DAY = r"\d{4}-\d{1,2}-\d{1,2}"
 _NUMBER = r"\A[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\z"
-# Whole numbers that a double and a float hold, each with no other beside it.
+# Below these numbers a double and a float represent every whole number exactly.
 _EXACT: dict[type[DataType], int] = {DoubleType: 2**53, FloatType: 2**24}
-WRITTEN = ("text", "title")  # by a person: cleaned by rules of their own
+WRITTEN = ("text", "title")  # written by people; cleaned by the rules of ``text``
 _DAY_MICROS = 86_400_000_000
-_NOISE = 1e-9  # relative: what floating point makes of 0.1 + 0.2 is no rounding
+_NOISE = 1e-9  # relative error of floating point (0.1 + 0.2), which does not count as rounding
 
 
 class Change(IntFlag):
-    """What a reading did to a value."""
+    """Changes of a value; a column of changes is their sum."""
 
     TRIMMED = 1
     COMPOSED = 2
@@ -91,12 +91,12 @@ CHANGES = {
 
 @dataclass(frozen=True)
 class Reading:
-    """A column as read.
+    """A converted column.
 
     Attributes:
-        value: Typed; null where there is none or it is refused.
-        reason: Why it is refused, to follow the column's name; null where it is not.
-        changed: Sum of ``Change``; 0 where the value is as it was.
+        value: The typed value; null if there is none or it is refused.
+        reason: Reason of refusal, to be put after the column's name; null if it is not refused.
+        changed: Sum of ``Change``; 0 if the value is unchanged.
     """
 
     value: Column
@@ -107,13 +107,13 @@ class Reading:
 def read_name(
     value: Column, kind: DataType, *, trimmed: Column | None = None, lower: bool = False
 ) -> Reading:
-    """An id, a type or another name as text. See ``compose`` for NFC.
+    """Convert a column to names. NFC is done by ``compose``.
 
     Args:
         value: The mapped column.
         kind: Its type: string, number, date or timestamp.
-        trimmed: ``trim`` of it, where that is a column already.
-        lower: Whether its case says nothing.
+        trimmed: ``trim(value)``, if it is a column already.
+        lower: Whether to lowercase it.
     """
     if isinstance(kind, FractionalType):
         return _whole_number(value, kind)
@@ -131,25 +131,25 @@ def read_name(
 
 
 def _whole_number(value: Column, kind: DataType) -> Reading:
-    """A name that its table holds as a floating-point number or a decimal."""
+    """Convert a column of floating-point numbers or decimals to names."""
     if isinstance(kind, DecimalType):
-        whole = F.floor(value)
-        fraction = value != whole
+        floor = F.floor(value)
+        fraction = value != floor
         changed = _flags((Change.WHOLE, F.lit(kind.scale > 0) & ~fraction))
         reason = F.when(fraction, F.lit("is a fraction"))
-        return Reading(F.when(~fraction, whole.cast("string")), reason, changed)
-    most = _EXACT[type(kind)]
+        return Reading(F.when(~fraction, floor.cast("string")), reason, changed)
+    limit = _EXACT[type(kind)]
     number = value.cast("double")
     nan = F.isnan(number)
     infinite = F.abs(number) == float("inf")
     reason = (
         F.when(number.isNull() | nan, None)
         .when(infinite, F.lit("is infinite"))
-        .when(F.abs(number) >= most, F.lit(f"is a {kind.simpleString()} of {most:,} or more, "
+        .when(F.abs(number) >= limit, F.lit(f"is a {kind.simpleString()} of {limit:,} or more, "
                                            "whose last digits are lost"))
         .when(number != F.floor(number), F.lit("is a fraction"))
     )  # fmt: skip
-    fits = ~nan & (F.abs(number) < most) & (number == F.floor(number))
+    fits = ~nan & (F.abs(number) < limit) & (number == F.floor(number))
     name = F.when(fits, number.try_cast("bigint").cast("string"))
     return Reading(name, reason, _flags((Change.NAN, nan), (Change.WHOLE, fits)))
 
@@ -157,13 +157,13 @@ def _whole_number(value: Column, kind: DataType) -> Reading:
 def read_time(
     value: Column, kind: DataType, *, trimmed: Column | None = None, end_of_day: bool = False
 ) -> Reading:
-    """A moment, UTC where the value names no zone.
+    """Convert a column to timestamps; UTC if the value has no time zone.
 
     Args:
         value: The mapped column.
         kind: Its type: string, date or timestamp.
-        trimmed: ``trim`` of it, where that is a column already.
-        end_of_day: What a day without a time means: its last moment, not its first.
+        trimmed: ``trim(value)``, if it is a column already.
+        end_of_day: Whether a day without a time is its last moment; else it is its first.
     """
     if isinstance(kind, StringType):
         text = F.nullif(trim(value) if trimmed is None else trimmed, F.lit(""))
@@ -192,42 +192,49 @@ def last_moment(moment: Column) -> Column:
 def read_number(
     value: Column, kind: DataType, target: DecimalType, *, trimmed: Column | None = None
 ) -> Reading:
-    """A decimal of the target's range and scale; ``trimmed`` as in ``read_name``."""
-    # The digits of a float as they are written: as a double 2.55 has more of them.
-    given = value.cast("string") if isinstance(kind, FloatType) else value
+    """Convert a column to decimals of the target's precision and scale.
+
+    Args:
+        value: The mapped column.
+        kind: Its type.
+        target: The decimal type of the result.
+        trimmed: ``trim(value)``, if it is a column already.
+    """
+    # A float is read as text: converted to a double, 2.55 would have more digits.
+    source = value.cast("string") if isinstance(kind, FloatType) else value
     if isinstance(kind, StringType):
-        given = F.nullif(trim(value) if trimmed is None else trimmed, F.lit(""))
-    number = given.try_cast("double")
+        source = F.nullif(trim(value) if trimmed is None else trimmed, F.lit(""))
+    number = source.try_cast("double")
     nan = F.coalesce(F.isnan(number), F.lit(False))
-    decimal = given.try_cast(target)
+    decimal = source.try_cast(target)
     reason = (
-        F.when(given.isNull() | nan, None)
+        F.when(source.isNull() | nan, None)
         .when(number.isNull(), F.lit("is not a number"))
         .when(F.abs(number) == float("inf"), F.lit("is infinite"))
         .when(decimal.isNull(), F.lit(f"is beyond {target.simpleString()}"))
     )
-    lost = F.abs(decimal.cast("double") - number) > F.abs(number) * _NOISE
-    changed = _flags((Change.NAN, nan), (Change.ROUNDED, lost & ~nan))
+    rounded = F.abs(decimal.cast("double") - number) > F.abs(number) * _NOISE
+    changed = _flags((Change.NAN, nan), (Change.ROUNDED, rounded & ~nan))
     return Reading(F.when(~nan, decimal), reason, changed)
 
 
 def read_text(value: Column) -> Reading:
-    """What a person wrote: cleaned later, by its own rules."""
+    """A text as it is; texts are cleaned later, by ``rows.clean_texts``."""
     return Reading(value.cast("string"), _no_reason(), F.lit(0))
 
 
 def read_value(
     value: Column, kind: DataType, target: DataType, *, name: str, trimmed: Column | None = None
 ) -> Reading:
-    """A mapped column as its contract wants it.
+    """Convert a mapped column to its type in the contract.
 
     Args:
         value: The column.
         kind: Its type in the source.
         target: Its type in the contract.
-        name: Its name in the contract: an arrival, an event's type and a text have rules of
-            their own.
-        trimmed: ``trim`` of it, where that is a column already.
+        name: Its name in the contract; there are special rules for ``arrived_at``,
+            ``event_type`` and texts.
+        trimmed: ``trim(value)``, if it is a column already.
     """
     if isinstance(kind, NullType):
         return Reading(value.cast(target), _no_reason(), F.lit(0))
@@ -241,7 +248,7 @@ def read_value(
 
 
 def possible_changes(target: DataType, *, name: str) -> list[Change]:
-    """What ``read_value`` can do to a column."""
+    """The changes that ``read_value`` and ``rows.prepare`` can make to a column."""
     if isinstance(target, TimestampType):
         return [Change.END_OF_DAY, Change.CLAMPED] if name == "arrived_at" else []
     if isinstance(target, DecimalType):
@@ -253,42 +260,44 @@ def possible_changes(target: DataType, *, name: str) -> list[Change]:
 
 
 def compose(*names: Column) -> Column:
-    """An array of the names in NFC; null where all are composed already, as in nearly every row.
+    """An array of the names in NFC; null if all are in NFC already, as in nearly every row.
 
-    Only rows with a character that may be part of a decomposed one travel to Python, as one string:
-    an array of nulls alone costs several times as much.
+    Only rows with a character that may be decomposed are sent to Python, as one JSON string,
+    which for rows of nulls is several times as fast as an array.
     """
-    doubtful = [
-        # Of nothing but ASCII: as many bytes as characters.
+    may_differ = [
+        # ASCII text has as many bytes as characters.
         (F.octet_length(name) != F.char_length(name)) & name.rlike(_MAY_BE_DECOMPOSED)
         for name in names
     ]
-    some = reduce(lambda a, b: a | b, [F.coalesce(each, F.lit(False)) for each in doubtful])
-    run = cast(Callable[[Column], Column], pandas_udf(_composed, "string"))  # type: ignore[call-overload]
-    written = F.when(some, F.to_json(F.array(*names), {"ignoreNullFields": "false"}))
-    return F.from_json(run(written), ArrayType(StringType()))
+    any_may_differ = reduce(
+        lambda a, b: a | b, [F.coalesce(flag, F.lit(False)) for flag in may_differ]
+    )
+    compose_udf = cast(Callable[[Column], Column], pandas_udf(_composed, "string"))  # type: ignore[call-overload]
+    payload = F.when(any_may_differ, F.to_json(F.array(*names), {"ignoreNullFields": "false"}))
+    return F.from_json(compose_udf(payload), ArrayType(StringType()))
 
 
 def _composed(rows: pd.Series) -> pd.Series:
-    """JSON arrays of names in NFC; None for rows that are so already."""
+    """JSON arrays of names in NFC; None for a null and for names that are in NFC already."""
     forms: list[str | None] = [None] * len(rows)
-    for place, text in enumerate(rows):
+    for row, text in enumerate(rows):
         if text is None:
             continue
         names = json.loads(text)
         composed = [name and unicodedata.normalize("NFC", name) for name in names]
         if composed != names:
-            forms[place] = json.dumps(composed)
+            forms[row] = json.dumps(composed)
     return pd.Series(forms, dtype=object)
 
 
 def is_changed(flags: Column, change: Change) -> Column:
-    """Whether a reading did this to a value."""
+    """Whether a sum of changes includes a change."""
     return flags.bitwiseAND(F.lit(int(change))) != 0
 
 
 def normal_name(text: str, *, lower: bool = False) -> str:
-    """What ``read_name`` and ``compose`` make of a string, for words of a config.
+    """The result of ``read_name`` and ``compose`` for one string, for names in a config.
 
     >>> normal_name(" Order Completed\u00a0", lower=True)
     'order completed'
@@ -298,14 +307,14 @@ def normal_name(text: str, *, lower: bool = False) -> str:
 
 
 def trim(value: Column) -> Column:
-    """Without white space and invisible characters at the ends.
+    """Remove white space and invisible characters at the ends.
 
-    Nearly every id begins and ends with a visible character of ASCII: those meet no regular
-    expression, which would take ten times as long as all else of a reading.
+    Nearly every id begins and ends with a visible ASCII character. Such ids are not matched
+    against the regular expression, which takes ten times as long as the rest of a conversion.
     """
-    ends = [F.substring(value, place, 1).between("!", "~") for place in (1, -1)]
-    begun = F.regexp_replace(value, _BEGINNING, "")
-    trimmed = F.reverse(F.regexp_replace(F.reverse(begun), _BEGINNING, ""))
+    ends = [F.substring(value, position, 1).between("!", "~") for position in (1, -1)]
+    left_trimmed = F.regexp_replace(value, _BEGINNING, "")
+    trimmed = F.reverse(F.regexp_replace(F.reverse(left_trimmed), _BEGINNING, ""))
     return F.when(ends[0] & ends[1], value).otherwise(trimmed)
 
 

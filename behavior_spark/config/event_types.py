@@ -1,4 +1,4 @@
-"""Which event types a config names, and where: in conditions, features, funnels."""
+"""Find the event types that a config names: in conditions, features and funnels."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _IN = re.compile(
 
 
 def types_compared(condition: str) -> list[str]:
-    """The strings that a condition compares ``event_type`` itself with, each once.
+    """The distinct strings with which a condition compares the column ``event_type`` directly.
 
     >>> types_compared("event_type = 'buy' OR event_type IN ('a', 'b''c') OR kind = 'd'")
     ['buy', 'a', "b'c"]
     >>> types_compared("lower(event_type) = 'Buy' AND 'sell' = event_type")
     ['sell']
     """
-    found = _EQUALS.findall(condition) + _REVERSED.findall(condition)
-    for listed in _IN.findall(condition):
-        found += re.findall(_STRING, listed[0])
-    return list(dict.fromkeys(text.replace("''", "'").replace("\\'", "'") for text in found))
+    strings = _EQUALS.findall(condition) + _REVERSED.findall(condition)
+    for match in _IN.findall(condition):
+        strings += re.findall(_STRING, match[0])
+    return list(dict.fromkeys(text.replace("''", "'").replace("\\'", "'") for text in strings))
 
 
 def named_event_types(settings: Settings) -> dict[str, list[str]]:
-    """Event types by the place of the config that names them."""
+    """Event types by the key of the config that names them."""
     features = settings.features
     places = {"population": types_compared(settings.population)}
     for name, target in settings.targets.items():

@@ -1,7 +1,7 @@
-"""Which features are built: the taxonomy of events, the windows, and features of one's own.
+"""Settings of features: the taxonomy of event types, the windows, and declared features.
 
-A declared feature says on which events (``on``), what is done with them (``op``, ``of``) and over
-which days before as_of (``windows``). Its name follows by rule:
+A declared feature has events (``on``), an operation (``op``, ``of``) and a number of days before
+as_of (``windows``). Its column name follows from these:
 
     - {on: {type: cart}, op: count, windows: [7]}                   cart_count_7d
     - {on: {kind: purchase}, op: mean, of: value, windows: [30]}    kind_purchase_value_mean_30d
@@ -36,7 +36,7 @@ Sentiment = Literal["positive", "neutral", "negative"]
 Dimension = Literal["value", "item_id", "category", "hour", "day"]
 GROUPS = ("activity", "targets", "sessions", "funnels", "attributes", "texts")
 
-# Families that ``groups`` does not choose among: they are built in any case.
+# Families that are built whatever ``groups`` is.
 ALWAYS_BUILT = ("bots", "declared")
 
 _USUAL: dict[str, tuple[Kind, Sentiment]] = {
@@ -53,25 +53,27 @@ _USUAL: dict[str, tuple[Kind, Sentiment]] = {
 
 
 class Behaviour(Section):
-    """What an event type means."""
+    """Kind and sentiment of an event type: its entry in the taxonomy."""
 
     kind: Kind = Field("other", description=f"one of {', '.join(get_args(Kind))}")
     sentiment: Sentiment = Field("neutral", description="positive | neutral | negative")
 
 
 class On(Section):
-    """Which events a feature is about: one of these; nothing means every event."""
+    """Events of a feature, chosen by one of these keys; without a key all events."""
 
     type: str | None = Field(None, description="events of this type")
     kind: Kind | None = Field(None, description="events whose type is of this kind (taxonomy)")
-    sentiment: Sentiment | None = Field(None, description="events whose type has this sign")
-    where: str | None = Field(None, description="SQL condition on an event; give it a name")
-    name: str | None = Field(None, description="how features name the events of a condition")
+    sentiment: Sentiment | None = Field(None, description="events whose type has this sentiment")
+    where: str | None = Field(None, description="SQL condition on an event; needs a name")
+    name: str | None = Field(
+        None, description="name of the events of a condition, in names of columns"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> On:
         chosen = [self.type, self.kind, self.sentiment, self.where]
-        if sum(each is not None for each in chosen) > 1:
+        if sum(value is not None for value in chosen) > 1:
             raise ValueError("give one of type, kind, sentiment and where")
         if (self.where is None) != (self.name is None):
             raise ValueError("where and name go together: the name begins the columns' names")
@@ -82,33 +84,35 @@ class On(Section):
 
 
 class DeclaredFeature(Section):
-    """A feature of one's own."""
+    """A declared feature."""
 
     name: str | None = Field(
-        None, description="column name instead of the one by rule; for one window alone"
+        None, description="column name, instead of the default one; only with a single window"
     )
-    group: str = Field("declared", description="shown by features describe, chosen by groups")
+    group: str = Field(
+        "declared", description="feature group, for features.groups and `features describe`"
+    )
     on: On = Field(On(), description="which events")
-    op: str = Field(
-        description="what is done with them", json_schema_extra=lambda schema: _list_ops(schema)
+    op: str = Field(description="the operation", json_schema_extra=lambda schema: _list_ops(schema))
+    of: Dimension | None = Field(
+        None, description="dimension: value, item_id, category, hour or day"
     )
-    of: Dimension | None = Field(None, description="of what: value, item_id, category, hour, day")
     to: On | None = Field(None, description="ratio: the events to divide by")
-    k: int = Field(3, ge=1, le=20, description="top_k: how many")
+    k: int = Field(3, ge=1, le=20, description="top_k: number of values")
     head: str | None = Field(None, description="text_share, text_mean: the head that labels texts")
     label: str | None = Field(None, description="text_share, text_mean: the label")
     target: str | None = Field(None, description="text_similarity: the target")
     windows: list[int] | None = Field(
         None, description="days before as_of; by default features.windows_days"
     )
-    description: str = Field("", description="meaning; by default one made of the above")
+    description: str = Field("", description="meaning; by default made from the other keys")
 
     @model_validator(mode="before")
     @classmethod
     def _on_is_a_word(cls, value: object) -> object:
         """YAML 1.1 reads a bare ``on`` as true."""
         if isinstance(value, dict) and True in value:
-            return {("on" if key is True else key): each for key, each in value.items()}
+            return {("on" if key is True else key): entry for key, entry in value.items()}
         return value
 
     @field_validator("op")
@@ -117,8 +121,8 @@ class DeclaredFeature(Section):
         try:
             OPERATIONS.require(value)
         except ConfigError:
-            *others, last = [repr(name) for name in OPERATIONS.names()]
-            expected = f"{', '.join(others)} or {last}"
+            *first_names, last = [repr(name) for name in OPERATIONS.names()]
+            expected = f"{', '.join(first_names)} or {last}"
             raise PydanticCustomError("literal_error", f"Input should be {expected}") from None
         return value
 
@@ -141,57 +145,55 @@ class DeclaredFeature(Section):
 
     @property
     def spec(self) -> OperationSpec:
-        """What the operation may be declared with."""
+        """Declaration of the operation."""
         return operation_spec(self.op)
 
     @property
     def dimension(self) -> str | None:
-        """``of``, or what is meant without it."""
+        """``of``, or the operation's default dimension; None without one."""
         return self.of or next(iter(self.spec.of), None)
 
     @property
     def counts_days(self) -> bool:
-        """Whether days are kept as bits, which limits the windows."""
+        """Whether days are stored as bits, which limits the windows."""
         return self.spec.counts_days(self.of)
 
 
 class FeatureSettings(Section):
-    """Which features are built."""
+    """Features to build."""
 
     event_types: list[str] = Field(
         default_factory=list,
-        description="event types that get features of their own; all count in the totals",
+        description="event types with their own features; other types count in totals only",
     )
     windows_days: Annotated[list[int], Field(min_length=1)] = Field(
-        default=[1, 7, 30, 90], description="days before as_of; 1 is real time, the last day"
+        default=[1, 7, 30, 90], description="windows in days before as_of, ascending"
     )
     session_gap_minutes: int = Field(
-        30, ge=1, description="inactivity that ends a session, where the log has no session id"
+        30, ge=1, description="minutes without an event that end a session without a session id"
     )
     funnels: dict[str, Funnel] = Field(
         default_factory=dict,
         description="by name: steps (event types in order) and within (session, or days)",
     )
-    bots: BotSettings = Field(
-        default_factory=BotSettings, description="when a user is taken for a machine"
-    )
+    bots: BotSettings = Field(default_factory=BotSettings, description="when a user is a bot")
     taxonomy: dict[str, Behaviour] = Field(
         default_factory=dict,
-        description="what an event type means, such as {refund: {kind: cancel, sentiment: "
-        "negative}}; usual names are known",
+        description="meaning of event types, such as {refund: {kind: cancel, sentiment: "
+        "negative}}; common names have a default",
     )
     declared: list[DeclaredFeature] = Field(
-        default_factory=list, description="features of your own; see `features describe`"
+        default_factory=list, description="declared features; see `features describe`"
     )
     groups: list[str] | None = Field(
         None,
-        description=f"build these groups alone, of {', '.join(GROUPS)} and your own; none: all",
+        description=f"build only these groups: {', '.join(GROUPS)} and your own; none: all",
     )
     correction_days: int | None = Field(
         None,
         ge=1,
-        description="a night looks this many arrival days back for events it corrects; none: "
-        "all of them, which is exact at any distance and reads the ids of all history",
+        description="a night looks for corrected events in this many arrival days; none: in all "
+        "history, which is always exact and reads the ids of all events",
     )
 
     @field_validator("windows_days")
@@ -204,7 +206,7 @@ class FeatureSettings(Section):
     def _types(cls, value: list[str]) -> list[str]:
         checked_names(dict.fromkeys(value), "event type")
         if len(set(value)) != len(value):
-            raise ValueError("an event type stands twice")
+            raise ValueError("an event type is listed twice")
         return value
 
     @field_validator("funnels")
@@ -232,31 +234,31 @@ class FeatureSettings(Section):
             if feature.counts_days and not windows:
                 raise ValueError(f"declared[{number}]: give windows of {MOST_DAYS_AS_BITS} days "
                                  "at most")  # fmt: skip
-        named: dict[str, str] = {}
+        conditions: dict[str, str] = {}
         for feature in self.declared:
             for on in (feature.on, feature.to):
-                if on and on.name and named.setdefault(on.name, str(on.where)) != on.where:
+                if on and on.name and conditions.setdefault(on.name, str(on.where)) != on.where:
                     raise ValueError(f"two conditions are named {on.name}")
                 if on and on.name in self.behaviours:
                     raise ValueError(f"a condition and an event type share the name {on.name}")
-        known = {*GROUPS, *(feature.group for feature in self.declared)}
-        if set(self.groups or ()) - known:
-            known |= set(FAMILIES.names()) - set(ALWAYS_BUILT)
-        unknown = sorted(set(self.groups or ()) - known)
+        groups = {*GROUPS, *(feature.group for feature in self.declared)}
+        if set(self.groups or ()) - groups:
+            groups |= set(FAMILIES.names()) - set(ALWAYS_BUILT)
+        unknown = sorted(set(self.groups or ()) - groups)
         if unknown:
-            raise ValueError(f"no group {unknown[0]}; known: {', '.join(sorted(known))}")
+            raise ValueError(f"no group {unknown[0]}; known: {', '.join(sorted(groups))}")
         return self
 
     @property
     def behaviours(self) -> dict[str, Behaviour]:
-        """Meaning of every event type that is named anywhere."""
+        """Kind and sentiment of every event type that the settings name."""
         named = [feature.on.type for feature in self.declared]
         named += [feature.to.type for feature in self.declared if feature.to]
         types = [*self.event_types, *self.taxonomy, *[name for name in named if name]]
         return {name: self.taxonomy.get(name) or usual_behaviour(name) for name in types}
 
     def types_of(self, on: On) -> list[str]:
-        """The event types of a type, kind or sentiment."""
+        """Event types with the type, kind or sentiment of ``on``."""
         return [
             name
             for name, behaviour in self.behaviours.items()
@@ -266,24 +268,24 @@ class FeatureSettings(Section):
         ]
 
     def windows_of(self, feature: DeclaredFeature) -> list[int]:
-        """Windows of a declared feature; those too long for it are left out of the default."""
+        """Windows of a declared feature; by default all that its operation supports."""
         if not feature.spec.takes_windows:
             return []
         longest = MOST_DAYS_AS_BITS if feature.counts_days else self.windows_days[-1]
         return feature.windows or [days for days in self.windows_days if days <= longest]
 
     def built(self, group: str) -> bool:
-        """Whether a group is to be built."""
+        """Whether a feature group is built."""
         return self.groups is None or group in self.groups
 
     @property
     def longest_window(self) -> int:
-        """Days that windows look back at most."""
+        """Length of the longest window, in days."""
         return max([self.windows_days[-1], *[w for f in self.declared for w in f.windows or ()]])
 
 
 def usual_behaviour(event_type: str) -> Behaviour:
-    """What a type of such a name usually means.
+    """Default kind and sentiment of an event type, from its name.
 
     >>> usual_behaviour("cancel").kind, usual_behaviour("cancel").sentiment
     ('cancel', 'negative')
@@ -295,10 +297,10 @@ def usual_behaviour(event_type: str) -> Behaviour:
 
 
 def checked_windows(value: list[int]) -> list[int]:
-    """Windows, if they are positive, ascending and not longer than two years.
+    """The windows, after a check.
 
     Raises:
-        ValueError: They are not.
+        ValueError: They are not positive, ascending and at most 730 days.
     """
     if not value or any(day < 1 for day in value) or sorted(set(value)) != value:
         raise ValueError("windows must be positive days, ascending, each once")
@@ -308,5 +310,5 @@ def checked_windows(value: list[int]) -> list[int]:
 
 
 def _list_ops(schema: dict[str, Any]) -> None:
-    """Each operation with its line of documentation, as JSON Schema says it."""
+    """Add all operations with their documentation to a JSON schema."""
     schema["oneOf"] = [{"const": spec.name, "description": spec.doc} for spec in operation_specs()]

@@ -1,14 +1,14 @@
-"""Settings of labelled tables: where they are, and which rows are learned from, chosen on, tested.
+"""Settings of labelled tables: where they are, and which rows are for training and testing.
 
-A label's table is one of three parts:
+There are three parts:
 
-- ``train``: learned from;
-- ``dev``: chooses the strength of L2, the best epoch, temperature and thresholds;
-- ``test``: never seen by training; ``evaluate`` measures on it.
+- ``train``: for training;
+- ``dev``: to choose the strength of L2, the best epoch, temperature and thresholds;
+- ``test``: not used in training; ``evaluate`` measures on it.
 
-They are tables of their own (``dev:``, ``test:``, which inherit what they do not name) or one
-table with a ``split`` expression. Where there is no dev part, ``validation_share`` of the
-training texts is held out by the hash of the text.
+They are separate tables (``dev:``, ``test:``, which inherit keys that they do not have) or one
+table with a ``split`` expression. Without a dev part, ``validation_share`` of the training texts
+is held out by the hash of the text.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ PARTS: tuple[Part, ...] = ("train", "dev", "test")
 
 
 class LabelsPart(Section):
-    """Another table of the same task; what is not named here is as in the task's own table."""
+    """Another table of the same task; keys that are not given are those of the task."""
 
     path: str | None = Field(None, description="folder or file")
-    table: str | None = Field(None, description="catalog.schema.table, instead of a path")
+    table: str | None = Field(None, description="catalog.schema.table, instead of path")
     format: Format | None = Field(None, description="parquet | delta | csv | json")
     options: dict[str, str | bool | int] | None = Field(
         None, description="reader options, such as header for CSV", repr=False
@@ -69,37 +69,37 @@ class Labels(Section):
         description="SQL expression: 'train', 'dev' or 'test' for each row; null: not used",
     )
     dev: LabelsPart | None = Field(
-        None, description="table to choose on (best epoch, L2, thresholds), instead of a share"
+        None, description="table for choices (best epoch, L2, thresholds), instead of a share"
     )
     test: LabelsPart | None = Field(
-        None, description="table that training never sees; `evaluate` measures on it"
+        None, description="table that is not used in training; `evaluate` measures on it"
     )
     validation_share: float = Field(
         0.15,
         gt=0,
         lt=1,
-        description="share of the training texts held out by hash, where there is no dev part",
+        description="share of the training texts held out by hash, if there is no dev part",
     )
 
     annotated: str | None = Field(
         None,
-        description="instead of a table: a task under `annotate`, whose labels are learned from "
-        "(distilled); text, label and day come by themselves",
+        description="instead of a table: a task under `annotate`, whose labels are used for "
+        "training (distilling); text, label and day are set automatically",
     )
     min_confidence: float = Field(
-        1.0, ge=0, le=1, description="share of prompts that must agree, with annotated"
+        1.0, ge=0, le=1, description="with annotated: share of prompts that must agree"
     )
     slices: dict[str, str] = Field(
         default_factory=dict,
-        description="name -> SQL expression over the table: `evaluate` measures each value apart "
-        "(length and day of the label come by themselves)",
+        description="name -> SQL expression over the table: `evaluate` measures each value "
+        "separately (length and day of the label are always slices)",
     )
     abstain: float | None = Field(
         None,
         gt=0,
         lt=0.5,
-        description="share of texts inside the labels that may go without an answer, so that "
-        "texts outside all of them get none; none: every text gets a label",
+        description="share of texts within the labels that may get no label, so that texts outside "
+        "all labels get none; none: every text gets a label",
     )
     out_of_scope: LabelsPart | None = Field(
         None, description="texts outside every label, on which `evaluate` measures abstention"
@@ -114,7 +114,7 @@ class Labels(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Labels:
-        if sum(each is not None for each in (self.path, self.table, self.annotated)) != 1:
+        if sum(place is not None for place in (self.path, self.table, self.annotated)) != 1:
             raise ValueError("give either path, table or annotated")
         refuse_unknown_options(self.options, format_=self.format, is_table=self.path is None)
         if self.split is not None and (self.dev or self.test):
@@ -123,24 +123,24 @@ class Labels(Section):
 
     @property
     def has_test(self) -> bool:
-        """Whether some rows are kept from training, so that a model can be measured on them."""
+        """Whether there is a test part, so that a model can be evaluated."""
         return self.split is not None or self.test is not None
 
     def part(self, name: Part) -> Labels | None:
-        """The table that holds a part; None where the task has none.
+        """The table of a part; None if the task has no such part.
 
-        With ``split`` it is the task's own table with the part's rows; ``train`` is always there.
+        With ``split`` it is the task's table, filtered by ``where``. There is always ``train``.
         """
         if self.split is not None:
-            chosen = f"({self.split}) = '{name}'"
-            where = f"({self.where}) AND {chosen}" if self.where else chosen
+            is_part = f"({self.split}) = '{name}'"
+            where = f"({self.where}) AND {is_part}" if self.where else is_part
             return self.model_copy(update={"where": where, "split": None})
         if name == "train":
             return self.model_copy(update={"dev": None, "test": None})
-        other = self.dev if name == "dev" else self.test
-        if other is None:
+        part_table = self.dev if name == "dev" else self.test
+        if part_table is None:
             return None
-        changes = other.model_dump(exclude_none=True)
-        # A condition that chooses rows of the task's own table says nothing of another table.
-        place = dict.fromkeys(("path", "table", "annotated", "where", "dev", "test"))
-        return self.model_copy(update=place | changes)
+        changes = part_table.model_dump(exclude_none=True)
+        # The task's ``where`` is for the task's own table, so another table does not inherit it.
+        reset = dict.fromkeys(("path", "table", "annotated", "where", "dev", "test"))
+        return self.model_copy(update=reset | changes)

@@ -1,4 +1,4 @@
-"""Settings of a text model's life: measured, promoted, watched in the shadow; and annotation."""
+"""Settings of a text model's life-cycle (evaluation, gate, shadow) and of annotation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Evaluation(Section):
 
     leakage: Literal["remove", "refuse"] = Field(
         "remove",
-        description="held-out texts that the model has learned from (equal but for case and "
+        description="held-out texts that the model was trained on (equal except for case and "
         "white space): leave them out and count them, or refuse to measure",
     )
     resamples: int = Field(
-        1000, ge=100, le=10_000, description="bootstrap resamples behind each interval"
+        1000, ge=100, le=10_000, description="bootstrap resamples of each interval"
     )
     length_buckets: list[int] = Field(
-        default=[5, 15, 40], description="words that end each slice by length, ascending"
+        default=[5, 15, 40], description="upper limits of slices by length, in words, ascending"
     )
 
     @field_validator("length_buckets")
@@ -36,25 +36,23 @@ class Gate(Section):
     """When a new model may replace the champion, on the same held-out texts."""
 
     figure: Literal["f1_macro", "f1_micro", "accuracy", "roc_auc_macro"] = Field(
-        "f1_macro", description="compared over all held-out texts, by a paired bootstrap"
+        "f1_macro", description="figure compared over all held-out texts, by a paired bootstrap"
     )
     most_lost: float = Field(
-        0.02, ge=0, le=1, description="a larger loss is refused, however wide its interval is"
+        0.02, ge=0, le=1, description="a larger loss is refused, whatever its interval"
     )
-    slice_margin: float = Field(
-        0.05, ge=0, le=1, description="accuracy that may be lost in any one slice"
-    )
-    slice_rows: int = Field(50, ge=1, description="slices of fewer texts are not judged")
+    slice_margin: float = Field(0.05, ge=0, le=1, description="largest loss of accuracy in a slice")
+    slice_rows: int = Field(50, ge=1, description="slices with fewer texts are ignored")
 
 
 class Shadow(Section):
-    """What the challenger reads on a night, beside the champion; 0 texts: nothing."""
+    """The sample of a night's texts that the challenger reads too; none with most_texts 0."""
 
     share: float = Field(
         0.05, ge=0, le=1, description="share of the night's texts, chosen by their hash"
     )
-    most_texts: int = Field(2000, ge=0, description="so many at most")
-    days: int = Field(7, ge=1, description="of the texts that arrived in so many days before it")
+    most_texts: int = Field(2000, ge=0, description="maximum number of texts")
+    days: int = Field(7, ge=1, description="texts that arrived in this many days before the night")
 
 
 class Annotation(Section):
@@ -65,22 +63,22 @@ class Annotation(Section):
         "readable by every worker, or package:NAME/folder"
     )
     labels: dict[str, str] = Field(
-        description="label -> the words that stand for it in a prompt; a list: the labels "
-        "themselves"
+        description="label -> its words in a prompt; a list of labels: their names are the words"
     )
     prompts: Annotated[list[str], Field(min_length=1)] = Field(
-        description="each holds {text} once and ends in {label}; {labels} lists all labels. "
-        "Several prompts vote"
+        description="each contains {text} once and ends in {label}; {labels} becomes the list of "
+        "all labels. Each of several prompts has one vote"
     )
     where: str | None = Field(None, description="SQL condition on a row of the table texts")
     most_texts: int = Field(2000, ge=1, description="texts annotated in one run, by hash")
     calibrate: bool = Field(
         True,
-        description="divide out what the model says of a prompt without content (Zhao et al. 2021)",
+        description="divide out the label probabilities of a prompt without content (Zhao et al. "
+        "2021)",
     )
     max_length: int = Field(512, ge=16, description="tokens of a text that are read")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: the GPU Spark gave the task, else one that is there, else CPU"
+        "auto", description="auto: the GPU that Spark assigned to the task, else any GPU, else CPU"
     )
 
     @field_validator("labels", mode="before")
@@ -88,14 +86,14 @@ class Annotation(Section):
     def _list_of_labels(cls, value: object) -> object:
         if isinstance(value, list):
             if len(set(map(str, value))) != len(value):
-                raise ValueError("a label stands twice")
+                raise ValueError("a label is listed twice")
             return {str(label): str(label).replace("_", " ") for label in value}
         return value
 
     @field_validator("labels")
     @classmethod
     def _two_labels(cls, value: dict[str, str]) -> dict[str, str]:
-        words = [" ".join(each.split()) for each in value.values()]
+        words = [" ".join(label_words.split()) for label_words in value.values()]
         if len(words) < 2 or len(set(words)) != len(words) or not all(words):
             raise ValueError("give two labels or more, each with words of its own")
         return value

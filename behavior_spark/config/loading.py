@@ -30,11 +30,12 @@ def load_settings(
         paths: YAML files; a name without a folder is also looked for among the
             configs that ship with the package.
         overrides: ``key.sub=value`` pairs; values are read as YAML.
-        environment: For ``${VAR}`` and ``${VAR:-default}``; the process's own by default.
+        environment: Variables for ``${VAR}`` and ``${VAR:-default}``; by default those of the
+            process.
 
     Raises:
-        ConfigError: A file is missing or not YAML, a key is unknown, a value is of the
-            wrong kind, or a variable without a default is not set.
+        ConfigError: A file is missing or not YAML, a key is unknown, a value is not valid, or a
+            variable without a default is not set.
     """
     merged: dict[str, Any] = {}
     for path in paths:
@@ -46,7 +47,11 @@ def load_settings(
 
 
 def validate_settings(tree: Mapping[str, Any]) -> Settings:
-    """Validate a plain mapping, as ConfigError in the user's words."""
+    """Settings from a mapping.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value is not valid.
+    """
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
@@ -54,20 +59,24 @@ def validate_settings(tree: Mapping[str, Any]) -> Settings:
 
 
 def find_config(name: str | Path) -> Path:
-    """Path of a config: as given, or by name among those shipped with the package."""
+    """Path of a config: as given, or by name among those of the package.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
     path = Path(name)
     if path.is_file():
         return path
-    here = Path(__file__).resolve().parent.parent
-    for folder in (here / "conf", here.parent / "conf"):
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "conf", package.parent / "conf"):
         for candidate in (folder / path.name, folder / f"{path.name}.yaml"):
             if candidate.is_file() and path.parent in (Path(), Path("conf")):
                 return candidate
-        task = folder / "tasks" / path.with_suffix(".yaml").name
-        if task.is_file() and path.parent in (Path("tasks"), Path("conf/tasks")):
-            return task
-    shipped = sorted(p.name for p in (here.parent / "conf").glob("*.yaml")) or sorted(
-        p.name for p in (here / "conf").glob("*.yaml")
+        task_config = folder / "tasks" / path.with_suffix(".yaml").name
+        if task_config.is_file() and path.parent in (Path("tasks"), Path("conf/tasks")):
+            return task_config
+    shipped = sorted(p.name for p in (package.parent / "conf").glob("*.yaml")) or sorted(
+        p.name for p in (package / "conf").glob("*.yaml")
     )
     raise ConfigError(
         f"config file not found: {name}",
@@ -110,7 +119,7 @@ def _parse_override(override: str) -> dict[str, Any]:
 
 
 def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """Overlay mappings key by key; lists and plain values are replaced whole."""
+    """Merge mappings key by key; lists and single values are replaced."""
     merged = dict(base)
     for key, value in overlay.items():
         if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
@@ -120,11 +129,11 @@ def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _expand(value: Any, environment: Mapping[str, str], where: str = "") -> Any:
+def _expand(value: Any, environment: Mapping[str, str], key: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {k: _expand(v, environment, f"{where}.{k}".strip(".")) for k, v in value.items()}
+        return {k: _expand(v, environment, f"{key}.{k}".strip(".")) for k, v in value.items()}
     if isinstance(value, list):
-        return [_expand(v, environment, f"{where}[{i}]") for i, v in enumerate(value)]
+        return [_expand(v, environment, f"{key}[{i}]") for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
 
@@ -135,7 +144,7 @@ def _expand(value: Any, environment: Mapping[str, str], where: str = "") -> Any:
         if has_default is not None:
             return default
         raise ConfigError(
-            f"{where}: the environment variable {name} is not set",
+            f"{key}: the environment variable {name} is not set",
             fix=f"export {name}=..., or write ${{{name}:-default}}",
         )
 
@@ -143,16 +152,16 @@ def _expand(value: Any, environment: Mapping[str, str], where: str = "") -> Any:
 
 
 def _explain(error: ValidationError) -> ConfigError:
-    """Name the first faulty key the way it stands in the file."""
+    """The error for the first faulty key, which is named as in the file."""
     problems = error.errors(include_url=False, include_input=False)
-    # A misspelt key often makes another one missing: name the misspelling.
+    # A misspelt key often makes another key missing: report the misspelling.
     first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
     where = _dotted(first["loc"])
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
-        known = _known_keys(first["loc"][:-1])
-        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        allowed = _known_keys(first["loc"][:-1])
+        close = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(allowed)}"
         return ConfigError(f"unknown key {where}{more}", fix=hint)
     if first["type"] == "missing":
         return ConfigError(f"{where} is missing{more}", fix=_describe(first["loc"]))

@@ -1,7 +1,7 @@
-"""What an operation may be declared with: the half of it that the config reads.
+"""Declarations of operations: the part of an operation that is needed to check a config.
 
-The other half, which makes columns, stands in the same file under ``features/operations``. Nothing
-there needs Spark to be imported, so that a config is checked where there is none.
+The other part, which builds columns, is in the same file under ``features/operations``. These
+files do not import Spark at the top, so that a config can be checked without Spark.
 """
 
 from __future__ import annotations
@@ -15,25 +15,24 @@ from behavior_spark.extensions import OPERATIONS
 if TYPE_CHECKING:
     from behavior_spark.config.features import DeclaredFeature
 
-# Days in a row are kept as bits of one 64-bit integer.
+# Days are stored as bits of one 64-bit integer.
 MOST_DAYS_AS_BITS = 62
 TEXT_KEYS = ("head", "label", "target")
 
 
 @dataclass(frozen=True)
 class OperationSpec:
-    """An operation as a config sees it.
+    """How an operation may be declared.
 
     Attributes:
-        name: ``op`` in a declared feature; the name of its file.
-        doc: What it gives, in one line.
-        about: Whether it looks at events or at texts.
-        of: What it may be done ``of``; the first is meant where nothing is said. Empty: ``of`` is
-            left out.
-        divides: Whether it divides the events ``on`` by those of ``to``.
-        fewest_windows: How many windows it needs; 0: it looks at all history and takes none.
-        days_as_bits: Whether it keeps days as bits, and so looks back over 62 days at most.
-        text_keys: Which of ``head``, ``label`` and ``target`` it needs; it takes no other.
+        name: ``op`` of a declared feature; also the name of its file.
+        doc: Its result, in one line.
+        about: Whether it is an operation on events or on texts.
+        of: Allowed values of ``of``; the first is the default. Empty: ``of`` is not allowed.
+        divides: Whether it needs ``to``, and divides the events ``on`` by those of ``to``.
+        fewest_windows: Number of windows that it needs; 0: it uses all history and has no windows.
+        days_as_bits: Whether it stores days as bits, so that windows have at most 62 days.
+        text_keys: Which of ``head``, ``label`` and ``target`` it needs; others are not allowed.
     """
 
     name: str
@@ -47,18 +46,18 @@ class OperationSpec:
 
     @property
     def takes_windows(self) -> bool:
-        """Whether it looks back over windows, not over all history."""
+        """Whether it has windows; otherwise it uses all history."""
         return self.fewest_windows > 0
 
     def counts_days(self, of: str | None) -> bool:
-        """Whether it keeps days as bits when it is done of this."""
+        """Whether it stores days as bits for this value of ``of``."""
         return self.days_as_bits or of == "day"
 
     def check(self, feature: DeclaredFeature) -> None:
-        """Refuse what cannot be declared with the operation.
+        """Check a declared feature with this operation.
 
         Raises:
-            ValueError: Says what cannot be, and what can.
+            ValueError: A key is missing or not allowed; the message says which are allowed.
         """
         self._check_of(feature)
         self._check_windows(feature)
@@ -67,37 +66,39 @@ class OperationSpec:
     def _check_of(self, feature: DeclaredFeature) -> None:
         if feature.of is not None and feature.of not in self.of:
             options = f"of {' or '.join(self.of)}" if self.of else "without of"
-            raise ValueError(f"{self.name} of {feature.of} cannot be: {self.name} goes {options}")
+            raise ValueError(
+                f"{self.name} of {feature.of} is not supported: use {self.name} {options}"
+            )
         if self.divides != (feature.to is not None):
             name = self.name if self.divides else "ratio"
-            raise ValueError(f"{name} divides on by to: both are needed, and to by no other op")
+            raise ValueError(f"{name} divides on by to: both are needed; no other op has to")
 
     def _check_windows(self, feature: DeclaredFeature) -> None:
         windows = feature.windows
         if windows is None:
             return
         if not self.takes_windows:
-            raise ValueError(f"{self.name} looks at all history: leave windows out")
+            raise ValueError(f"{self.name} uses all history: leave out windows")
         if len(windows) < self.fewest_windows:
             raise ValueError(f"{self.name} compares windows with the longest: give two or more")
         if self.counts_days(feature.of) and windows[-1] > MOST_DAYS_AS_BITS:
-            raise ValueError(f"{self.name} of days goes over {MOST_DAYS_AS_BITS} days at most")
+            raise ValueError(f"{self.name} of days supports at most {MOST_DAYS_AS_BITS} days")
 
     def _check_texts(self, feature: DeclaredFeature) -> None:
         for key in TEXT_KEYS:
-            given = getattr(feature, key) is not None
-            if given != (key in self.text_keys):
+            is_given = getattr(feature, key) is not None
+            if is_given != (key in self.text_keys):
                 needs = "needs" if key in self.text_keys else "has no"
                 raise ValueError(f"{self.name} {needs} {key}")
         if self.about == "texts" and feature.on != type(feature.on)():
-            raise ValueError(f"{self.name} is about texts: leave on out")
+            raise ValueError(f"{self.name} is an operation on texts: leave out on")
 
 
 def operation_spec(name: str) -> OperationSpec:
-    """What an operation may be declared with; only its own file is imported.
+    """The declaration of an operation; only its file is imported.
 
     Raises:
-        ConfigError: There is no such operation, or its file does not hold one of this name.
+        ConfigError: There is no such operation, or its file defines one with another name.
     """
     spec: OperationSpec = OPERATIONS.load(name).spec
     if spec.name != name:
@@ -110,5 +111,5 @@ def operation_spec(name: str) -> OperationSpec:
 
 
 def operation_specs() -> list[OperationSpec]:
-    """All operations that are installed, by name."""
+    """Declarations of all installed operations, sorted by name."""
     return [operation_spec(name) for name in OPERATIONS.names()]

@@ -1,4 +1,4 @@
-"""The options that Spark's readers know: they pass over those they do not, without a word."""
+"""Options of Spark's readers, to refuse unknown ones, which Spark ignores silently."""
 
 from __future__ import annotations
 
@@ -31,15 +31,17 @@ _KNOWN = {
 def refuse_unknown_options(
     options: Iterable[str] | None, *, format_: str | None, is_table: bool
 ) -> None:
-    """Refuse an option that no reader of the format knows; those with a dot are Hadoop's own.
+    """Refuse options that the reader of a format does not have.
+
+    Names with a dot are options of Hadoop and always allowed.
 
     Args:
-        options: Names.
-        format_: Of a path; None: of another table's part, any.
-        is_table: Whether a catalog's table is read, whose format only the catalog knows.
+        options: Names of options.
+        format_: Format of a path; None: not known here, options of any format are allowed.
+        is_table: Whether a table of a catalog is read; options of any format are allowed.
 
     Raises:
-        ValueError: One of them is unknown.
+        ValueError: An option is unknown.
 
     >>> refuse_unknown_options(["HEADER", "fs.s3a.endpoint"], format_="csv", is_table=False)
     >>> refuse_unknown_options(["heder"], format_="csv", is_table=False)
@@ -47,14 +49,14 @@ def refuse_unknown_options(
         ...
     ValueError: options: csv has no option heder; did you mean header?
     """
-    of_any = is_table or format_ is None
-    everything = [*_ICEBERG.split(), *(name for names in _KNOWN.values() for name in names)]
-    known = everything if of_any else _KNOWN[str(format_)]
-    by_lower = {name.lower(): name for name in known}
+    any_format = is_table or format_ is None
+    all_options = [*_ICEBERG.split(), *(name for names in _KNOWN.values() for name in names)]
+    allowed = all_options if any_format else _KNOWN[str(format_)]
+    by_lower = {name.lower(): name for name in allowed}
     for name in options or ():
         if "." in name or name.lower() in by_lower:
             continue
         close = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.5)
-        hint = f"did you mean {by_lower[close[0]]}?" if close else f"known: {', '.join(known)}"
-        kind = "a table" if of_any else format_
+        hint = f"did you mean {by_lower[close[0]]}?" if close else f"known: {', '.join(allowed)}"
+        kind = "a table" if any_format else format_
         raise ValueError(f"options: {kind} has no option {name}; {hint}")

@@ -1,4 +1,4 @@
-"""What every section of the settings is, and how names in them are checked."""
+"""Base class of all sections of the settings, and checks of names."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
 
 class Section(BaseModel):
-    """Base of all sections: frozen, and a key that is not known is an error."""
+    """Base class of all sections: frozen; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def checked_names(value: dict[str, T], what: str) -> dict[str, T]:
-    """The mapping, if each of its keys can be part of a column's name.
+    """The mapping, after a check that its keys can be part of column names.
+
+    Args:
+        value: Mapping by name.
+        what: What the names are of, for the message.
 
     Raises:
-        ValueError: One of them cannot.
+        ValueError: A key is not of lower-case letters, digits and ``_``.
     """
     for name in value:
         if not NAME.match(name):
@@ -36,10 +40,10 @@ def checked_names(value: dict[str, T], what: str) -> dict[str, T]:
 
 
 def known_name(point: ExtensionPoint, name: str) -> str:
-    """The name, if there is an extension of it; none is imported.
+    """The name, after a check that an extension with it exists; nothing is imported.
 
     Raises:
-        ValueError: There is none; it names those that are.
+        ValueError: There is no such extension; the message lists those there are.
     """
     try:
         point.require(name)

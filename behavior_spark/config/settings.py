@@ -1,8 +1,7 @@
-"""The settings of a job, as pydantic models: unknown keys are refused.
+"""The settings of a job as pydantic models; unknown keys are errors.
 
-Sections follow the path of the data: sources, privacy, text, features, targets,
-training. Every field carries its meaning; ``behavior-spark init`` writes them out
-as comments.
+Sections are in the order of the data flow: sources, privacy, text, features, targets, training.
+Every field has a description; ``behavior-spark init`` writes descriptions as comments.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from behavior_spark.errors import ConfigError, ModelError
 from behavior_spark.extensions import LEARNERS, TARGET_KINDS
 from behavior_spark.shared_folder import SharedFolder
 
-# First words of features that are about no single type, target or head.
+# First words of the names of features that do not belong to one event type, target or head.
 RESERVED = {
     "event", "session", "text", "value", "active", "recency", "tenure", "funnel", "attribute",
 }  # fmt: skip
 
 
 class Source(Section):
-    """One user table and how its columns become ours, by SQL expressions."""
+    """One of your tables, and SQL expressions that map its columns to a contract."""
 
     name: str = Field("", description="shown in summaries; by default the contract's name")
     path: str | None = Field(None, description="folder or file, readable by every worker")
@@ -41,14 +40,14 @@ class Source(Section):
     options: dict[str, str | bool | int] = Field(
         default_factory=dict, description="reader options, such as header for CSV", repr=False
     )
-    where: str | None = Field(
-        None, description="SQL condition: the rows that are meant for this contract at all"
+    where: str | None = Field(None, description="SQL condition: rows that belong to this contract")
+    columns: dict[str, str] = Field(
+        description="column of the contract -> SQL expression over your columns"
     )
-    columns: dict[str, str] = Field(description="our column -> SQL expression over theirs")
     shared_ids: bool = Field(
         False,
-        description="beside other sources of events or texts: whether ids are one numbering with "
-        "theirs; else each source's ids get its name in front",
+        description="with several sources of events or texts: whether equal ids mean the same row; "
+        "if not, the ids of each source get its name as a prefix",
     )
 
     @model_validator(mode="after")
@@ -60,21 +59,21 @@ class Source(Section):
 
     @property
     def location(self) -> str:
-        """The path or the table name, for messages."""
+        """Path or table name, for messages."""
         return self.path or self.table or ""
 
 
-# Columns of a table of attributes that are none.
+# Columns of a table of attributes that are not attributes.
 ATTRIBUTE_KEYS = ("user_id", "valid_from", "known_at")
 
 
 class Attributes(Source):
-    """Attributes of users in a table of your own, each row valid from a moment on."""
+    """One of your tables with attributes of users; each row is valid from a moment on."""
 
     columns: dict[str, str] = Field(
-        description="user_id, valid_from (from when the row is true), known_at (from when it was "
-        "known; valid_from where there is none); every other name is a feature: an SQL "
-        "expression that gives a number or a condition"
+        description="user_id, valid_from (since when the row is valid), known_at (since when it "
+        "was known; by default valid_from); every other name is a feature: an SQL expression of a "
+        "number or a condition"
     )
 
     @field_validator("columns")
@@ -84,7 +83,7 @@ class Attributes(Source):
         if missing:
             raise ValueError(f"{missing[0]} is missing")
         if not set(value) - set(ATTRIBUTE_KEYS):
-            raise ValueError("no attribute: map a name of your own too")
+            raise ValueError("no attribute: map at least one more column")
         return checked_names(value, "attribute")
 
 
@@ -93,19 +92,21 @@ def _as_list(value: object) -> object:
 
 
 class Sources(Section):
-    """Where the raw logs are. Each may be one source or a list of them."""
+    """Your tables. Each key may be one source or a list of sources."""
 
     events: list[Source] = Field(
         default_factory=list, description="what users did; none: texts are scored, nobody predicted"
     )
     texts: list[Source] = Field(default_factory=list, description="what users wrote or read")
-    items: list[Source] = Field(default_factory=list, description="what can be acted upon")
+    items: list[Source] = Field(
+        default_factory=list, description="what events are about, such as products or pages"
+    )
     identities: list[Source] = Field(
-        default_factory=list, description="which anonymous visitor turned out to be which user"
+        default_factory=list, description="links of anonymous visitors to users"
     )
     attributes: dict[str, Attributes] = Field(
         default_factory=dict,
-        description="tables of your own about users; read as they stood at each as_of",
+        description="your own tables about users, by name; read as known at each as_of",
     )
 
     @field_validator("attributes")
@@ -122,13 +123,13 @@ class Sources(Section):
         return self
 
     def mapped(self, table: str) -> set[str]:
-        """Columns of a table that one of its sources has."""
+        """Columns of a contract that at least one of its sources has."""
         return {name for source in getattr(self, table) for name in source.columns}
 
     def id_prefixes(self, table: str, index: int) -> dict[str, str]:
-        """What stands before the ids of a source, by column; nothing for a source by itself.
+        """Prefixes of the ids of a source, by column; empty for a single source.
 
-        An event's ``text_id`` is one of the texts' source of the same name.
+        The ``text_id`` of an event belongs to the source of texts with the same name.
         """
         key = {"events": "event_id", "texts": "text_id"}.get(table)
         source: Source = getattr(self, table)[index]
@@ -148,12 +149,12 @@ class Sources(Section):
 
 
 class WarehouseSettings(Section):
-    """Where the tables are written."""
+    """Where tables are written."""
 
     path: str | None = Field(None, description="folder: one Delta table a subfolder")
     schema_: str | None = Field(None, alias="schema", description="catalog.schema, managed tables")
     register_in: str | None = Field(
-        None, alias="register", description="schema in which a path's tables are registered too"
+        None, alias="register", description="with path: schema in which the tables are registered"
     )
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -168,40 +169,40 @@ class WarehouseSettings(Section):
 
 PersonalKind = Literal["secret", "email", "iban", "ip", "id", "card", "phone"]
 PERSONAL_KINDS: tuple[PersonalKind, ...] = get_args(PersonalKind)
-# Countries that write national numbers in a grouping of their own and without a leading zero.
+# Countries whose national phone numbers have a typical grouping and no leading zero.
 PHONE_REGIONS = ("US", "IN", "CN", "BR", "IT", "RU", "MX", "TR", "GR", "CO")
 
 
 class Privacy(Section):
-    """What is hidden before anything is stored."""
+    """What is masked or replaced before anything is stored."""
 
     pseudonymise_key: str | None = Field(
         None,
-        description="secret: user ids become keyed hashes (HMAC-SHA256), text hashes too",
+        description="secret key: user ids and text hashes become keyed hashes (HMAC-SHA256)",
         repr=False,
     )
     mask_personal_data: bool = Field(
         True, description="mask personal numbers, addresses and secrets in texts"
     )
     masked_kinds: tuple[PersonalKind, ...] = Field(
-        PERSONAL_KINDS, min_length=1, description="those to mask; id: numbers that states give"
+        PERSONAL_KINDS, min_length=1, description="kinds to mask; id: national identity numbers"
     )
     phone_regions: tuple[str, ...] = Field(
         PHONE_REGIONS,
-        description="countries (ISO 3166) whose national phone numbers are known by their grouping "
-        "alone; others need a '+', a leading 0 or a word such as 'tel' nearby",
+        description="countries (ISO 3166) whose national phone numbers are detected by their "
+        "grouping; others need a '+', a leading 0 or a word such as 'tel' nearby",
     )
     presidio_recognizers: tuple[str, ...] = Field(
         (),
-        description="pattern recognisers of Presidio's to use too, such as UsPassportRecognizer; "
+        description="additional pattern recognisers of Presidio, such as UsPassportRecognizer; "
         "needs the extra presidio",
     )
 
     @field_validator("phone_regions")
     @classmethod
     def _regions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [region for region in value if not re.fullmatch("[A-Z]{2}", region)]:
-            raise ValueError(f"{', '.join(wrong)}: write two capital letters, such as GB")
+        if invalid := [region for region in value if not re.fullmatch("[A-Z]{2}", region)]:
+            raise ValueError(f"{', '.join(invalid)}: write two capital letters, such as GB")
         return value
 
     @field_validator("pseudonymise_key")
@@ -213,22 +214,22 @@ class Privacy(Section):
 
 
 class GpuSettings(Section):
-    """GPUs for the scoring stage, by a resource profile of Spark's (not in local mode)."""
+    """GPUs for the scoring stage, by a Spark resource profile (not in local mode)."""
 
     per_task: float = Field(
-        1.0, gt=0, description="GPUs a task takes; 0.5 lets two workers, each with a model, share"
+        1.0, gt=0, description="GPUs per task; with 0.5 two tasks, each with a model, share one"
     )
-    cpus_per_task: int = Field(1, ge=1, description="cores a task takes: it tokenises ahead")
+    cpus_per_task: int = Field(1, ge=1, description="cores per task, for tokenising")
     per_executor: int | None = Field(
         None,
         ge=1,
-        description="with dynamic allocation: GPUs of the executors to start for this stage; "
-        "by default the cluster's own executors are used as they are",
+        description="with dynamic allocation: GPUs of each executor started for this stage; by "
+        "default the cluster's existing executors are used",
     )
     executor_cores: int | None = Field(None, ge=1, description="cores of those executors")
     executor_memory: str | None = Field(None, description="memory of those executors, such as 8g")
-    discovery_script: str = Field("", description="script on them that names their GPUs")
-    vendor: str = Field("", description="such as nvidia.com, which Kubernetes wants")
+    discovery_script: str = Field("", description="script on executors that lists their GPUs")
+    vendor: str = Field("", description="vendor of the GPUs for Kubernetes, such as nvidia.com")
 
     @model_validator(mode="after")
     def _amounts(self) -> GpuSettings:
@@ -254,25 +255,25 @@ class TextSettings(Section):
     max_chars: int = Field(4000, ge=16, le=1_000_000, description="longer texts are cut")
     normal_form: Literal["NFC", "NFKC"] = Field(
         "NFC",
-        description="Unicode form of stored texts: NFKC also joins forms that mean the same, such "
-        "as fullwidth and plain letters, and takes Thai and Lao vowels apart",
+        description="Unicode normal form of stored texts: NFKC also replaces compatible forms, "
+        "such as fullwidth letters, and decomposes some Thai and Lao vowels",
     )
     max_length: int | None = Field(
         None,
         ge=8,
         le=8192,
-        description="tokens the encoder reads; none: as its folder says, else 128",
+        description="maximum tokens of a text; none: as in the encoder's folder, else 128",
     )
     pooling: str = Field(
         "auto",
-        description="of the tokens to the vector. auto: as the encoder's folder says, or mean; "
+        description="pooling of tokens to a vector. auto: as in the encoder's folder, else mean; "
         "mean, cls, max, lasttoken, weightedmean, mean_sqrt_len_tokens, or several joined by +",
     )
     prompt: str | None = Field(
-        None, description="words put before each text; none: the encoder's own default, if any"
+        None, description="words put before each text; none: the encoder's default prompt, if any"
     )
     prompt_name: str | None = Field(
-        None, description="instead: a prompt of the encoder's folder by name, such as query"
+        None, description="instead of prompt: name of a prompt in the encoder's folder"
     )
     long_texts: Literal["truncate", "pool"] = Field(
         "truncate",
@@ -281,59 +282,62 @@ class TextSettings(Section):
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
-        description="auto: bf16 where the processor has it and a self-check finds no harm; "
+        description="auto: bf16 if the processor has it and a self-check finds the same results; "
         "chosen once for each model and recorded with it",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: the GPU Spark gave the task, else one that is there, else CPU"
+        "auto", description="auto: the GPU that Spark assigned to the task, else any GPU, else CPU"
     )
     gpu: GpuSettings | None = Field(
-        None, description="ask Spark for GPUs for the scoring stage alone"
+        None, description="GPUs to request from Spark for the scoring stage"
     )
     token_budget: int | None = Field(
-        None, ge=64, description="tokens in one forward pass; by default what suits the device"
+        None, ge=64, description="tokens in one forward pass; the default depends on the device"
     )
     max_failed_share: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="the run stops where a larger share of at least 20 texts cannot be embedded",
+        description="the run stops if a larger share of at least 20 texts cannot be embedded",
     )
     score_days: int | None = Field(
-        None, ge=1, description="texts that arrived longer ago are not scored any more; none: all"
+        None, ge=1, description="texts that arrived more days ago are not scored; none: all are"
     )
     commit_seconds: int = Field(
-        120, ge=1, description="scores are committed about this often: a killed run loses no more"
+        120, ge=1, description="seconds between commits of scores; a killed run loses no more"
     )
     heads: dict[str, Labels] = Field(
         default_factory=dict, description="one classification head for each labelled table"
     )
     finetune: Literal["heads", "few", "full", "auto"] = Field(
         "heads",
-        description="heads: the encoder stays frozen; few: it learns by contrast, for 8 to 64 "
-        "labels a class; full: all weights are trained; auto: few or heads, by the labels",
+        description="heads: the encoder stays frozen; few: it is fine-tuned by contrast, for 8 to "
+        "64 texts a label; full: all weights are trained; auto: few or heads, by the number of "
+        "texts",
     )
     tuning: Tuning = Field(default=Tuning(), description="how the encoder is fine-tuned")
-    max_examples: int | None = Field(None, ge=10, description="labels used for each head at most")
+    max_examples: int | None = Field(
+        None, ge=10, description="maximum number of texts for each head"
+    )
     promote: Literal["auto", "manual"] = Field(
         "auto",
-        description="auto: finetune ends at the gate, and a model that passes is the champion; "
+        description="auto: a model that passes the gate after finetune becomes the champion; "
         "manual: it stays the challenger until `promote`",
     )
-    gate: Gate = Field(default=Gate(), description="what a challenger must satisfy to be promoted")
+    gate: Gate = Field(default=Gate(), description="conditions for the promotion of a challenger")
     evaluation: Evaluation = Field(
         default=Evaluation(), description="how `evaluate` measures a text model"
     )
     shadow: Shadow = Field(default=Shadow(), description="what the challenger reads on a night")
     licence: str | None = Field(
-        None, description="of the encoder and the labels, for the model card"
+        None, description="licence of the encoder and the labels, for the model card"
     )
 
     @field_validator("pooling")
     @classmethod
     def _known_pooling(cls, value: str) -> str:
-        if value != "auto" and (odd := set(value.split("+")) - set(get_args(Pooling))):
-            raise ValueError(f"{min(odd)!r} is none of auto, {', '.join(get_args(Pooling))}")
+        if value != "auto" and (unknown := set(value.split("+")) - set(get_args(Pooling))):
+            raise ValueError(f"{min(unknown)!r} is none of auto, {', '.join(get_args(Pooling))}")
         return value
 
     @model_validator(mode="after")
@@ -353,8 +357,8 @@ class Target(Section):
 
     kind: str = Field(
         "does",
-        description="what is foretold of the events: does (at least one happens, as a "
-        "probability), does_not (none happens: churn), count (how many happen), amount (their "
+        description="what is predicted of the events: does (probability that at least one "
+        "happens), does_not (that none happens: churn), count (their number), amount (their "
         "value), or a kind that you added",
     )
     event: str = Field(description="SQL condition on an event, such as event_type = 'purchase'")
@@ -362,7 +366,7 @@ class Target(Section):
         None, description="SQL condition on its item: item_id, title, category, price"
     )
     horizon_days: int = Field(30, ge=1, le=730, description="[as_of, as_of + horizon)")
-    description: str = Field("", description="for people: what a high probability means")
+    description: str = Field("", description="meaning of a high prediction, for readers")
 
     @field_validator("kind")
     @classmethod
@@ -371,35 +375,37 @@ class Target(Section):
 
     @property
     def meaning(self) -> dict[str, Any]:
-        """All that decides what a prediction means, as plain data."""
-        # The usual kind is not said: models from before there was a choice stay valid.
-        unsaid = {"description"} | ({"kind"} if self.kind == "does" else set())
-        return self.model_dump(exclude=unsaid)
+        """Everything that the meaning of a prediction depends on, as JSON values."""
+        # The default kind is left out, so that models made before there was a choice stay valid.
+        excluded = {"description"} | ({"kind"} if self.kind == "does" else set())
+        return self.model_dump(exclude=excluded)
 
 
 class TrainingSettings(Section):
-    """How the propensity models are trained and how long they are valid."""
+    """How propensity models are trained, and how long they are valid."""
 
-    as_of_days: int = Field(6, ge=1, le=60, description="as-of days in the training set")
-    every_days: int = Field(30, ge=1, description="days between them")
-    retrain_every_days: int = Field(28, ge=1, description="a night retrains when older")
+    as_of_days: int = Field(6, ge=1, le=60, description="number of training days")
+    every_days: int = Field(30, ge=1, description="days between two training days")
+    retrain_every_days: int = Field(
+        28, ge=1, description="a night trains again if models are older than this many days"
+    )
     max_rows: int = Field(
         500_000,
         ge=100,
-        description="about so many rows are learned from; of more, positives are kept first and "
-        "the others by hash, with a weight",
+        description="approximate maximum of training rows; if there are more, positives are kept "
+        "first, and others are sampled by hash, with a weight",
     )
-    min_positives: int = Field(20, ge=2, description="fewer positives: the target is refused")
+    min_positives: int = Field(20, ge=2, description="a target with fewer positives is refused")
     learner: str = Field(
-        "xgboost", description="what learns each target: xgboost (boosted trees), or one you added"
+        "xgboost", description="learner of all targets: xgboost (boosted trees), or one you added"
     )
     calibration: Literal["auto", "isotonic", "platt"] = Field(
         "auto",
-        description="how margins become probabilities: isotonic regression or Platt's sigmoid; "
-        "auto: isotonic from 1,000 rows of each class on",
+        description="calibration of probabilities: isotonic regression or Platt's sigmoid; auto: "
+        "isotonic if each class has 1,000 rows or more",
     )
-    reasons: int = Field(3, ge=0, le=10, description="reasons given for each prediction")
-    seed: int = Field(7, description="of everything random in training and its measures")
+    reasons: int = Field(3, ge=0, le=10, description="number of reasons for each prediction")
+    seed: int = Field(7, description="seed of training and of bootstrap intervals")
 
     @field_validator("learner")
     @classmethod
@@ -408,7 +414,7 @@ class TrainingSettings(Section):
 
 
 class LocalSpark(Section):
-    """A session of our own, where the platform gives none. Never applied to a cluster."""
+    """The local Spark session that is started if there is none. Ignored on a cluster."""
 
     master: str = Field("local[*]", description="local[*]: all cores; local[4]: four of them")
     driver_memory: str = Field("3g", description="memory of the JVM that does all the work")
@@ -430,7 +436,7 @@ class Settings(Section):
         description="folder for models that all workers can read, or its address in an object "
         "store; default warehouse/_models",
     )
-    sources: Sources = Field(description="your own tables, and how their columns become ours")
+    sources: Sources = Field(description="your tables, and the mapping of their columns")
     lookback_days: int = Field(
         0,
         ge=0,
@@ -438,17 +444,15 @@ class Settings(Section):
         "without an arrival time",
     )
     intake: Intake = Field(
-        default=Intake(), description="what a night forgives in its sources, and when it stops"
+        default=Intake(), description="which rows are corrected, and when a night stops"
     )
     privacy: Privacy = Field(
-        default=Privacy(), description="what is hidden before anything is stored"
+        default=Privacy(), description="what is masked or replaced before anything is stored"
     )
     text: TextSettings = Field(
         default=TextSettings(), description="how texts are cleaned, embedded and classified"
     )
-    features: FeatureSettings = Field(
-        default=FeatureSettings(), description="which features are built"
-    )
+    features: FeatureSettings = Field(default=FeatureSettings(), description="features to build")
     population: str = Field(
         "true", description="SQL condition on an event: users with one before as_of are predicted"
     )
@@ -468,11 +472,11 @@ class Settings(Section):
         description="tasks for which a language model labels texts, by name",
     )
     leakage: LeakageSettings = Field(
-        default=LeakageSettings(), description="what `check-leakage` finds suspicious"
+        default=LeakageSettings(), description="thresholds of `check-leakage`"
     )
     spark: LocalSpark = Field(
         default=LocalSpark(),
-        description="the local Spark session that is made where none is given; never applied to a "
+        description="the local Spark session that is started if there is none; ignored on a "
         "cluster",
     )
 
@@ -481,7 +485,7 @@ class Settings(Section):
     )
     @classmethod
     def _empty_section(cls, value: object) -> object:
-        return {} if value is None else value  # a section whose every line is a comment
+        return {} if value is None else value  # all lines of the section are comments
 
     @field_validator("warehouse", mode="before")
     @classmethod

@@ -1,6 +1,7 @@
-"""Another future: the same tables until a day; from it on rows go, change and are added.
+"""Change the future of the input tables, to test that features do not depend on it.
 
-Whatever is blind to the future gives the same on both. Nothing stored is touched.
+Rows known before a day stay the same; later rows are deleted, changed and added. Features without
+leakage are equal on both. Stored tables are not changed.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from behavior_spark.features.sessions.versions import session_versions
 
 
 def alter_future(inputs: Inputs, as_of: dt.date, *, gap_minutes: int) -> Inputs:
-    """The inputs in another future from as_of on.
+    """The inputs with a changed future from as_of on.
 
     Args:
-        inputs: Tables, rows known after as_of among them or not.
-        as_of: The day; what was known before its 00:00 UTC stays as it is.
-        gap_minutes: Inactivity that ends a session; sessions are found anew among the events.
+        inputs: Tables, with or without rows known after as_of.
+        as_of: The day; rows known before its 00:00 UTC stay the same.
+        gap_minutes: Minutes without an event that end a session; sessions are computed again.
     """
     changed = replace(
         inputs,
@@ -52,53 +53,57 @@ def alter_future(inputs: Inputs, as_of: dt.date, *, gap_minutes: int) -> Inputs:
 def alter_rows(
     frame: DataFrame, as_of: dt.date, *, key: str, time: str, known: str = "arrived_at"
 ) -> DataFrame:
-    """A table with the same past and another future.
+    """A table with the same past and a changed future.
 
-    Of the rows known from as_of on, a third goes and a third changes. To these come, known at
-    as_of or a microsecond later: new rows that happen then; rows that happened before and arrive
-    late; corrections and retractions of rows known before.
+    Of the rows known from as_of on, a third is deleted and a third is changed. The following are
+    added, known at as_of or a microsecond later: new rows with that time; late rows with an
+    earlier time; corrections and retractions of earlier rows.
 
     Args:
         frame: Versions of rows.
-        as_of: The day whose 00:00 UTC divides the past from the future.
+        as_of: The day whose 00:00 UTC separates past and future.
         key: Column that versions share.
-        time: When it happened or is true from.
-        known: When it was known.
+        time: Column of the time at which a row happened or became valid.
+        known: Column of the time at which a row was known.
     """
     midnight = F.lit(as_of).cast("timestamp")
-    later = midnight + F.expr("INTERVAL 1 MICROSECOND")
+    late = midnight + F.expr("INTERVAL 1 MICROSECOND")
     is_past = F.coalesce(F.col(known) < midnight, F.lit(True))
     past, future = frame.where(is_past), frame.where(~is_past)
-    third = F.pmod(F.xxhash64(key, known), F.lit(3))
-    other = _other_content(frame)
-    arrives = {known: later}
+    share = F.pmod(F.xxhash64(key, known), F.lit(3))
+    changed_content = _other_content(frame)
+    arrival = {known: late}
     if "arrived_day" in frame.columns:
-        arrives["arrived_day"] = F.to_date(later)
-    # Users and items keep their key, as others refer to it: there a new row is a new version.
-    new = other if key in ("user_id", "item_id") else {key: F.concat(F.lit("added-"), key)}
+        arrival["arrived_day"] = F.to_date(late)
+    # Users and items keep their key, because other tables refer to it: a new version is added.
+    new_row = (
+        changed_content if key in ("user_id", "item_id") else {key: F.concat(F.lit("added-"), key)}
+    )
     parts = [
         past,
-        future.where(third == 1),
-        future.where(third == 2).withColumns({**other, **_other_user(frame, key)}),
-        past.where(third == 0).withColumns({**new, **arrives, time: midnight, known: midnight}),
-        past.where(third == 1).withColumns({**new, **arrives}),
-        past.where(third == 2).withColumns({**other, **_other_user(frame, key), **arrives}),
+        future.where(share == 1),
+        future.where(share == 2).withColumns({**changed_content, **_other_user(frame, key)}),
+        past.where(share == 0).withColumns({**new_row, **arrival, time: midnight, known: midnight}),
+        past.where(share == 1).withColumns({**new_row, **arrival}),
+        past.where(share == 2).withColumns(
+            {**changed_content, **_other_user(frame, key), **arrival}
+        ),
     ]
     if _other_user(frame, key):
-        nobody = F.lit(None).cast("string")
-        parts.append(past.where(third == 0).withColumns({**arrives, "user_id": nobody}))
+        no_user = F.lit(None).cast("string")
+        parts.append(past.where(share == 0).withColumns({**arrival, "user_id": no_user}))
     return reduce(DataFrame.unionByName, parts)
 
 
 def _other_content(frame: DataFrame) -> dict[str, Column]:
-    """Another number in every number, and titles and categories backwards."""
+    """Changed columns: other numbers, and reversed titles and categories."""
     numbers = [f for f in frame.schema.fields if isinstance(f.dataType, NumericType)]
-    other = {
+    content = {
         f.name: (F.coalesce(f.name, F.lit(0)).cast("double") * -3 + 7).try_cast(f.dataType)
         for f in numbers
     }
-    words = [name for name in ("title", "category") if name in frame.columns]
-    return other | {name: F.reverse(name) for name in words}
+    text_columns = [name for name in ("title", "category") if name in frame.columns]
+    return content | {name: F.reverse(name) for name in text_columns}
 
 
 def _other_user(frame: DataFrame, key: str) -> dict[str, Column]:
@@ -108,23 +113,27 @@ def _other_user(frame: DataFrame, key: str) -> dict[str, Column]:
 
 
 def count_differences(before: DataFrame, after: DataFrame) -> DataFrame:
-    """One row: for each column of ``before`` the users and days at which ``after`` differs.
+    """Count differences between two feature tables.
 
     Args:
         before: One row per ``user_id, as_of``; compared exactly, null equal to null.
-        after: Likewise. ``_rows`` counts rows that stand in one alone.
+        after: Likewise.
+
+    Returns:
+        One row: for each column of ``before`` the number of rows with another value in ``after``;
+        ``_rows`` is the number of rows that only one of them has.
     """
     names = [name for name in before.columns if name not in ("user_id", "as_of")]
     left = before.withColumn("_left", F.lit(True))
     right = after.withColumn("_right", F.lit(True)).withColumnsRenamed(
         {name: f"_after_{name}" for name in names}
     )
-    both = left.join(right, ["user_id", "as_of"], "full")
-    paired = F.col("_left").isNotNull() & F.col("_right").isNotNull()
-    return both.agg(
-        F.count_if(~paired).alias("_rows"),
+    joined = left.join(right, ["user_id", "as_of"], "full")
+    in_both = F.col("_left").isNotNull() & F.col("_right").isNotNull()
+    return joined.agg(
+        F.count_if(~in_both).alias("_rows"),
         *[
-            F.count_if(paired & ~F.col(name).eqNullSafe(F.col(f"_after_{name}"))).alias(name)
+            F.count_if(in_both & ~F.col(name).eqNullSafe(F.col(f"_after_{name}"))).alias(name)
             for name in names
         ],
     )

@@ -1,4 +1,4 @@
-"""A feature: its column, its meaning, and what it is when nothing was seen."""
+"""Description of a feature: its column, its meaning, and its value without events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from behavior_spark.schemas import column
 
 LONG, DOUBLE = LongType(), DoubleType()
 STRING, STRINGS = StringType(), ArrayType(StringType())
-# Types of features by the words in which operations give them.
+# Spark types of features by ``EventOperation.result``.
 TYPES: dict[str, DataType] = {
     "long": LONG, "double": DOUBLE, "string": STRING, "strings": STRINGS
 }  # fmt: skip
@@ -25,13 +25,13 @@ class Feature:
     """One column of ``user_features``.
 
     Attributes:
-        name: Column name, by rule: what, then the window, such as ``click_count_7d``.
-        data_type: long or double; string or array of strings for those that only people read.
-        comment: Its meaning in words, stored with the table.
-        zero: Whether it is 0 when nothing was seen (counts and sums); else null.
-        group: What it belongs to: activity, targets, sessions, texts, or a group of one's own.
-        window: Days before as_of that it looks at; None for all history.
-        source: Table it comes from.
+        name: Column name, such as ``click_count_7d``.
+        data_type: long or double; string or array of strings if models do not use it.
+        comment: Meaning in words, stored with the table.
+        zero: Whether it is 0 without events (counts and sums); otherwise it is null.
+        group: Feature group, such as activity, targets, sessions, texts, or a declared one.
+        window: Days before as_of that it covers; None for all history.
+        source: Tables from which it is computed.
     """
 
     name: str
@@ -44,16 +44,16 @@ class Feature:
 
     @property
     def field(self) -> StructField:
-        """The table's column."""
+        """Column of the table, with its comment."""
         return column(self.name, self.data_type, self.comment)
 
     @property
     def numeric(self) -> bool:
-        """Whether a model can learn from it."""
+        """Whether models use it."""
         return self.data_type in (LONG, DOUBLE)
 
     def described(self) -> dict[str, str | int | None]:
-        """The feature for people and programs: name, type, group, meaning, source, window."""
+        """Name, type, group, meaning, source and window, as JSON values."""
         return {
             "name": self.name,
             "type": self.data_type.simpleString(),
@@ -74,7 +74,7 @@ def slug(label: str) -> str:
 
 
 def label_slugs(labels: Sequence[str]) -> dict[str, str]:
-    """Each label's part of a column name: its slug, told apart by a hash where labels share one.
+    """The part of each label in column names: its slug, with a hash if labels share a slug.
 
     >>> label_slugs(["refund", "Refund!", "spam?"])
     {'refund': 'refund', 'Refund!': 'refund_0590498d', 'spam?': 'spam'}

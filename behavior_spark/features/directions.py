@@ -1,4 +1,4 @@
-"""Where a target's items lie among the embeddings, as it was known day by day."""
+"""Mean embedding of a target's items, as known at each day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from behavior_spark.config import Target
 from behavior_spark.features.inputs import Inputs
 
-# A target's direction at a day is the mean of at most so many of its items, chosen by hash.
+# A target's direction at a day is the mean of at most this many of its items, chosen by hash.
 DIRECTION_ITEMS = 1000
 
 
@@ -23,11 +23,23 @@ def target_directions(
     targets: Mapping[str, Target],
     as_of_days: Sequence[dt.date],
 ) -> np.ndarray:
-    """Unit vectors, [as_of days x targets, dimension]: where a target's items lie.
+    """Direction of each target at each day: mean embedding of its items' titles.
 
-    For each day the mean embedding of the titles with which items had begun to count for the
-    target before it, of at most 1,000 items; zeros where there is none. What becomes known
-    later changes no earlier day, not even which items are taken.
+    An item counts with its first title that satisfied the target's condition, from the day on
+    which that title was known. At most 1,000 items are used. Rows that become known later do not
+    change the direction of an earlier day, nor the choice of items.
+
+    Args:
+        inputs: Tables with items and embeddings.
+        similar: Names of the targets.
+        targets: Targets by name.
+        as_of_days: The days.
+
+    Returns:
+        float64 [as_of days x targets, dimension]: unit vectors, or zeros without items.
+
+    Raises:
+        ValueError: There are no items or no embeddings.
     """
     if inputs.items is None or inputs.embeddings is None:
         raise ValueError("directions need items and embeddings")
@@ -53,9 +65,9 @@ def target_directions(
     dimension = len(rows[0]["embedding"]) if rows else 1
     directions = np.zeros((len(as_of_days) * len(similar), dimension))
     for index, name in enumerate(similar):
-        of_target = [row for row in rows if row["target"] == name]
+        target_rows = [row for row in rows if row["target"] == name]
         for day_index in range(len(as_of_days)):
-            vectors = [r["embedding"] for r in of_target if day_index in r["day_indices"]]
+            vectors = [r["embedding"] for r in target_rows if day_index in r["day_indices"]]
             if vectors:
                 mean = np.mean(np.asarray(vectors, dtype=np.float64), axis=0)
                 norm = np.linalg.norm(mean)
@@ -64,7 +76,7 @@ def target_directions(
 
 
 def _matching_titles(items: DataFrame, target: str, condition: str) -> DataFrame:
-    """Per item its first title of a version that satisfies the condition, and since when."""
+    """First title of each item with a version that satisfies the condition, and its time."""
     return (
         items.where(F.expr(f"({condition})") & F.col("title_hash").isNotNull())
         .groupBy("item_id")

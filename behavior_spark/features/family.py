@@ -1,11 +1,12 @@
-"""What a feature family is: one object that lists its features and adds them to the table.
+"""Base class of feature families, which list their features and add them to the table.
 
-There are three ways to make features, and a family takes one of them:
+A family computes its features in one of three ways:
 
-- of *tiles*: ``definitions``. All families' definitions are one aggregation of the tiles, whose
-  result has a row for every user of the population at every as_of.
-- of *stored sessions*: ``session_part``. All families' parts are one aggregation of the sessions.
-- of anything else: ``features`` and ``join``.
+- from *tiles*: ``definitions``. The definitions of all families are computed by one aggregation of
+  tiles, with a row for every user of the population at every as_of.
+- from *stored sessions*: ``session_part``. The parts of all families are computed by one
+  aggregation of sessions.
+- from other tables: ``features`` and ``join``.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from behavior_spark.features.tiles.planning import PlanMaker
 
 
 class Family:
-    """Features that belong together. What a family does not define gives nothing.
+    """A family of features. Methods that a family does not define add nothing.
 
     Attributes:
-        name: Name of its file; ``features.groups`` chooses by it, ``features describe`` shows it.
-        order: Place among the families, and so of its columns in the table: 10 activity,
-            20 targets, 30 declared, 40 sessions, 50 funnels, 60 bots, 70 attributes, 80 texts.
-        source: Tables its features come from, where a feature does not say otherwise.
+        name: Name of its file and of its feature group.
+        order: Position of the family, and of its columns in the table: 10 activity, 20 targets,
+            30 declared, 40 sessions, 50 funnels, 60 bots, 70 attributes, 80 texts.
+        source: Tables of its features, for features without a ``source``.
     """
 
     name: ClassVar[str]
@@ -39,49 +40,49 @@ class Family:
     source: ClassVar[str] = "events"
 
     def built(self, request: Request) -> bool:
-        """Whether it is built at all."""
+        """Whether the family is built."""
         return request.settings.built(self.name)
 
     def definitions(self, plan: PlanMaker) -> list[Definition]:
-        """Its features that are made of tiles."""
+        """Its features that are computed from tiles."""
         return []
 
     def features(self, request: Request) -> list[Feature]:
-        """Its other features, in order. The group and the source may be left out.
+        """Its other features, in order. By default they have the family's group and source.
 
         Raises:
-            ConfigError: A feature that was asked for cannot be built.
+            ConfigError: A declared feature cannot be built.
         """
         return []
 
     def session_part(self, request: Request) -> SessionPart | None:
-        """What is added up over a user's stored sessions; called where there are any."""
+        """Aggregates over a user's stored sessions; not called without stored sessions."""
         return None
 
     def after_sessions(self, users: DataFrame, request: Request) -> DataFrame:
-        """Change the result of that sum, one row per (as_of, user_id), before it is joined."""
+        """Change the aggregated sessions, one row per (as_of, user_id), before they are joined."""
         return users
 
     def join(
         self, frame: DataFrame, inputs: Inputs, days: Sequence[dt.date], request: Request
     ) -> DataFrame:
-        """Add the columns of ``features`` that are not there yet.
+        """Add columns of ``features`` that do not come from tiles or stored sessions.
 
         Args:
-            frame: One row per ``user_id, as_of``; other columns are those of earlier families.
+            frame: One row per ``user_id, as_of``, with the columns of earlier families.
             inputs: The tables.
             days: The as_of days.
             request: Settings and targets.
 
         Returns:
-            The same rows with more columns; null where nothing was seen.
+            The same rows with more columns; null for users without data.
         """
         return frame
 
     def flags(self, request: Request) -> list[StructField]:
-        """Columns for readers of the table that no model learns from; they stand last."""
+        """Columns that are not features; they are the last columns of the table."""
         return []
 
     def learned_from(self, frame: DataFrame, request: Request) -> DataFrame:
-        """The rows that models may learn from, without its flags."""
+        """The rows that may be used for training, without the family's flags."""
         return frame

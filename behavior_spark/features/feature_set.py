@@ -1,4 +1,4 @@
-"""All features of a user at a day, from the clean tables: one path for training and serving."""
+"""Build all features of users at as_of days from the clean tables, for training and for nights."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from behavior_spark.features.tiles.windows import build_activity
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """The features of a run: made once, and handed to whatever builds or reads them.
+    """The features of a run, created once from the settings.
 
     Attributes:
-        request: Settings, targets, population, and what the inputs give.
-        families: Those that are built, in order.
-        plan: What is made of tiles; its ``digest`` says which tiles, its ``meaning`` what a
-            model's features rest on.
-        features: Every feature of the table, in order.
+        request: Settings, targets, population and available inputs.
+        families: Families that are built, in order.
+        plan: Features from tiles. ``plan.digest`` identifies the tiles, ``plan.meaning`` the
+            definitions of a model's features.
+        features: All features of the table, in order.
     """
 
     request: Request
@@ -51,13 +51,13 @@ class FeatureSet:
         population: str = "true",
         offer: Offer | None = None,
     ) -> FeatureSet:
-        """The features that settings ask for and inputs give.
+        """The features for some settings and inputs.
 
         Args:
             settings: Event types, windows, declared features, groups, session gap.
-            targets: Their past occurrences are features too.
-            population: SQL condition on an event: users with one before as_of get a row.
-            offer: What the inputs give; without it events alone.
+            targets: Targets by name; their past events are features too.
+            population: SQL condition on an event: users with such an event before as_of get a row.
+            offer: Available inputs; by default only events.
 
         Raises:
             ConfigError: Two features would have the same name, or one cannot be built.
@@ -73,7 +73,7 @@ class FeatureSet:
 
     @classmethod
     def of(cls, settings: Settings, offer: Offer) -> FeatureSet:
-        """The features of a job: see ``make``.
+        """The features of a job; see :meth:`make`.
 
         Raises:
             ConfigError: The job has no events.
@@ -93,12 +93,12 @@ class FeatureSet:
 
     @property
     def names(self) -> list[str]:
-        """Names of the features that models learn from, in order."""
+        """Names of the features that models use, in order."""
         return [feature.name for feature in self.features if feature.numeric]
 
     @property
     def columns(self) -> list[StructField]:
-        """Columns of the table beside ``user_id`` and ``as_of``: features, then flags."""
+        """Columns of the table after ``user_id`` and ``as_of``: features, then flags."""
         return [feature.field for feature in self.features] + self._flags
 
     @property
@@ -109,16 +109,16 @@ class FeatureSet:
         """Features of every user of the population at every as_of day.
 
         Args:
-            inputs: The clean tables; activity is read from ``inputs.activity`` where it is given,
-                and is else made of the events.
+            inputs: The clean tables. Tiles are ``inputs.activity`` if given, else they are built
+                from the events.
             days: As-of days; all are built in one job.
 
         Returns:
-            ``user_id, as_of`` and the features; counts and sums are 0 and other features null
-            where nothing was seen. With stored sessions also ``is_bot`` and ``bot_reason``.
+            ``user_id, as_of`` and the features. Without events, counts and sums are 0 and other
+            features null. With stored sessions also ``is_bot`` and ``bot_reason``.
 
         Raises:
-            InputError: The inputs lack tables that the features are made of.
+            InputError: The inputs lack tables that the features need.
         """
         self.request.offer.require(inputs)
         activity = inputs.activity or self._activity_of(inputs, before=max(days))
@@ -131,16 +131,16 @@ class FeatureSet:
         zeros = {
             kind: F.lit(0).cast(kind) for kind in {f.data_type for f in self.features if f.zero}
         }
-        chosen = []
+        columns = []
         for feature in self.features:
             value = F.col(feature.name).cast(feature.data_type)
             if feature.zero:
                 value = F.coalesce(value, zeros[feature.data_type])
-            chosen.append(value.alias(feature.name))
-        return frame.select("user_id", "as_of", *chosen, *[flag.name for flag in self._flags])
+            columns.append(value.alias(feature.name))
+        return frame.select("user_id", "as_of", *columns, *[flag.name for flag in self._flags])
 
     def _of_sessions(self, sessions: DataFrame, days: Sequence[dt.date]) -> DataFrame:
-        """What the stored sessions tell of each (as_of, user_id): all families in one sum."""
+        """Stored sessions aggregated for each (as_of, user_id), for all families at once."""
         parts = [family.session_part(self.request) for family in self.families]
         users = by_user(sessions_seen(sessions, days), [part for part in parts if part])
         for family in self.families:
@@ -148,15 +148,17 @@ class FeatureSet:
         return users
 
     def _activity_of(self, inputs: Inputs, *, before: dt.date) -> Activity:
-        """Tiles of all events that had arrived before a day, made anew."""
-        known = inputs.events.where(F.col("arrived_at") < F.lit(before).cast("timestamp"))
-        facts = self.facts(of_users(known, key="event_id"), inputs.items)
+        """Tiles of all events that arrived before a day."""
+        events = inputs.events.where(F.col("arrived_at") < F.lit(before).cast("timestamp"))
+        facts = self.facts(of_users(events, key="event_id"), inputs.items)
         return build_tiles(facts, end=before)
 
     def facts(self, versions: DataFrame, items: DataFrame | None) -> DataFrame:
-        """Facts of versions of events (``of_users``), those of targets included."""
-        wanted = {mark.target: self.targets[mark.target] for mark in self.plan.marks if mark.target}
-        return build_facts(mark_targets(versions, items, wanted), self.plan)
+        """Facts of versions of events (from ``of_users``), including those of targets."""
+        targets = {
+            mark.target: self.targets[mark.target] for mark in self.plan.marks if mark.target
+        }
+        return build_facts(mark_targets(versions, items, targets), self.plan)
 
     def training_set(
         self,
@@ -168,25 +170,24 @@ class FeatureSet:
         shares: Shares = ALL,
         seed: int = 7,
     ) -> DataFrame:
-        """Features with ``label_<target>`` (see ``labels``), by the same path as the nightly table.
+        """Features with outcomes ``label_<target>``, built by the same code as the nightly table.
 
-        Users that behave like machines at a day (``is_bot``) are left out of it.
+        Users who are bots at a day (``is_bot``) are left out of that day.
 
         Args:
-            inputs: The clean tables; see ``build``.
-            days: As-of days, all of whose horizons have passed.
-            known_before: The night; labels count what had arrived before it.
-            labelled: Targets that get labels; all by default.
-            shares: How many of the rows are kept. They are chosen by a hash of user and day, so
-                that the same ones always are.
-            seed: Another one keeps others.
+            inputs: The clean tables; see :meth:`build`.
+            days: As-of days whose horizons have all passed.
+            known_before: Day of the night; outcomes use only what arrived before it.
+            labelled: Targets that get outcomes; all by default.
+            shares: Shares of rows to keep, chosen by a hash of user and day.
+            seed: Seed of the choice of rows.
 
         Returns:
-            As ``build``, with the labels and ``weight`` (double): the inverse of the probability
-            with which a row was kept.
+            Rows as from :meth:`build`, with outcomes and ``weight`` (double): the inverse of the
+            probability with which a row was kept.
 
         Raises:
-            InputError: A horizon has not passed: a user's outcome would be cut.
+            InputError: A horizon has not passed, so that an outcome would be incomplete.
         """
         names = list(self.targets if labelled is None else labelled)
         targets = {name: self.targets[name] for name in names}
@@ -194,10 +195,10 @@ class FeatureSet:
         frame = self.build(inputs, days)
         for family in self.families:
             frame = family.learned_from(frame, self.request)
-        known = self.label_rows(inputs, days, names, known_before=known_before)
-        otherwise = labels_otherwise(targets)
-        frame = frame.join(known, ["as_of", "user_id"], "left").fillna(otherwise)
-        return sampled(frame, list(otherwise), shares, seed=seed)
+        outcomes = self.label_rows(inputs, days, names, known_before=known_before)
+        default_labels = labels_otherwise(targets)
+        frame = frame.join(outcomes, ["as_of", "user_id"], "left").fillna(default_labels)
+        return sampled(frame, list(default_labels), shares, seed=seed)
 
     def label_rows(
         self,
@@ -207,24 +208,24 @@ class FeatureSet:
         *,
         known_before: dt.date,
     ) -> DataFrame:
-        """``as_of, user_id`` and the labels of users who did something; see ``labels``."""
+        """``as_of, user_id`` and outcomes, for users with events in a horizon; see ``labels``."""
         targets = {name: self.targets[name] for name in labelled}
-        # What happened from the first day on arrived from then on, and so did what replaced it.
-        first = F.lit(min(days)).cast("timestamp")
-        events = of_users(inputs.events.where(F.col("arrived_at") >= first), key="event_id")
+        # Events after the first day, and their later versions, arrived after that day too.
+        start = F.lit(min(days)).cast("timestamp")
+        events = of_users(inputs.events.where(F.col("arrived_at") >= start), key="event_id")
         marked = mark_targets(events, inputs.items, targets)
         return labels(marked, days, targets, known_before=known_before)
 
 
 def built_families(request: Request) -> tuple[Family, ...]:
-    """The families that a request builds, in order; those of other packages with them."""
+    """The families that a request builds, in order, including those of other packages."""
     families: list[Family] = [FAMILIES.load(name) for name in FAMILIES.names()]
     ordered = sorted(families, key=lambda family: (family.order, family.name))
     return tuple(family for family in ordered if family.built(request))
 
 
 def make_plan(request: Request, families: Sequence[Family]) -> Plan:
-    """What all families make of tiles, as one plan."""
+    """The plan of the definitions of all families."""
     maker = PlanMaker(request.settings, request.targets, request.population)
     definitions: list[Definition] = []
     for family in families:
@@ -236,7 +237,7 @@ def make_plan(request: Request, families: Sequence[Family]) -> Plan:
 
 
 def _of_family(feature: Feature, family: Family) -> Feature:
-    """The feature with its group and source, where it does not say them itself."""
+    """The feature, with the family's group and source if it has none."""
     return replace(
         feature, group=feature.group or family.name, source=feature.source or family.source
     )
@@ -245,11 +246,11 @@ def _of_family(feature: Feature, family: Family) -> Feature:
 def _check_names(features: Sequence[Feature]) -> None:
     by_name: dict[str, Feature] = {}
     for feature in features:
-        other = by_name.setdefault(feature.name, feature)
-        if other is not feature:
+        earlier = by_name.setdefault(feature.name, feature)
+        if earlier is not feature:
             raise ConfigError(
                 f"two features would be named {feature.name}",
-                found=f"{other.comment}; {feature.comment}",
+                found=f"{earlier.comment}; {feature.comment}",
                 fix="rename the event type, target or head that the name begins with, or leave "
                 "the declared feature out",
             )

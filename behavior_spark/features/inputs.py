@@ -1,4 +1,4 @@
-"""The clean tables that features are made of, and what of them there is."""
+"""The clean tables from which features are computed, and which of them are available."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from behavior_spark.features.tiles.activity import Activity
 
 @dataclass(frozen=True)
 class Inputs:
-    """The clean tables features are made of.
+    """The clean tables from which features are computed.
 
     Attributes:
         events: Contract ``events``.
-        items: Contract ``items``; None where the log has none.
-        texts: Contract ``texts``; None where the log has none.
-        embeddings: ``text_hash, embedding``, one row per text of the backbone in use.
+        items: Contract ``items``; None without items.
+        texts: Contract ``texts``; None without texts.
+        embeddings: ``text_hash, embedding``, one row per text, of the encoder in use.
         scores: Contract ``text_scores``.
         heads: Digest of each head in use.
         head_labels: Labels of each head in use.
-        sessions: Contract ``sessions``; None: sessions are found among the events, and there is
-            no feature of what they were like, no funnel and no ``is_bot``.
-        attributes: By name ``user_id, valid_from, known_at`` and doubles: the user's own tables.
-        activity: Tiles of the events, where they are stored; made of the events where not.
+        sessions: Contract ``sessions``. None: sessions are computed from events, and there are no
+            features of their content, no funnels and no ``is_bot``.
+        attributes: Tables of attributes by name: ``user_id, valid_from, known_at`` and doubles.
+        activity: Stored tiles of the events; None: they are built from the events.
     """
 
     events: DataFrame
@@ -45,14 +45,14 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Offer:
-    """Which features the inputs can give: what is known of them without reading a row.
+    """The available inputs, known without reading a row.
 
     Attributes:
         texts: Whether there are texts.
-        sessions: Whether table ``sessions`` is read, which tells more than the events.
+        sessions: Whether there are stored sessions.
         head_labels: Labels of each head in use.
-        similar_to: Targets that texts can be close to: those with items of their own.
-        attributes: Columns of each of the user's own tables.
+        similar_to: Targets with whose items texts can be compared.
+        attributes: Columns of each table of attributes.
     """
 
     texts: bool = False
@@ -63,9 +63,9 @@ class Offer:
 
     @classmethod
     def of(cls, inputs: Inputs, targets: Mapping[str, Target]) -> Offer:
-        """What these inputs give."""
-        compared = (inputs.texts, inputs.embeddings, inputs.items)
-        similar = () if any(table is None for table in compared) else tuple(with_items(targets))
+        """The available inputs of some tables."""
+        tables = (inputs.texts, inputs.embeddings, inputs.items)
+        similar = () if any(table is None for table in tables) else tuple(with_items(targets))
         return cls(
             texts=inputs.texts is not None,
             sessions=inputs.sessions is not None,
@@ -78,10 +78,10 @@ class Offer:
         )
 
     def require(self, inputs: Inputs) -> None:
-        """Refuse inputs that lack what the features are made of.
+        """Check that inputs have everything that this offer has.
 
         Raises:
-            InputError: It names the tables.
+            InputError: Tables are missing; the message names them.
         """
         present = {
             "texts": inputs.texts is not None or not self.texts,
@@ -90,7 +90,7 @@ class Offer:
             or (inputs.items is not None and inputs.embeddings is not None),
             "attributes": self.attributes.keys() <= inputs.attributes.keys(),
         }
-        missing = [name for name, there in present.items() if not there]
+        missing = [name for name, is_present in present.items() if not is_present]
         if missing:
             raise InputError(
                 "the inputs lack tables that the features are made of",
@@ -100,19 +100,19 @@ class Offer:
 
 
 def with_items(targets: Mapping[str, Target]) -> list[str]:
-    """Targets with items of their own."""
+    """Names of the targets with a condition on items."""
     return [name for name, target in targets.items() if target.item]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a run asks for, and what there is to make it of.
+    """The settings of a run's features, and the available inputs.
 
     Attributes:
         settings: Event types, windows, declared features, session gap, groups.
-        targets: By name; their past occurrences are features too.
-        population: SQL condition on an event: users with one before as_of get a row.
-        offer: What the inputs give.
+        targets: Targets by name; their past events are features too.
+        population: SQL condition on an event: users with such an event before as_of get a row.
+        offer: Available inputs.
     """
 
     settings: FeatureSettings

@@ -1,11 +1,11 @@
-"""What an operation on events is: one class that says how a column follows from tiles.
+"""Base classes of operations on events, which compute a column from statistics of tiles.
 
-The idea is that of Chronon's aggregators (``aggregator/base/BaseAggregator.scala``): an operation
-is one class that names what it needs of partial aggregates, and finishes it. Here the partial
-aggregates are tiles, and one engine adds them up for all features together.
+As with Chronon's aggregators (``aggregator/base/BaseAggregator.scala``), an operation is a class
+that names the partial aggregates it needs and computes the final value from them. Here partial
+aggregates are tiles, and one engine aggregates them for all features together.
 
-An operation's file is read by the config too, where there may be no Spark: at its top it imports
-none. The methods that make columns import it themselves.
+The config imports the files of operations too, perhaps without Spark. So they do not import Spark
+at the top; methods that build columns import it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ResultType = Literal["long", "double", "string", "strings"]
 
 
 def within(days: int | None) -> str:
-    """Words for a window; None: all history.
+    """A window in words; None for all history.
 
     >>> within(7)
     'in the 7 days before as_of'
@@ -35,7 +35,7 @@ def within(days: int | None) -> str:
 
 
 def ending(days: int | None) -> str:
-    """The end of a feature's name: its window.
+    """The window as the last part of a feature's name; None for all history.
 
     >>> ending(7), ending(None)
     ('7d', 'all')
@@ -45,15 +45,15 @@ def ending(days: int | None) -> str:
 
 @dataclass(frozen=True)
 class Operands:
-    """What an operation on events is done with.
+    """Arguments of an operation on events.
 
     Attributes:
         events: The events.
-        windows: All windows of the feature, ascending; none: all history.
-        of: Dimension whose values are looked at: value, item_id, category, hour or day.
-        items: Behaviour whose items are these values.
+        windows: All windows of the feature, in days, ascending; empty: all history.
+        of: Dimension of the values: value, item_id, category, hour or day.
+        items: Behaviour whose items are the values of this dimension.
         to: Events to divide by.
-        k: How many values are taken.
+        k: Number of values, for ``top_k``.
     """
 
     events: Selection
@@ -65,7 +65,7 @@ class Operands:
 
     @property
     def values(self) -> str:
-        """The dimension as part of a name."""
+        """The dimension as part of a column name."""
         return (self.of or "").removesuffix("_id")
 
     @property
@@ -73,7 +73,7 @@ class Operands:
         """Events to divide by.
 
         Raises:
-            ValueError: There are none.
+            ValueError: ``to`` is None.
         """
         if self.to is None:
             raise ValueError("the operation divides, and was given nothing to divide by")
@@ -81,12 +81,12 @@ class Operands:
 
 
 class EventOperation(ABC):
-    """What is done with events: a column for each window.
+    """An operation on events, with one column for each window.
 
     Attributes:
-        spec: What it may be declared with.
-        result: Type of the column; models learn from long and double.
-        zero: Whether the column is 0 where nothing was seen; else it is null.
+        spec: Its declaration.
+        result: Type of the column; models use long and double.
+        zero: Whether the column is 0 without events; otherwise it is null.
     """
 
     spec: ClassVar[OperationSpec]
@@ -99,32 +99,38 @@ class EventOperation(ABC):
 
     @abstractmethod
     def comment(self, operands: Operands, days: int | None) -> str:
-        """Its meaning in words."""
+        """Meaning of the column in words."""
 
     @abstractmethod
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
-        """The statistics of tiles from which it follows."""
+        """Statistics of tiles that the column is computed from."""
 
     def value(self, operands: Operands, days: int | None, totals: Sequence[Column]) -> Column:
-        """The column from its needs, one total each in their order; null where none was seen."""
+        """The column, computed from ``needs``.
+
+        Args:
+            operands: Arguments of the operation.
+            days: Window; None: all history.
+            totals: Value of each need, in order; null without events.
+        """
         return totals[0]
 
     def ranked(self, operands: Operands, days: int | None) -> Ranked | None:
-        """Instead of needs and value: an order of items of which the first are taken."""
+        """The ranking that the column is computed from, instead of needs and value."""
         return None
 
     def windows(self, operands: Operands) -> Sequence[int | None]:
-        """Windows of the columns: those that were asked for, or None for all history."""
+        """Windows of the columns; None for all history."""
         return operands.windows or (None,)
 
     def looks_back(self, operands: Operands, days: int | None) -> int | None:
-        """Days that a column looks back in all."""
+        """Days before as_of that the column for a window depends on; None: all history."""
         return days
 
     def definition(
         self, operands: Operands, days: int | None, *, name: str = "", comment: str = ""
     ) -> Definition:
-        """The column for one window; with a name and meaning other than those by rule."""
+        """Definition of the column for one window; name and comment replace the default ones."""
         from behavior_spark.features.declared import TYPES, Feature
 
         feature = Feature(
@@ -145,19 +151,19 @@ class EventOperation(ABC):
         return self.value(operands, days, totals)
 
     def definitions(self, operands: Operands) -> list[Definition]:
-        """A column for each window."""
+        """Definitions of the columns for all windows."""
         return [self.definition(operands, days) for days in self.windows(operands)]
 
 
 class RankingOperation(EventOperation):
-    """Values in an order, of which the first are taken: see ``Ranked``."""
+    """An operation that ranks items and takes the first ones; see ``Ranked``."""
 
     result: ClassVar[ResultType] = "string"
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
-        """None: the items themselves are ranked."""
+        """Empty: items are ranked instead."""
         return ()
 
     @abstractmethod
     def ranked(self, operands: Operands, days: int | None) -> Ranked:
-        """The order, and how many are taken."""
+        """The ranking, and the number of items to take."""

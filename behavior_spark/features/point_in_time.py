@@ -1,7 +1,7 @@
-"""What had happened and was known by a day: the rows an as_of may see.
+"""Select the rows that had happened and were known at an as_of (point-in-time).
 
-Two clocks: when a thing happened and when it arrived. A row is seen at as_of when both
-were before its 00:00 UTC and no later version of it had arrived by then.
+A row has the time at which it happened and the time at which it arrived. It is visible at as_of if
+both are before its 00:00 UTC and no later version of it had arrived by then.
 """
 
 from __future__ import annotations
@@ -27,38 +27,43 @@ def with_superseded(frame: DataFrame, *, key: str) -> DataFrame:
 
 
 def of_users(frame: DataFrame, *, key: str) -> DataFrame:
-    """Rows that have a user, with ``superseded_at``.
+    """Rows with a user, with ``superseded_at``.
 
-    A later version without a user replaces the earlier one too: what was taken back, or made
-    anonymous, no longer counts for anybody.
+    A later version without a user (a retraction) also replaces the earlier version.
+
+    Args:
+        frame: Rows with ``arrived_at`` and ``user_id``.
+        key: Column that versions share.
     """
     return with_superseded(frame, key=key).where(F.col("user_id").isNotNull())
 
 
 def of_users_at_large(frame: DataFrame, *, key: str) -> DataFrame:
-    """As ``of_users``, for a table of which few rows have a later version.
+    """Like ``of_users``, for a large table in which few rows have a later version.
 
-    Which those are is found by a hash of the key alone; no row is shuffled or sorted for it.
-    Rows of two keys with one hash are only looked at in vain.
+    Candidates are found by counting hashes of the key, so that rows need not be shuffled or
+    sorted. Two keys with the same hash cost time, but do not change the result.
     """
     hashed = frame.select(key, "arrived_at", F.xxhash64(key).alias("_hash"))
-    several = hashed.groupBy("_hash").agg(F.count(F.lit(1)).alias("_n")).where("_n > 1")
-    versions = hashed.join(several, "_hash", "left_semi").select(key, "arrived_at").distinct()
+    repeated_hashes = hashed.groupBy("_hash").agg(F.count(F.lit(1)).alias("_n")).where("_n > 1")
+    versions = (
+        hashed.join(repeated_hashes, "_hash", "left_semi").select(key, "arrived_at").distinct()
+    )
     replaced = with_superseded(versions, key=key).where(F.col("superseded_at").isNotNull())
     return frame.join(replaced, [key, "arrived_at"], "left").where(F.col("user_id").isNotNull())
 
 
 def as_seen(frame: DataFrame, as_of_days: Sequence[dt.date], *, time: str) -> DataFrame:
-    """Repeat each row for every as_of day that may see it.
+    """Repeat each row for every as_of day at which it is visible.
 
     Args:
         frame: Rows with ``arrived_at``, ``superseded_at`` and the time column.
-        as_of_days: Days, at most a few dozen; each counts once.
-        time: Column that says when it happened.
+        as_of_days: Days, at most a few dozen; duplicates are ignored.
+        time: Column of the time at which a row happened.
 
     Returns:
-        The rows with ``as_of`` (date), ``as_of_index`` (its place among the sorted days) and
-        ``days_ago`` (int, 1 = the day before as_of).
+        The rows with ``as_of`` (date), ``as_of_index`` (index among the sorted days) and
+        ``days_ago`` (int, 1 for the day before as_of).
     """
     days = sorted(set(as_of_days))
     frame = frame.where(F.col("arrived_at") < F.lit(days[-1]).cast("timestamp"))
@@ -66,9 +71,11 @@ def as_seen(frame: DataFrame, as_of_days: Sequence[dt.date], *, time: str) -> Da
         "*", F.posexplode(F.array(*[F.lit(day) for day in days])).alias("as_of_index", "as_of")
     )
     midnight = F.col("as_of").cast("timestamp")
-    seen = (
+    is_visible = (
         (F.col("arrived_at") < midnight)
         & (F.col(time) < midnight)
         & (F.col("superseded_at").isNull() | (F.col("superseded_at") >= midnight))
     )
-    return exploded.where(seen).withColumn("days_ago", F.datediff("as_of", F.to_date(F.col(time))))
+    return exploded.where(is_visible).withColumn(
+        "days_ago", F.datediff("as_of", F.to_date(F.col(time)))
+    )

@@ -1,4 +1,4 @@
-"""A user in words: intent, emotion, preference, segment and next action."""
+"""Columns of a user's profile: intent, emotion, preference, segment and next action."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ def preferred_category(
 ) -> DataFrame:
     """``user_id, preference``: the category with most events in the window, as known at as_of.
 
-    Of categories with equal counts the one seen last, then the first by name.
+    In a tie, the category with the latest event, then the first by name.
     """
     midnight = F.lit(as_of).cast("timestamp")
-    known = (
+    categories = (
         items.where(F.col("valid_from") < midnight)
         .groupBy("item_id")
         .agg(F.max_by("category", "valid_from").alias("category"))
         .where("category IS NOT NULL")
     )
-    # What arrived before the window is not in it, nor does it replace anything that is.
+    # Rows that arrived before the window are not in it, and replace no row in it.
     since = F.lit(as_of - dt.timedelta(days=window_days)).cast("timestamp")
     recent = of_users(events.where(F.col("arrived_at") >= since), key="event_id")
-    seen = as_seen(recent, [as_of], time="event_time").where(F.col("days_ago") <= window_days)
-    counted = (
-        seen.join(known, "item_id")
+    visible = as_seen(recent, [as_of], time="event_time").where(F.col("days_ago") <= window_days)
+    counts = (
+        visible.join(categories, "item_id")
         .groupBy("user_id", "category")
         .agg(F.count(F.lit(1)).alias("n"), F.max("event_time").alias("last"))
     )
     order = Window.partitionBy("user_id").orderBy(F.desc("n"), F.desc("last"), "category")
     return (
-        counted.withColumn("_place", F.row_number().over(order))
+        counts.withColumn("_place", F.row_number().over(order))
         .where("_place = 1")
         .select("user_id", F.col("category").alias("preference"))
     )
@@ -55,10 +55,11 @@ def most_frequent_label(head: str, labels: Sequence[str], *, window_days: int) -
 
 
 def segment(windows: Sequence[int]) -> Column:
-    """Recency, frequency and tenure in one word.
+    """Segment of a user by recency, frequency and tenure, as one word.
 
-    With the default windows: new, first seen within 30 days; loyal, active within 30 days and
-    on 5 or more of the last 90; active, within 30 days; cooling, within 90; else lapsed.
+    With the default windows: ``new``, first event within 30 days; ``loyal``, active within 30
+    days and on 5 or more of the last 90; ``active``, within 30 days; ``cooling``, within 90;
+    else ``lapsed``.
     """
     month, longest = sorted(windows)[-2:] if len(windows) > 1 else (windows[0], windows[0])
     return (
@@ -73,13 +74,13 @@ def segment(windows: Sequence[int]) -> Column:
 def next_action(predictions: DataFrame, *, bots: DataFrame | None = None) -> DataFrame:
     """``user_id, next_action, next_action_probability, next_action_lift`` of one as_of.
 
-    The target whose probability stands highest against the average user's: the most probable
-    target is mostly the most common one, and says little about the user. A user for whom
-    nothing is more probable than for the average user gets no row.
+    It is the target with the highest lift: probability over that of the average user. (The most
+    probable target is usually the most common one for all users.) A user without a lift above 1
+    gets no row.
 
     Args:
         predictions: ``user_id, target, probability`` of one as_of.
-        bots: ``user_id`` of users who do not count in the average.
+        bots: ``user_id`` of users who are left out of the average.
     """
     people = predictions if bots is None else predictions.join(bots, "user_id", "left_anti")
     average = people.groupBy("target").agg(F.avg("probability").alias("_average"))

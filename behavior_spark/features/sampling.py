@@ -1,4 +1,4 @@
-"""Which rows of a large training set are kept, and how many each of them stands for."""
+"""Sample the rows of a large training set, with weights."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ _PARTS = 1_000_000
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares in (0, 1] of the rows that are kept.
+    """Shares of rows to keep, in (0, 1].
 
     Attributes:
-        positives: Of rows with a positive label.
-        negatives: Of rows without any.
+        positives: Share of rows with a positive outcome.
+        negatives: Share of the other rows.
+
+    Raises:
+        ValueError: A share is not in (0, 1].
     """
 
     positives: float = 1.0
@@ -33,12 +36,12 @@ ALL = Shares()
 
 
 def shares_for(rows: int, positives: int, *, most: int) -> Shares:
-    """Shares that leave about ``most`` rows: all positives, where they are at most half of those.
+    """Shares that leave about ``most`` rows.
 
-    Where negatives are fewer than the other half, positives take what is left of it.
-
-    A negative says little where there are many (King and Zeng 2001, "Logistic Regression in Rare
-    Events Data", section 4), so they go first.
+    All positives are kept if they are at most half of ``most``; otherwise half of ``most``, or
+    more if there are too few negatives for the other half. Negatives are dropped first because
+    many negatives add little information (King and Zeng 2001, "Logistic Regression in Rare Events
+    Data", section 4).
 
     >>> shares_for(1_000, 10, most=505)
     Shares(positives=1.0, negatives=0.5)
@@ -52,31 +55,31 @@ def shares_for(rows: int, positives: int, *, most: int) -> Shares:
     if rows <= most:
         return ALL
     negatives = max(1, rows - positives)
-    kept = max(min(positives, most / 2), min(positives, most - negatives))
-    share = min(1.0, max(1.0, most - kept) / negatives)
-    return Shares(kept / positives if positives else 1.0, share)
+    kept_positives = max(min(positives, most / 2), min(positives, most - negatives))
+    share = min(1.0, max(1.0, most - kept_positives) / negatives)
+    return Shares(kept_positives / positives if positives else 1.0, share)
 
 
 def is_positive(label_columns: Sequence[str]) -> Column:
-    """Whether any of the labels (null: 0) is above 0."""
+    """Whether any of the outcomes is above 0; null counts as 0."""
     return F.greatest(*[F.col(name) for name in label_columns], F.lit(0)) > 0
 
 
 def sampled(
     frame: DataFrame, label_columns: Sequence[str], shares: Shares, *, seed: int
 ) -> DataFrame:
-    """Keep shares of the rows, chosen by a hash of user and day; add their ``weight``.
+    """Keep shares of the rows, chosen by a hash of user and day.
 
     Args:
-        frame: ``user_id, as_of`` and labels.
-        label_columns: A row with more than 0 in any of them is a positive.
-        shares: How many are kept.
-        seed: Another one keeps others.
+        frame: ``user_id, as_of`` and outcomes.
+        label_columns: Columns of outcomes; a row with any above 0 is a positive.
+        shares: Shares to keep.
+        seed: Seed of the hash.
 
     Returns:
-        The rows kept, with ``weight`` (double): the inverse of the probability of being kept.
+        The kept rows, with ``weight`` (double): the inverse of the probability of being kept.
     """
-    kept = {name: max(1, round(share * _PARTS)) for name, share in vars(shares).items()}
-    limit = F.when(is_positive(label_columns), kept["positives"]).otherwise(kept["negatives"])
-    drawn = F.pmod(F.xxhash64("user_id", "as_of", F.lit(seed)), F.lit(_PARTS)) < limit
-    return frame.where(drawn).withColumn("weight", F.lit(float(_PARTS)) / limit)
+    limits = {name: max(1, round(share * _PARTS)) for name, share in vars(shares).items()}
+    limit = F.when(is_positive(label_columns), limits["positives"]).otherwise(limits["negatives"])
+    is_kept = F.pmod(F.xxhash64("user_id", "as_of", F.lit(seed)), F.lit(_PARTS)) < limit
+    return frame.where(is_kept).withColumn("weight", F.lit(float(_PARTS)) / limit)

@@ -1,12 +1,12 @@
-"""Point-in-time joins of outside tables: what a row said, as it was known at an as_of.
+"""Point-in-time joins of slowly changing tables: the row of a key as known at an as_of.
 
-Two clocks: since when a row is true (``valid_from``) and since when it was known. At as_of the
-row with the latest ``valid_from`` of those true and known before its 00:00 UTC counts. A row
-that became known late changes no earlier as_of.
+A row has the time since which it is valid (``valid_from``) and the time since which it was known.
+At as_of, of the rows valid and known before its 00:00 UTC, the one with the latest ``valid_from``
+is used. A row that became known late does not change an earlier as_of.
 
-Each row of the table first gets the stretch of as_of days at which it is the one that counts: one
-sort of the table, which is small beside the frame. Stretches of a key do not overlap, so the join
-is an equality and a comparison, finds one row at most, and needs no aggregation of the frame.
+First the range of as_of moments of each row is computed by one sort of the table, which is small
+compared with the frame. The ranges of a key do not overlap. So the join has an equality and a
+range condition, matches at most one row, and needs no aggregation of the frame.
 """
 
 from __future__ import annotations
@@ -29,58 +29,59 @@ def join_as_of(
     known_at: str | None = None,
     as_of: str = "as_of",
 ) -> DataFrame:
-    """Add to each row of a frame what the table said of its key, as known at its as_of.
+    """Add columns of a table to each row of a frame, as known at its as_of.
 
     Args:
         frame: Rows with the columns ``on`` and ``as_of`` (date or timestamp).
-        table: Versions: any number a key. A null key, or a null time, matches nothing.
-        on: Columns that both have.
-        columns: Columns of the table to add, of a type that can be ordered (no map).
-        valid_from: Column of the table (timestamp or date): since when the row is true.
-        known_at: Likewise: since when it was known; None where that is the same.
-        as_of: Column of the frame whose 00:00 UTC bounds what is seen.
+        table: Any number of versions per key. A null key, or a null time, matches no row.
+        on: Key columns that both have.
+        columns: Columns of the table to add, of types that can be ordered (no map).
+        valid_from: Column of the table (timestamp or date): since when a row is valid.
+        known_at: Column of the table: since when it was known; None if that is ``valid_from``.
+        as_of: Column of the frame; only rows valid and known before its 00:00 UTC are used.
 
     Returns:
-        The frame, as many rows as before, with ``columns``; null where nothing was known. Of
-        versions with the same times one is taken, by its content.
+        The frame, with the same rows, and ``columns``; null if nothing was known. Of versions
+        with the same times one is chosen by its content.
 
     Raises:
-        ConfigError: A column is not there, or stands in the frame already.
+        ConfigError: A column is missing, or is in the frame already.
     """
     times = [valid_from] if known_at is None else [valid_from, known_at]
     _check(frame, table, on=[*on], columns=[*columns], times=times, as_of=as_of)
     stretches = _stretches(table, on=on, columns=columns, times=times)
-    named = {name: f"_key_{name}" for name in on}
-    right = stretches.withColumnsRenamed(named).hint("shuffle_hash")
+    renamed = {name: f"_key_{name}" for name in on}
+    right = stretches.withColumnsRenamed(renamed).hint("shuffle_hash")
     moment = F.col(as_of).cast("timestamp")
     match = (F.col("_since") < moment) & (F.col("_until").isNull() | (F.col("_until") >= moment))
-    for name, key in named.items():
+    for name, key in renamed.items():
         match = match & (F.col(name) == F.col(key))
-    return frame.join(right, match, "left").drop("_since", "_until", *named.values())
+    return frame.join(right, match, "left").drop("_since", "_until", *renamed.values())
 
 
 def _stretches(
     table: DataFrame, *, on: Sequence[str], columns: Sequence[str], times: Sequence[str]
 ) -> DataFrame:
-    """Of each key the rows that ever count, with ``(_since, _until]`` of the as_of moments.
+    """The rows that are ever used, with their range ``(_since, _until]`` of as_of moments.
 
-    In order of when a row could first be seen, the largest by its times and content so far counts.
+    At the moment at which a row becomes visible, the row with the largest times and content of
+    all visible rows of the key is used from then on.
     """
     moments = [F.col(name).cast("timestamp") for name in times]
-    known = table.where(" AND ".join(f"`{name}` IS NOT NULL" for name in [*on, *times]))
+    complete = table.where(" AND ".join(f"`{name}` IS NOT NULL" for name in [*on, *times]))
     payload = F.struct(*columns)
     rank = F.struct(*moments, F.xxhash64(*columns).alias("_hash"), payload.alias("_payload"))
     order = Window.partitionBy(*on).orderBy("_since", "_rank")
-    seen = known.select(
+    ranked = complete.select(
         *on,
         (F.greatest(*moments) if len(moments) > 1 else moments[0]).alias("_since"),
         rank.alias("_rank"),
     )
     best = F.max("_rank").over(order.rowsBetween(Window.unboundedPreceding, Window.currentRow))
-    following = F.lead("_since").over(order)
+    next_since = F.lead("_since").over(order)
     return (
-        seen.withColumns({"_best": best, "_until": following})
-        # Of rows seen from one moment on, the last holds the largest of all.
+        ranked.withColumns({"_best": best, "_until": next_since})
+        # Of rows that become visible at the same moment, the last has the largest of all.
         .where(F.col("_until").isNull() | (F.col("_until") > F.col("_since")))
         .select(*on, "_since", "_until", "_best._payload.*")
     )
@@ -95,19 +96,19 @@ def _check(
     times: list[str],
     as_of: str,
 ) -> None:
-    for name, place, wanted in (
+    for name, table_or_frame, required in (
         ("frame", frame, [*on, as_of]),
         ("table", table, on + columns + times),
     ):
-        missing = [column for column in wanted if column not in place.columns]
+        missing = [column for column in required if column not in table_or_frame.columns]
         if missing:
             raise ConfigError(
                 f"join_as_of: the {name} has no column {missing[0]}",
-                found=", ".join(place.columns[:20]),
+                found=", ".join(table_or_frame.columns[:20]),
             )
-    twice = [column for column in columns if column in frame.columns]
-    if twice:
+    duplicate = [column for column in columns if column in frame.columns]
+    if duplicate:
         raise ConfigError(
-            f"join_as_of: the frame has a column {twice[0]} already",
+            f"join_as_of: the frame has a column {duplicate[0]} already",
             fix="rename it in one of the two",
         )

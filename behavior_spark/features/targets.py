@@ -1,4 +1,4 @@
-"""Targets over events: which event counts for which target, since when, and what that makes."""
+"""Mark the events that count for targets, and compute outcomes from them."""
 
 from __future__ import annotations
 
@@ -17,115 +17,126 @@ ALWAYS = "1970-01-01 00:00:00"
 
 
 class TargetOutcome(Protocol):
-    """The half of a kind of target that makes labels of events.
+    """The part of a kind of target that computes outcomes from events.
 
-    A module of ``target_outcomes`` holds it as ``OUTCOME``. The other half, which learns the
-    labels, is ``behavior_spark.model.propensity.target_kind.TargetKind``.
+    A module of ``target_outcomes`` defines one as ``OUTCOME``. The other part, for training, is
+    ``behavior_spark.model.propensity.target_kind.TargetKind``.
     """
 
     @property
     def otherwise(self) -> int | float:
-        """Label of a user without any event within the horizon."""
+        """Outcome of a user without any event within the horizon."""
 
     @property
     def happens(self) -> bool:
-        """Whether a high label is events that happen, not events that do not.
+        """Whether a high outcome means that events happen; False if it means that none do.
 
-        If so, past ones are features under the target's name, and it can be a user's next action.
+        If True, past events are features with the target's name, and the target can be a user's
+        next action.
         """
 
     @property
     def past(self) -> str:
-        """What of past events is most like the label: their ``count`` or their ``value``."""
+        """Statistic of past events that is most similar to the outcome: ``count`` or ``value``."""
 
     def label(self, hit: Column) -> Column:
-        """An aggregate over a user's events from as_of on, never null.
+        """The outcome, as an aggregate over a user's events from as_of on; never null.
 
         Args:
-            hit: Condition, never null: the event counts for the target and lies within its
-                horizon. Columns of ``events`` may be read beside it.
+            hit: Boolean column, never null: the event counts for the target and is within its
+                horizon. The aggregate may use columns of ``events`` too.
         """
 
 
 def outcome_of(target: Target) -> TargetOutcome:
-    """What makes the labels of a target.
+    """The ``TargetOutcome`` of a target's kind.
 
     Raises:
-        ConfigError: There is nothing for its kind.
+        ConfigError: There is none for its kind.
     """
     return cast(TargetOutcome, TARGET_OUTCOMES.load(target.kind))
 
 
 def label_column(target: str) -> str:
-    """Column of a target's labels."""
+    """Column of a target's outcomes."""
     return f"label_{target}"
 
 
 def labels_otherwise(targets: Mapping[str, Target]) -> dict[str, bool | float | int | str]:
-    """By label column, the label of a user whom ``labels`` gives no row."""
+    """Outcome of a user without a row in ``labels``, by column."""
     return {label_column(name): outcome_of(t).otherwise for name, t in targets.items()}
 
 
 def match_column(target: str) -> str:
-    """Column that holds since when an event counts for a target; null when it does not."""
+    """Column of the time since which an event counts for a target; null if it does not."""
     return f"match_{target}"
 
 
 def with_own_history(targets: Mapping[str, Target], event_types: Sequence[str]) -> list[str]:
-    """Targets whose past is a feature of its own: not those that are one event type, bare.
+    """Targets whose past events get their own features.
 
-    ``event_type = 'purchase'`` is told by the purchase features already; the same number under
-    two names would fill a prediction's reasons twice. Nor those that foretell what does not happen.
+    A target that is just one event type, such as ``event_type = 'purchase'``, gets none: the
+    features of that type are the same, and equal features would appear twice in reasons. Targets
+    that predict that nothing happens get none either.
     """
-    bare = {f"event_type = '{kind}'" for kind in event_types}
+    single_type_conditions = {f"event_type = '{event_type}'" for event_type in event_types}
     return [
         name
         for name, target in targets.items()
-        if (target.item or " ".join(target.event.split()) not in bare)
+        if (target.item or " ".join(target.event.split()) not in single_type_conditions)
         and outcome_of(target).happens
     ]
 
 
 def past_column(name: str, target: Target, features: Sequence[str]) -> str | None:
-    """The feature that says most plainly what a target's label was in the past; the longest window.
+    """The feature that is most similar to a target's past outcomes; of several the longest window.
 
     Args:
-        name: The target's.
+        name: Name of the target.
         target: The target.
-        features: Names of the features that there are.
+        features: Names of the available features.
+
+    Returns:
+        Name of the feature; None if there is none.
     """
-    bare = re.fullmatch(r"event_type = '(\w+)'", " ".join(target.event.split()))
-    owners = [name] if target.item or not bare else [name, bare[1]]
-    for what in dict.fromkeys((outcome_of(target).past, "count")):
-        for owner in owners:
+    single_type = re.fullmatch(r"event_type = '(\w+)'", " ".join(target.event.split()))
+    prefixes = [name] if target.item or not single_type else [name, single_type[1]]
+    for statistic in dict.fromkeys((outcome_of(target).past, "count")):
+        for prefix in prefixes:
             windows = [
-                int(found[1])
+                int(match[1])
                 for feature in features
-                if (found := re.fullmatch(rf"{owner}_{what}_(\d+)d", feature))
+                if (match := re.fullmatch(rf"{prefix}_{statistic}_(\d+)d", feature))
             ]
             if windows:
-                return f"{owner}_{what}_{max(windows)}d"
+                return f"{prefix}_{statistic}_{max(windows)}d"
     return None
 
 
 def item_matches(items: DataFrame, targets: Mapping[str, Target]) -> DataFrame:
-    """One row per item: since when it satisfies each target's item condition.
+    """One row per item: the time since which it satisfies the item condition of each target.
 
-    An item counts from the first version that satisfies the condition, so that a later
-    title cannot change what an earlier day saw.
+    An item counts from its first version that satisfies the condition, so that a later title
+    does not change an earlier day.
     """
     filtered = {name: t.item for name, t in targets.items() if t.item}
-    firsts = [
+    columns = [
         F.min(F.when(F.expr(f"({condition})"), F.col("valid_from"))).alias(match_column(name))
         for name, condition in filtered.items()
     ]
-    return items.groupBy("item_id").agg(*firsts)
+    return items.groupBy("item_id").agg(*columns)
 
 
 def mark_targets(
     events: DataFrame, items: DataFrame | None, targets: Mapping[str, Target]
 ) -> DataFrame:
-    """Add ``match_<target>`` (timestamp) to events: since when the event counts for it."""
+    """Add ``match_<target>`` (timestamp) to events: since when an event counts for the target.
+
+    Args:
+        events: Versions of events.
+        items: Contract ``items``; None without items.
+        targets: Targets by name.
+    """
     filtered = [name for name, target in targets.items() if target.item]
     if filtered and items is not None:
         matches = item_matches(items, targets).withColumnsRenamed(
@@ -146,35 +157,35 @@ def labels(
     *,
     known_before: dt.date,
 ) -> DataFrame:
-    """What happened within each target's horizon, as its kind counts it.
+    """Outcomes of each target within its horizon.
 
     Args:
         marked: Events with ``superseded_at`` and ``match_*`` columns.
         as_of_days: Days whose horizons have passed by ``known_before``.
-        targets: By name.
-        known_before: Only what had arrived before this day is counted.
+        targets: Targets by name.
+        known_before: Only events that arrived before this day count.
 
     Returns:
         One row per (as_of, user_id) with an event within the longest horizon:
-        ``label_<target>`` (int 0 or 1 where the answer is yes or no). Users without a row have
-        the labels of ``labels_otherwise``.
+        ``label_<target>`` (int 0 or 1 if the outcome is yes or no). Users without a row have the
+        outcomes of ``labels_otherwise``.
     """
     end = F.lit(known_before).cast("timestamp")
-    known = marked.where(
+    valid_events = marked.where(
         F.col("user_id").isNotNull()
         & (F.col("arrived_at") < end)
         & (F.col("superseded_at").isNull() | (F.col("superseded_at") >= end))
     )
     days = F.explode(F.array(*[F.lit(day) for day in sorted(as_of_days)]))
     longest = max(target.horizon_days for target in targets.values())
-    candidates = known.withColumn("as_of", days).where(
+    candidates = valid_events.withColumn("as_of", days).where(
         (F.col("event_time") >= F.col("as_of").cast("timestamp"))
         & (F.col("event_time") < F.date_add("as_of", longest).cast("timestamp"))
     )
-    made = []
+    label_columns = []
     for name, target in targets.items():
         stop = F.date_add("as_of", target.horizon_days).cast("timestamp")
         hit = (F.col("event_time") < stop) & (F.col(match_column(name)) < F.least(stop, end))
         label = outcome_of(target).label(F.coalesce(hit, F.lit(False)))
-        made.append(label.alias(label_column(name)))
-    return candidates.groupBy("as_of", "user_id").agg(*made)
+        label_columns.append(label.alias(label_column(name)))
+    return candidates.groupBy("as_of", "user_id").agg(*label_columns)

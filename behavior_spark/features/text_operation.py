@@ -1,7 +1,7 @@
-"""What an operation on texts is: one class that says how a column follows from a user's texts.
+"""Base class of operations on texts, which compute a column from a user's texts.
 
-As of ``operation``: what stands in such a file is imported by the config too, and imports no Spark
-at its top.
+As with ``operation``, the config imports the files of operations too, so they do not import Spark
+at the top.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TextOperands:
-    """What an operation on texts is done with.
+    """Arguments of an operation on texts.
 
     Attributes:
         head: Head that labels the texts.
-        label: Its label.
-        label_part: The label as part of a name.
-        target: Target whose items texts are compared with.
-        similar_to: All targets with which texts were compared, in the order of the similarities.
+        label: Label of the head.
+        label_part: The label as part of a column name.
+        target: Target with whose items texts are compared.
+        similar_to: All targets with which texts were compared, in the order of ``similarities``.
     """
 
     head: str = ""
@@ -42,7 +42,13 @@ class TextOperands:
 
 @dataclass(frozen=True)
 class TextFeature:
-    """A feature of texts: its column, its window, and its value over the texts inside it."""
+    """A feature of texts.
+
+    Attributes:
+        feature: Its column.
+        window: Its window in days.
+        value: From a boolean column (text is within the window) to the aggregate.
+    """
 
     feature: Feature
     window: int
@@ -50,14 +56,14 @@ class TextFeature:
 
 
 class TextOperation(ABC):
-    """What is done with a user's texts: a column for each window.
+    """An operation on a user's texts, with one column for each window.
 
     Attributes:
-        spec: What it may be declared with.
-        source: Tables that it comes from.
-        reads_probabilities: Whether it reads ``probabilities_<head>``.
+        spec: Its declaration.
+        source: Tables from which it is computed.
+        reads_probabilities: Whether it needs ``probabilities_<head>``.
         result: Type of the column.
-        zero: Whether the column is 0 where nothing was seen; else it is null.
+        zero: Whether the column is 0 without texts; otherwise it is null.
     """
 
     spec: ClassVar[OperationSpec]
@@ -72,21 +78,21 @@ class TextOperation(ABC):
 
     @abstractmethod
     def comment(self, operands: TextOperands, days: int) -> str:
-        """Its meaning in words."""
+        """Meaning of the column in words."""
 
     @abstractmethod
     def value(self, operands: TextOperands, inside: Column) -> Column:
-        """The column: an aggregate over those of a user's texts for which ``inside`` is true.
+        """The column: an aggregate over the texts of a user for which ``inside`` is true.
 
-        A text has the columns of ``texts`` and, for each head in use, ``label_<head>``; where
-        ``reads_probabilities`` says so ``probabilities_<head>``; and ``similarities``: for each
-        as_of in turn one for each target of ``similar_to``.
+        A text has the columns of ``texts`` and, for each head in use, ``label_<head>`` (and
+        ``probabilities_<head>`` with ``reads_probabilities``). It also has ``similarities``: for
+        each as_of in order, one for each target of ``similar_to``.
         """
 
     def text_feature(
         self, operands: TextOperands, days: int, *, name: str = "", comment: str = ""
     ) -> TextFeature:
-        """The column for one window; with a name and meaning other than those by rule."""
+        """The feature for one window; name and comment replace the default ones."""
         from behavior_spark.features.declared import TYPES, Feature
 
         feature = Feature(

@@ -1,4 +1,4 @@
-"""What is known of a text by its hash: labels of heads, and closeness to targets' items."""
+"""Labels and similarities of texts, by text hash."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DecimalType, StringType, StructField, StructType
 
-# Similarities are kept to six decimals, as exact numbers: their sums do not depend on
-# the order of rows, so that two runs give the same table.
+# Similarities are decimals with six digits: their sums do not depend on the order of rows, so that
+# two runs give the same table.
 EXACT = DecimalType(9, 6)
 
 
 def label_column(head: str) -> str:
-    """Column that holds a text's label of a head."""
+    """Column of the texts' label by a head."""
     return f"label_{head}"
 
 
 def probabilities_column(head: str) -> str:
-    """Column that holds a text's probabilities of a head's labels."""
+    """Column of the texts' label probabilities by a head."""
     return f"probabilities_{head}"
 
 
@@ -35,20 +35,20 @@ def labels_by_text(
         heads: Digest of each head.
         with_probabilities: Heads for which ``probabilities_<head>`` (map) is added.
     """
-    wanted = scores.where(F.col("head_digest").isin(*heads.values()))
+    head_scores = scores.where(F.col("head_digest").isin(*heads.values()))
     columns = []
     for head, digest in heads.items():
-        this = F.col("head_digest") == digest
-        columns.append(F.max(F.when(this, F.col("label"))).alias(label_column(head)))
+        is_head = F.col("head_digest") == digest
+        columns.append(F.max(F.when(is_head, F.col("label"))).alias(label_column(head)))
         if head in with_probabilities:
-            # Copies of a score are equal: any of them will do.
-            likely = F.any_value(F.when(this, F.col("probabilities")), F.lit(True))
-            columns.append(likely.alias(probabilities_column(head)))
-    return wanted.groupBy("text_hash").agg(*columns)
+            # Duplicates of a score are equal.
+            probabilities = F.any_value(F.when(is_head, F.col("probabilities")), F.lit(True))
+            columns.append(probabilities.alias(probabilities_column(head)))
+    return head_scores.groupBy("text_hash").agg(*columns)
 
 
 def similarities_by_text(embeddings: DataFrame, directions: np.ndarray) -> DataFrame:
-    """One row per text_hash with ``similarities``: cosine to each direction.
+    """One row per text_hash with ``similarities``: cosine similarity to each direction.
 
     Args:
         embeddings: ``text_hash, embedding`` (unit vectors), one row per text.
@@ -60,19 +60,18 @@ def similarities_by_text(embeddings: DataFrame, directions: np.ndarray) -> DataF
             StructField("similarities", ArrayType(EXACT)),
         ]
     )
-    known = np.linalg.norm(directions, axis=1) > 0
-    # In double precision: a float32 product depends on the size of the batch by more than
-    # the sixth decimal bears.
+    has_direction = np.linalg.norm(directions, axis=1) > 0
+    # In float64: a float32 product depends on the size of the batch in the sixth decimal.
     directions = directions.astype(np.float64)
 
     def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             cosine = np.zeros((len(batch), len(directions)))
-            if known.any():
+            if has_direction.any():
                 vectors = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
                 matrix = vectors.reshape(len(batch), directions.shape[1]).astype(np.float64)
                 cosine = np.round(matrix @ directions.T, 6)
-            mask = np.broadcast_to(~known, cosine.shape).ravel()
+            mask = np.broadcast_to(~has_direction, cosine.shape).ravel()
             values = pa.array(cosine.ravel(), mask=mask).cast(pa.decimal128(9, 6), safe=False)
             offsets = pa.array(np.arange(len(batch) + 1, dtype=np.int32) * len(directions))
             yield pa.RecordBatch.from_arrays(

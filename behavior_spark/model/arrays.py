@@ -1,4 +1,4 @@
-"""Names for the arrays that the model rooms hand to each other."""
+"""Types of numpy arrays in the model packages."""
 
 from __future__ import annotations
 

@@ -14,32 +14,37 @@ from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.schemas import USER_PROPENSITY
 
 _SCORES = StructType([StructField("target", StringType()), StructField("score", DoubleType())])
-# Scores are log-odds; deciles are cut at this resolution.
+# Steps per unit of score (log-odds): the resolution of decile limits.
 SCORE_STEPS = 1000
-# Columns that say what is predicted; which of them depends on the kind of target.
+# Columns of predictions; which of them are filled depends on the kind of target.
 PREDICTED = ("probability", "expected", "expected_low", "expected_high")
 
 
 def score_margins(features: DataFrame, models: Mapping[str, PropensityModel]) -> DataFrame:
-    """``target, score`` of every row of features and every model."""
-    carried = dict(models)
+    """``target, score`` for every row of features and every model; no user ids.
+
+    Args:
+        features: The models' features, one row per user.
+        models: Models by target; they are pickled into the function.
+    """
+    models_by_target = dict(models)
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for frame in frames:
-            for target, model in carried.items():
+            for target, model in models_by_target.items():
                 yield pd.DataFrame({"target": target, "score": model.margins(frame)})
 
     return features.mapInPandas(run, _SCORES)
 
 
 def score_histogram(scores: DataFrame) -> DataFrame:
-    """``target, step, users``: how many users have each score, to a thousandth of log-odds."""
+    """Number of users by target and score: ``target, step, users``; a step is score * 1000."""
     step = F.floor(F.col("score") * SCORE_STEPS).alias("step")
     return scores.groupBy("target", step).agg(F.count(F.lit(1)).alias("users"))
 
 
 def decile_cuts(histogram: Sequence[tuple[int, int]]) -> list[int]:
-    """Nine steps, descending: a user whose step is at least cut k belongs to decile k or better.
+    """Nine steps, descending: the lower limits of deciles 1 to 9.
 
     Args:
         histogram: (step, users) pairs of one target.
@@ -66,36 +71,39 @@ def predict(
     reasons: int,
     as_of: dt.date,
 ) -> DataFrame:
-    """One row per user and target: columns of ``user_propensity`` less ``decile``.
+    """Predictions of every user and target.
 
     Args:
         features: ``user_id`` and the models' features, one row per user.
-        models: By target; they travel with the function.
-        horizons: Days of each target.
-        comments: Meaning of each feature, for the reasons' words.
-        reasons: Reasons for each prediction.
+        models: Models by target; they are pickled into the function.
+        horizons: Horizon of each target, in days.
+        comments: Meaning of each feature, for reasons in words.
+        reasons: Number of reasons for each prediction.
         as_of: Day of the prediction.
+
+    Returns:
+        One row per user and target, with the columns of ``user_propensity`` except ``decile``.
     """
-    carried, meaning = dict(models), dict(comments)
+    models_by_target, meaning = dict(models), dict(comments)
     until = {name: as_of + dt.timedelta(days=days) for name, days in horizons.items()}
     names = [n for n in USER_PROPENSITY.names if n != "decile"]
     schema = StructType([USER_PROPENSITY.field(n) for n in names])
-    unsaid = dict.fromkeys(PREDICTED, float("nan"))  # null: not what this kind of target foretells
+    nulls = dict.fromkeys(PREDICTED, float("nan"))  # null: not predicted by this kind
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for frame in frames:
-            for target, model in carried.items():
+            for target, model in models_by_target.items():
                 margins = model.margins(frame)
-                why = model.reasons(frame, top=reasons) if reasons else [[]] * len(frame)
+                reason_rows = model.reasons(frame, top=reasons) if reasons else [[]] * len(frame)
                 yield pd.DataFrame(
                     {
                         "user_id": frame["user_id"],
                         "as_of": as_of,
                         "target": target,
                         "score": margins,
-                        **unsaid,
+                        **nulls,
                         **model.prediction_columns(margins),
-                        "reasons": [[_reason(r, meaning) for r in row] for row in why],
+                        "reasons": [[_reason(r, meaning) for r in row] for row in reason_rows],
                         "model_digest": model.digest,
                         "valid_until": until[target],
                     }
@@ -106,7 +114,7 @@ def predict(
 
 
 def with_decile(predictions: DataFrame, cuts: Mapping[str, Sequence[int]]) -> DataFrame:
-    """Add ``decile``: 1 for the tenth of users with the highest score of the target."""
+    """Add ``decile`` from the limits of :func:`decile_cuts`: 1 for the highest scores."""
     step = F.floor(F.col("score") * SCORE_STEPS)
     decile: Column = F.lit(None).cast("int")
     for target, steps in cuts.items():

@@ -114,7 +114,7 @@ def _confusions(head: Mapping[str, Any]) -> list[str]:
     lines = ["", "### Most often confused", ""]
     return lines + _table(
         ("label", "given", "texts"),
-        [(true, given, f"{count:,}") for count, true, given in pairs[:CONFUSIONS_SHOWN]],
+        [(true, predicted, f"{count:,}") for count, true, predicted in pairs[:CONFUSIONS_SHOWN]],
     )
 
 

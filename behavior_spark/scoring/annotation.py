@@ -86,11 +86,11 @@ def annotate_texts(frame: DataFrame, recipe: AnnotatorRecipe, *, at: dt.datetime
 def _record_batch(
     keys: pa.Array, votes: np.ndarray, recipe: AnnotatorRecipe, at: dt.datetime
 ) -> pa.RecordBatch:
-    from behavior_spark.model.heads.annotator import settle
+    from behavior_spark.model.heads.annotator import majority_vote
 
     rows, prompts = votes.shape[:2]
     labels = pa.array(recipe.options.labels, type=pa.string())
-    winner, agreement, probability = settle(votes)
+    winner, agreement, probability = majority_vote(votes)
     voted = labels.take(pa.array(votes.argmax(axis=2).ravel()))
     offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * prompts)
     return pa.RecordBatch.from_arrays(

@@ -57,4 +57,4 @@ def test_describe_refuses_a_declaration_that_cannot_be_with_what_can(
 ) -> None:
     wrong = "features.declared=[{op: sum, of: item_id}]"
     assert run(["features", "describe", "--config", config, "--set", wrong]) == 2
-    assert "sum goes of value" in capsys.readouterr().err
+    assert "use sum of value" in capsys.readouterr().err

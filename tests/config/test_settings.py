@@ -82,7 +82,7 @@ def test_models_live_in_the_warehouse_by_default():
         ({"features__windows_days": [1, 1]}, "each once"),
         ({"features__windows_days": []}, "features.windows_days"),
         ({"features__event_types": []}, "features.event_types"),
-        ({"features__event_types": ["view", "view"]}, "stands twice"),
+        ({"features__event_types": ["view", "view"]}, "listed twice"),
         ({"features__event_types": ["Page View"]}, "lower-case"),
         ({"targets": {}}, "targets"),
         ({"targets": {"Buy!": {"event": "true"}}}, "lower-case"),

@@ -95,7 +95,7 @@ def test_an_operation_and_a_family_of_another_package_give_features(
 
 
 def test_an_added_operation_is_checked_as_ours_are(acme: Path) -> None:
-    with pytest.raises(ValueError, match="intensity of days goes over 62 days at most"):
+    with pytest.raises(ValueError, match="intensity of days supports at most 62 days"):
         DeclaredFeature(op="intensity", windows=[90])
     with pytest.raises(ValueError, match=r"Input should be 'count', .*'intensity', .* or 'trend'"):
         DeclaredFeature(op="median")

@@ -1,4 +1,4 @@
-"""Payment cards: issuers' prefixes and lengths (ISO/IEC 7812), Luhn's checksum, card groupings."""
+"""Find payment cards by prefix and length of the issuer (ISO/IEC 7812), Luhn checksum, grouping."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAMED = label(
     glyphs="信用卡|银行卡|銀行卡|卡号|卡號|カード|카드|บัตร",
 )  # fmt: skip
 
-# (first and last prefix, lengths): the issuers' published ranges.
+# (first prefix, last prefix, lengths), from the issuers' published ranges.
 _VISA, _OTHERS = (16, 19), (16, 17, 18, 19)
 _ISSUERS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("4", "4", _VISA),
@@ -46,7 +46,7 @@ _ISSUERS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("6277", "6278", (16,)), ("6362", "6363", (16,)), ("637", "639", (16,)),  # Elo, InstaPayment
     ("9792", "9792", (16,)), ("8600", "8600", (16,)), ("9860", "9860", (16,)),  # Troy, Uzcard, Humo
 )  # fmt: skip
-# Only beside a word that names a card: lengths that barcodes and other numbers share.
+# Only beside a word for a card, because barcodes and other numbers have these lengths too.
 _NAMED_ISSUERS = (
     ("4", "4", (13,)), ("1", "1", (15,)), ("50", "50", tuple(range(12, 20))),
     ("56", "69", tuple(range(12, 20))),
@@ -70,7 +70,7 @@ def find_cards(numbered: NumberedText) -> Iterator[Span]:
 
 def _in_chain(chain: Chain) -> Iterator[Span]:
     if chain.sizes == [4, 4, 4, 4, 4, 2] and chain.digits.startswith("9"):
-        return  # a parcel of the United States' post
+        return  # a tracking number of the US Postal Service
     first, count = 0, len(chain.groups)
     while first < count:
         last = next((last for last in _ends(chain.sizes, first) if _is_card(chain, first, last)), 0)
@@ -80,8 +80,8 @@ def _in_chain(chain: Chain) -> Iterator[Span]:
 
 
 def _ends(sizes: list[int], first: int) -> Iterator[int]:
-    """Ends of the runs of groups that could be a card, the longest first."""
-    if sizes[first] < 4:  # digit by digit, or in pairs: then nothing else stands beside it
+    """Ends (exclusive) of runs of groups from ``first`` that may be a card, the longest first."""
+    if sizes[first] < 4:  # written digit by digit or in pairs: only if nothing else is beside it
         short = first == 0 and len(sizes) <= _LONGEST and 14 <= sum(sizes) <= _LONGEST
         if short and set(sizes[:-1]) == {sizes[0]} and sizes[-1] <= sizes[0]:
             yield len(sizes)
@@ -102,19 +102,21 @@ def _is_form(sizes: tuple[int, ...]) -> bool:
 
 
 def _is_card(chain: Chain, first: int, last: int) -> bool:
-    part = chain.part(first, last)
-    digits = part.digits
+    number = chain.part(first, last)
+    digits = number.digits
     if len(set(digits)) == 1 or not luhn.is_valid(digits):
         return False
     text = chain.text
     if _issued(digits, _ISSUERS):
-        if len(part.groups) > 1:
-            return not (set(part.sizes) == {3} and is_amount(text, part.start, part.end))
-        return not is_reference(text, part.start) and not is_amount(text, part.start, part.end)
-    if not _issued(digits, _NAMED_ISSUERS) or is_reference(text, part.start):
+        if len(number.groups) > 1:
+            return not (set(number.sizes) == {3} and is_amount(text, number.start, number.end))
+        return not is_reference(text, number.start) and not is_amount(
+            text, number.start, number.end
+        )
+    if not _issued(digits, _NAMED_ISSUERS) or is_reference(text, number.start):
         return False
-    beside = words_before(text, part.start), words_after(text, part.end)
-    return any(_NAMED.search(words) for words in beside)
+    nearby = words_before(text, number.start), words_after(text, number.end)
+    return any(_NAMED.search(words) for words in nearby)
 
 
 def _issued(digits: str, issuers: tuple[tuple[str, str, tuple[int, ...]], ...]) -> bool:
@@ -125,7 +127,7 @@ def _issued(digits: str, issuers: tuple[tuple[str, str, tuple[int, ...]], ...]) 
 
 
 def _is_code(chain: Chain) -> bool:
-    """Whether letters are glued to it that are no word, as in a hash or a part's code."""
+    """Whether letters that are not a word are attached, as in a hash or a part number."""
     for letters in (chain.glued_left, chain.glued_right):
         lower = letters.lower()
         if (

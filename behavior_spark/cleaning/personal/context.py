@@ -1,4 +1,4 @@
-"""The words beside a number that say what it is."""
+"""Words beside a number that tell what kind of number it is."""
 
 # ruff: noqa: RUF001
 
@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import re
 
-# Scripts without spaces: a word of another script may stand right beside them.
+# Letters of scripts without spaces, which may be directly beside a word of another script.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _LETTER = rf"[^\W\d_{UNSPACED}]"
 _WORD = rf"[^\W_{UNSPACED}]"
 
-# Currencies, units and things counted. None of them follows a phone number.
+# Currencies, units and things that are counted; a number before them is not a phone number.
 _UNITS = (
     r"ft|huf|forints?|eur|euros?|usd|dollars?|gbp|pounds?|quid|kr|sek|nok|dkk|isk|pln|z[lł]|czk|"
     r"k[cč]|rub|rubles?|руб|рублей|грн|uah|yen|jpy|inr|rs|rupees?|rupiah|idr|lei|ron|лв|bgn|rsd|"
@@ -32,7 +32,7 @@ _MONEY_BEFORE = re.compile(
     r"summe|prix|montant|precio|importe|prezzo|cena|kwota))[ :.=]{0,3}-?$"
 )
 
-# Labels of numbers that are nobody's: they stand right before the number.
+# Labels of numbers that are not personal, directly before the number.
 _REFERENCE = (
     r"orders?|order ?id|purchase|tracking|track(?:ed)?|awb|waybill|parcels?|packages?|shipments?|"
     r"consignment|invoices?|inv|receipts?|bill|ref|reference|tickets?|case|booking|reservation|"
@@ -57,31 +57,31 @@ _REFERENCE_BEFORE = re.compile(
 
 
 def words_before(text: str, start: int, width: int = 40) -> str:
-    """Lower-case text in front of a place, from the last thing masked on."""
+    """Lower-case text before ``start``, up to ``width`` characters, after the last marker in it."""
     left = text[max(start - width, 0) : start]
     if start > width and (space := left.find(" ")) >= 0:
-        left = left[space:]  # half a word is none
+        left = left[space:]  # leave out a word that is cut
     return left[left.rfind(">") + 1 :].lower()
 
 
 def words_after(text: str, end: int, width: int = 24) -> str:
-    """Lower-case text behind a place, up to the next thing masked."""
+    """Lower-case text after ``end``, up to ``width`` characters, before the next marker in it."""
     return text[end : end + width].partition("<")[0].lower()
 
 
 def label(*words: str, glyphs: str = "") -> re.Pattern[str]:
-    """A pattern that finds one of these words (regular expressions) in lower-case text.
+    """A pattern for any of these words in lower-case text.
 
     Args:
-        words: Words that end where letters end.
-        glyphs: Words of scripts without spaces, parted by ``|``.
+        words: Regular expressions of whole words.
+        glyphs: Words of scripts without spaces, separated by ``|``; they may be part of a word.
     """
     alternatives = rf"(?<!{_LETTER})(?:{'|'.join(words)})(?!{_LETTER})"
     return re.compile(f"{alternatives}|{glyphs}" if glyphs else alternatives)
 
 
 def is_amount(text: str, start: int, end: int) -> bool:
-    """Whether a currency, a unit or a thing counted stands beside a number."""
+    """Whether a currency, a unit or a counted thing is beside a number."""
     return bool(
         _MONEY_AFTER.match(text, end, end + 24)
         or _MONEY_BEFORE.search(words_before(text, start, 16))
@@ -89,5 +89,5 @@ def is_amount(text: str, start: int, end: int) -> bool:
 
 
 def is_reference(text: str, start: int) -> bool:
-    """Whether a number is labelled as an order's, a parcel's, a part's, a version's."""
+    """Whether a number is labelled as that of an order, a parcel, a part, a version or the like."""
     return _REFERENCE_BEFORE.search(words_before(text, start)) is not None

@@ -1,4 +1,4 @@
-"""Days, spans of days and times that stand in a chain of digits."""
+"""Dates, ranges of dates, and times in a chain of digits."""
 
 from __future__ import annotations
 
@@ -27,23 +27,27 @@ _TIME = re.compile(r"(?<!\d)[0-2]?\d:[0-5]\d(?::[0-5]\d)?(?!\d)")
 
 
 def without_dates(chain: Chain) -> Iterator[Chain]:
-    """What is left of a chain before, between and behind its days and times."""
+    """The parts of a chain that are not dates or times."""
     text = chain.text
-    taken = [m.span() for m in _WHEN.finditer(text, chain.start, min(chain.end + 16, len(text)))]
-    taken += [m.span() for m in _TIME.finditer(text, chain.start, min(chain.end + 8, len(text)))]
-    if not taken:
+    date_spans = [
+        m.span() for m in _WHEN.finditer(text, chain.start, min(chain.end + 16, len(text)))
+    ]
+    date_spans += [
+        m.span() for m in _TIME.finditer(text, chain.start, min(chain.end + 8, len(text)))
+    ]
+    if not date_spans:
         yield chain
         return
-    taken.sort()
-    first = 0
-    place = 0
+    date_spans.sort()
+    group_start = 0
+    date_index = 0
     for index, (start, end) in enumerate(chain.groups):
-        while place < len(taken) and taken[place][1] <= start:
-            place += 1
-        dated = place < len(taken) and taken[place][0] < end
-        if dated:
-            if index > first:
-                yield chain.part(first, index)
-            first = index + 1
-    if first < len(chain.groups):
-        yield chain.part(first, len(chain.groups))
+        while date_index < len(date_spans) and date_spans[date_index][1] <= start:
+            date_index += 1
+        is_date = date_index < len(date_spans) and date_spans[date_index][0] < end
+        if is_date:
+            if index > group_start:
+                yield chain.part(group_start, index)
+            group_start = index + 1
+    if group_start < len(chain.groups):
+        yield chain.part(group_start, len(chain.groups))

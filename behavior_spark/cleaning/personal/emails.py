@@ -1,4 +1,4 @@
-"""E-mail addresses (RFC 5322 local parts, RFC 6531 for other scripts), also spelt out."""
+"""Find e-mail addresses (RFC 5322; RFC 6531 for other scripts), also written in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from behavior_spark.cleaning.personal.numbers import NumberedText
 Span = tuple[int, int]
 
 _LOCAL_LENGTH = 64
-# Read from the '@' backwards.
+# Matched backwards from the '@'.
 _LOCAL = re.compile(rf"(?:[^\W{UNSPACED}]|[.+%~!#$&'*/=?^`{{|}}\-])+|(?:\w|[.+%~'\-])+")
 _PLAIN_LOCAL = re.compile(rf"(?:[^\W{UNSPACED}]|[.+%~'\-])+|(?:\w|[.+%~'\-])+")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.){1,64}"\Z')
@@ -40,25 +40,25 @@ _SPOKEN_DOMAIN = re.compile(
 
 
 def find_emails(numbered: NumberedText) -> Iterator[Span]:
-    """Spans of the addresses in a text, in order."""
+    """Spans of the e-mail addresses in a text, in order."""
     text = numbered.text
-    behind = 0
+    previous_end = 0
     at = text.find("@")
     while at >= 0:
-        span = _around(text, at, behind)
+        span = _around(text, at, previous_end)
         if span:
             yield span
-            behind = span[1]
-        at = text.find("@", max(at + 1, behind))
+            previous_end = span[1]
+        at = text.find("@", max(at + 1, previous_end))
     yield from _spelt_out(text)
 
 
-def _around(text: str, at: int, behind: int) -> Span | None:
-    """The address whose '@' is here; it starts no earlier than ``behind``."""
+def _around(text: str, at: int, previous_end: int) -> Span | None:
+    """Span of the address with the '@' at ``at``, starting at ``previous_end`` or later."""
     domain = _DOMAIN.match(text, at + 1, at + 256)
     if domain is None or (domain["top"] or "").lower() in _FILE_ENDINGS:
         return None
-    left = text[max(at - _LOCAL_LENGTH - 2, behind) : at]
+    left = text[max(at - _LOCAL_LENGTH - 2, previous_end) : at]
     if left.endswith('"'):
         start = left.rfind('"', 0, -1)
         while start > 0 and left[start - 1] == "\\":
@@ -69,8 +69,8 @@ def _around(text: str, at: int, behind: int) -> Span | None:
     if backwards is None:
         return None
     local = backwards.group()[::-1]
-    whole = text[max(at - 256, behind) : at].rpartition(" ")[2]
-    if _IN_ADDRESS.search(whole):
+    word = text[max(at - 256, previous_end) : at].rpartition(" ")[2]
+    if _IN_ADDRESS.search(word):
         plain = _PLAIN_LOCAL.match(left[::-1])
         local = plain.group()[::-1] if plain else ""
     if key := _KEY.match(local):
@@ -82,16 +82,16 @@ def _around(text: str, at: int, behind: int) -> Span | None:
 
 
 def _spelt_out(text: str) -> Iterator[Span]:
-    """``ann (at) example.com``, ``ann [at] example [dot] com``, ``ann at example dot com``."""
+    """Spans of addresses such as ``ann (at) example.com`` and ``ann at example dot com``."""
     if not (" dot " in text or " DOT " in text or _BRACKETED_AT.search(text)):
         return
-    behind = 0
+    previous_end = 0
     for match in _SPELT_AT.finditer(text):
         spoken = match.group().isalpha() or not match.group().strip(" atAT")
         pattern = _SPOKEN_DOMAIN if spoken else _SPELT_DOMAIN
         domain = pattern.match(text, match.end(), match.end() + 300)
-        left = text[max(match.start() - _LOCAL_LENGTH, behind) : match.start()]
+        left = text[max(match.start() - _LOCAL_LENGTH, previous_end) : match.start()]
         local = _SPELT_LOCAL.match(left[::-1])
         if domain and local:
-            behind = domain.end()
+            previous_end = domain.end()
             yield match.start() - local.end(), domain.end()

@@ -1,8 +1,8 @@
-"""A plain copy of a text in which numbers and addresses are looked for, and the way back.
+"""Fold a text to a copy in which numbers and addresses are detected, and map positions back.
 
-In the copy digits of every script are 0 to 9, dashes of every kind are ``-``, spaces a space,
-fullwidth characters ASCII; invisible characters are left out; ``%40``, ``&#64;``, ``&commat;`` and
-``\\u0040`` are the characters they stand for. A place in the copy is mapped back to the text.
+In the copy, digits of every script are 0 to 9, dashes of every kind are ``-``, spaces of every
+kind are a space, and fullwidth characters are ASCII. Invisible characters are removed, and
+``%40``, ``&#64;``, ``&commat;`` and ``\\u0040`` are decoded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-_LEFT_OUT = "\uffff"  # stands for what is left out until offsets are known
+_LEFT_OUT = "\uffff"  # placeholder of a removed character until positions are computed
 
 
 def _one_to_one() -> dict[int, str]:
@@ -24,7 +24,7 @@ def _one_to_one() -> dict[int, str]:
         if unicodedata.category(chr(code)) == "Nd"
     }
     table |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # fullwidth ASCII
-    alike = {
+    same_meaning = {
         "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\ufe58\ufe63\u058a\u05be\u1806\u02d7"
         "\u207b\u208b\u2e3a\u2e3b\u30fc\uff70\u2500\u00af\u2e0f",
         " ": "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028"
@@ -37,14 +37,14 @@ def _one_to_one() -> dict[int, str]:
         ":": "\u2236\ufe55\ua789\u02d0",
         '"': "\u201c\u201d\u201e\u00ab\u00bb",
         "'": "\u2018\u2019\u02bc\u201b",
-        "I": "\u0130",  # the one capital whose small letter is two characters
+        "I": "\u0130",  # the only capital whose lower-case form has two characters
         "[": "\u3010\u3014",
         "]": "\u3011\u3015",
         _LEFT_OUT: "\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d"
         "\u202e\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\u20e3\ufeff"
         + "".join(map(chr, range(0xFE00, 0xFE10))),
     }
-    for plain, characters in alike.items():
+    for plain, characters in same_meaning.items():
         table |= {ord(character): plain for character in characters}
     return table
 
@@ -61,19 +61,20 @@ _ENCODED = re.compile(
 
 @dataclass(frozen=True)
 class FoldedText:
-    """The plain copy.
+    """The folded copy of a text.
 
     Attributes:
         text: The copy.
-        places: Where the copy and the text part: ``(place in the copy, place in the text, length
-            in the text of that one character, or 0 for a stretch that is alike)``, ascending.
+        places: Segments, ascending: ``(position in the copy, position in the text, length)``. The
+            length is that of one decoded character in the text, or 0 for a segment that has the
+            same length in both. Empty if all positions are equal.
     """
 
     text: str
     places: list[tuple[int, int, int]] = field(default_factory=list)
 
     def original_span(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the text that ``[start, end)`` of the copy was made from."""
+        """The span of the text for the span ``[start, end)`` of the copy."""
         if not self.places:
             return start, end
         place, source, length = self._segment(end - 1)
@@ -88,7 +89,7 @@ class FoldedText:
 
 
 def fold_text(text: str) -> FoldedText:
-    """Make the plain copy of a text, in time that grows with its length."""
+    """Fold a text. Takes linear time."""
     plain = text
     if not text.isascii() and _FOLDABLE.search(text):
         plain = text.translate(_PLAIN)
@@ -96,30 +97,30 @@ def fold_text(text: str) -> FoldedText:
         return FoldedText(plain)
     pieces: list[str] = []
     places: list[tuple[int, int, int]] = []
-    made, read = 0, 0
+    copy_length, text_position = 0, 0
     for match in _ENCODED.finditer(plain):
         character = _decoded(match)
         if character is None:
             continue
-        if match.start() > read:
-            places.append((made, read, 0))
-            pieces.append(plain[read : match.start()])
-            made += match.start() - read
+        if match.start() > text_position:
+            places.append((copy_length, text_position, 0))
+            pieces.append(plain[text_position : match.start()])
+            copy_length += match.start() - text_position
         if character:
-            places.append((made, match.start(), match.end() - match.start()))
+            places.append((copy_length, match.start(), match.end() - match.start()))
             pieces.append(character)
-            made += 1
-        read = match.end()
-    if read == 0:
+            copy_length += 1
+        text_position = match.end()
+    if text_position == 0:
         return FoldedText(plain)
-    if read < len(plain):
-        places.append((made, read, 0))
-        pieces.append(plain[read:])
+    if text_position < len(plain):
+        places.append((copy_length, text_position, 0))
+        pieces.append(plain[text_position:])
     return FoldedText("".join(pieces), places)
 
 
 def _decoded(match: re.Match[str]) -> str | None:
-    """The one plain character that is meant, "" for none, None where it is no encoding."""
+    """The decoded character, "" for a removed one, None if the match is not an encoding."""
     if code := match["percent"] or match["escape"]:
         return chr(int(code, 16)) if code.lower() != "7f" else None
     if match["entity"] is None:

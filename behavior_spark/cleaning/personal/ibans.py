@@ -1,4 +1,4 @@
-"""International bank account numbers: SWIFT's registry (through python-stdnum), ISO 13616."""
+"""Find IBANs (ISO 13616) by checksum and by SWIFT's registry of formats (from python-stdnum)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST = 34
 
 @lru_cache(maxsize=512)
 def account_form(country: str) -> tuple[int, re.Pattern[str]] | None:
-    """Length of a country's IBAN and the form of its account part; None where it has none."""
+    """Length of a country's IBAN, and pattern of its account part; None without IBANs."""
     info = numdb.get("iban").info(country)[0][1]
     if "bban" not in info:
         return None
@@ -33,54 +33,57 @@ def account_form(country: str) -> tuple[int, re.Pattern[str]] | None:
 
 
 def find_ibans(numbered: NumberedText) -> Iterator[Span]:
-    """Spans of the account numbers in a text; each of several that are glued together.
+    """Spans of the IBANs in a text; there may be several without a space between.
 
-    One that is glued to other letters or digits, or oddly spaced, needs the country's own form
-    beside the checksum.
+    An IBAN directly beside other letters or digits, or with unusual spacing, must match the
+    country's format as well as the checksum.
     """
-    text, behind = numbered.text, 0
+    text, previous_end = numbered.text, 0
     for start, end in numbered.words:
         if start >= 3 and text[start - 1] == " " and text[start - 3 : start - 1].isalpha():
             start -= 3  # "DE 89 3704 ..."
-        position = max(start, behind)
+        position = max(start, previous_end)
         while position < end:
             head = _HEAD.search(text, position, end)
             if head is None and text[position + 2 : position + 3] == " ":
                 head = _SPACED_HEAD.match(text, position)
             if head is None:
                 break
-            stop = _end_of(text, head.start(), glued=head.start() not in (start, behind))
+            stop = _end_of(text, head.start(), glued=head.start() not in (start, previous_end))
             if stop:
                 yield head.start(), stop
-                position = behind = stop
+                position = previous_end = stop
             else:
                 position = head.end() - 1 if head.start() == start else head.end()
 
 
 def _end_of(text: str, start: int, *, glued: bool) -> int | None:
-    """Where the IBAN that starts here ends; None where there is none."""
+    """End of the IBAN that starts at ``start``; None if there is none.
+
+    ``glued``: whether a letter or digit is directly before it.
+    """
     form = account_form(text[start : start + 2].upper())
     if form is None:
         return None
-    taken: list[str] = []
+    characters: list[str] = []
     gaps: list[int] = []
-    place = start
+    position = start
     limit = min(len(text), start + 3 * _LONGEST)
-    while len(taken) < form[0] and place < limit:
-        character = text[place]
+    while len(characters) < form[0] and position < limit:
+        character = text[position]
         if character.isascii() and character.isalnum():
-            taken.append(character)
-        elif character in _SEPARATORS and text[place - 1 : place] not in ("", *"./:_"):
-            gaps.append(len(taken))
+            characters.append(character)
+        elif character in _SEPARATORS and text[position - 1 : position] not in ("", *"./:_"):
+            gaps.append(len(characters))
         else:
             return None
-        place += 1
-    compact = "".join(taken)
+        position += 1
+    compact = "".join(characters)
     if len(compact) < form[0] or not (compact.upper() == compact or compact.lower() == compact):
         return None
     compact = compact.upper()
-    glued = glued or text[place : place + 1].isalnum()
+    glued = glued or text[position : position + 1].isalnum()
     fours = all(gap % 4 == 0 for gap in gaps)
     if (glued or not fours) and not form[1].fullmatch(compact[4:]):
         return None
-    return place if mod_97_10.is_valid(compact[4:] + compact[:4]) else None
+    return position if mod_97_10.is_valid(compact[4:] + compact[:4]) else None

@@ -1,4 +1,4 @@
-"""IP addresses, version 4 and 6; four-part version numbers are none."""
+"""Find IP addresses (version 4 and 6), but not software versions with four parts."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def find_internet_addresses(numbered: NumberedText) -> Iterator[Span]:
         spans += [match.span() for match in _V6.finditer(text) if _is_v6(match.group())]
     if text.count(".") >= 3 and numbered.words:
         spans += [match.span() for match in _V4.finditer(text) if _is_v4(text, match)]
-    behind = 0
+    previous_end = 0
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if start >= behind:
+        if start >= previous_end:
             yield start, end
-            behind = end
+            previous_end = end
 
 
 def _is_v6(candidate: str) -> bool:
@@ -70,10 +70,11 @@ def _is_v6(candidate: str) -> bool:
     if candidate.isdigit() or not any(c.isdigit() for c in candidate):
         return False
     if not candidate.replace(":", "").isdigit():
-        # Short ones are names in code too: A1::B2.
+        # Short ones may be names in code, such as A1::B2.
         size = sum(map(len, parts))
         return size >= 8 or (size >= 4 and len(parts[0]) >= 3)
-    # Digits alone: a time, or a slice such as 10::2, unless it looks routed.
+    # Only digits: a time or a slice such as 10::2, unless the first part is that of a public or
+    # local address.
     long_first = len(parts[0]) >= 3 and not candidate.startswith(":")
     return (long_first and parts[0][0] in "123f" and len(parts) > 1 and parts[0] != "1000") or (
         sum(map(len, parts)) >= 8 and any(len(part) > 2 for part in parts)

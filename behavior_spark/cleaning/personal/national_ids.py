@@ -1,8 +1,8 @@
-"""Numbers that states give to persons, with their check digits (python-stdnum).
+"""Find national identity numbers of persons, by format and check digits (python-stdnum).
 
-A format with a strong check, or a grouping of its own, is enough alone; any other is looked for
-only beside a word that names it. The sources of the formats are the modules of ``stdnum``; the
-United Kingdom's insurance number is from HMRC's manual, NIM39110.
+A number with a strong check, or in a typical grouping, is masked anywhere; any other only after a
+word that names it. Formats are from the modules of ``stdnum``; that of the United Kingdom's
+national insurance number is from HMRC's manual, NIM39110.
 """
 
 from __future__ import annotations
@@ -70,13 +70,13 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class IdFormat:
-    """How a country writes a number.
+    """Format of one kind of national number.
 
     Attributes:
-        form: The compact number, or with its own signs, as a regular expression.
-        is_valid: Its check digits.
-        named: Words that name it; the number is masked beside one of them.
-        alone: A form that is enough without such a word; None: there is none.
+        form: Pattern of the number, without or with separators.
+        is_valid: Checks its check digits.
+        named: Words that name it; the number is masked after one of them.
+        alone: Pattern of numbers that are masked without such a word; None: none.
     """
 
     form: re.Pattern[str]
@@ -86,6 +86,7 @@ class IdFormat:
 
 
 def _snils(number: str) -> bool:
+    """Russia's SNILS: weighted sum modulo 101."""
     digits = re.sub(r"\D", "", number)
     total = sum(int(c) * weight for c, weight in zip(digits[:9], range(9, 0, -1), strict=True))
     return total % 101 % 100 == int(digits[9:])
@@ -98,12 +99,12 @@ def _nric(number: str) -> bool:
     total += {"T": 4, "G": 4, "M": 3}.get(number[0], 0)
     letters = {"S": "JZIHGFEDCBA", "T": "JZIHGFEDCBA", "F": "XWUTRQPNMLK", "G": "XWUTRQPNMLK",
                "M": "XWUTRQPNJLK"}[number[0]]  # fmt: skip
-    place = total % 11 if number[0] != "M" else 10 - total % 11
-    return letters[place] == number[8]
+    index = total % 11 if number[0] != "M" else 10 - total % 11
+    return letters[index] == number[8]
 
 
 def _taiwan(number: str) -> bool:
-    """Taiwan's: the letter is two digits, weights 1, 9, 8 ... 1, 1."""
+    """Taiwan's identity number: the letter counts as two digits; weights 1, 9, 8 ... 1, 1."""
     number = number.upper()
     first = 10 + "ABCDEFGHJKLMNPQRSTUVXYWZIO".index(number[0])
     digits = [first // 10, first % 10, *map(int, number[1:])]
@@ -115,12 +116,12 @@ def _my_number(number: str) -> bool:
     """Japan's My Number: modulo 11."""
     digits = [int(c) for c in number if c.isdigit()]
     weights = (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
-    rest = sum(d * w for d, w in zip(digits[:11], weights, strict=True)) % 11
-    return digits[11] == (0 if rest <= 1 else 11 - rest)
+    remainder = sum(d * w for d, w in zip(digits[:11], weights, strict=True)) % 11
+    return digits[11] == (0 if remainder <= 1 else 11 - remainder)
 
 
 def _china(number: str) -> bool:
-    """Check digit and date; counties that are no more are not looked up."""
+    """China's identity number: check digit and date; old counties are allowed."""
     number = cn_ric.compact(number)
     try:
         cn_ric.get_birth_date(number)
@@ -130,6 +131,7 @@ def _china(number: str) -> bool:
 
 
 def _always(number: str) -> bool:
+    """For numbers without check digits: any with two different digits."""
     return len(set(re.sub(r"\D", "", number))) > 1
 
 
@@ -252,28 +254,28 @@ _MOST_CHARACTERS, _FEWEST = 24, 7
 
 def find_national_ids(numbered: NumberedText) -> Iterator[Span]:
     """Spans of the national numbers in a text, in order."""
-    behind = 0
+    previous_end = 0
     text = numbered.text
     words = numbered.words
     for index, (start, end) in enumerate(words):
-        if start < behind:
+        if start < previous_end:
             continue
         if text[start - 1 : start] in (" ", "-", ".") and end - start <= 2:  # AB 12 34 56 C
             span = _judge(text, [(start - 3, stop) for stop in _stops(text, words, index)])
             if span:
                 yield span
-                behind = span[1]
+                previous_end = span[1]
                 continue
         if end - start > 20:
             continue
         span = _judge(text, [(start, stop) for stop in _stops(text, words, index)])
         if span:
             yield span
-            behind = span[1]
+            previous_end = span[1]
 
 
 def _stops(text: str, words: list[tuple[int, int]], index: int) -> list[int]:
-    """Where a number that starts with this word may end, the farthest first."""
+    """Possible ends of a number that starts with this word, the farthest first."""
     start, end = words[index]
     stops = [end]
     for following, stop in words[index + 1 : index + 8]:
@@ -288,6 +290,7 @@ def _stops(text: str, words: list[tuple[int, int]], index: int) -> list[int]:
 
 
 def _judge(text: str, spans: list[Span]) -> Span | None:
+    """The first of some candidate spans that is a national number."""
     before: str | None = None
     for start, stop in spans:
         if start < 0 or not _is_apart(text, start, stop):
@@ -310,7 +313,7 @@ def _judge(text: str, spans: list[Span]) -> Span | None:
 
 
 def _is_apart(text: str, start: int, stop: int) -> bool:
-    """Whether no letter, digit or dash continues it."""
+    """Whether the number is not part of a longer word or number."""
     left, right = text[max(start - 2, 0) : start], text[stop : stop + 2]
     if any(c.isalnum() and c.isascii() for c in (left[-1:], right[:1])):
         return False

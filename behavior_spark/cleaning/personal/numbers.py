@@ -1,4 +1,4 @@
-"""Digit groups of a text, and chains of groups that only separators part."""
+"""Groups of digits in a text, and chains of groups with only separators between."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _FEWEST_DIGITS = 7
 
 @dataclass(frozen=True)
 class Chain:
-    """Digit groups in a row.
+    """Groups of digits with only separators between.
 
     Attributes:
         text: The whole text.
         groups: ``(start, end)`` of each group of digits.
-        glued_left: Letters that stand right before the first group, without a space.
-        glued_right: Letters right behind the last.
+        glued_left: Letters directly before the first group.
+        glued_right: Letters directly after the last group.
     """
 
     text: str
@@ -33,32 +33,32 @@ class Chain:
 
     @property
     def start(self) -> int:
-        """Where the first group starts."""
+        """Start of the first group."""
         return self.groups[0][0]
 
     @property
     def end(self) -> int:
-        """Where the last group ends."""
+        """End of the last group."""
         return self.groups[-1][1]
 
     @cached_property
     def sizes(self) -> list[int]:
-        """Digits of each group."""
+        """Number of digits of each group."""
         return [end - start for start, end in self.groups]
 
     @cached_property
     def gaps(self) -> list[str]:
-        """What parts each group from the next."""
+        """Separator between each group and the next."""
         pairs = zip(self.groups, self.groups[1:], strict=False)
         return [self.text[left[1] : right[0]] for left, right in pairs]
 
     @property
     def digits(self) -> str:
-        """All digits, without what parts them."""
+        """All digits, without separators."""
         return "".join(self.text[start:end] for start, end in self.groups)
 
     def part(self, first: int, last: int) -> Chain:
-        """Groups ``first`` up to, not including, ``last``."""
+        """The chain of the groups from ``first`` to ``last``, exclusive."""
         return Chain(
             self.text,
             self.groups[first:last],
@@ -67,7 +67,7 @@ class Chain:
         )
 
     def split_where(self, apart: re.Pattern[str]) -> Iterator[Chain]:
-        """The chains between the gaps that a pattern matches whole."""
+        """Split the chain at each gap that the pattern matches completely."""
         first = 0
         for index, gap in enumerate(self.gaps, 1):
             if apart.fullmatch(gap):
@@ -77,7 +77,7 @@ class Chain:
 
 
 class NumberedText:
-    """A text with its words that hold digits; each is looked for once, when first asked for."""
+    """A text with its words that contain digits, and its chains; each is computed on first use."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -89,7 +89,7 @@ class NumberedText:
 
     @cached_property
     def chains(self) -> list[Chain]:
-        """Chains of seven digits and more."""
+        """Chains with seven digits or more."""
         return [
             chain
             for chain in self._all_chains()
@@ -108,7 +108,7 @@ class NumberedText:
                 yield Chain(text, groups, left)
                 groups = []
             last = end
-            if match is None:  # digits and letters by turns: a code
+            if match is None:  # digits and letters alternate: a code
                 continue
             if not groups:
                 groups, left = [], match[1]

@@ -1,8 +1,8 @@
-"""Phone numbers: any country's behind '+' or '00', national ones by their form or a word beside.
+"""Find phone numbers: international ones after '+' or '00', national ones by form or context.
 
 Numbers with a country code are checked by Google's libphonenumber (``phonenumbers``). A national
-number shows what it is by its area code, or by being grouped as its country writes it (the
-library's matcher, exact grouping); any other needs a word such as "tel" or "call" near it.
+number is detected by its area code or by the usual grouping of its country (the library's matcher
+with exact grouping); any other only with a word such as "tel" or "call" near it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _NORTH_AMERICAN = re.compile(
     r"\(?[2-9]\d\d\)?(?P<gap> ?- ?|[ .]|(?<=\)) ?)[2-9]\d\d(?:(?P=gap)|-|(?<=\)) )\d{4}"
 )
 _AREA_IN_BRACKETS = re.compile(r"\(\d{2,5}\) ?\d{2,5}(?:[ \-.]?\d{2,5}){0,3}")
-# Between the digits of one number; anything else parts two.
+# Separators within a number; any other separates two numbers.
 _TOGETHER = re.compile(r" {1,2}|[\-./]| ?\( ?| ?\) ?|\) ?[\-./]|[\-./]\(| - ?| ?- ")
 _EPOCH = re.compile(r"1[4-9]\d{8}|1[4-9]\d{11}|1[4-9]\d{14}")
 _CLOSED = re.compile(r"[.,]\d{1,2}(?!\d)")
@@ -61,23 +61,23 @@ def find_phones(numbered: NumberedText, regions: tuple[str, ...]) -> Iterator[Sp
 
     Args:
         numbered: The text.
-        regions: Countries (ISO 3166) whose own grouping is enough, without a word beside.
+        regions: Countries (ISO 3166) whose grouping is enough, without a word such as "tel".
     """
-    for whole in numbered.chains:
-        if numbered.text[max(whole.start - 3, 0) : whole.start].rstrip(" (").endswith("+"):
-            end = _international_end(whole.part(0, _MOST_GROUPS), valid=True)  # +687 20.12.34
+    for candidate in numbered.chains:
+        if numbered.text[max(candidate.start - 3, 0) : candidate.start].rstrip(" (").endswith("+"):
+            end = _international_end(candidate.part(0, _MOST_GROUPS), valid=True)  # +687 20.12.34
             if end:
-                yield _with_signs(whole, 0, end)
-                whole = whole.part(end, len(whole.groups))
-                if not whole.groups:
+                yield _with_signs(candidate, 0, end)
+                candidate = candidate.part(end, len(candidate.groups))
+                if not candidate.groups:
                     continue
-        for dateless in without_dates(whole):
-            for chain in _whole_brackets(dateless):
+        for part in without_dates(candidate):
+            for chain in _whole_brackets(part):
                 yield from _in_chain(chain, regions)
 
 
 def _whole_brackets(chain: Chain) -> Iterator[Chain]:
-    """Parts of a chain whose separators a phone number may have, with their brackets in pairs."""
+    """Split a chain at separators that no phone number has, and at unpaired brackets."""
     first, opened = 0, chain.text[chain.start - 1 : chain.start] == "("
     gaps = chain.gaps
     for index, gap in enumerate(gaps, 1):
@@ -106,38 +106,45 @@ def _in_chain(chain: Chain, regions: tuple[str, ...]) -> Iterator[Span]:
 
 
 def _end_of_number(chain: Chain, index: int, regions: tuple[str, ...]) -> int:
-    """How many groups in, the number that starts with this group ends; 0 where none starts."""
-    rest = chain.part(index, index + _MOST_GROUPS)
-    text, start = chain.text, rest.start
-    middle = index > 1 or (index == 1 and chain.sizes[0] > 3)  # of a long number
-    if (abroad := _international_end(rest)) and not (middle and text.startswith("00", start)):
-        return index + abroad
+    """Index after the last group of the number that starts with group ``index``; 0 if none does."""
+    tail = chain.part(index, index + _MOST_GROUPS)
+    text, start = chain.text, tail.start
+    inside_number = index > 1 or (
+        index == 1 and chain.sizes[0] > 3
+    )  # the group is inside a longer number
+    if (international := _international_end(tail)) and not (
+        inside_number and text.startswith("00", start)
+    ):
+        return index + international
     if index and chain.gaps[index - 1] not in (" ", "  ", ", ", ") ", " ("):
         return 0
-    if _is_glued(rest) or is_reference(text, start) or is_reference(text, chain.start):
+    if _is_glued(tail) or is_reference(text, start) or is_reference(text, chain.start):
         return 0
-    if middle or (index and _grouped_by_three(chain)):
+    if inside_number or (index and _grouped_by_three(chain)):
         return 0
-    end = _national_end(rest)
-    if index == 0 and (not end or min(rest.sizes[end:], default=0) >= 3):
-        end = max(end, _labelled_end(rest))
-    if not end and index == 0 and len(rest.groups) > 1 and _as_its_country_writes(rest, regions):
-        end = len(rest.groups)
-    if end and not _is_something_else(rest.part(0, end)):
+    end = _national_end(tail)
+    if index == 0 and (not end or min(tail.sizes[end:], default=0) >= 3):
+        end = max(end, _labelled_end(tail))
+    if not end and index == 0 and len(tail.groups) > 1 and _as_its_country_writes(tail, regions):
+        end = len(tail.groups)
+    if end and not _is_something_else(tail.part(0, end)):
         return index + end
     return 0
 
 
 def _with_signs(chain: Chain, first: int, last: int) -> Span:
-    """The number with the '+' or bracket before it."""
+    """Span of some groups, with a '+' or bracket before them."""
     start, end = chain.groups[first][0], chain.groups[last - 1][1]
-    lead = re.search(r"(?:\(? ?\+ ?\(?|\()$", chain.text[max(start - 4, 0) : start])
-    return (start - len(lead.group().lstrip()) if lead else start), end
+    prefix = re.search(r"(?:\(? ?\+ ?\(?|\()$", chain.text[max(start - 4, 0) : start])
+    return (start - len(prefix.group().lstrip()) if prefix else start), end
 
 
-def _international_end(rest: Chain, *, valid: bool = False) -> int:
-    """Groups that a number behind '+' or '00' takes; the longest valid one, else possible one."""
-    text, start = rest.text, rest.start
+def _international_end(chain: Chain, *, valid: bool = False) -> int:
+    """Number of groups of an international number (after '+' or '00'); 0 if there is none.
+
+    The longest valid number is chosen; without one the longest possible number, unless ``valid``.
+    """
+    text, start = chain.text, chain.start
     before = text[max(start - 3, 0) : start]
     plus = re.search(r"\+ ?\(?$", before) is not None
     zeros = text.startswith("00", start) and not before[-1:].isalnum()
@@ -145,8 +152,8 @@ def _international_end(rest: Chain, *, valid: bool = False) -> int:
         return 0
     skipped = 0 if plus else 2
     possible = 0
-    for last in range(len(rest.groups), 0, -1):
-        part = rest.part(0, last)
+    for last in range(len(chain.groups), 0, -1):
+        part = chain.part(0, last)
         if not 7 <= sum(part.sizes) - skipped <= _MOST_DIGITS:
             continue
         if is_amount(text, part.start, part.end) and _grouped_by_three(part):
@@ -156,13 +163,13 @@ def _international_end(rest: Chain, *, valid: bool = False) -> int:
         if verdict == "valid":
             return last
         possible = possible or (last if verdict == "possible" else 0)
-    if rest.glued_right and rest.glued_left:
+    if chain.glued_right and chain.glued_left:
         return 0  # random characters
     return possible if plus and not valid else 0
 
 
 def _check(number: str, country_code: str | None = None) -> str:
-    """``valid``, ``possible`` (its length is right) or ``no``, for one country code or any."""
+    """``valid``, ``possible`` (of a right length) or ``no``, for one country code or any."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
@@ -174,22 +181,24 @@ def _check(number: str, country_code: str | None = None) -> str:
     return "possible" if phonenumbers.is_possible_number(parsed) else "no"
 
 
-def _national_end(rest: Chain) -> int:
-    """Groups that a national number takes whose form alone shows that it is one."""
-    text, sizes = rest.text, rest.sizes
-    start = rest.start - (text[rest.start - 1 : rest.start] == "(")
+def _national_end(chain: Chain) -> int:
+    """Number of groups of a national number that is detected by its form; 0 if there is none."""
+    text, sizes = chain.text, chain.sizes
+    start = chain.start - (text[chain.start - 1 : chain.start] == "(")
     for pattern in (_LED, _NORTH_AMERICAN, _AREA_IN_BRACKETS):
-        match = pattern.match(text, start, rest.end)
+        match = pattern.match(text, start, chain.end)
         if match and 9 <= sum(c.isdigit() for c in match.group()) <= 12:
-            taken = [index for index, (_, end) in enumerate(rest.groups, 1) if end == match.end()]
-            if taken:
-                return taken[0]
-    first = text[rest.start : rest.groups[0][1]]
-    if first[0] != "0" or first[1:2] in ("", "0"):
+            group_counts = [
+                index for index, (_, end) in enumerate(chain.groups, 1) if end == match.end()
+            ]
+            if group_counts:
+                return group_counts[0]
+    first_group = text[chain.start : chain.groups[0][1]]
+    if first_group[0] != "0" or first_group[1:2] in ("", "0"):
         return 0
-    if len(first) in (10, 11):
+    if len(first_group) in (10, 11):
         return 1
-    if not 2 <= len(first) <= 5 or (len(sizes) == 2 and rest.gaps[0] == "."):
+    if not 2 <= len(first_group) <= 5 or (len(sizes) == 2 and chain.gaps[0] == "."):
         return 0
     ends = dict(zip(accumulate(sizes), range(1, len(sizes) + 1), strict=True))
     if sum(sizes) in (9, 10, 11, 12) and 1 not in sizes:
@@ -197,13 +206,13 @@ def _national_end(rest: Chain) -> int:
     return next((ends[length] for length in _TRUNK_LENGTHS if ends.get(length, 0) > 1), 0)
 
 
-def _labelled_end(rest: Chain) -> int:
-    """Groups of a number with a word such as "call" near it."""
-    beside = words_before(rest.text, rest.start, 48) + rest.glued_left.lower()
-    named = _CALL.search(beside) or _CALL.search(words_after(rest.text, rest.end, 16))
-    if not named or _SCORED.search(beside):
+def _labelled_end(chain: Chain) -> int:
+    """Number of groups of a number with a word such as "call" near it; 0 if there is none."""
+    nearby = words_before(chain.text, chain.start, 48) + chain.glued_left.lower()
+    named = _CALL.search(nearby) or _CALL.search(words_after(chain.text, chain.end, 16))
+    if not named or _SCORED.search(nearby):
         return 0
-    sizes = rest.sizes
+    sizes = chain.sizes
     if sizes[0] >= 9:
         return 1 if sizes[0] <= 13 else 0
     if len(set(sizes)) == 1 and sizes[0] == 1 and sum(sizes) < 9:
@@ -214,35 +223,37 @@ def _labelled_end(rest: Chain) -> int:
     return next((index for index in range(len(sizes), 0, -1) if 7 <= totals[index - 1] <= 12), 0)
 
 
-def _as_its_country_writes(rest: Chain, regions: tuple[str, ...]) -> bool:
-    """Whether the whole chain is valid somewhere and grouped as that country groups."""
-    if not 9 <= sum(rest.sizes) <= 13 or _grouped_by_three(rest) or len(rest.groups) > 6:
+def _as_its_country_writes(chain: Chain, regions: tuple[str, ...]) -> bool:
+    """Whether the whole chain is a valid number of a country in its usual grouping."""
+    if not 9 <= sum(chain.sizes) <= 13 or _grouped_by_three(chain) or len(chain.groups) > 6:
         return False
-    written = rest.text[rest.start : rest.end]
-    first = rest.text[rest.groups[0][0] : rest.groups[0][1]]
-    led = len(first) <= 3 and sum(rest.sizes) >= 11 and max(rest.sizes) >= 3
-    if led and _check("+" + rest.digits, first) == "valid":
+    written = chain.text[chain.start : chain.end]
+    first_group = chain.text[chain.groups[0][0] : chain.groups[0][1]]
+    may_have_country_code = (
+        len(first_group) <= 3 and sum(chain.sizes) >= 11 and max(chain.sizes) >= 3
+    )
+    if may_have_country_code and _check("+" + chain.digits, first_group) == "valid":
         return True
     return any(next(iter(_matches(written, region)), written) != written for region in regions)
 
 
 def _matches(written: str, region: str) -> Iterator[str | None]:
-    """None for the whole string being a number of the region in its exact grouping."""
+    """For each number of the region in its exact grouping: None if it is the whole string."""
     matcher = PhoneNumberMatcher(written, region, leniency=Leniency.EXACT_GROUPING, max_tries=1)
     for match in matcher:
         yield None if match.raw_string == written else written
 
 
 def _grouped_by_three(part: Chain) -> bool:
-    """1 234 567, 250 000 000: as amounts are written."""
+    """Whether digits are grouped like an amount: 1 234 567, 250 000 000."""
     same = len(set(part.gaps)) == 1 and part.gaps[0] in (" ", ".", ",", "'")
     return same and part.sizes[0] <= 3 and set(part.sizes[1:]) == {3}
 
 
-def _is_glued(rest: Chain) -> bool:
-    """Whether it is part of a code: letters, a dash or a sign of another kind beside it."""
-    text, start, end = rest.text, rest.start, rest.end
-    left = rest.glued_left.lower()
+def _is_glued(chain: Chain) -> bool:
+    """Whether the chain is part of a code: a letter, a dash or another sign is beside it."""
+    text, start, end = chain.text, chain.start, chain.end
+    left = chain.glued_left.lower()
     if left and not _CALL.search(left):
         return True
     before = text[max(start - 2, 0) : start]
@@ -252,15 +263,15 @@ def _is_glued(rest: Chain) -> bool:
         if not named or sign in ("#", "_"):
             return True
     if sign in (".", ",") and before[:1].isdigit() and not text.startswith("0", start):
-        return sign == "." or rest.sizes[0] != 3 or len(rest.groups) == 1
+        return sign == "." or chain.sizes[0] != 3 or len(chain.groups) == 1
     if text[end : end + 1] in ("-", "_", "/") and text[end + 1 : end + 2].isalnum():
         return True
-    right = rest.glued_right
+    right = chain.glued_right
     return bool(right) and not (len(right) >= 3 and right[1:].islower())
 
 
 def _is_something_else(part: Chain) -> bool:
-    """An amount, a fraction, a time of a clock of a computer."""
+    """Whether the number is an amount, a fraction or a Unix timestamp."""
     text, start, end = part.text, part.start, part.end
     if is_amount(text, start, end) or (_EPOCH.fullmatch(part.digits) and len(part.groups) == 1):
         return True

@@ -1,4 +1,4 @@
-"""Secrets: keys and tokens by their documented prefixes, passwords and tokens by their names."""
+"""Find secrets: keys and tokens by documented prefixes, passwords and tokens by a name before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from behavior_spark.cleaning.personal.numbers import NumberedText
 Span = tuple[int, int]
 
 _LONG = re.compile(r"(?<!\S)\S{16,}")
-# Issuers' own documents and GitHub's list of secret-scanning partners name these forms.
+# Formats from the issuers' documentation and GitHub's list of secret-scanning partners.
 _ISSUED = re.compile(
     r"(?<![A-Za-z0-9_])(?:"
     r"(?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|AROA)[A-Z2-7]{16}(?![A-Za-z0-9])"
@@ -33,7 +33,7 @@ _ISSUED = re.compile(
     r"|[A-Za-z0-9_~.]{3}8Q~[A-Za-z0-9_~.\-]{31,34}"  # Azure client secret
     r")"
 )
-# With these a long name could begin: a digit is wanted too.
+# Prefixes that a long ordinary name may have too: a digit is required as well.
 _WORDLIKE = ("sk-", "sl.", "hvs.", "hvb.", "dp.", "secret_", "SG.", "M", "N", "O", "pat-", "pypi-")
 _SLACK_HOOK = re.compile(r"hooks\.slack\.com/(?:services|workflows)/([\w/\-]{16,})")
 _JWT = re.compile(r"(?<![A-Za-z0-9_\-])eyJ[A-Za-z0-9_\-]{12,}(?:\.[A-Za-z0-9_\-]*){0,4}")
@@ -57,7 +57,7 @@ _BEARER = re.compile(
     re.I,
 )
 
-# Beginnings of the names of secrets, in lower case, and the whole names.
+# Lower-case beginnings of the names of secrets. The whole names are in _PASSWORD and _KEY.
 _STEMS = (
     "passw", "passp", "passc", "pass", "pwd", "p/w", "pw", "secret", "token", "key", "credential",
     "session", "sessid", "connect.sid", "authorization", "kennwort", "mot de passe", "mdp",
@@ -100,7 +100,7 @@ _CODE = re.compile(r"[(\[{]")
 
 
 def find_secrets(numbered: NumberedText) -> Iterator[Span]:
-    """Spans of the secrets in a text, in no order; they may overlap."""
+    """Spans of the secrets in a text, in any order; they may overlap."""
     text = numbered.text
     if "PRIVATE KEY" in text:
         yield from _private_keys(text)
@@ -117,18 +117,18 @@ def find_secrets(numbered: NumberedText) -> Iterator[Span]:
 
 
 def _private_keys(text: str) -> Iterator[Span]:
-    """PEM blocks (RFC 7468); of one that is cut off, what reads as a key."""
+    """Spans of PEM blocks (RFC 7468); of a block without its end, the part that may be a key."""
     ends = [match.end() for match in _PEM_END.finditer(text)]
-    behind, place = 0, 0
-    while begin := _PEM.search(text, behind):
-        while place < len(ends) and ends[place] < begin.end():
-            place += 1
-        end = ends[place] if place < len(ends) else len(text)
+    previous_end, index = 0, 0
+    while begin := _PEM.search(text, previous_end):
+        while index < len(ends) and ends[index] < begin.end():
+            index += 1
+        end = ends[index] if index < len(ends) else len(text)
         if end - begin.end() > _LONGEST_KEY or not _PEM_BODY.fullmatch(text, begin.end(), end):
             cut = _PEM_CUT.match(text, begin.end(), begin.end() + _LONGEST_KEY)
             end = cut.end() if cut else begin.end()
         yield begin.start(), end
-        behind = end
+        previous_end = end
 
 
 def _in_long_word(text: str, start: int, end: int) -> Iterator[Span]:
@@ -160,9 +160,9 @@ def _is_url_secret(name: str, value: str) -> bool:
 
 
 def _named(text: str) -> Iterator[Span]:
-    """Values behind the name of a password, key or token."""
+    """Spans of values after the name of a password, key or token."""
     lower = text.lower()
-    if len(lower) != len(text):  # a capital that is two small letters: then ASCII's alone
+    if len(lower) != len(text):  # a capital becomes two letters: lowercase ASCII only
         lower = "".join(c.lower() if c.isascii() else c for c in text)
     stems = _STEMS if lower.isascii() else _STEMS + _STEMS_OF_OTHER_SCRIPTS
     for stem in stems:
@@ -222,12 +222,12 @@ def _is_secret_value(
         return (len(value) >= 8 and digit and letter) or (len(value) >= 24 and "/" not in value)
     if not bare or sign in ("=", "=>", ":=", "=="):
         return True
-    odd = digit or (not value.isalnum() and re.search(r"[^\w\-/.,']", value) is not None)
+    unusual = digit or (not value.isalnum() and re.search(r"[^\w\-/.,']", value) is not None)
     if not sign.startswith((":", "は", "是", "为", "為")):
-        return len(value) >= 4 and odd
+        return len(value) >= 4 and unusual
     joined = text[start - 1 : start] != " "
     ends = re.match(r"[\s]*(?:$|[.,;!\n)])", text[end : end + 8]) is not None
-    return bool(odd) or joined or ends or not (value.islower() or value.istitle())
+    return bool(unusual) or joined or ends or not (value.islower() or value.istitle())
 
 
 def _is_user_and_password(encoded: str) -> bool:

@@ -13,18 +13,18 @@ from behavior_spark.features.tiles.planning import PlanMaker
 
 
 class Activity(Family):
-    """What a user did, how often, when last and for how much."""
+    """Recency, frequency and value of a user's events."""
 
     name = "activity"
     order = 10
 
     def definitions(self, plan: PlanMaker) -> list[Definition]:
-        """Of all events first, then of each type in the order of the config."""
+        """Features of all events, then of each event type in the order of the config."""
         windows = plan.settings.windows_days
-        made = _of_all(Operands(plan.every), windows)
+        definitions = _of_all(Operands(plan.every), windows)
         for event_type in plan.settings.event_types:
-            made += _of_type(plan.of_type(event_type), windows)
-        return made
+            definitions += _of_type(plan.of_type(event_type), windows)
+        return definitions
 
 
 def _of_all(every: Operands, windows: list[int]) -> list[Definition]:
@@ -40,19 +40,19 @@ def _of_all(every: Operands, windows: list[int]) -> list[Definition]:
 def _of_type(events: Selection, windows: list[int]) -> list[Definition]:
     name = events.name
     operands = Operands(events, of="item_id", items=events.behaviours[0])
-    made = [
+    definitions = [
         Recency().definition(operands, None, comment=f"days since the last {name}"),
         Count().definition(operands, None),
         Sum().definition(operands, None, comment=f"value of all {name} events ever"),
     ]
     for days in windows:
         items = f"distinct items of {name} {within(days)}"
-        made += [
+        definitions += [
             Count().definition(operands, days),
             Sum().definition(operands, days),
             Distinct().definition(operands, days, comment=items),
         ]
-    return made
+    return definitions
 
 
 FAMILY = Activity()

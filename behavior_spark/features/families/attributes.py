@@ -1,4 +1,4 @@
-"""Family ``attributes``: the user's own tables about users, as known at as_of."""
+"""Family ``attributes``: attributes of users from your own tables, as known at as_of."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Attributes(Family):
     source = "attributes"
 
     def features(self, request: Request) -> list[Feature]:
-        """One for each column."""
+        """One feature for each column."""
         return [
             Feature(f"attribute_{name}_{column}", DOUBLE,
                     f"{column} of {name}, as known at as_of", zero=False)
@@ -32,19 +32,19 @@ class Attributes(Family):
     def join(
         self, frame: DataFrame, inputs: Inputs, days: Sequence[dt.date], request: Request
     ) -> DataFrame:
-        """Join each table at its last row that was true and known."""
+        """Join the latest row of each table that was valid and known at as_of."""
         return join_attributes(frame, inputs.attributes, request.offer.attributes)
 
 
 def join_attributes(
     frame: DataFrame, tables: Mapping[str, DataFrame], attributes: Mapping[str, Sequence[str]]
 ) -> DataFrame:
-    """Add the attributes of each table as they were known.
+    """Add the attributes of each table as known at as_of.
 
     Args:
         frame: Rows with ``user_id`` and ``as_of`` (date).
-        tables: By name ``user_id, valid_from, known_at`` and doubles.
-        attributes: Names of these doubles, by table.
+        tables: Tables by name: ``user_id, valid_from, known_at`` and doubles.
+        attributes: Columns to add, by table.
     """
     for name, columns in attributes.items():
         renamed = {column: f"attribute_{name}_{column}" for column in columns}

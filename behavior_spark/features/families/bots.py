@@ -1,15 +1,15 @@
-"""Family ``bots``: users who behave like machines, by volume, rate and regularity.
+"""Family ``bots``: flags for bots, by volume, rate and regularity of events.
 
-All signals are sums over sessions, so that they cost no further look at events:
+All signals are aggregates of sessions, so that events need not be read again:
 
-- volume: events an active day, against a fixed cap and against all other users (Tukey's fences on
-  a logarithmic scale; Tukey, Exploratory Data Analysis, 1977);
-- rate: moments with an event a minute over a long session (lines of one basket are one moment);
-- regularity: the coefficient of variation of the pauses between events. A process without memory
-  has 1, people have bursts and more, a timer is near 0 (Goh & Barabasi, Burstiness and memory in
-  complex systems, 2008).
+- volume: events per active day, compared with a fixed limit and with all other users (Tukey's
+  fences on a logarithmic scale; Tukey, Exploratory Data Analysis, 1977);
+- rate: moments with an event per minute in a long session (lines of one basket are one moment);
+- regularity: coefficient of variation of the pauses between events. It is 1 for a Poisson process,
+  above 1 for people, whose events come in bursts, and near 0 for a timer (Goh & Barabasi,
+  Burstiness and memory in complex systems, 2008).
 
-A flagged user keeps his row and his predictions; models and averages are made without him.
+Bots keep their rows and predictions; they are left out of training and of averages.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ SIGNALS = ("events_per_day", "events_per_minute", "gap_variation")
 
 
 class Bots(Family):
-    """Flags of users who behave like machines, from stored sessions. No model learns from them."""
+    """Flags of bots, from stored sessions. They are not features of models."""
 
     name = "bots"
     order = 60
     source = "sessions"
 
     def built(self, request: Request) -> bool:
-        """Wherever there are stored sessions, whatever ``features.groups`` says."""
+        """With stored sessions, whatever ``features.groups`` is."""
         return request.offer.sessions
 
     def session_part(self, request: Request) -> SessionPart:
-        """The signals."""
+        """The signals by which a user is flagged."""
         return bot_signals(request.settings.bots)
 
     def after_sessions(self, users: DataFrame, request: Request) -> DataFrame:
-        """The flags instead of the signals."""
+        """Replace the signals by the flags."""
         return flag_bots(users, settings=request.settings.bots)
 
     def join(
         self, frame: DataFrame, inputs: Inputs, days: Sequence[dt.date], request: Request
     ) -> DataFrame:
-        """A user without a session is none."""
+        """Set ``is_bot`` to false for users without a session."""
         return frame.withColumn("is_bot", F.coalesce("is_bot", F.lit(False)))
 
     def flags(self, request: Request) -> list[StructField]:
@@ -64,12 +64,12 @@ class Bots(Family):
         return BOT_COLUMNS
 
     def learned_from(self, frame: DataFrame, request: Request) -> DataFrame:
-        """People alone."""
+        """Rows of users who are not bots."""
         return frame.where(~F.col("is_bot")).drop("is_bot", "bot_reason")
 
 
 def bot_signals(settings: BotSettings) -> SessionPart:
-    """What a user is judged by, over the sessions of the last ``window_days``.
+    """The signals by which a user is flagged, over the sessions of the last ``window_days``.
 
     ``events_per_day`` (long, rounded down), ``events_per_minute`` (double; null without a long
     session) and ``gap_variation`` (double; null with too few pauses); all null without a session.
@@ -93,15 +93,15 @@ def bot_signals(settings: BotSettings) -> SessionPart:
     mean = F.try_divide("_gap_sum", "_gaps")
     variance = F.greatest(F.try_divide("_gap_squares", "_gaps") - mean * mean, F.lit(0.0))
     variation = F.try_divide(F.sqrt(variance), mean)
-    made = {
+    derived = {
         "events_per_day": F.floor(F.try_divide("_events", days)),
         "gap_variation": F.when(F.col("_gaps") >= settings.min_gaps, variation),
     }
-    return SessionPart(sums, made=made)
+    return SessionPart(sums, derived=derived)
 
 
 def flag_bots(users: DataFrame, *, settings: BotSettings) -> DataFrame:
-    """The users with ``is_bot`` and ``bot_reason`` instead of the signals.
+    """Replace the signals by ``is_bot`` and ``bot_reason``.
 
     Args:
         users: One row per (as_of, user_id) with the columns of ``bot_signals``.
@@ -116,7 +116,7 @@ def flag_bots(users: DataFrame, *, settings: BotSettings) -> DataFrame:
 
 
 def _fences(signals: DataFrame, distances: float) -> DataFrame:
-    """``as_of, _fence``: events a day, as a logarithm, above which a user is far out."""
+    """``as_of, _fence``: upper limit of log(1 + events per day) that is not far out."""
     size = F.log1p("events_per_day")
     quartiles = F.percentile(size, F.array(F.lit(0.25), F.lit(0.75)))
     low, high = F.col("_quartiles")[0], F.col("_quartiles")[1]

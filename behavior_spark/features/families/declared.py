@@ -1,4 +1,4 @@
-"""Family ``declared``: features of events that the config declares, in groups of its own."""
+"""Family ``declared``: declared features of events, in their own feature groups."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from behavior_spark.features.tiles.planning import PlanMaker
 
 
 class Declared(Family):
-    """``features.declared``, as far as it is about events."""
+    """The features in ``features.declared`` with an operation on events."""
 
     name = "declared"
     order = 30
 
     def built(self, request: Request) -> bool:
-        """Always: each declared feature has a group of its own to be chosen by."""
+        """Always: features are chosen by the group of each declared feature."""
         return True
 
     def definitions(self, plan: PlanMaker) -> list[Definition]:
-        """The columns of each declared feature whose group is built, in order."""
-        made: list[Definition] = []
+        """The columns of declared features whose group is built, in order."""
+        definitions: list[Definition] = []
         for declared in plan.settings.declared:
             if declared.spec.about == "events" and plan.settings.built(declared.group):
-                made += _declared_as(declared, _definitions(declared, plan))
-        return made
+                definitions += _declared_as(declared, _definitions(declared, plan))
+        return definitions
 
 
 def _definitions(declared: DeclaredFeature, plan: PlanMaker) -> list[Definition]:
@@ -54,7 +54,7 @@ def _definitions(declared: DeclaredFeature, plan: PlanMaker) -> list[Definition]
 def _declared_as(
     declared: DeclaredFeature, definitions: Sequence[Definition]
 ) -> Iterator[Definition]:
-    """The columns with the group, name and description that were declared."""
+    """The definitions with the declared group, name and description."""
     for definition in definitions:
         feature, words = definition.feature, declared.description
         if words and feature.window is not None and len(definitions) > 1:

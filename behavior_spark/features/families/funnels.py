@@ -1,4 +1,4 @@
-"""Family ``funnels``: how far a user got along the configured funnels."""
+"""Family ``funnels``: the furthest step of users in the configured funnels."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from behavior_spark.features.sessions.funnels import furthest_step, latest_turns
 
 
 class Funnels(Family):
-    """Steps of ``features.funnels``, from the paths of stored sessions."""
+    """Steps reached in ``features.funnels``, from the paths of stored sessions."""
 
     name = "funnels"
     order = 50
     source = "sessions"
 
     def features(self, request: Request) -> list[Feature]:
-        """None without stored sessions."""
+        """Features of all funnels; none without stored sessions."""
         if not request.offer.sessions:
             return []
         return funnel_features(request.settings.funnels, request.settings.windows_days)
 
     def session_part(self, request: Request) -> SessionPart:
-        """The furthest step of each funnel, and sessions that came to each step."""
+        """The furthest step of each funnel, and the number of sessions that reached each step."""
         return funnel_steps(request.settings.funnels, request.settings.windows_days)
 
 
 def funnel_features(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> list[Feature]:
-    """The features that ``funnel_steps`` gives."""
+    """The features that ``funnel_steps`` computes."""
     features = []
     for name, funnel in funnels.items():
         steps = ", ".join(funnel.steps)
@@ -54,32 +54,34 @@ def funnel_features(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> li
 
 
 def funnel_steps(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> SessionPart:
-    """The features of ``funnel_features``.
+    """Aggregates for the features of ``funnel_features``.
 
     Args:
-        funnels: By name.
-        windows: Days before as_of.
+        funnels: Funnels by name.
+        windows: Windows in days.
     """
-    ago = F.col("days_ago")
+    days_ago = F.col("days_ago")
     marks: dict[str, Column] = {}
     sums: dict[str, Column] = {}
-    made: dict[str, Column] = {}
+    derived: dict[str, Column] = {}
     for name, funnel in funnels.items():
         if funnel.within == "session":
-            marks[f"_{name}"] = F.when(ago <= max(windows), furthest_step(F.col("path"), funnel))
+            marks[f"_{name}"] = F.when(
+                days_ago <= max(windows), furthest_step(F.col("path"), funnel)
+            )
             for days in windows:
-                step = F.when(ago <= days, F.col(f"_{name}"))
+                step = F.when(days_ago <= days, F.col(f"_{name}"))
                 sums[f"funnel_{name}_step_{days}d"] = F.max(step)
-                for place, kind in enumerate(funnel.steps, 1):
-                    sums[f"funnel_{name}_{kind}_{days}d"] = F.count_if(step >= place)
+                for number, step_type in enumerate(funnel.steps, 1):
+                    sums[f"funnel_{name}_{step_type}_{days}d"] = F.count_if(step >= number)
         else:
             for days in windows:
                 turns = f"_turns_{days}"
-                sums[turns] = F.flatten(F.collect_list(F.when(ago <= days, F.col("path"))))
-                made[f"funnel_{name}_step_{days}d"] = furthest_step(
+                sums[turns] = F.flatten(F.collect_list(F.when(days_ago <= days, F.col("path"))))
+                derived[f"funnel_{name}_step_{days}d"] = furthest_step(
                     latest_turns(turns, days), funnel
                 )
-    return SessionPart(sums, marks, made)
+    return SessionPart(sums, marks, derived)
 
 
 FAMILY = Funnels()

@@ -1,4 +1,4 @@
-"""Family ``sessions``: how often and how long a user came, from the events or stored sessions."""
+"""Family ``sessions``: number, length and content of sessions, from events or stored sessions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from behavior_spark.features.sessions.from_events import build_sessions
 
 
 class Sessions(Family):
-    """Sessions and active days; of stored sessions also what they were like."""
+    """Sessions and active days; with stored sessions also their length and content."""
 
     name = "sessions"
     order = 40
 
     def features(self, request: Request) -> list[Feature]:
-        """Those of stored sessions where these are read, else those that events give."""
+        """Features of stored sessions if there are any, else features of events."""
         settings = request.settings
         if not request.offer.sessions:
             return session_features(settings.windows_days)
@@ -32,25 +32,25 @@ class Sessions(Family):
         return [replace(feature, source="sessions") for feature in features]
 
     def session_part(self, request: Request) -> SessionPart:
-        """The features of stored sessions."""
+        """Aggregates of stored sessions."""
         return stored_sessions(request.settings.event_types, request.settings.windows_days)
 
     def join(
         self, frame: DataFrame, inputs: Inputs, days: Sequence[dt.date], request: Request
     ) -> DataFrame:
-        """Find sessions among the events, where none are stored."""
+        """Compute sessions from events if there are no stored sessions."""
         if request.offer.sessions:
             return frame
         settings = request.settings
-        seen = as_seen(of_users(inputs.events, key="event_id"), days, time="event_time")
+        visible = as_seen(of_users(inputs.events, key="event_id"), days, time="event_time")
         sessions = build_sessions(
-            seen, windows=settings.windows_days, gap_minutes=settings.session_gap_minutes
+            visible, windows=settings.windows_days, gap_minutes=settings.session_gap_minutes
         )
         return frame.join(sessions, ["as_of", "user_id"], "left")
 
 
 def session_features(windows: Sequence[int]) -> list[Feature]:
-    """The features that ``build_sessions`` gives."""
+    """The features that ``build_sessions`` computes."""
     features = [
         Feature("session_count_all", LONG, "sessions ever"),
         Feature("active_days_all", LONG, "days with an event, ever"),
@@ -70,8 +70,8 @@ def session_features(windows: Sequence[int]) -> list[Feature]:
 
 
 def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) -> list[Feature]:
-    """The features that :func:`stored_sessions` gives: those of ``build_sessions``, and
-    what sessions were like."""
+    """The features that :func:`stored_sessions` computes: those of ``build_sessions``, and
+    length and content of sessions."""
     features = session_features(windows)
     features += [
         Feature(f"session_last_entry_{kind}", LONG, f"1 where the last session began with {kind}")
@@ -93,11 +93,11 @@ def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) 
 
 
 def stored_sessions(event_types: Sequence[str], windows: Sequence[int]) -> SessionPart:
-    """The features of ``stored_session_features``.
+    """Aggregates for the features of ``stored_session_features``.
 
     Args:
-        event_types: Types with features of their own.
-        windows: Days before as_of.
+        event_types: Event types with their own features.
+        windows: Windows in days.
     """
     sums = {
         "session_count_all": F.count(F.lit(1)),
@@ -110,23 +110,23 @@ def stored_sessions(event_types: Sequence[str], windows: Sequence[int]) -> Sessi
     last = F.datediff("as_of", F.array_max("_days"))
     active = F.size("_days").cast("long")
     gap = F.round(F.when(active > 1, (first - last) / (active - 1)), 6)
-    made = {
+    derived = {
         "active_days_all": active,
         "active_gap_days": gap,
         "recency_in_gaps": F.round(last / gap, 6),
     }
     for kind in event_types:
-        made[f"session_last_entry_{kind}"] = (F.col("_entry") == kind).cast("long")
+        derived[f"session_last_entry_{kind}"] = (F.col("_entry") == kind).cast("long")
     for window in windows:
-        made[f"active_days_{window}d"] = _days_within(window)
-    return SessionPart(sums, made=made)
+        derived[f"active_days_{window}d"] = _days_within(window)
+    return SessionPart(sums, derived=derived)
 
 
 def _of_window(window: int) -> dict[str, Column]:
     inside = F.col("days_ago") <= window
     count = F.count_if(inside)
     bounces = F.count_if(inside & F.col("is_bounce")).cast("double")
-    # Means of whole numbers, rounded: no order of rows shows in them.
+    # Sums of whole numbers and decimals, so that the order of rows has no effect.
     depth = F.sum(F.when(inside, F.col("depth"))).cast("double")
     seconds = F.sum(F.when(inside, F.col("duration_seconds").cast("decimal(18,6)")))
     return {

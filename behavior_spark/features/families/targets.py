@@ -1,4 +1,4 @@
-"""Family ``targets``: how often and when last what a target foretells has happened."""
+"""Family ``targets``: recency and number of the past events of targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from behavior_spark.features.tiles.planning import PlanMaker
 
 
 class Targets(Family):
-    """A target's own past, where no other feature tells it."""
+    """Past events of targets, unless other features are the same."""
 
     name = "targets"
     order = 20
@@ -20,19 +20,19 @@ class Targets(Family):
 
     def definitions(self, plan: PlanMaker) -> list[Definition]:
         """Recency and counts of the events that count for each target."""
-        made = []
+        definitions = []
         for name in with_own_history(plan.targets, plan.settings.event_types):
-            hits = Operands(plan.of_target(name))
-            counted = f"events that count for {name}"
-            made += [
-                Recency().definition(hits, None, comment=f"days since {name} last happened"),
-                Count().definition(hits, None, comment=f"{counted}, ever"),
+            operands = Operands(plan.of_target(name))
+            events = f"events that count for {name}"
+            definitions += [
+                Recency().definition(operands, None, comment=f"days since {name} last happened"),
+                Count().definition(operands, None, comment=f"{events}, ever"),
                 *[
-                    Count().definition(hits, days, comment=f"{counted} {within(days)}")
+                    Count().definition(operands, days, comment=f"{events} {within(days)}")
                     for days in plan.settings.windows_days
                 ],
             ]
-        return made
+        return definitions
 
 
 FAMILY = Targets()

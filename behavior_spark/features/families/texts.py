@@ -1,4 +1,4 @@
-"""Family ``texts``: what a user's texts say, and how close they are to each target's items."""
+"""Family ``texts``: labels of a user's texts, and their similarity to the items of targets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class TextCount(TextOperation):
-    """How many texts a user wrote. It is not declared: every window has it."""
+    """Number of a user's texts. It cannot be declared; it is built for every window."""
 
     source = "texts"
     result = "long"
@@ -44,51 +44,53 @@ class TextCount(TextOperation):
         return f"texts {within(days)}"
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
-        """Their number."""
+        """Number of texts in the window."""
         return F.count_if(inside)
 
 
 class Texts(Family):
-    """Shares of labels, closeness to targets, and what the config declares about texts."""
+    """Shares of labels, similarities to targets, and declared features of texts."""
 
     name = "texts"
     order = 80
 
     def built(self, request: Request) -> bool:
-        """Always: declared features of texts have groups of their own."""
+        """Always: declared features of texts have their own groups."""
         return True
 
     def features(self, request: Request) -> list[Feature]:
-        """Of each window the number of texts, closeness and shares; then what is declared.
+        """For each window number of texts, similarities and shares; then declared features.
 
         Raises:
-            ConfigError: A declared feature needs texts and there are none, or names a label or
-                target that is not there.
+            ConfigError: A declared feature needs texts and there are none, or its label or target
+                does not exist.
         """
-        return [made.feature for made in text_features(request)]
+        return [text_feature.feature for text_feature in text_features(request)]
 
     def join(
         self, frame: DataFrame, inputs: Inputs, days: Sequence[dt.date], request: Request
     ) -> DataFrame:
-        """Add up the texts that each day saw."""
+        """Aggregate the texts that are visible at each day."""
         features = text_features(request)
         if inputs.texts is None or not features:
             return frame
-        texts = _recent_texts(inputs.texts, days, longest=max(made.window for made in features))
-        seen = as_seen(_understood(texts, inputs, days, request), days, time="text_time")
+        texts = _recent_texts(
+            inputs.texts, days, longest=max(feature.window for feature in features)
+        )
+        visible = as_seen(_understood(texts, inputs, days, request), days, time="text_time")
         columns = [
-            made.value(F.col("days_ago") <= made.window).alias(made.feature.name)
-            for made in features
+            feature.value(F.col("days_ago") <= feature.window).alias(feature.feature.name)
+            for feature in features
         ]
-        by_user = seen.groupBy("as_of", "user_id").agg(*columns)
+        by_user = visible.groupBy("as_of", "user_id").agg(*columns)
         return frame.join(by_user, ["as_of", "user_id"], "left")
 
 
 def text_features(request: Request) -> list[TextFeature]:
-    """Every feature of texts, in order.
+    """All features of texts, in order.
 
     Raises:
-        ConfigError: As ``Texts.features``.
+        ConfigError: See ``Texts.features``.
     """
     settings, offer = request.settings, request.offer
     declared = _declared_about_texts(request)
@@ -97,13 +99,15 @@ def text_features(request: Request) -> list[TextFeature]:
             f"features.declared: {declared[0].op} needs texts",
             fix="map sources.texts, or leave the feature out",
         )
-    made = []
+    features = []
     if offer.texts and settings.built(Texts.name):
-        made = [feature for days in settings.windows_days for feature in _of_window(offer, days)]
+        features = [
+            feature for days in settings.windows_days for feature in _of_window(offer, days)
+        ]
     for feature in declared:
         if feature.head is None or feature.head in offer.head_labels:
-            made += _as_declared(feature, settings.windows_of(feature), offer)
-    return made
+            features += _as_declared(feature, settings.windows_of(feature), offer)
+    return features
 
 
 def _declared_about_texts(request: Request) -> list[DeclaredFeature]:
@@ -116,19 +120,19 @@ def _declared_about_texts(request: Request) -> list[DeclaredFeature]:
 
 def _of_window(offer: Offer, days: int) -> list[TextFeature]:
     """The built-in features of a window."""
-    made = [TextCount().text_feature(TextOperands(), days)]
+    features = [TextCount().text_feature(TextOperands(), days)]
     for target in offer.similar_to:
         operands = TextOperands(target=target, similar_to=offer.similar_to)
-        made += [
+        features += [
             TextSimilarity().text_feature(operands, days),
             ClosestText().text_feature(operands, days),
         ]
     for head, labels in offer.head_labels.items():
-        made += [
+        features += [
             TextShare().text_feature(TextOperands(head, label, part), days)
             for label, part in label_slugs(labels).items()
         ]
-    return made
+    return features
 
 
 def _as_declared(
@@ -136,20 +140,23 @@ def _as_declared(
 ) -> list[TextFeature]:
     operation: TextOperation = OPERATIONS.load(declared.op)
     operands = _operands(declared, offer)
-    made = [
+    features = [
         operation.text_feature(
             operands, days, name=declared.name or "", comment=declared.description
         )
         for days in windows
     ]
-    return [replace(m, feature=replace(m.feature, group=declared.group)) for m in made]
+    return [
+        replace(feature, feature=replace(feature.feature, group=declared.group))
+        for feature in features
+    ]
 
 
 def _operands(declared: DeclaredFeature, offer: Offer) -> TextOperands:
-    """What was declared, if it is there.
+    """Operands of a declared feature.
 
     Raises:
-        ConfigError: The target has no items to be close to, or the head no such label.
+        ConfigError: The target has no items to compare with, or the head no such label.
     """
     if declared.target is not None and declared.target not in offer.similar_to:
         raise _not_there(declared.op, declared.target, "target", offer.similar_to)
@@ -169,46 +176,48 @@ def _operands(declared: DeclaredFeature, offer: Offer) -> TextOperands:
 
 
 def _not_there(
-    op: str, wanted: str, key: str, known: Sequence[str], *, of: str = ""
+    op: str, name: str, key: str, available: Sequence[str], *, of: str = ""
 ) -> ConfigError:
-    what = f"{key} of {of}" if of else f"{key} with items"
+    expected = f"{key} of {of}" if of else f"{key} with items"
     return ConfigError(
-        f"features.declared: {op} of {wanted}, which is no {what}",
-        found=", ".join(known) or "none",
+        f"features.declared: {op} of {name}, which is no {expected}",
+        found=", ".join(available) or "none",
         fix=f"give one of these as {key}",
     )
 
 
 def _recent_texts(texts: DataFrame, days: Sequence[dt.date], *, longest: int) -> DataFrame:
-    """Texts of users that the windows of any day hold, with ``superseded_at``.
+    """Texts of users that are in the longest window of any day, with ``superseded_at``.
 
-    Text features look back over windows alone: what arrived before them is not in them, nor does
-    it replace anything that is.
+    All features of texts have windows. Texts that arrived before the windows are not in them, and
+    replace no text in them.
     """
     columns = texts.select("text_id", "user_id", "text_time", "text_hash", "arrived_at")
     since = F.lit(min(days) - dt.timedelta(days=longest)).cast("timestamp")
-    known = of_users(columns.where(F.col("arrived_at") >= since), key="text_id")
-    return known.where(F.col("text_time") >= since)
+    texts_of_users = of_users(columns.where(F.col("arrived_at") >= since), key="text_id")
+    return texts_of_users.where(F.col("text_time") >= since)
 
 
 def _understood(
     texts: DataFrame, inputs: Inputs, days: Sequence[dt.date], request: Request
 ) -> DataFrame:
-    """The texts with what heads say of them and how close they are to targets."""
+    """The texts with labels of heads and similarities to targets."""
     if inputs.scores is not None and inputs.heads:
-        needed = {
+        heads_with_probabilities = {
             feature.head
             for feature in request.settings.declared
             if feature.head and feature.spec.about == "texts"
             and OPERATIONS.load(feature.op).reads_probabilities
         }  # fmt: skip
-        scored = labels_by_text(inputs.scores, inputs.heads, with_probabilities=sorted(needed))
+        scored = labels_by_text(
+            inputs.scores, inputs.heads, with_probabilities=sorted(heads_with_probabilities)
+        )
         texts = texts.join(scored, "text_hash", "left")
-    similar = request.offer.similar_to
-    if similar and inputs.embeddings is not None:
-        directions = target_directions(inputs, similar, request.targets, sorted(set(days)))
-        read = inputs.embeddings.join(texts.select("text_hash"), "text_hash", "left_semi")
-        texts = texts.join(similarities_by_text(read, directions), "text_hash", "left")
+    compared_targets = request.offer.similar_to
+    if compared_targets and inputs.embeddings is not None:
+        directions = target_directions(inputs, compared_targets, request.targets, sorted(set(days)))
+        embeddings = inputs.embeddings.join(texts.select("text_hash"), "text_hash", "left_semi")
+        texts = texts.join(similarities_by_text(embeddings, directions), "text_hash", "left")
     return texts
 
 

@@ -23,7 +23,7 @@ class Count(EventOperation):
         return f"{operands.events.words} events {within(days)}"
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
-        """Their number."""
+        """Number of events."""
         return (Need("n", operands.events.behaviours, days),)
 
 

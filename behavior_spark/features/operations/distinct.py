@@ -33,13 +33,13 @@ class Distinct(EventOperation):
         return f"distinct {operands.values} values of {operands.events.words} events {within(days)}"
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
-        """Days as bits, or the number of items."""
+        """Days as bits, or the number of distinct items."""
         if operands.of == "day":
             return (Need("days", operands.events.behaviours, days),)
         return (Need("i", (operands.items,), days),)
 
     def value(self, operands: Operands, days: int | None, totals: Sequence[Column]) -> Column:
-        """Bits that are set, or the number as it is."""
+        """Number of set bits, or the number of distinct items."""
         from pyspark.sql import functions as F
 
         if operands.of == "day":

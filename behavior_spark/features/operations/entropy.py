@@ -35,11 +35,11 @@ class Entropy(EventOperation):
         return f"entropy (nats) of the {operands.values} values of {events}"
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
-        """Events with a value, and the sum of n ln n over the values."""
+        """Number m of events with a value, and the sum of n ln n over the values."""
         return Need("m", (operands.items,), days), Need("e", (operands.items,), days)
 
     def value(self, operands: Operands, days: int | None, totals: Sequence[Column]) -> Column:
-        """-sum p ln p with p = n / m; of one value it is 0, not a rounding error below it."""
+        """-sum p ln p with p = n / m; at least 0, in spite of rounding."""
         from pyspark.sql import functions as F
 
         m, e = totals

@@ -8,7 +8,7 @@ from behavior_spark.features.tiles.definitions import Ranked
 
 
 class First(RankingOperation):
-    """The value of the first event. For people: no model learns from it."""
+    """The value of the first event. For readers; models do not use it."""
 
     spec = OperationSpec("first", "the first value; for people", of=("item_id", "category"))
 
@@ -21,7 +21,7 @@ class First(RankingOperation):
         return f"first {operands.values} of {operands.events.words} events {within(days)}"
 
     def ranked(self, operands: Operands, days: int | None) -> Ranked:
-        """By the time of their first event."""
+        """Ranking by the time of the first event."""
         return Ranked("first", operands.items, days or 0, operands.k)
 
 

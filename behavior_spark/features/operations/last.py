@@ -8,7 +8,7 @@ from behavior_spark.features.tiles.definitions import Ranked
 
 
 class Last(RankingOperation):
-    """The value of the last event. For people: no model learns from it."""
+    """The value of the last event. For readers; models do not use it."""
 
     spec = OperationSpec("last", "the last value; for people", of=("item_id", "category"))
 
@@ -21,7 +21,7 @@ class Last(RankingOperation):
         return f"last {operands.values} of {operands.events.words} events {within(days)}"
 
     def ranked(self, operands: Operands, days: int | None) -> Ranked:
-        """By the time of their last event."""
+        """Ranking by the time of the last event."""
         return Ranked("last", operands.items, days or 0, operands.k)
 
 

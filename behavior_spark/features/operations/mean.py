@@ -27,12 +27,12 @@ class Mean(EventOperation):
         return f"mean value of {operands.events.words} events {within(days)}"
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
-        """Their sum, and how many events have a value."""
+        """Sum of values, and number of events with a value."""
         behaviours = operands.events.behaviours
         return Need("v", behaviours, days), Need("p", behaviours, days)
 
     def value(self, operands: Operands, days: int | None, totals: Sequence[Column]) -> Column:
-        """Sum over number."""
+        """Sum divided by number."""
         from pyspark.sql import functions as F
 
         total, valued = totals

@@ -1,4 +1,4 @@
-"""Events for each event of another kind."""
+"""Number of events divided by the number of other events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Ratio(EventOperation):
-    """Events for each event of another kind; null where there are none of these."""
+    """Number of events divided by the number of events ``to``; null without events ``to``."""
 
     spec = OperationSpec("ratio", "events for each event of `to`", divides=True)
 
@@ -28,14 +28,14 @@ class Ratio(EventOperation):
         return f"{events} events for each {to} event {within(days)}"
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
-        """The number of each."""
+        """Numbers of both kinds of events."""
         return (
             Need("n", operands.events.behaviours, days),
             Need("n", operands.divisor.behaviours, days),
         )
 
     def value(self, operands: Operands, days: int | None, totals: Sequence[Column]) -> Column:
-        """One over the other."""
+        """The ratio of the numbers."""
         from pyspark.sql import functions as F
 
         events, to = totals

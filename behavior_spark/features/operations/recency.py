@@ -1,4 +1,4 @@
-"""Days since the last event; and, for the built-in features, since the first."""
+"""Days since the last event; and days since the first event, for built-in features."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class Recency(EventOperation):
         return f"days since the last {operands.events.words} events"
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
-        """The time of the last one."""
+        """Time of the last event."""
         return (Need("last", operands.events.behaviours, None),)
 
     def value(self, operands: Operands, days: int | None, totals: Sequence[Column]) -> Column:
-        """Days from it to as_of."""
+        """Days from that time to as_of."""
         return days_since(totals[0])
 
 
 class Tenure(Recency):
-    """Days since the first event, over all history. It is not declared: see ``tenure_days``."""
+    """Days since the first event, over all history. It cannot be declared; see ``tenure_days``."""
 
     def name(self, operands: Operands, days: int | None) -> str:
         """Such as ``cart_tenure_days``."""
@@ -57,7 +57,7 @@ class Tenure(Recency):
         return f"days since the first {operands.events.words} events"
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
-        """The time of the first one."""
+        """Time of the first event."""
         return (Need("first", operands.events.behaviours, None),)
 
 

@@ -1,4 +1,4 @@
-"""Days in a row with events, up to as_of."""
+"""Number of consecutive days with events, up to as_of."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Streak(EventOperation):
-    """Days in a row up to the day before as_of."""
+    """Number of consecutive days with events, up to the day before as_of."""
 
     spec = OperationSpec("streak", "days in a row up to as_of", days_as_bits=True)
     result = "long"
@@ -33,7 +33,7 @@ class Streak(EventOperation):
         return (Need("days", operands.events.behaviours, days),)
 
     def value(self, operands: Operands, days: int | None, totals: Sequence[Column]) -> Column:
-        """How many of the lowest bits are set: the lowest is the day before as_of."""
+        """Number of consecutive set bits from the lowest, which is the day before as_of."""
         from pyspark.sql import functions as F
 
         bits = F.coalesce(totals[0], F.lit(0)).cast("long")

@@ -22,7 +22,7 @@ class Sum(EventOperation):
         return f"value of {operands.events.words} events {within(days)}"
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
-        """The sum itself."""
+        """Sum of values."""
         return (Need("v", operands.events.behaviours, days),)
 
 

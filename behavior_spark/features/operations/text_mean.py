@@ -30,14 +30,14 @@ class TextMean(TextOperation):
         return f"mean probability that {head} is {label}, of texts {within(days)}"
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
-        """Mean of exact numbers, rounded: it does not depend on the order of texts."""
+        """Rounded mean of decimals, so that the order of texts has no effect."""
         from pyspark.sql import functions as F
 
         from behavior_spark.features.texts import EXACT, probabilities_column
 
         by_label = F.col(probabilities_column(operands.head))
-        likely = F.when(inside, F.try_element_at(by_label, F.lit(operands.label)))
-        exact = likely.cast(EXACT)
+        probability = F.when(inside, F.try_element_at(by_label, F.lit(operands.label)))
+        exact = probability.cast(EXACT)
         return F.round(F.try_divide(F.sum(exact).cast("double"), F.count(exact)), 6)
 
 

@@ -31,14 +31,14 @@ class TextShare(TextOperation):
         return f"share of texts {within(days)} whose {operands.head} is {operands.label}"
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
-        """Texts with the label over texts with any."""
+        """Number of texts with the label divided by that of texts with any label."""
         from pyspark.sql import functions as F
 
         from behavior_spark.features.texts import label_column
 
-        said = F.col(label_column(operands.head))
-        hits = F.count_if(inside & (said == operands.label)).cast("double")
-        return F.try_divide(hits, F.count_if(inside & said.isNotNull()))
+        label = F.col(label_column(operands.head))
+        hits = F.count_if(inside & (label == operands.label)).cast("double")
+        return F.try_divide(hits, F.count_if(inside & label.isNotNull()))
 
 
 OPERATION = TextShare()

@@ -1,4 +1,4 @@
-"""How close a user's texts are to a target's items."""
+"""Similarity of a user's texts to a target's items."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def similarity(operands: TextOperands, inside: Column) -> Column:
     """A text's similarity to the target at the row's as_of; null outside the window."""
     from pyspark.sql import functions as F
 
-    place = operands.similar_to.index(operands.target) + 1
-    index = F.col("as_of_index") * len(operands.similar_to) + place
+    position = operands.similar_to.index(operands.target) + 1
+    index = F.col("as_of_index") * len(operands.similar_to) + position
     return F.when(inside, F.try_element_at("similarities", index))
 
 
@@ -42,15 +42,15 @@ class TextSimilarity(TextOperation):
         return f"mean cosine similarity of {texts} to the items of {operands.target}"
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
-        """Mean of exact numbers, rounded."""
+        """Rounded mean of decimals, so that the order of texts has no effect."""
         from pyspark.sql import functions as F
 
-        close = similarity(operands, inside)
-        return F.round(F.try_divide(F.sum(close).cast("double"), F.count(close)), 6)
+        cosine = similarity(operands, inside)
+        return F.round(F.try_divide(F.sum(cosine).cast("double"), F.count(cosine)), 6)
 
 
 class ClosestText(TextSimilarity):
-    """The largest of these similarities. It is not declared: the family of texts builds it."""
+    """The largest similarity. It cannot be declared; the family ``texts`` builds it."""
 
     def name(self, operands: TextOperands, days: int) -> str:
         """Such as ``text_similarity_max_buys_14d``."""
@@ -62,7 +62,7 @@ class ClosestText(TextSimilarity):
         return f"largest cosine similarity of {text} to the items of {operands.target}"
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
-        """The largest."""
+        """The largest similarity."""
         from pyspark.sql import functions as F
 
         return F.max(similarity(operands, inside)).cast("double")

@@ -8,7 +8,7 @@ from behavior_spark.features.tiles.definitions import Ranked
 
 
 class TopK(RankingOperation):
-    """The k most frequent values, the most frequent first. For people: no model learns from it."""
+    """The k most frequent values, most frequent first. For readers; models do not use it."""
 
     spec = OperationSpec(
         "top_k", "the k most frequent values; for people", of=("item_id", "category", "hour")
@@ -25,7 +25,7 @@ class TopK(RankingOperation):
         return f"the {operands.k} most frequent {operands.values} values of {events}"
 
     def ranked(self, operands: Operands, days: int | None) -> Ranked:
-        """By their number of events."""
+        """Ranking by number of events."""
         return Ranked("top_k", operands.items, days or 0, operands.k)
 
 

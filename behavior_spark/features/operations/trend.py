@@ -1,4 +1,4 @@
-"""Events a day in a window, over those a day in the longest window."""
+"""Events per day in a window, divided by events per day in the longest window."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class Trend(EventOperation):
-    """Events a day in a window over those in the longest; null where there are none."""
+    """Events per day in a window divided by those in the longest window; null without events."""
 
     spec = OperationSpec(
         "trend", "events a day, over those a day in the longest window", fewest_windows=2
     )
 
     def windows(self, operands: Operands) -> Sequence[int | None]:
-        """All but the longest, with which they are compared."""
+        """All windows except the longest, with which they are compared."""
         return operands.windows[:-1]
 
     def looks_back(self, operands: Operands, days: int | None) -> int | None:
-        """Over the longest window."""
+        """The longest window."""
         return operands.windows[-1]
 
     def name(self, operands: Operands, days: int | None) -> str:
@@ -39,12 +39,12 @@ class Trend(EventOperation):
         return f"{words} events a day {within(days)}, over those a day in {longest} days"
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
-        """Events in the window, and in the longest."""
+        """Numbers of events in the window and in the longest window."""
         behaviours = operands.events.behaviours
         return Need("n", behaviours, days), Need("n", behaviours, operands.windows[-1])
 
     def value(self, operands: Operands, days: int | None, totals: Sequence[Column]) -> Column:
-        """One rate over the other."""
+        """The ratio of events per day."""
         from pyspark.sql import functions as F
 
         short, long = totals

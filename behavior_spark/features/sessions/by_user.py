@@ -1,4 +1,4 @@
-"""The ``sessions`` table as each day saw it, added up by user."""
+"""Aggregate the table ``sessions`` by user, as known at each as_of."""
 
 from __future__ import annotations
 
@@ -12,40 +12,42 @@ from pyspark.sql import functions as F
 
 @dataclass(frozen=True)
 class SessionPart:
-    """A part of what a user's sessions tell. All parts are one aggregation: see ``by_user``.
+    """Aggregates of a user's sessions. ``by_user`` computes all parts in one aggregation.
 
     Attributes:
-        sums: Aggregates over a user's sessions as an as_of sees them, by name.
-        marks: Columns of each session that ``sums`` rest on, by name.
-        made: Columns of ``sums``, by name. Names that begin with ``_`` are not in the result.
+        sums: Aggregates over the sessions of a user that are visible at an as_of, by name.
+        marks: Columns of a session that ``sums`` need, by name.
+        derived: Columns computed from ``sums``, by name.
+
+    Columns of ``sums`` and ``derived`` whose name begins with ``_`` are not in the result.
     """
 
     sums: Mapping[str, Column]
     marks: Mapping[str, Column] = field(default_factory=dict)
-    made: Mapping[str, Column] = field(default_factory=dict)
+    derived: Mapping[str, Column] = field(default_factory=dict)
 
 
-def by_user(seen: DataFrame, parts: Sequence[SessionPart]) -> DataFrame:
+def by_user(sessions: DataFrame, parts: Sequence[SessionPart]) -> DataFrame:
     """One row per (as_of, user_id) with the columns of all parts.
 
     Args:
-        seen: Sessions as seen by each as_of (``sessions_seen``).
-        parts: Their names differ.
+        sessions: Sessions visible at each as_of, from ``sessions_seen``.
+        parts: Parts with different names.
     """
     marks = {name: value for part in parts for name, value in part.marks.items()}
     sums = {name: value for part in parts for name, value in part.sums.items()}
-    made = {name: value for part in parts for name, value in part.made.items()}
-    counted = seen.withColumns(marks).groupBy("as_of", "user_id")
-    frame = counted.agg(*[value.alias(name) for name, value in sums.items()]).withColumns(made)
-    return frame.drop(*[name for name in (*sums, *made) if name.startswith("_")])
+    derived = {name: value for part in parts for name, value in part.derived.items()}
+    grouped = sessions.withColumns(marks).groupBy("as_of", "user_id")
+    frame = grouped.agg(*[value.alias(name) for name, value in sums.items()]).withColumns(derived)
+    return frame.drop(*[name for name in (*sums, *derived) if name.startswith("_")])
 
 
 def sessions_seen(sessions: DataFrame, as_of_days: Sequence[dt.date]) -> DataFrame:
-    """Sessions as every as_of day sees them, with ``as_of`` and ``days_ago``.
+    """Repeat each session for every as_of day at which it is visible.
 
     Args:
         sessions: Rows of ``sessions``.
-        as_of_days: Days, at most a few dozen; each counts once.
+        as_of_days: Days, at most a few dozen; duplicates are ignored.
 
     Returns:
         The rows with ``as_of`` (date) and ``days_ago`` (int) of the session's last event, 1 for
@@ -54,16 +56,16 @@ def sessions_seen(sessions: DataFrame, as_of_days: Sequence[dt.date]) -> DataFra
     days = sorted(set(as_of_days))
     order = Window.partitionBy("user_id", "session_key").orderBy("known_day")
     superseded = F.lead("known_day").over(order)
-    held = sessions.where(F.col("known_day") < F.lit(days[-1])).withColumn("_until", superseded)
-    seen = F.filter(
+    rows = sessions.where(F.col("known_day") < F.lit(days[-1])).withColumn("_until", superseded)
+    visible_days = F.filter(
         F.array(*[F.lit(day) for day in days]),
         lambda day: (
             (F.col("known_day") < day) & (F.col("_until").isNull() | (F.col("_until") >= day))
         ),
     )
     return (
-        held.where(F.col("event_count") > 0)
-        .select("*", F.explode(seen).alias("as_of"))
+        rows.where(F.col("event_count") > 0)
+        .select("*", F.explode(visible_days).alias("as_of"))
         .withColumn("days_ago", F.datediff("as_of", F.to_date("session_end")))
         .drop("_until")
     )

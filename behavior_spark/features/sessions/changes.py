@@ -1,4 +1,4 @@
-"""Which events a night's changes to sessions concern, and how far back they reach."""
+"""Find the events whose sessions a night changes, and how far back they go."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from behavior_spark.features.sessions.versions import known_days
 
 
 def changed_events(events: DataFrame, *, since: dt.date) -> DataFrame:
-    """``event_id, user_id, event_time, session_id`` of versions known since, and of what they
-    replace: an earlier version of the same event, wherever in history (found by its id)."""
-    named = events.select("event_id", "user_id", "event_time", "session_id", "arrived_at")
+    """Versions of events known since a day, and the earlier versions that they replace.
+
+    Returns:
+        ``event_id, user_id, event_time, session_id`` of versions with a user.
+    """
+    columns = events.select("event_id", "user_id", "event_time", "session_id", "arrived_at")
     start = F.lit(since).cast("timestamp")
-    new = named.where(F.col("arrived_at") >= start)
-    replaced = named.where(F.col("arrived_at") < start).join(
-        new.select("event_id").distinct(), "event_id", "left_semi"
+    new_versions = columns.where(F.col("arrived_at") >= start)
+    replaced = columns.where(F.col("arrived_at") < start).join(
+        new_versions.select("event_id").distinct(), "event_id", "left_semi"
     )
-    return new.unionByName(replaced).where(F.col("user_id").isNotNull()).drop("arrived_at")
+    return new_versions.unionByName(replaced).where(F.col("user_id").isNotNull()).drop("arrived_at")
 
 
 def of_same_sessions(events: DataFrame, changed: DataFrame) -> DataFrame:
@@ -29,20 +32,20 @@ def of_same_sessions(events: DataFrame, changed: DataFrame) -> DataFrame:
 
 
 def first_of_changed(versions: DataFrame, *, gap_minutes: int, since: dt.date) -> DataFrame:
-    """One row, ``first``: the earliest event of a stretch that a change since then touches.
+    """One row, ``first``: time of the earliest event in a run that changed since a day.
 
-    Where it lies within a gap of the earliest event that was read, more must be read.
+    If it is within a gap of the earliest event that was read, earlier events must be read too.
     """
     gap = gap_minutes * 60_000_000
     order = Window.partitionBy("user_id").orderBy("event_time", "event_id", "arrived_at")
-    known = known_days(versions, since)
+    versions_by_day = known_days(versions, since)
     pause = F.unix_micros("event_time") - F.unix_micros(F.lag("event_time").over(order))
     starts = F.coalesce(pause > gap, F.lit(True)).cast("int")
     changed = (F.col("_from") >= F.lit(since)) | F.coalesce(
         F.col("_until") >= F.lit(since), F.lit(False)
     )
     return (
-        known.withColumn("_starts", starts)
+        versions_by_day.withColumn("_starts", starts)
         .withColumn("_island", F.sum("_starts").over(order))
         .groupBy("user_id", "_island")
         .agg(F.min("event_time").alias("first"), F.max(changed).alias("_changed"))

@@ -1,4 +1,4 @@
-"""Sessions and active days straight from events, as a day saw them."""
+"""Compute sessions and active days from events, as known at each as_of."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 
-def build_sessions(seen: DataFrame, *, windows: Sequence[int], gap_minutes: int) -> DataFrame:
+def build_sessions(
+    visible_events: DataFrame, *, windows: Sequence[int], gap_minutes: int
+) -> DataFrame:
     """One row per (as_of, user_id) with the session features.
 
-    A session is the log's own session id or, where it has none, a run of events without
-    a pause longer than the gap. Runs are found among the events the as_of saw, so that a
-    late event cannot join two sessions of an earlier day.
+    A session is the log's session id or, without one, a run of events without a pause longer than
+    the gap. Runs are computed from the events visible at each as_of, so that a late event cannot
+    join two sessions of an earlier day.
+
+    Args:
+        visible_events: Events from ``as_seen``.
+        windows: Windows in days.
+        gap_minutes: Minutes without an event that end a run.
     """
     order = Window.partitionBy("as_of", "user_id").orderBy("event_time", "event_id")
-    before = F.lag("event_time").over(order)
-    pause = F.unix_micros("event_time") - F.unix_micros(before)
-    events = seen.select("as_of", "user_id", "event_time", "event_id", "session_id", "days_ago")
+    previous_time = F.lag("event_time").over(order)
+    pause = F.unix_micros("event_time") - F.unix_micros(previous_time)
+    events = visible_events.select(
+        "as_of", "user_id", "event_time", "event_id", "session_id", "days_ago"
+    )
     marked = events.withColumns(
         {
             "_starts": F.coalesce((pause > gap_minutes * 60_000_000).cast("int"), F.lit(1)),
@@ -39,7 +48,7 @@ def build_sessions(seen: DataFrame, *, windows: Sequence[int], gap_minutes: int)
             ],
         )
     )
-    counted = per_session.groupBy("as_of", "user_id").agg(
+    counts = per_session.groupBy("as_of", "user_id").agg(
         F.count(F.lit(1)).alias("session_count_all"),
         F.sum("_days_all").alias("active_days_all"),
         F.min("days_ago").alias("_last"),
@@ -55,7 +64,7 @@ def build_sessions(seen: DataFrame, *, windows: Sequence[int], gap_minutes: int)
         (F.col("_first") - F.col("_last")) / (F.col("active_days_all") - 1),
     )
     return (
-        counted.withColumn("active_gap_days", F.round(gap, 6))
+        counts.withColumn("active_gap_days", F.round(gap, 6))
         .withColumn("recency_in_gaps", F.round(F.col("_last") / F.col("active_gap_days"), 6))
         .drop("_last", "_first")
     )

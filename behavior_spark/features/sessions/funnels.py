@@ -1,10 +1,10 @@
-"""Funnels: how far users get along an ordered list of steps, from the paths of their sessions.
+"""Funnels: the furthest step of users in an ordered list of steps, from the paths of sessions.
 
-A step counts when it follows the step before it, whatever lies between. Within a session, every
-session is one attempt. Within days, the steps may spread over sessions, and the last must come
-at most so many days after the first: of several first steps the latest that still leads on is
-taken, as ClickHouse's windowFunnel does. A path holds the first 50 turns of a session; steps
-after them are not seen.
+A step is reached if it follows the previous step; other events may be between them. With
+``within: session`` every session is one attempt. With days, steps may be in several sessions, and
+the last must be at most that many days after the first. Of several first steps, the latest that
+leads to the next step is used, as in ClickHouse's windowFunnel. A path has the first 50 turns of a
+session; later steps are ignored.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from pyspark.sql import functions as F
 from behavior_spark.config import Funnel
 
 _DAY_MICROS = 86_400_000_000
-# Of a user's turns within a window at most so many are followed, the latest.
+# Maximum number of a user's turns within a window that are used; the latest are.
 TURNS_FOLLOWED = 5_000
 
 
-def count_reached(seen: DataFrame, funnel: Funnel, *, days: int) -> DataFrame:
-    """``as_of, step, sessions, users``: of how many each step is the furthest; 0 for none.
+def count_reached(sessions_by_day: DataFrame, funnel: Funnel, *, days: int) -> DataFrame:
+    """Number of sessions and users by furthest step: ``as_of, step, sessions, users``.
+
+    Step 0 means that no step was reached.
 
     Args:
-        seen: Sessions as seen by each as_of.
-        funnel: Its steps. Within days the attempts are users, and ``sessions`` is null.
-        days: Days before as_of.
+        sessions_by_day: Sessions visible at each as_of, from ``sessions_seen``.
+        funnel: The funnel. If it is within days, ``sessions`` is null.
+        days: Window in days.
     """
-    recent = seen.where(F.col("days_ago") <= days)
+    recent = sessions_by_day.where(F.col("days_ago") <= days)
     if funnel.within == "session":
         reached = recent.select("as_of", "user_id", furthest_step(F.col("path"), funnel).alias("s"))
         sessions = reached.groupBy("as_of", F.col("s").alias("step")).agg(
@@ -42,46 +44,46 @@ def count_reached(seen: DataFrame, funnel: Funnel, *, days: int) -> DataFrame:
         users = paths.select("as_of", "user_id", furthest.alias("step"))
         sessions = users.select("as_of", "step").distinct()
         sessions = sessions.withColumn("sessions", F.lit(None).cast("long"))
-    counted = users.groupBy("as_of", "step").agg(F.count(F.lit(1)).alias("users"))
-    return sessions.join(counted, ["as_of", "step"], "full")
+    user_counts = users.groupBy("as_of", "step").agg(F.count(F.lit(1)).alias("users"))
+    return sessions.join(user_counts, ["as_of", "step"], "full")
 
 
 def furthest_step(turns: Column, funnel: Funnel) -> Column:
-    """How many of the funnel's steps were taken, from turns in order of time; 0 for none.
+    """Number of the furthest step reached, long; 0 for none.
 
     Args:
-        turns: Array of the ``path`` struct.
-        funnel: Steps and within.
+        turns: Array of turns (structs of ``path``) in order of time.
+        funnel: The funnel.
     """
     steps = F.array(*[F.lit(step) for step in funnel.steps])
     limit = None if funnel.within == "session" else funnel.within * _DAY_MICROS
-    mine = F.filter(turns, lambda turn: F.array_contains(steps, turn["event_type"]))
-    # For each step the moment of the latest first step that led to it.
-    none = F.array_repeat(F.lit(None).cast("long"), len(funnel.steps))
+    relevant_turns = F.filter(turns, lambda turn: F.array_contains(steps, turn["event_type"]))
+    # For each step, the time of the latest first step that led to it; null if not reached.
+    no_starts = F.array_repeat(F.lit(None).cast("long"), len(funnel.steps))
 
-    def take(began: Column, turn: Column) -> Column:
+    def advance(starts: Column, turn: Column) -> Column:
         place = F.array_position(steps, turn["event_type"]).cast("int")
-        start = F.try_element_at(began, F.greatest(place - 1, F.lit(1)))
+        start = F.try_element_at(starts, F.greatest(place - 1, F.lit(1)))
         arrived, left = F.unix_micros(turn["started_at"]), F.unix_micros(turn["ended_at"])
         in_time = F.lit(True) if limit is None else arrived - start <= limit
         return F.transform(
-            began,
-            lambda old, index: (
-                F.when(index + 1 != place, old)
+            starts,
+            lambda step_start, index: (
+                F.when(index + 1 != place, step_start)
                 .when(place == 1, left)
                 .when(start.isNotNull() & in_time, start)
-                .otherwise(old)
+                .otherwise(step_start)
             ),
         )
 
     return F.aggregate(
-        mine,
-        none,
-        take,
-        lambda began: F.greatest(
+        relevant_turns,
+        no_starts,
+        advance,
+        lambda starts: F.greatest(
             F.lit(0),
             *[
-                F.when(F.element_at(began, place).isNotNull(), F.lit(place)).otherwise(F.lit(0))
+                F.when(F.element_at(starts, place).isNotNull(), F.lit(place)).otherwise(F.lit(0))
                 for place in range(1, len(funnel.steps) + 1)
             ],
         ),
@@ -89,7 +91,7 @@ def furthest_step(turns: Column, funnel: Funnel) -> Column:
 
 
 def latest_turns(turns: str, days: int) -> Column:
-    """A user's turns of a window in order of time: the last 5,000 of them."""
+    """A user's turns within a window, in order of time: the last 5,000."""
     ordered = F.array_sort(
         F.transform(
             F.filter(

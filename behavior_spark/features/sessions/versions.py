@@ -1,16 +1,17 @@
-"""Sessions as versions: what each session was, as known by the end of each day that changed it.
+"""Versions of sessions: each session as known at the end of each day on which it changed.
 
-A session is the log's own session id or, where an event has none, a run of the user's events
-without a pause longer than the gap. A late event may join two runs, a correction may split one:
-then the key of a run, its first microsecond, may go. A row says what a key holds from the day it
-was known on, and ``event_count`` 0 that it holds nothing any more. Rows stand only where
-something changed, so that nights one by one and all history at once give the same rows.
+A session is the log's session id or, for events without one, a run of a user's events without a
+pause longer than the gap. A late event may join two runs, and a correction may split one. The key
+of a run is its first microsecond, so keys may disappear. A row is the content of a key from
+``known_day`` on; ``event_count`` 0 means that the key has no events any more. There is a row only
+for changes, so that building night by night and building all history at once give the same rows.
 
-How, without a row for every event and day: events that lie next to each other, happened, became
-known and were superseded on the same days and have the same session id are one atom, which no day
-can split. An island is a stretch of events, of whatever version, without a pause longer than the
-gap; a day's runs never leave one. So only atoms are repeated for the days that changed their
-island (or their session id), and a user who never rests costs his days squared, not his events.
+To avoid a row for every event and day, events are grouped. An atom is a group of neighbouring
+events that happened, became known and were superseded on the same days and have the same session
+id, so that no day can split it. An island is a run of events of all versions without a pause
+longer than the gap; a run of any day is within one island. Only atoms are repeated, for the days on
+which their island (or session id) changed. So the cost for a user without pauses grows with the
+square of the days, not of the events.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from behavior_spark.schemas import SESSIONS
 
 PATH_TURNS = 50
 DEPTH_CAP = 1000
-# Pauses longer than this are no rhythm: they are left out of gap_count, gap_sum, gap_squares.
+# Longer pauses are left out of gap_count, gap_sum and gap_squares (the rhythm of a session).
 RHYTHM_MICROS = 3_600_000_000
 _CONTENT = [name for name in SESSIONS.names if name not in SESSIONS.key]
 _ATOM = ["user_id", "_island", "_atom", "_from", "_until", "session_id"]
@@ -34,15 +35,15 @@ _ATOM = ["user_id", "_island", "_atom", "_from", "_until", "session_id"]
 def session_versions(
     versions: DataFrame, *, gap_minutes: int, since: dt.date | None = None
 ) -> DataFrame:
-    """Rows of ``sessions`` for every day that changed a session.
+    """Rows of ``sessions`` for every day on which a session changed.
 
     Args:
-        versions: Events of users with ``superseded_at`` (``of_users``). With ``since`` those of
-            whole neighbourhoods are enough: each changed event, what it replaces, all events
-            around it up to a pause longer than the gap, and all of their session ids.
-        gap_minutes: Inactivity that ends a session.
-        since: Only changes known on this day or later; the state before it is the one compared
-            with. None: all of history.
+        versions: Events of users with ``superseded_at``, from ``of_users``. With ``since`` these
+            are enough: changed events, the versions they replace, all events around them up to a
+            pause longer than the gap, and all events with their session ids.
+        gap_minutes: Minutes without an event that end a run.
+        since: Only changes known on this day or later, compared with the state before it. None:
+            all of history.
     """
     gap = gap_minutes * 60_000_000
     atoms = _in_units(_atoms(known_days(versions, since), gap))
@@ -51,18 +52,18 @@ def session_versions(
 
 
 def known_days(versions: DataFrame, since: dt.date | None) -> DataFrame:
-    """Event versions with ``[_from, _until)``: the days by whose end each is the latest known."""
-    first = F.to_date("arrived_at")
+    """Versions of events with ``[_from, _until)``: days at whose end each is the latest."""
+    first_day = F.to_date("arrived_at")
     if since is not None:
-        first = F.greatest(first, F.lit(since - dt.timedelta(days=1)))
+        first_day = F.greatest(first_day, F.lit(since - dt.timedelta(days=1)))
     return versions.select(
         "user_id", "event_id", "event_time", "event_type", "item_id", "value", "session_id",
-        "arrived_at", first.alias("_from"), F.to_date("superseded_at").alias("_until"),
+        "arrived_at", first_day.alias("_from"), F.to_date("superseded_at").alias("_until"),
     ).where(F.col("_until").isNull() | (F.col("_until") > F.col("_from")))  # fmt: skip
 
 
 def _atoms(versions: DataFrame, gap: int) -> DataFrame:
-    """One row for each atom, in order of ``_atom``, with what sessions are added up from."""
+    """One row for each atom, with the statistics from which sessions are aggregated."""
     starts = F.struct("_row", "event_type", F.col("event_time").alias("at"), "before")
     turns = F.sort_array(F.collect_list(F.when(F.col("_turn") <= PATH_TURNS, starts)))
     atoms = _numbered(versions, gap).groupBy(*_ATOM).agg(
@@ -92,12 +93,12 @@ def _atoms(versions: DataFrame, gap: int) -> DataFrame:
 def _numbered(versions: DataFrame, gap: int) -> DataFrame:
     """Events with the numbers of their island, atom and row.
 
-    A turn is a stretch of one type within an atom; at its first event ``_turn`` is its number
-    there, from 0, and ``before`` the time of the event before it; both are null elsewhere.
+    A turn is a run of events of one type within an atom. ``_turn`` is its number in the atom, from
+    0, at its first event, and null at others. ``before`` is the time of the previous event.
     ``_gap`` is the pause before an event within an atom, in microseconds.
     """
     order = Window.partitionBy("user_id").orderBy("event_time", "event_id", "arrived_at")
-    so_far = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    rows_up_to_here = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
 
     def differs(*columns: Column) -> Column:
         row = F.struct(*columns)
@@ -125,43 +126,43 @@ def _numbered(versions: DataFrame, gap: int) -> DataFrame:
         }
     )
     numbers = {
-        name: F.sum(F.col(f"_new{name}").cast("int")).over(so_far)
+        name: F.sum(F.col(f"_new{name}").cast("int")).over(rows_up_to_here)
         for name in ("_island", "_atom", "_turn")
     }
     numbered = marked.withColumns({**numbers, "_row": F.row_number().over(order)})
-    first = F.max(F.when(F.col("_new_atom"), F.col("_turn"))).over(so_far)
-    return numbered.withColumn("_turn", F.when(F.col("_new_turn"), F.col("_turn") - first))
+    first_turn = F.max(F.when(F.col("_new_atom"), F.col("_turn"))).over(rows_up_to_here)
+    return numbered.withColumn("_turn", F.when(F.col("_new_turn"), F.col("_turn") - first_turn))
 
 
 def _in_units(atoms: DataFrame) -> DataFrame:
-    """Atoms in the units that change together: their island and, with a session id, that too.
+    """Atoms, once for each unit that changes together: their island and their session id, if any.
 
-    In its island an atom with a session id only connects what lies around it (``_connects``).
+    In its island, an atom with a session id only connects the events around it (``_connects``).
     """
     island = F.concat(F.lit("r"), F.col("_island").cast("string"))
-    own = F.concat(F.lit("i"), "session_id")
-    units = F.array_compact(F.array(island, own))
+    session_unit = F.concat(F.lit("i"), "session_id")
+    units = F.array_compact(F.array(island, session_unit))
     return atoms.select("*", F.explode(units).alias("_unit")).withColumn(
         "_connects", F.col("session_id").isNotNull() & F.col("_unit").startswith("r")
     )
 
 
 def _at_each_change(atoms: DataFrame) -> DataFrame:
-    """Atoms once for each day that changed their unit and by whose end they were known.
+    """Atoms, once for each day on which their unit changed and at whose end they are visible.
 
-    Adds ``known_day`` and ``_next_day``, the unit's next change; null after the last.
+    Adds ``known_day`` and ``_next_day``: day of the unit's next change; null after the last.
     """
-    both = F.array_compact(F.array("_from", "_until"))
-    days = F.flatten(F.collect_set(both).over(Window.partitionBy("user_id", "_unit")))
-    known = F.filter(
+    change_days = F.array_compact(F.array("_from", "_until"))
+    days = F.flatten(F.collect_set(change_days).over(Window.partitionBy("user_id", "_unit")))
+    visible_days = F.filter(
         "_days",
         lambda day: (day >= F.col("_from")) & (F.col("_until").isNull() | (day < F.col("_until"))),
     )
-    place = F.array_position("_days", F.col("known_day")).cast("int")
+    position = F.array_position("_days", F.col("known_day")).cast("int")
     return (
         atoms.withColumn("_days", F.array_sort(F.array_distinct(days)))
-        .select("*", F.explode(known).alias("known_day"))
-        .withColumn("_next_day", F.try_element_at("_days", place + 1))
+        .select("*", F.explode(visible_days).alias("known_day"))
+        .withColumn("_next_day", F.try_element_at("_days", position + 1))
         .drop("_days")
     )
 
@@ -169,15 +170,17 @@ def _at_each_change(atoms: DataFrame) -> DataFrame:
 def _runs(atoms: DataFrame, gap: int) -> DataFrame:
     """Atoms that are part of a session, with the number of their run in an island (``_run``).
 
-    ``_link`` is the pause since the atom before it in its session, where it counts as rhythm.
+    ``_link`` is the pause since the previous atom of the session; null if it is too long.
     """
     order = Window.partitionBy("user_id", "_unit", "known_day").orderBy("_atom")
-    so_far = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    before = order.rowsBetween(Window.unboundedPreceding, -1)
+    atoms_up_to_here = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    earlier_atoms = order.rowsBetween(Window.unboundedPreceding, -1)
     pause = _micros("session_start") - _micros(F.lag("session_end").over(order))
     starts = (pause > gap) & F.col("_unit").startswith("r")
-    own = F.when(~F.col("_connects"), F.col("session_end"))
-    link = _micros("session_start") - _micros(F.last(own, ignorenulls=True).over(before))
+    session_end = F.when(~F.col("_connects"), F.col("session_end"))
+    link = _micros("session_start") - _micros(
+        F.last(session_end, ignorenulls=True).over(earlier_atoms)
+    )
     return (
         atoms.withColumns(
             {
@@ -185,7 +188,7 @@ def _runs(atoms: DataFrame, gap: int) -> DataFrame:
                 "_link": F.when(link <= min(gap, RHYTHM_MICROS), link),
             }
         )
-        .withColumn("_run", F.sum("_starts").over(so_far))
+        .withColumn("_run", F.sum("_starts").over(atoms_up_to_here))
         .where(~F.col("_connects"))
     )
 
@@ -197,13 +200,13 @@ def _merged(atoms: DataFrame) -> DataFrame:
     gaps = ("gap_count", "gap_sum", "gap_squares")
     merged = atoms.groupBy(*keys).agg(
         *[F.sum(name).alias(name) for name in ("event_count", "value")],
-        *[(F.sum(name) + more).alias(name)
-          for name, more in zip(gaps, _rhythm(F.col("_link")), strict=True)],
+        *[(F.sum(name) + link_rhythm).alias(name)
+          for name, link_rhythm in zip(gaps, _rhythm(F.col("_link")), strict=True)],
         F.min("session_start").alias("session_start"),
         F.max("session_end").alias("session_end"),
         F.array_sort(F.collect_set("event_day")).alias("event_days"),
         F.size(F.array_distinct(F.flatten(F.collect_list("_items")))).alias("_items"),
-        _joined(F.flatten(F.transform(paths, lambda each: each["path"]))).alias("path"),
+        _joined(F.flatten(F.transform(paths, lambda atom: atom["path"]))).alias("path"),
         F.min_by(F.struct("entry_type", "entry_item"), "_atom").alias("_entry"),
         F.max_by(F.struct("exit_type", "exit_item"), "_atom").alias("_exit"),
     )  # fmt: skip
@@ -224,16 +227,20 @@ def _merged(atoms: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-def _changes(found: DataFrame) -> DataFrame:
-    """Rows that differ from what their key held before, and a row of 0 where it ended."""
+def _changes(sessions: DataFrame) -> DataFrame:
+    """Rows that differ from the previous content of their key; 0 events mark a key's end."""
     order = Window.partitionBy("user_id", "session_key").orderBy("known_day")
     content = F.struct(*_CONTENT)
     unchanged = (F.lag("_next_day").over(order) == F.col("known_day")) & content.eqNullSafe(
         F.lag(content).over(order)
     )
-    following = F.lead("known_day").over(order)
-    ended = F.col("_next_day").isNotNull() & (following.isNull() | (following > F.col("_next_day")))
-    marked = found.withColumns({"_unchanged": F.coalesce(unchanged, F.lit(False)), "_ended": ended})
+    next_known_day = F.lead("known_day").over(order)
+    ended = F.col("_next_day").isNotNull() & (
+        next_known_day.isNull() | (next_known_day > F.col("_next_day"))
+    )
+    marked = sessions.withColumns(
+        {"_unchanged": F.coalesce(unchanged, F.lit(False)), "_ended": ended}
+    )
     kinds = F.array_compact(
         F.array(F.when(~F.col("_unchanged"), F.lit(False)), F.when(F.col("_ended"), F.lit(True)))
     )
@@ -247,7 +254,7 @@ def _changes(found: DataFrame) -> DataFrame:
 def _rhythm(pause: Column) -> list[Column]:
     """Count, sum and sum of squares of pauses, in whole milliseconds; nulls are left out.
 
-    What happens within a millisecond is one moment: the lines of one basket are no haste.
+    Pauses below a millisecond are left out too: the lines of one basket are one moment.
     """
     milliseconds = F.when(pause >= 1000, (pause / 1000).cast("long"))
     return [
@@ -258,23 +265,23 @@ def _rhythm(pause: Column) -> list[Column]:
 
 
 def _as_turn(row: Column, index: Column) -> Column:
-    """A turn from where it starts, and from where the next one does or its atom ends."""
-    following = F.try_element_at("path", index + 2)
+    """A turn, from its first event and the first event of the next turn (or the atom's end)."""
+    next_turn = F.try_element_at("path", index + 2)
     return F.struct(
         row["event_type"].alias("event_type"),
-        (F.coalesce(following["_row"], F.col("_last") + 1) - row["_row"])
+        (F.coalesce(next_turn["_row"], F.col("_last") + 1) - row["_row"])
         .cast("long")
         .alias("event_count"),
         row["at"].alias("started_at"),
-        F.coalesce(following["before"], F.col("session_end")).alias("ended_at"),
+        F.coalesce(next_turn["before"], F.col("session_end")).alias("ended_at"),
     )
 
 
 def _joined(turns: Column) -> Column:
-    """Turns of one atom after the other as one path: equal neighbours are one, the first 50 stay.
+    """Join the turns of atoms to one path: neighbours of one type are merged, the first 50 kept.
 
-    An atom brings one turn more than a path holds, so that what follows a cut is never taken
-    for what stood at it.
+    An atom has one turn more than a path, so that a turn after a cut is not merged with the turn
+    before it.
     """
     path = SESSIONS.field("path").dataType
     kind = path.elementType.simpleString() if isinstance(path, ArrayType) else ""
@@ -289,13 +296,17 @@ def _joined(turns: Column) -> Column:
             turn["ended_at"].alias("ended_at"),
         )
         head = F.slice(path["turns"], F.lit(1), F.greatest(F.size(path["turns"]) - 1, F.lit(0)))
-        grown = F.concat(path["turns"], F.array(turn))
-        same = F.coalesce(last["event_type"] == turn["event_type"], F.lit(False))
-        full = F.size(path["turns"]) >= PATH_TURNS
-        kept = F.when(same, F.concat(head, F.array(longer))).when(full, path["turns"])
+        appended = F.concat(path["turns"], F.array(turn))
+        same_type = F.coalesce(last["event_type"] == turn["event_type"], F.lit(False))
+        is_full = F.size(path["turns"]) >= PATH_TURNS
+        turns_after = F.when(same_type, F.concat(head, F.array(longer))).when(
+            is_full, path["turns"]
+        )
         return F.when(
             path["open"],
-            F.struct(kept.otherwise(grown).alias("turns"), (same | ~full).alias("open")),
+            F.struct(
+                turns_after.otherwise(appended).alias("turns"), (same_type | ~is_full).alias("open")
+            ),
         ).otherwise(path)
 
     return F.aggregate(turns, empty, add, lambda path: path["turns"])

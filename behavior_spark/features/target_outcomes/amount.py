@@ -1,4 +1,4 @@
-"""How much value the target's events have within the horizon, in the unit of ``events.value``."""
+"""Outcome ``amount``: value of the target's events within the horizon, as in ``events.value``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from behavior_spark.features.targets import TargetOutcome
 
 @dataclass(frozen=True)
 class Amount:
-    """Net value; where refunds outweigh purchases it is 0."""
+    """Net value; 0 if it is negative because of refunds."""
 
     otherwise: float = 0.0
     happens: bool = True

@@ -1,4 +1,4 @@
-"""How many events of the target happen within the horizon."""
+"""Outcome ``count``: number of the target's events within the horizon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""1 where an event of the target happens within the horizon, else 0."""
+"""Outcome ``does``: 1 if an event of the target happens within the horizon, else 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""1 where no event of the target happens within the horizon, else 0."""
+"""Outcome ``does_not``: 1 if no event of the target happens within the horizon, else 0."""
 
 from __future__ import annotations
 

@@ -1,23 +1,23 @@
-"""Tiles: what a user did on a day, as it became known day by day.
+"""Tiles: totals of a user's events on a day, with the day on which they became known.
 
 A *fact* is a version of an event counted under a behaviour (``definitions``), from the day on
-which it was known until the day on which a later version replaced it. A *tile* adds up facts of
-one user, day, behaviour and item that became known on the same day. So:
+which it was known until the day on which a later version replaced it. A *tile* has the totals of
+the facts of one user, day, behaviour and item that became known on the same day. So:
 
-- A late event makes a tile of its own, (event_day, first_known_day), beside those that are there.
-- A correction or retraction makes a new *edition* of the tiles it touches: the same key with a
-  later ``known_day``, complete, made from the facts that were then still valid; with none left
-  it says 0 events. Counts, sums, extremes and sets are therefore exact alike.
-- A hit of a target is a fact of its own, known once its item is known to match.
+- A late event makes a new tile with its own (event_day, first_known_day).
+- A correction or retraction makes a later *version* of the tiles it changes: the same key with a
+  later ``known_day``, and the totals of all facts that are still valid, which may be 0 events. So
+  counts, sums, minima, maxima and sets are all exact.
+- An event that counts for a target is another fact, known once its item is known to match.
 
-A reader at as_of takes of each key the edition with the greatest known_day before as_of. Nothing
-is ever rewritten, so that what an earlier as_of saw stays. An edition depends on nothing but the
-facts known by its day: built night by night or all at once the tiles are equal.
+At as_of, the version of each key with the greatest known_day before as_of is used. Tiles are never
+changed, so that features of an earlier as_of stay the same. A version depends only on the facts
+known by its day: building night by night and building all history at once give the same tiles.
 
-Two departures from the first design. Items are part of the key, not sets inside a tile: distinct
-counts are exact at any size (no sketch, no cap), and every aggregation is on fixed-width values,
-which Spark does by hashing in generated code. And a tile is complete for its key, not for the
-whole (user, day): a late event then costs an append, and reads no other event.
+Items are part of the key, not sets inside a tile. So distinct counts are exact at any size, and
+all aggregations are on fixed-width values, which Spark does by hashing in generated code. A tile
+is complete for its key, not for the whole (user, day), so that a late event is one appended row
+and no other event must be read.
 """
 
 from __future__ import annotations
@@ -42,47 +42,47 @@ class Activity:
 
     Attributes:
         tiles: Columns of the contract ``activity_days``.
-        editions: Those of them that replace an earlier edition (known_day > first_known_day).
-        state: Columns of ``user_state`` of one snapshot: what was before the tiles; None where
-            the tiles hold all history.
-        few_editions: Whether the editions were counted and are few: then they go to every task,
-            and the tiles stay where they are.
+        later_versions: The tiles that replace an earlier version (known_day > first_known_day).
+        state: One snapshot, contract ``user_state``, of the history before the tiles; None if the
+            tiles have all history.
+        few_later_versions: Whether later versions are known to be few. They are then broadcast,
+            so that tiles need not be shuffled.
     """
 
     tiles: DataFrame
-    editions: DataFrame
+    later_versions: DataFrame
     state: DataFrame | None = None
-    few_editions: bool = False
+    few_later_versions: bool = False
 
     @classmethod
     def over(
-        cls, tiles: DataFrame, state: DataFrame | None = None, *, few_editions: bool = False
+        cls, tiles: DataFrame, state: DataFrame | None = None, *, few_later_versions: bool = False
     ) -> Activity:
-        """Tiles as they stand in a table."""
-        return cls(tiles, tiles.where(is_edition()), state, few_editions)
+        """The tiles of a table."""
+        return cls(tiles, tiles.where(is_later_version()), state, few_later_versions)
 
 
-def is_edition() -> Column:
-    """Whether a tile replaces an earlier one of its key."""
+def is_later_version() -> Column:
+    """Whether a tile replaces an earlier version of its key."""
     return F.col("known_day") > F.col("first_known_day")
 
 
 def build_facts(marked: DataFrame, plan: Plan) -> DataFrame:
-    """One row per version of an event and behaviour: the tile's key, and until when it holds.
+    """Facts: one row per version of an event and behaviour.
 
     Args:
-        marked: Events of users with ``superseded_at`` and ``match_*`` (``of_users``,
-            ``mark_targets``).
-        plan: Which types and conditions have tiles of their own.
+        marked: Events of users with ``superseded_at`` and ``match_*``, from ``of_users`` and
+            ``mark_targets``.
+        plan: Event types and conditions with their own tiles.
 
     Returns:
-        The key (strings and dates), ``event_time`` (timestamp), ``value`` (decimal(18,4)) and
-        ``until_day`` (date; null: still valid).
+        The tile's key (strings and dates), ``event_time`` (timestamp), ``value``
+        (decimal(18,4)) and ``until_day`` (date on which it was replaced; null: still valid).
     """
-    own = F.col("event_type").isin(*plan.types)
-    kinds = [
+    has_own_tiles = F.col("event_type").isin(*plan.types)
+    candidates = [
         F.struct(
-            F.when(own, F.col("event_type")).otherwise("").alias("behaviour"),
+            F.when(has_own_tiles, F.col("event_type")).otherwise("").alias("behaviour"),
             F.coalesce("item_id", F.lit(NO_ITEM)).alias("item_id"),
             F.lit(None).cast("date").alias("since_day"),
         ),
@@ -95,20 +95,20 @@ def build_facts(marked: DataFrame, plan: Plan) -> DataFrame:
         F.to_date("arrived_at").alias("_arrived_day"),
         F.to_date("superseded_at").alias("until_day"),
         F.col("value"),
-        F.explode(F.array(*kinds)).alias("_fact"),
+        F.explode(F.array(*candidates)).alias("_fact"),
     ).where(F.col("_fact").isNotNull())
-    known = F.greatest("_arrived_day", "event_day", "_fact.since_day")
+    first_known_day = F.greatest("_arrived_day", "event_day", "_fact.since_day")
     facts = rows.select(
         "user_id",
         "event_day",
-        known.alias("first_known_day"),
+        first_known_day.alias("first_known_day"),
         F.col("_fact.behaviour").alias("behaviour"),
         F.col("_fact.item_id").alias("item_id"),
         "event_time",
         "value",
         "until_day",
     )
-    # What was replaced on the day it became known was never seen.
+    # A fact that was replaced on the day it became known was never visible.
     return facts.where(
         F.col("until_day").isNull() | (F.col("until_day") > F.col("first_known_day"))
     )
@@ -134,32 +134,32 @@ def _marked_fact(mark: Mark) -> Column:
 def build_tiles(
     facts: DataFrame, *, start: dt.date | None = None, end: dt.date | None = None
 ) -> Activity:
-    """Tiles that became known in [start, end), both open by default.
+    """Tiles that became known in [start, end).
 
     Args:
-        facts: All facts known in [start, end), and of every key of which a fact ended then
-            every fact.
-        start: First day.
-        end: Day after the last.
+        facts: All facts that became known in [start, end), and all facts of keys with a fact that
+            was replaced in [start, end).
+        start: First day; None: from the beginning.
+        end: Day after the last; None: without end.
 
     Returns:
         Columns of the contract ``activity_days``.
     """
-    first = facts.where(_inside("first_known_day", start, end))
+    new_facts = facts.where(_inside("first_known_day", start, end))
     if start is None:
-        # Of all history hardly two rows have one key: added up before they are shuffled they
-        # would only fill memory. A week to a task also makes files that readers can skip.
-        first = first.repartition(F.date_trunc("week", "first_known_day"))
+        # In all history few rows share a key, so that partial aggregation before the shuffle
+        # would only use memory. One week per task also makes files that readers can skip.
+        new_facts = new_facts.repartition(F.date_trunc("week", "first_known_day"))
     tiles = (
-        first.groupBy(*KEY)
+        new_facts.groupBy(*KEY)
         .agg(*_totals(F.lit(True)))
         .withColumn("known_day", F.col("first_known_day"))
     )
     ended = facts.where(F.col("until_day").isNotNull() & _inside("until_day", start, end))
     changes = ended.select(*KEY, F.col("until_day").alias("known_day")).distinct()
     alive = F.col("until_day").isNull() | (F.col("until_day") > F.col("known_day"))
-    editions = facts.join(changes, list(KEY)).groupBy(*KEY, "known_day").agg(*_totals(alive))
-    return Activity(tiles.unionByName(editions), editions)
+    later_versions = facts.join(changes, list(KEY)).groupBy(*KEY, "known_day").agg(*_totals(alive))
+    return Activity(tiles.unionByName(later_versions), later_versions)
 
 
 def _inside(day: str, start: dt.date | None, end: dt.date | None) -> Column:
@@ -178,50 +178,50 @@ def _totals(alive: Column) -> list[Column]:
 
 
 def with_until(activity: Activity) -> DataFrame:
-    """Tiles with ``until_day``: known_day of the key's next edition; null for the last.
+    """Tiles with ``until_day``: known_day of the key's next version; null for the last.
 
-    Only keys with more than one edition are joined, which are few.
+    Only the few keys with more than one version are joined.
     """
-    earlier = F.lag("known_day").over(Window.partitionBy(*KEY).orderBy("known_day"))
-    replaced = activity.editions.select(
+    previous_day = F.lag("known_day").over(Window.partitionBy(*KEY).orderBy("known_day"))
+    replaced = activity.later_versions.select(
         *KEY,
-        F.coalesce(earlier, "first_known_day").alias("known_day"),
+        F.coalesce(previous_day, "first_known_day").alias("known_day"),
         F.col("known_day").alias("until_day"),
     )
-    if activity.few_editions:
+    if activity.few_later_versions:
         replaced = F.broadcast(replaced)
     return activity.tiles.join(replaced, [*KEY, "known_day"], "left")
 
 
 def in_places(tiles: DataFrame, days: Sequence[dt.date]) -> DataFrame:
-    """Add the as_of days that see a tile: those at places [_from, _to) of the sorted days.
+    """Add the range [_from, _to) of indices of sorted as_of days at which a tile is visible.
 
-    Tiles that no day sees are gone. Ranges, not rows: a tile is not repeated here.
+    Tiles that are not visible at any day are removed. Tiles are not repeated.
     """
-    place = _days_up_to(days, F.col("known_day"))
+    first_place = _days_up_to(days, F.col("known_day"))
     until = _days_up_to(days, F.col("until_day"))
     end = F.when(F.col("until_day").isNull(), F.lit(len(days))).otherwise(until)
-    # A tile that is left empty hides the earlier one, and says nothing itself.
-    return tiles.withColumns({"_from": place, "_to": end}).where("_from < _to AND events > 0")
+    # An empty version ends the range of the previous version, and is not needed itself.
+    return tiles.withColumns({"_from": first_place, "_to": end}).where("_from < _to AND events > 0")
 
 
 def _days_up_to(days: Sequence[dt.date], day: Column) -> Column:
-    """How many of the days are not after a day."""
+    """Number of as_of days that are on or before a day."""
     return sum(((F.lit(as_of) <= day).cast("int") for as_of in days), F.lit(0))
 
 
 def build_state(activity: Activity, *, known_before: dt.date, event_before: dt.date) -> DataFrame:
-    """Lifelong totals of each user and behaviour: contract ``user_state``.
+    """A snapshot: lifelong totals of each user and behaviour, contract ``user_state``.
 
     Args:
-        activity: Tiles and, where they do not hold all history, an earlier snapshot.
-        known_before: Only what was known before this day counts.
-        event_before: Only days before this one; later days are read as tiles.
+        activity: Tiles and, if they do not have all history, an earlier snapshot.
+        known_before: Only tiles known before this day are used.
+        event_before: Only events of days before this one; later days are read as tiles.
     """
-    seen = in_places(with_until(activity), [known_before]).where(
+    visible = in_places(with_until(activity), [known_before]).where(
         F.col("event_day") < F.lit(event_before)
     )
-    by_day = seen.groupBy("user_id", "behaviour", "event_day").agg(
+    by_day = visible.groupBy("user_id", "behaviour", "event_day").agg(
         *lifelong_totals(), F.lit(1).cast("long").alias("active_days")
     )
     parts = by_day.drop("event_day")
@@ -235,7 +235,7 @@ def build_state(activity: Activity, *, known_before: dt.date, event_before: dt.d
 
 
 def lifelong_totals() -> list[Column]:
-    """Tiles, or totals of tiles, added up."""
+    """Aggregates that add up tiles, or totals of tiles."""
     return [
         F.sum("events").alias("events"),
         F.sum("value").alias("value"),

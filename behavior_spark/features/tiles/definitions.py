@@ -1,12 +1,12 @@
-"""What every activity feature is made of: which tiles, which statistic of them, which window.
+"""Definitions of features from tiles: behaviours, statistics and windows.
 
-The built-in features and those that the config declares are defined in the same words, so that
-one engine (``windows``) builds them all. A definition names *needs*, sums over tiles, and says
-how a column follows from them.
+Built-in and declared features have the same form of definition, so that one engine (``windows``)
+computes them all. A definition has *needs*, which are statistics of tiles, and a function that
+computes the column from them.
 
-Tiles are kept by behaviour: an event type, ``""`` for types without features of their own, or a
-condition whose name begins with ``?`` (a target, the population, a declared ``where``). An event
-that satisfies a condition counts for it beside its type.
+Tiles are stored by behaviour: an event type, ``""`` for types without their own features, or a
+condition, whose name begins with ``?`` (a target, the population, a declared ``where``). An event
+that satisfies a condition counts for it as well as for its type.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ NOTHING = "''"
 
 @dataclass(frozen=True)
 class Selection:
-    """Events that a feature looks at.
+    """The events of a feature.
 
     Attributes:
         name: Their part of the feature's name.
-        words: Words for them, for the feature's meaning.
-        behaviours: Behaviours whose tiles hold them.
+        words: Their description, for the feature's meaning.
+        behaviours: Behaviours whose tiles count them.
     """
 
     name: str
@@ -49,8 +49,9 @@ class Need:
         stat: ``n`` events, ``v`` sum of values, ``p`` events with a value, ``i`` distinct items,
             ``m`` events with an item, ``e`` sum of n ln n over items, ``days`` active days as
             bits, ``first`` and ``last`` time.
-        behaviours: Which tiles; the statistic of several is their sum (least, greatest, union).
-        window: Days before as_of; None for all history.
+        behaviours: Behaviours of the tiles. Statistics of several behaviours are added (or the
+            minimum, maximum or union is taken).
+        window: Window in days; None for all history.
     """
 
     stat: str
@@ -66,7 +67,14 @@ class Need:
 
 @dataclass(frozen=True)
 class Definition:
-    """A feature, what it needs, and how it follows from that (``None``: see ``ranked``)."""
+    """Definition of a feature.
+
+    Attributes:
+        feature: Its column.
+        needs: Statistics that it is computed from.
+        value: Function from the values of ``needs`` to the column; None with ``ranked``.
+        ranked: The ranking that it is computed from, instead of needs and value.
+    """
 
     feature: Feature
     needs: tuple[Need, ...] = ()
@@ -76,7 +84,14 @@ class Definition:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Items of a behaviour in an order: the k most frequent, the first or the last one."""
+    """Ranking of the items of a behaviour.
+
+    Attributes:
+        op: ``top_k`` (most frequent), ``first`` or ``last``.
+        behaviour: Behaviour whose items are ranked.
+        window: Window in days.
+        k: Number of items to take.
+    """
 
     op: str
     behaviour: str
@@ -86,14 +101,14 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Mark:
-    """A behaviour of its own: the events that satisfy a condition.
+    """A behaviour of the events that satisfy a condition.
 
     Attributes:
         behaviour: Its name in tiles, ``?...``.
-        condition: SQL over an event.
-        target: The target it stands for; it counts since its item is known to match.
-        item: SQL over an event: what stands in the tile as the item; by default nothing, which
-            makes fewer tiles.
+        condition: SQL condition on an event.
+        target: Its target, if it is one; events then count from when their item is known to match.
+        item: SQL expression on an event for the item of the tile; by default none, which makes
+            fewer tiles.
     """
 
     behaviour: str
@@ -104,12 +119,13 @@ class Mark:
 
 @dataclass(frozen=True)
 class Copy:
-    """Tiles of some behaviours taken together, for what cannot be summed (distinct, entropy).
+    """A behaviour of several others together, for statistics that cannot be added up over
+    behaviours (distinct, entropy).
 
     Attributes:
-        behaviour: The copy's name.
-        sources: Behaviours of the tiles.
-        category: Whether the items are replaced by their categories as known at as_of.
+        behaviour: Its name.
+        sources: Behaviours of its tiles.
+        category: Whether items are replaced by their categories as known at as_of.
     """
 
     behaviour: str
@@ -119,15 +135,16 @@ class Copy:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything the engine has to know.
+    """Tiles to store, and features to compute from them.
 
     Attributes:
-        types: Event types with tiles of their own.
-        marks: Conditions with tiles of their own.
-        copies: Behaviours made of others when read.
+        types: Event types with their own tiles.
+        marks: Conditions with their own tiles.
+        copies: Behaviours that are derived from others when tiles are read.
         definitions: The features, in order.
-        population: Behaviours of which a user of the population has had an event.
-        digest: What stored tiles rest on; where it differs they must be built anew.
+        population: Behaviours; a user with an event of any of them is in the population.
+        digest: Digest of everything that stored tiles depend on; if it changes, they must be
+            built again.
     """
 
     types: tuple[str, ...]
@@ -139,13 +156,13 @@ class Plan:
 
     @property
     def needs(self) -> list[Need]:
-        """Every need once, in order."""
+        """The distinct needs, in order; the first is the population's."""
         people = Need("n", self.population, None)
         return list(dict.fromkeys([people, *[n for d in self.definitions for n in d.needs]]))
 
     @property
     def meaning(self) -> str:
-        """Digest of what every feature is made of: a model's features mean this."""
+        """Digest of all definitions, to identify the features of a model."""
         content = [
             [
                 definition.feature.name,
@@ -158,6 +175,6 @@ class Plan:
 
     @property
     def windows(self) -> list[int]:
-        """Windows that something needs, ascending."""
+        """All windows in days, ascending."""
         ranked = {d.ranked.window for d in self.definitions if d.ranked}
         return sorted({n.window for n in self.needs if n.window} | ranked)

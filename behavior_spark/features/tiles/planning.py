@@ -1,4 +1,4 @@
-"""From the config to a plan: which tiles there must be, and what is added up of them."""
+"""Make the plan of tiles and features from the config."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from behavior_spark.config import FeatureSettings, On, Target
 from behavior_spark.features.tiles.definitions import Copy, Definition, Mark, Plan, Selection
 from behavior_spark.files import digest_of
 
-# Changes when the same config gives other tiles: stored ones are then built anew.
+# Increment if the same config gives other tiles, so that stored ones are built again.
 TILE_FORM = 1
 POPULATION = "?population"
 
 
 class PlanMaker:
-    """Gathers the conditions and copies that definitions rest on while these are made.
+    """Creates selections for definitions, and collects the conditions and copies they need.
 
     Args:
         settings: Event types and their taxonomy.
-        targets: By name; they are conditions too.
+        targets: Targets by name; they are conditions too.
         population: SQL condition on an event.
     """
 
@@ -32,17 +32,17 @@ class PlanMaker:
         self._copies: dict[str, Copy] = {}
 
     def plan(self, definitions: Sequence[Definition]) -> Plan:
-        """The plan of definitions that were made with this."""
-        people = self.every.behaviours
+        """The plan of definitions whose selections this object created."""
+        population = self.every.behaviours
         if self.population.strip().lower() != "true":
-            people = (self._mark(Mark(POPULATION, self.population)),)
+            population = (self._mark(Mark(POPULATION, self.population)),)
         marks = tuple(self._marks[name] for name in sorted(self._marks))
         return Plan(
             self.types,
             marks,
             tuple(self._copies.values()),
             tuple(definitions),
-            people,
+            population,
             _digest(self.types, marks, self.targets),
         )
 
@@ -70,7 +70,7 @@ class PlanMaker:
         return Selection(name, f"{on.kind or on.sentiment} ({listed})", types)
 
     def items_of(self, chosen: Selection, on: On, dimension: str) -> str:
-        """The behaviour whose items are the values of a dimension: item_id, category or hour."""
+        """Behaviour whose items are the values of a dimension (item_id, category or hour)."""
         if dimension == "hour":
             return self._by_hour(chosen, on)
         by_category = dimension == "category"

@@ -1,9 +1,9 @@
-"""From tiles to features at as_of days: windows, lifelong facts, then one row a user and day.
+"""Compute features at as_of days from tiles: one row per user and day.
 
-Many as_of days are built at once. A tile is repeated only for the days in whose windows it lies;
-lifelong totals are first added up over tiles that the same days see, and only these sums are
-repeated. Three small aggregations follow each other, item, behaviour and user, because one with
-hundreds of conditional columns over all events is what the JVM cannot compile.
+Many as_of days are built at once. A tile is repeated only for days whose windows contain it.
+Lifelong totals are first added up over tiles that are visible at the same days, and only these
+sums are repeated. There are three aggregations in sequence (item, behaviour, user), because the
+JVM cannot compile a single one with hundreds of conditional columns.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from behavior_spark.features.tiles.definitions import Copy, Need, Plan, Ranked
 
 USER = ("_place", "user_id")
 BEHAVIOUR = (*USER, "behaviour")
-# Least units in 1: values are decimal(18, 4).
+# Smallest units in 1, as values are decimal(18, 4).
 UNITS = 10_000.0
-# Totals of tiles, and the names of the statistics over all history that they are; see ``Need``.
+# Totals of tiles, and their names as statistics over all history; see ``Need``.
 TOTALS = {
     "events": "n_all",
     "value": "v_all",
@@ -48,64 +48,64 @@ def build_activity(
     """The plan's features of every user of the population at every as_of day.
 
     Args:
-        activity: Tiles; where a state comes with them, it must have been known before the
-            first of the days, and the tiles begin where it ends.
+        activity: Tiles. A snapshot must have been known before the first day, and the tiles must
+            start where it ends.
         as_of_days: Days, in any order.
-        plan: What is to be built.
+        plan: Features to build.
         items: Contract ``items``, for features of categories.
 
     Returns:
-        ``user_id, as_of`` (date) and the features, null where nothing was seen.
+        ``user_id, as_of`` (date) and the features; null without events.
     """
     days = sorted(set(as_of_days))
     tiles = _in_units(in_places(with_until(activity), days))
     state = None if activity.state is None else _in_units(activity.state)
-    # With a snapshot there are few tiles beside those of the windows: one day reads them once.
-    before = state if plan.windows and len(days) == 1 else None
+    # With a snapshot and one day, nearly all tiles are in a window: they are read only once.
+    snapshot_totals = state if plan.windows and len(days) == 1 else None
     per_item, frames = None, []
-    if before is None:
+    if snapshot_totals is None:
         frames = [_lifelong(tiles, state, len(days))]
     if plan.windows:
-        per_item = _per_item(tiles, days, plan, items, state=before)
-        frames.append(_per_behaviour(per_item, plan, lifelong=before is not None))
+        per_item = _per_item(tiles, days, plan, items, state=snapshot_totals)
+        frames.append(_per_behaviour(per_item, plan, lifelong=snapshot_totals is not None))
     rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
     needs = plan.needs
-    people = needs[0]
-    # Each call of a column's method is several of the JVM.
-    chosen = {
+    population = needs[0]
+    # Built once per set of behaviours, because each method call on a column is several JVM calls.
+    is_selected = {
         behaviours: F.col("behaviour").isin(*behaviours)
         for behaviours in {need.behaviours for need in needs}
     }
-    wide = (
+    users = (
         rows.groupBy(*USER)
-        .agg(*[_over_behaviours(need, chosen[need.behaviours]) for need in needs])
-        .where(F.col(people.column) > 0)
+        .agg(*[_over_behaviours(need, is_selected[need.behaviours]) for need in needs])
+        .where(F.col(population.column) > 0)
         .withColumn("as_of", _day_at(days))
     )
     for number, definition in enumerate(plan.definitions):
         if definition.ranked and per_item is not None:
             best_items = _ranked(per_item, definition.ranked, f"_ranked_{number}")
-            wide = wide.join(best_items, list(USER), "left")
+            users = users.join(best_items, list(USER), "left")
     columns = []
     for number, definition in enumerate(plan.definitions):
         value = F.col(f"_ranked_{number}")
         if definition.value is not None:
             value = definition.value(*[_total(need) for need in definition.needs])
         columns.append(value.alias(definition.feature.name))
-    return wide.select("user_id", "as_of", *columns)
+    return users.select("user_id", "as_of", *columns)
 
 
 def _in_units(totals: DataFrame) -> DataFrame:
-    """Values as whole numbers of their least unit, in doubles.
+    """Values as whole numbers of their smallest unit, in doubles.
 
-    Sums of them are exact, and so the same in any order, up to 2^53 units (900 thousand million),
-    and beyond within 1e-16 of themselves. Sums of wide decimals cost several times as much.
+    Their sums are exact, and so the same in any order, up to 2^53 units (values up to 9e11), and
+    have a relative error of 1e-16 above. Sums of wide decimals take several times as long.
     """
     return totals.withColumn("value", F.rint(F.col("value").cast("double") * UNITS))
 
 
 def _total(need: Need) -> Column:
-    """A need of a user, in the units of the events."""
+    """Value of a need, with sums of values converted back from smallest units."""
     return F.col(need.column) / UNITS if need.stat == "v" else F.col(need.column)
 
 
@@ -116,21 +116,21 @@ def _day_at(days: Sequence[dt.date]) -> Column:
 
 
 def _lifelong(tiles: DataFrame, state: DataFrame | None, days: int) -> DataFrame:
-    """Totals over all history of each day, user and behaviour."""
+    """Totals over all history for each day, user and behaviour."""
     ranges = ("user_id", "behaviour", "_from", "_to")
     parts = tiles.groupBy(*ranges).agg(*lifelong_totals())
     if state is not None:
-        every = state.withColumns({"_from": F.lit(0), "_to": F.lit(days)})
-        parts = parts.unionByName(every.select(*parts.columns))
+        state_parts = state.withColumns({"_from": F.lit(0), "_to": F.lit(days)})
+        parts = parts.unionByName(state_parts.select(*parts.columns))
     placed = _in_each_place(parts, days)
     return placed.groupBy(*BEHAVIOUR).agg(*lifelong_totals()).withColumnsRenamed(TOTALS)
 
 
 def _in_each_place(frame: DataFrame, days: int) -> DataFrame:
-    """Rows once for each place in their range, as ``_place``; of one day there is one.
+    """Repeat rows for each index in their range, as ``_place``.
 
-    They lie by user, moved before they are repeated: no aggregation that follows, nor the union of
-    two such frames (Spark 4.1 and later), then needs a shuffle, and wide rows are never moved.
+    Rows are partitioned by user before they are repeated. Later aggregations, and the union of two
+    such frames (Spark 4.1 and later), then need no shuffle, and wide rows are never moved.
     """
     frame = frame.repartition("user_id")
     if days == 1:
@@ -146,15 +146,16 @@ def _per_item(
     *,
     state: DataFrame | None,
 ) -> DataFrame:
-    """Statistics of each day, user, behaviour and item over every window.
+    """Statistics for each day, user, behaviour and item over every window.
 
-    With a state, of one day: totals of all tiles beside them, the state's under no item.
+    With a snapshot (only for one day), also totals of all tiles; those of the snapshot have no
+    item.
     """
     parts = ("user_id", "behaviour", "item_id", "event_day", "_from", "_to", *TOTALS)
     if state is None:
         frame = _inside_windows(tiles, days, plan).select(*parts)
     else:
-        before = state.withColumns(
+        state_rows = state.withColumns(
             {
                 "item_id": F.lit(NO_ITEM),
                 "event_day": F.lit(None).cast("date"),
@@ -162,7 +163,7 @@ def _per_item(
                 "_to": F.lit(1),
             }
         )
-        frame = tiles.select(*parts).unionByName(before.select(*parts))
+        frame = tiles.select(*parts).unionByName(state_rows.select(*parts))
     frame = _in_each_place(frame, len(days))
     frame = frame.withColumn("days_ago", F.datediff(_day_at(days), "event_day"))
     frame = _with_copies(frame, days, plan.copies, items)
@@ -171,20 +172,20 @@ def _per_item(
 
 
 def _inside_windows(tiles: DataFrame, days: Sequence[dt.date], plan: Plan) -> DataFrame:
-    """Tiles in the longest window of any day, of behaviours that windows look at."""
+    """Tiles in the longest window of any day, of behaviours that a feature with a window needs."""
     longest = plan.windows[-1]
-    last = sum(
+    last_place = sum(
         ((F.lit(day) <= F.date_add("event_day", longest)).cast("int") for day in days), F.lit(0)
     )
-    wanted = {b for need in plan.needs if need.window for b in need.behaviours}
-    wanted |= {d.ranked.behaviour for d in plan.definitions if d.ranked}
-    wanted |= {source for copy in plan.copies for source in copy.sources}
-    frame = tiles.withColumn("_to", F.least("_to", last)).where("_from < _to")
-    return frame.where(F.col("behaviour").isin(*sorted(wanted)))
+    behaviours = {b for need in plan.needs if need.window for b in need.behaviours}
+    behaviours |= {d.ranked.behaviour for d in plan.definitions if d.ranked}
+    behaviours |= {source for copy in plan.copies for source in copy.sources}
+    frame = tiles.withColumn("_to", F.least("_to", last_place)).where("_from < _to")
+    return frame.where(F.col("behaviour").isin(*sorted(behaviours)))
 
 
 def _item_statistics(plan: Plan) -> list[Column]:
-    asked = _asked(plan)
+    requested = _asked(plan)
     columns = [F.min("days_ago").alias("days_ago")]
     for days in plan.windows:
         inside = F.col("days_ago") <= days
@@ -197,30 +198,32 @@ def _item_statistics(plan: Plan) -> list[Column]:
         columns += [
             F.sum(F.when(inside, F.col(source[stat]))).alias(f"{stat}_{days}")
             for stat, uses in sums.items()
-            if any((use, days) in asked for use in uses)
+            if any((use, days) in requested for use in uses)
         ]
-        if ("days", days) in asked:
-            # Shifted no further than the window, or the bits would come round.
+        if ("days", days) in requested:
+            # The shift is limited to the window, because larger shifts wrap around.
             bit = F.when(inside, F.expr(f"shiftleft(1L, least(days_ago, {days}) - 1)"))
             columns.append(F.bit_or(bit).alias(f"days_{days}"))
-        if ("first", days) in asked:
+        if ("first", days) in requested:
             columns.append(F.min(F.when(inside, F.col("first_time"))).alias(f"first_{days}"))
-        if ("last", days) in asked:
+        if ("last", days) in requested:
             columns.append(F.max(F.when(inside, F.col("last_time"))).alias(f"last_{days}"))
     return columns
 
 
 def _asked(plan: Plan) -> set[tuple[str, int]]:
-    asked = {(need.stat, need.window) for need in plan.needs if need.window}
-    return asked | {(d.ranked.op, d.ranked.window) for d in plan.definitions if d.ranked}
+    requested = {(need.stat, need.window) for need in plan.needs if need.window}
+    return requested | {(d.ranked.op, d.ranked.window) for d in plan.definitions if d.ranked}
 
 
 def _per_behaviour(per_item: DataFrame, plan: Plan, *, lifelong: bool) -> DataFrame:
-    """Statistics of each day, user and behaviour over every window, and of all tiles."""
-    asked = sorted({(need.stat, need.window) for need in plan.needs if need.window})
+    """Statistics for each day, user and behaviour over every window; also totals of all tiles if
+    ``lifelong``.
+    """
+    requested = sorted({(need.stat, need.window) for need in plan.needs if need.window})
     totals = per_item.groupBy(*BEHAVIOUR).agg(
         F.min("days_ago").alias("days_ago"),
-        *[_over_items(stat, days).alias(f"{stat}_{days}") for stat, days in asked],
+        *[_over_items(stat, days).alias(f"{stat}_{days}") for stat, days in requested],
         *(lifelong_totals() if lifelong else []),
     )
     return totals.withColumnsRenamed(TOTALS)
@@ -239,17 +242,17 @@ def _over_items(stat: str, days: int) -> Column:
     return F.bit_or(column) if stat == "days" else F.sum(column)
 
 
-def _over_behaviours(need: Need, chosen: Column) -> Column:
-    """A need of a user: its statistic over the behaviours it names, which are chosen."""
-    of_chosen = F.when(chosen, F.col(f"{need.stat}_{need.window or 'all'}"))
-    over = {"first": F.min, "last": F.max, "days": F.bit_or}.get(need.stat, F.sum)
-    return over(of_chosen).alias(need.column)
+def _over_behaviours(need: Need, is_selected: Column) -> Column:
+    """The column of a need: its statistic over rows of its behaviours (``is_selected``)."""
+    selected = F.when(is_selected, F.col(f"{need.stat}_{need.window or 'all'}"))
+    aggregate = {"first": F.min, "last": F.max, "days": F.bit_or}.get(need.stat, F.sum)
+    return aggregate(selected).alias(need.column)
 
 
 def _with_copies(
     frame: DataFrame, days: Sequence[dt.date], copies: Sequence[Copy], items: DataFrame | None
 ) -> DataFrame:
-    """Add the rows of copies beside those of the behaviours they are made of."""
+    """Add rows for copies; rows of other behaviours are kept."""
     if not copies:
         return frame
     names = [F.col("behaviour")]
@@ -258,17 +261,19 @@ def _with_copies(
     by_category = [copy.behaviour for copy in copies if copy.category]
     if not by_category:
         return frame
-    replaced = F.col("behaviour").isin(*by_category)
+    is_category = F.col("behaviour").isin(*by_category)
     if items is None:
-        return frame.withColumn("item_id", F.when(~replaced, F.col("item_id")).otherwise(NO_ITEM))
+        return frame.withColumn(
+            "item_id", F.when(~is_category, F.col("item_id")).otherwise(NO_ITEM)
+        )
     joined = frame.join(known_categories(items, days), ["_place", "item_id"], "left")
     category = F.coalesce("_category", F.lit(NO_ITEM))
-    item = F.when(replaced, category).otherwise(F.col("item_id"))
+    item = F.when(is_category, category).otherwise(F.col("item_id"))
     return joined.withColumn("item_id", item).drop("_category")
 
 
 def known_categories(items: DataFrame, days: Sequence[dt.date]) -> DataFrame:
-    """``_place, item_id, _category``: each item's category as it was known at each day."""
+    """``_place, item_id, _category``: category of each item as known at each day."""
     places = F.posexplode(F.array(*[F.lit(day) for day in days])).alias("_place", "_day")
     return (
         items.select("item_id", "category", "valid_from", places)
@@ -279,7 +284,7 @@ def known_categories(items: DataFrame, days: Sequence[dt.date]) -> DataFrame:
 
 
 def _ranked(per_item: DataFrame, ranked: Ranked, name: str) -> DataFrame:
-    """Items of a behaviour: the most frequent as an array, or the first or last one."""
+    """The highest ranked items: an array for ``top_k``, else a single item."""
     days = ranked.window
     rows = per_item.where(
         (F.col("behaviour") == ranked.behaviour)

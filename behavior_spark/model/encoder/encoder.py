@@ -58,18 +58,18 @@ _encoders_lock = threading.Lock()
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingBatch:
-    """What :meth:`Encoder.embed` found, in the order of the texts given.
+    """The result of :meth:`Encoder.embed`, in the order of the texts.
 
     Attributes:
         embeddings: float32 [n, dimension]; a row with an error is all NaN.
-        token_counts: int32 [n], tokens the model read (special tokens included); 0 where the
-            text was not tokenised.
-        truncated: bool [n], whether a text was longer than what was read of it.
-        errors: per row None, or ``null_text``, ``empty_text``, ``out_of_memory``
-            or ``model_error``.
-        tokens_run: Tokens the model computed, padding included.
-        words_read: Tokens that stand for parts of texts.
-        unknown: Of those, what the vocabulary has no token for.
+        token_counts: int32 [n], tokens that the model read, special tokens included; 0 for a text
+            that was not tokenised.
+        truncated: bool [n], whether only a part of the text was read.
+        errors: For each text None, or ``null_text``, ``empty_text``, ``out_of_memory`` or
+            ``model_error``.
+        tokens_run: Number of tokens computed, padding included.
+        words_read: Number of tokens that are parts of texts, without special tokens.
+        unknown: Number of those that are the vocabulary's unknown token.
     """
 
     embeddings: Floats
@@ -82,20 +82,20 @@ class EmbeddingBatch:
 
 
 class Encoder:
-    """A loaded backbone with its tokenizer.
+    """A loaded encoder with its tokenizer.
 
     Attributes:
         digest: 16 hex characters, see :func:`backbone_digest`.
         dimension: Length of one embedding.
         options: Options in effect (``max_length`` capped at the model's positions).
-        device: Where the weights are.
-        model: The torch module, in evaluation mode unless a trainer changes it.
-        inference: How the forward pass is run.
-        load_seconds: What loading took.
-        special_ids: Ids of tokens that stand for no part of a text.
-        mask_id: Id of the token that stands for a masked word, None without one.
-        tokenizer: transformers' own, as it was loaded.
-        last_failure: Why a text could not be embedded, most lately; None where all could.
+        device: Device of the weights.
+        model: The torch module, in evaluation mode unless training changes it.
+        inference: Runs the forward pass.
+        load_seconds: Seconds that loading took.
+        special_ids: Ids of special tokens, which are no part of a text.
+        mask_id: Id of the mask token; None without one.
+        tokenizer: The transformers tokenizer, unchanged.
+        last_failure: Reason of the latest failure to embed a text; None without a failure.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Encoder:
         self.last_failure: str | None = None
         self._tokenizer = Tokenizer(tokenizer, options, lower_case=modules.lower_case)
         pad_id = int(tokenizer.pad_token_id or 0)
-        self.special_ids = frozenset(int(each) for each in tokenizer.all_special_ids)
+        self.special_ids = frozenset(int(token_id) for token_id in tokenizer.all_special_ids)
         self.mask_id: int | None = tokenizer.mask_token_id
         self._unknown_id = -1 if tokenizer.unk_token_id is None else int(tokenizer.unk_token_id)
         self._no_words = np.array(sorted(self.special_ids - {self._unknown_id}), dtype=np.int64)
@@ -140,13 +140,18 @@ class Encoder:
         device: str | None = None,
         trainable: bool = False,
     ) -> Encoder:
-        """Load the backbone at ``source`` on ``device`` (default: cuda if there is one, else cpu).
+        """Load an encoder.
 
-        A ``trainable`` one keeps the plain layers; the others are laid out for inference alone.
+        Args:
+            source: Folder, ``package:`` name or ``hub:`` name of the encoder.
+            options: How texts become vectors.
+            device: Torch device; by default cuda if there is one, else cpu.
+            trainable: Keep the model's own layers. Otherwise layers are replaced by faster ones
+                that can only be used for inference.
 
         Raises:
-            ModelError: The folder, its weights or its tokenizer cannot be used, or it gives no
-                vector of a text.
+            ModelError: The folder, its weights or its tokenizer cannot be used, or a trial text
+                cannot be embedded.
         """
         start = time.monotonic()
         folder = resolve_model_folder(source)
@@ -175,8 +180,8 @@ class Encoder:
         return encoder
 
     def _check_it_embeds(self, source: str) -> None:
-        found = self.embed([PROBE])
-        if found.errors[0] in ("model_error", "out_of_memory"):
+        batch = self.embed([PROBE])
+        if batch.errors[0] in ("model_error", "out_of_memory"):
             raise ModelError(
                 f"the encoder {source} cannot embed a text",
                 found=self.last_failure,
@@ -190,34 +195,35 @@ class Encoder:
 
     @property
     def tokenizer_threads(self) -> int:
-        """Threads for :meth:`prepare`: one beside a CPU's model, enough to feed a GPU."""
+        """Number of threads for :meth:`prepare`: 1 if the model runs on the CPU, else up to 8."""
         return 1 if self.device.type == "cpu" else min(8, torch.get_num_threads())
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids per text, special tokens included, truncated at ``max_length``, unpadded."""
+        """Token ids of each text, special tokens included, cut to ``max_length``, unpadded."""
         return [pieces[0] for pieces, _ in self._tokenizer.pieces(texts)]
 
     def forward(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Pooled float32 vectors [rows, dimension] of one batch; keeps gradients if on."""
+        """Pooled vectors, float32 [texts, dimension], of one batch; with gradients if enabled."""
         vectors = self.inference.batch(token_ids)
         if self.options.normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=1)
         return vectors
 
     def prepare(self, texts: Sequence[str | None] | pa.Array) -> Tokens:
-        """Tokenise, cut and sort texts; may run in other threads than :meth:`embed_tokens`."""
+        """Tokenise, cut and sort texts. May run in another thread than :meth:`embed_tokens`."""
         return self._tokenizer.tokens(texts)
 
     def embed(
         self, texts: Sequence[str | None] | pa.Array, *, token_budget: int | None = None
     ) -> EmbeddingBatch:
-        """Embed each text; a row that cannot be embedded gets an error code, the others go on.
+        """Embed each text; a text that cannot be embedded gets an error code.
 
-        In fp32 the result does not depend on order or batch mates beyond 1e-5.
+        In fp32, the order of texts and the other texts of a batch change a result by less than
+        1e-5.
 
         Args:
             texts: n texts; None is ``null_text``, only white space is ``empty_text``.
-            token_budget: Tokens in one forward pass; default by device.
+            token_budget: Number of tokens in one forward pass; the default depends on the device.
 
         Raises:
             ModelError: ``token_budget`` is less than 1.
@@ -225,15 +231,21 @@ class Encoder:
         return self.embed_tokens(self.prepare(texts), token_budget=token_budget)
 
     def embed_tokens(self, tokens: Tokens, *, token_budget: int | None = None) -> EmbeddingBatch:
-        """As :meth:`embed`, of texts that :meth:`prepare` has made ready."""
+        """Like :meth:`embed`, for texts tokenised by :meth:`prepare`."""
         return self.begin(tokens, token_budget=token_budget)()
 
     def begin(
         self, tokens: Tokens, *, token_budget: int | None = None
     ) -> Callable[[], EmbeddingBatch]:
-        """Hand the work of :meth:`embed_tokens` to the device; what is returned waits for it.
+        """Start :meth:`embed_tokens` on the device, without waiting for the result.
 
-        Begin the next texts before asking for these, and a GPU has no gap between them.
+        Begin the next texts before you call the returned function, so that a GPU is never idle.
+
+        Returns:
+            A function that waits for the device and returns the embeddings.
+
+        Raises:
+            ModelError: ``token_budget`` is less than 1.
         """
         budget = self.inference.token_budget if token_budget is None else token_budget
         if budget < 1:
@@ -257,8 +269,8 @@ class Encoder:
             for row in np.flatnonzero(np.isnan(vectors[:, 0])).tolist():
                 if errors[row] is None:
                     errors[row], self.last_failure = "model_error", _NOT_FINITE
-            if wrong := sum(error in ("out_of_memory", "model_error") for error in errors):
-                _logger.warning("%d of %d texts could not be embedded", wrong, len(errors))
+            if failures := sum(error in ("out_of_memory", "model_error") for error in errors):
+                _logger.warning("%d of %d texts could not be embedded", failures, len(errors))
             return EmbeddingBatch(
                 vectors,
                 tokens.token_counts,
@@ -271,25 +283,28 @@ class Encoder:
         return finish
 
     def count_words(self, tokens: Tokens) -> tuple[int, int]:
-        """Tokens that stand for parts of texts, and those of them the vocabulary does not know."""
+        """Number of tokens that are parts of texts, and how many of them are unknown tokens."""
         special = int(np.isin(tokens.ids, self._no_words).sum())
         return len(tokens.ids) - special, int((tokens.ids == self._unknown_id).sum())
 
     def pooled(self, tokens: Tokens, start: int, stop: int) -> torch.Tensor:
-        """Vectors of the pieces ``start`` to ``stop``, float32 [pieces, dimension], unscaled."""
-        first, last = tokens.starts[start], tokens.starts[stop]
-        return self.inference.pooled(tokens.ids[first:last], tokens.lengths[start:stop])
+        """Vectors of the pieces ``start`` to ``stop``, float32 [pieces, dimension].
+
+        They are not normalised.
+        """
+        first_token, last_token = tokens.starts[start], tokens.starts[stop]
+        return self.inference.pooled(tokens.ids[first_token:last_token], tokens.lengths[start:stop])
 
     def _run(
         self, tokens: Tokens, start: int, stop: int, pooled: torch.Tensor, errors: dict[int, str]
     ) -> None:
-        """Fill ``pooled`` for one batch; on failure halve it, down to the piece at fault."""
+        """Fill ``pooled`` for one batch; if it fails, try its halves, down to single pieces."""
         code = None
         try:
             pooled[start:stop] = self.pooled(tokens, start, stop)
-        except Exception as error:  # the halves are tried below, when its frames hold no memory
+        except Exception as error:  # halves are tried below, where its frames no longer hold memory
             code = "out_of_memory" if _is_out_of_memory(error) else "model_error"
-            # A model sees numbers alone: its error holds no text.
+            # The model reads only numbers, so its error message cannot contain a text.
             first_line = str(error).partition("\n")[0][:200]
             self.last_failure = f"{type(error).__name__}: {first_line}"
             _logger.warning("a batch of %d failed (%s)", stop - start, type(error).__name__)
@@ -299,7 +314,7 @@ class Encoder:
             if self.inference.replays is not None:
                 self.inference.replays.forget()
             torch.cuda.empty_cache()
-            # What follows would fail in the same way, and each failure costs time.
+            # Later batches would fail in the same way, and each failure costs time.
             self.inference.token_budget = max(1024, self.inference.token_budget // 2)
         if stop - start == 1:
             errors[start] = code
@@ -309,9 +324,11 @@ class Encoder:
         self._run(tokens, middle, stop, pooled, errors)
 
     def _by_row(self, tokens: Tokens, pooled: torch.Tensor) -> torch.Tensor:
-        """Pieces back to texts, float32 [texts, dimension]: averaged by tokens, scaled.
+        """Vectors of texts from those of their pieces, float32 [texts, dimension].
 
-        A text without a piece, or with a vector that is not finite, has NaN in every place.
+        A text's vector is the mean of its pieces, weighted by their tokens, and normalised if the
+        options say so. It is all NaN for a text without pieces or with a number that is not
+        finite.
         """
         counts = np.bincount(tokens.rows, minlength=len(tokens.errors))
         order = np.argsort(tokens.rows, kind="stable")
@@ -330,10 +347,10 @@ class Encoder:
 
 
 def unknown_share(encoder: Encoder, texts: Sequence[str]) -> float:
-    """Share of the texts' tokens that the encoder's vocabulary does not know; 0 without a token.
+    """Share of unknown tokens among the texts' tokens; 0 without a token.
 
-    Texts in another script than the encoder's are mostly unknown to it, and a folder without its
-    whole vocabulary knows nothing.
+    It is high for texts in a script that the encoder was not trained on, or if the folder's
+    vocabulary is incomplete.
     """
     tokens = encoder.prepare(texts)
     words, unknown = encoder.count_words(tokens)
@@ -341,10 +358,10 @@ def unknown_share(encoder: Encoder, texts: Sequence[str]) -> float:
 
 
 def cached_encoder(source: str, options: EncoderOptions, device: str | None = None) -> Encoder:
-    """The process's one encoder for these arguments, loaded when first asked for.
+    """The encoder for these arguments; each process loads it once.
 
     Raises:
-        ModelError: As :meth:`Encoder.load`.
+        ModelError: See :meth:`Encoder.load`.
     """
     key = (source, options, device or "")
     with _encoders_lock:
@@ -354,7 +371,7 @@ def cached_encoder(source: str, options: EncoderOptions, device: str | None = No
 
 
 def _copied_back(pooled: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event | None]:
-    """A copy for the host, under way, and what tells that it is there."""
+    """A copy on the host, and the event that marks its completion (None if it is complete)."""
     if pooled.device.type != "cuda":
         return pooled.cpu(), None
     with torch.cuda.device(pooled.device):

@@ -1,5 +1,5 @@
-"""The files of a model folder: which of them decide a vector, their digests, and whether they
-are whole. Loads no model."""
+"""The files of a model folder: which of them affect embeddings, their digests, and whether they
+are complete. Loads no model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from behavior_spark.files import read_json
 # Written beside the weights of an encoder that `pretrain` made.
 PRETRAINING_RECORD = "pretraining.json"
 
-# All other files of a folder may decide token ids or vectors: vocabularies have many names.
+# Files that do not affect token ids or vectors. All others may: vocabularies have many names.
 _DECIDE_NOTHING = re.compile(
     r"\..*|(?:readme|licen[cs]e|notice|usage)\b.*|pretraining\.json|generation_config\.json"
     r"|(?:trainer_state|data_config|(?:all|train|eval|test|predict)_results)\.json"
-    # Weights of other libraries, code, and what people read.
+    # Weights of other libraries, code and documentation.
     r"|.*\.(?:bin|h5|msgpack|ot|onnx|onnx_data|pb|tflite|mlmodel|gguf|pt|pth|pkl|ckpt|npz|tar|gz|zip"
     r"|py|pyc|ipynb|sh|md|rst|html|pdf|png|jpe?g|gif|svg|csv|log|lock)",
     re.IGNORECASE,
@@ -30,23 +30,25 @@ _LFS_POINTER = b"version https://git-lfs"
 
 
 def deciding_files(folder: Path, subfolders: Iterable[str] = ()) -> Iterator[tuple[str, Path]]:
-    """Name and path of each file that may decide token ids or vectors, in a fixed order.
+    """Name and path of each file that may affect token ids or vectors, in a fixed order.
 
     Args:
-        folder: Of the model.
-        subfolders: Of a sentence-transformers model's modules.
+        folder: Folder of the model.
+        subfolders: Subfolders with modules of a sentence-transformers model.
     """
     for part in ("", *sorted(set(subfolders) - {""})):
-        inside = folder / part
-        if not inside.is_dir():
+        directory = folder / part
+        if not directory.is_dir():
             continue
-        for path in sorted(inside.iterdir()):
+        for path in sorted(directory.iterdir()):
             if path.is_file() and not _DECIDE_NOTHING.fullmatch(path.name):
                 yield (f"{part}/{path.name}" if part else path.name), path
 
 
 def file_digests(folder: Path, subfolders: Iterable[str] = ()) -> dict[str, str]:
-    """SHA-256 of each deciding file; each is read once a process for each path, time and size.
+    """SHA-256 of each file of :func:`deciding_files`, by name.
+
+    A process reads a file once for each path, modification time and size.
 
     Raises:
         ModelError: A file is a Git LFS pointer or cut short, or a shard is missing.
@@ -78,22 +80,22 @@ def _cached_digest(path: Path, _version: tuple[int, int]) -> str:
 
 
 def _check_length(path: Path) -> None:
-    """Compare a safetensors file's size with what its header announces."""
+    """Compare the size of a safetensors file with the size in its header."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         header = int.from_bytes(file.read(8), "little")
-        wanted = 8 + header
-        if size >= wanted > 8:
+        expected = 8 + header
+        if size >= expected > 8:
             try:
                 tensors = json.loads(file.read(header))
                 ends = [t["data_offsets"][1] for n, t in tensors.items() if n != "__metadata__"]
-                wanted += max(ends, default=0)
+                expected += max(ends, default=0)
             except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-                wanted = -1
-    if size != wanted:
+                expected = -1
+    if size != expected:
         raise ModelError(
             f"{path.name} in {path.parent} is damaged",
-            found=f"{size} bytes" + (f", its header says {wanted}" if wanted > 8 else ""),
+            found=f"{size} bytes" + (f", its header says {expected}" if expected > 8 else ""),
             fix="copy or download the file again",
         )
 

@@ -1,4 +1,4 @@
-"""Encoders of a model hub: one revision, pinned by its commit, and no file that could run code."""
+"""Encoders from a model hub, pinned to a commit, without files that could run code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parse_hub_source(source: str) -> tuple[str, str]:
     models must never mix.
 
     Raises:
-        ModelError: The name is not one, or the revision is no 40 hex digits.
+        ModelError: The name is not valid, or the revision is not 40 hex digits.
 
     >>> parse_hub_source("hub:org/name@" + "0" * 40)[0]
     'org/name'
@@ -46,18 +46,18 @@ def parse_hub_source(source: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=32)
 def hub_folder(source: str) -> Path:
-    """The folder of a hub's encoder: from the local cache, else downloaded to it once.
+    """Folder of an encoder from a hub, in the local cache; downloaded if it is not cached.
 
-    Each worker has a cache of its own (``HF_HOME``); for a cluster without a way to the hub
-    download it once and name the folder.
+    Each worker has its own cache (``HF_HOME``). On a cluster without access to the hub, download
+    the encoder once and use the path of its folder.
 
     Raises:
-        ModelError: The source is not pinned, or the hub does not answer or does not have it.
+        ModelError: The source is not pinned, or the encoder cannot be downloaded.
     """
     name, revision = parse_hub_source(source)
     try:
         return _snapshot(name, revision, local=True)
-    except Exception:  # not in the cache: the hub is asked
+    except Exception:  # not in the cache: download it
         try:
             return _snapshot(name, revision, local=False)
         except Exception as error:

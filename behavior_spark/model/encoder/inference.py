@@ -28,12 +28,12 @@ _logger = logging.getLogger(__name__)
 
 
 class Inference:
-    """Pooled vectors of token ids, by the fastest method that agrees with the model's own.
+    """Pooled vectors of token ids, by the fastest method that gives the same result as the model.
 
-    On construction the packed way and, on a CPU, oneDNN's layers are tried on a few texts of
-    different lengths; where the result is not the plain one's, or there is none, they are not
-    used. ``model`` is changed in place and cannot be trained or saved afterwards. ``steps`` are
-    what comes after the pooling.
+    The constructor tries packing and, on a CPU, oneDNN layers on a few texts of different
+    lengths. A method is not used if it fails or gives another result than the unchanged model.
+    With ``fast``, ``model`` is changed in place and cannot be trained or saved afterwards.
+    ``steps`` are applied after pooling.
 
     Attributes:
         packs: Whether texts are packed without padding.
@@ -52,7 +52,6 @@ class Inference:
         fast: bool = True,
     ) -> None:
         self.model, self._options, self._pad_id = model, options, pad_id
-        # Without anything said, the mean.
         self._pooling = "mean" if options.pooling == "auto" else options.pooling
         self._steps = steps
         self._device: torch.device = next(model.parameters()).device

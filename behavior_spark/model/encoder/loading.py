@@ -1,4 +1,4 @@
-"""Load a model and its tokenizer with transformers: local, safetensors, no code of its own."""
+"""Load a model and its tokenizer with transformers: local safetensors files, no remote code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from behavior_spark.files import read_json
 from behavior_spark.model.encoder.model_folder import EncoderOptions
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-# Tensors that older versions stored, though the config says them.
+# Tensors that older versions stored although they follow from the config.
 _STORED_BY_HABIT = re.compile(r".*(position_ids|token_type_ids|inv_freq|masked_bias|attn\.bias)")
 
 
@@ -31,7 +31,7 @@ def load_parts(folder: Path, options: EncoderOptions) -> tuple[torch.nn.Module, 
     dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
     try:
         with quiet_transformers(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # an unused pooler missing from the weights is made at random
+            torch.manual_seed(0)  # a pooler missing from the weights is initialised randomly
             model, report = AutoModel.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -52,7 +52,7 @@ def load_tokenizer(folder: Path) -> Any:
     """The fast tokenizer of a folder.
 
     Raises:
-        ModelError: transformers cannot load it, or the folder holds no whole vocabulary.
+        ModelError: transformers cannot load it, or the vocabulary is incomplete.
     """
     try:
         with quiet_transformers():
@@ -60,10 +60,10 @@ def load_tokenizer(folder: Path) -> Any:
     except Exception as error:
         raise _not_loaded(folder, "tokenizer", error) from error
     files = dict(type(tokenizer).vocab_files_names)
-    wanted = [files[kind] for kind in ("vocab_file", "merges_file") if kind in files]
-    there = [name for name in wanted if (folder / name).exists()]
-    missing = [name for name in wanted if name not in there] or ["tokenizer.json"]
-    if not (folder / "tokenizer.json").exists() and len(there) < max(1, len(wanted)):
+    expected = [files[kind] for kind in ("vocab_file", "merges_file") if kind in files]
+    present = [name for name in expected if (folder / name).exists()]
+    missing = [name for name in expected if name not in present] or ["tokenizer.json"]
+    if not (folder / "tokenizer.json").exists() and len(present) < max(1, len(expected)):
         raise ModelError(
             f"the tokenizer in {folder} has no whole vocabulary",
             found=f"neither tokenizer.json nor {' and '.join(missing)}",
@@ -79,7 +79,11 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def _check_layers(folder: Path, model: Any, report: dict[str, Any]) -> None:
-    """Every tensor of the model has weights, and no weights of its own parts are left over."""
+    """Check that config and weights agree.
+
+    Every tensor of the model must have weights of its shape, and every stored tensor of the
+    model's parts must be in the model.
+    """
     missing = [str(key) for key in report["missing_keys"] if not key.startswith("pooler.")]
     misshapen = [
         str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]
@@ -121,7 +125,7 @@ def _check_vocabulary_size(folder: Path, model: Any, tokenizer: Any) -> None:
 
 
 def _not_loaded(folder: Path, what: str, error: Exception) -> ModelError:
-    """The error, with the file at fault where one is no JSON."""
+    """The error to raise; it names the damaged file if one is not JSON."""
     for path in _json_files(folder):
         try:
             read_json(path)
@@ -153,7 +157,7 @@ def _json_files(folder: Path) -> Iterable[Path]:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep progress bars and load reports out of the job's log, and put the settings back."""
+    """Turn off transformers' progress bars and load reports within the block."""
     level, bars = (
         transformers_logging.get_verbosity(),
         transformers_logging.is_progress_bar_enabled(),

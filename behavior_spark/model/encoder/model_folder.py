@@ -1,4 +1,4 @@
-"""Model folders: where one is, whether it can be trusted, and its digest. Loads no model."""
+"""Find a model folder, check it, and compute its digest. Loads no model."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from behavior_spark.model.encoder.sentence_modules import (
 from behavior_spark.model.encoder.token_sample import token_ids_digest
 from behavior_spark.shared_folder import SharedFolder
 
-# Raise when the way from a raw text to token ids, or from hidden states to a vector, changes.
+# Increment if the computation from text to token ids, or from hidden states to vector, changes.
 PREPROCESSING = 2
-# A text is cut to max_length times this many characters before it is tokenised, so that
-# one text of a megabyte costs no more than any other.
+# A text is cut to max_length times this many characters before it is tokenised, so that very
+# long texts do not take longer.
 CHARACTERS_PER_TOKEN = 64
 
-# Tokens read of a text where neither the config nor the encoder's folder says.
+# Number of tokens read of a text if neither the config nor the encoder's folder gives one.
 DEFAULT_LENGTH = 128
 # Families whose position ids start after the padding id, so that fewer positions are usable.
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl")
@@ -35,10 +35,10 @@ Precision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """How a text becomes a vector; part of the backbone's digest.
+    """How a text becomes a vector; part of the encoder's digest.
 
-    What is left open is what the encoder's folder says, where sentence-transformers wrote it; see
-    :func:`effective_options`.
+    Options that are not given are read from the encoder's folder if sentence-transformers wrote
+    it; see :func:`effective_options`.
 
     Attributes:
         pooling: ``auto``: the folder's, else ``mean``; ``mean`` over the tokens of the text, the
@@ -55,7 +55,7 @@ class EncoderOptions:
         normal_form: Unicode form in which texts were cleaned.
 
     Raises:
-        ModelError: A value is none of those.
+        ModelError: A value is not allowed.
     """
 
     pooling: str = "auto"
@@ -75,9 +75,9 @@ class EncoderOptions:
             ("normal_form", [self.normal_form], ("NFC", "NFKC")),
         ):
             if set(values) - set(allowed) and values != ["auto"]:
-                found = "+".join(values)
+                value = "+".join(values)
                 raise ModelError(
-                    f"encoder option {name} is not known", found=found, fix=f"one of {allowed}"
+                    f"encoder option {name} is not known", found=value, fix=f"one of {allowed}"
                 )
         if self.max_length is not None and self.max_length < 3:
             raise ModelError(
@@ -138,10 +138,10 @@ def resolve_model_folder(source: str) -> Path:
 
 
 def checked_precision(value: str) -> Precision:
-    """``fp32`` or ``bf16``, as recorded.
+    """A recorded precision as the type ``Precision``.
 
     Raises:
-        ModelError: It is neither.
+        ModelError: The value is neither ``fp32`` nor ``bf16``.
     """
     for precision in get_args(Precision):
         if value == precision:
@@ -150,12 +150,12 @@ def checked_precision(value: str) -> Precision:
 
 
 def effective_options(folder: Path, options: EncoderOptions) -> EncoderOptions:
-    """``options`` with nothing left open, ``max_length`` capped at the model's positions.
+    """The options with all values filled in, and ``max_length`` capped at the model's positions.
 
-    What is open is filled in from the folder, as sentence-transformers' ``encode`` does.
+    Missing values are read from the folder, as ``encode`` of sentence-transformers does.
 
     Raises:
-        ModelError: The folder names what cannot be done here, such as a model with its own code.
+        ModelError: The folder needs something that is not supported, such as its own code.
     """
     config = _checked_config(folder)
     modules = read_sentence_modules(folder)
@@ -183,18 +183,19 @@ def effective_options(folder: Path, options: EncoderOptions) -> EncoderOptions:
 
 
 def backbone_digest(source: str, options: EncoderOptions) -> str:
-    """16 hex characters that change when an embedding could.
+    """Digest of everything that an embedding depends on, 16 hex characters.
 
-    They stand for all files of the folder that may decide one, the options in effect, and the
-    token ids of a sample of texts: another version of a library may read a vocabulary otherwise.
-    The model is not loaded. A file is hashed once per process for each path, time and size.
+    It covers all files of the folder that may affect embeddings, the options in effect, and the
+    token ids of sample texts, because another version of a library may read a vocabulary in
+    another way. The model is not loaded. A process hashes a file once for each path, modification
+    time and size.
 
     Raises:
-        ModelError: As :func:`resolve_model_folder`, or a file is damaged.
+        ModelError: See :func:`resolve_model_folder`; or a file is damaged.
     """
     folder = resolve_model_folder(source)
     chosen = asdict(effective_options(folder, options))
-    del chosen["prompt_name"]  # is said by the prompt
+    del chosen["prompt_name"]  # the prompt itself is in the options
     files = file_digests(folder, read_sentence_modules(folder).subfolders)
     content = {
         "files": files,
@@ -206,7 +207,7 @@ def backbone_digest(source: str, options: EncoderOptions) -> str:
 
 
 def unused_prompts(source: str, options: EncoderOptions) -> list[str]:
-    """Names of the folder's prompts where none is put before texts."""
+    """Names of the folder's prompts if no prompt is used; otherwise empty."""
     folder = resolve_model_folder(source)
     if effective_options(folder, options).prompt:
         return []
@@ -214,10 +215,10 @@ def unused_prompts(source: str, options: EncoderOptions) -> list[str]:
 
 
 def trained_through(source: str) -> str | None:
-    """ISO day of the last text that ``pretrain`` trained an encoder on; else None.
+    """ISO day of the last text that ``pretrain`` trained the encoder on; None without pretraining.
 
     Raises:
-        ModelError: As :func:`resolve_model_folder`, or the record cannot be read.
+        ModelError: See :func:`resolve_model_folder`; or the record cannot be read.
     """
     record = resolve_model_folder(source) / PRETRAINING_RECORD
     if not record.exists():
@@ -227,14 +228,14 @@ def trained_through(source: str) -> str | None:
 
 
 def _checked_config(folder: Path) -> dict[str, Any]:
-    """The model's config, of a kind that can be loaded: no code of its own, no decoder."""
+    """The config of a model that can be loaded: without its own code and without a decoder."""
     config = read_json(folder / "config.json")
     for name in ("config.json", "tokenizer_config.json"):
         path = folder / name
-        if path.exists() and (own := read_json(path).get("auto_map")):
+        if path.exists() and (code := read_json(path).get("auto_map")):
             raise ModelError(
                 f"the model in {folder} wants to run its own code, which is not done here",
-                found=f"auto_map in {name}: {', '.join(own) if isinstance(own, dict) else own}",
+                found=f"auto_map in {name}: {', '.join(code) if isinstance(code, dict) else code}",
                 fix="use an encoder of a family that transformers itself has",
             )
     if config.get("is_encoder_decoder"):
@@ -269,9 +270,9 @@ def _prompt(folder: Path, options: EncoderOptions, modules: SentenceModules) -> 
 
 
 def _package_folder(source: str) -> Path:
-    name, _, rest = source.removeprefix("package:").partition("/")
-    parts = Path(rest).parts
-    if not name.isidentifier() or ".." in parts or Path(rest).is_absolute():
+    name, _, inside = source.removeprefix("package:").partition("/")
+    parts = Path(inside).parts
+    if not name.isidentifier() or ".." in parts or Path(inside).is_absolute():
         raise ModelError(
             "a packaged model is named package:NAME/folder",
             found=source,

@@ -56,24 +56,24 @@ def nearest(
         ModelError: The widths differ, a number is not finite, or k is less than 1.
     """
     _check(queries, corpus, k)
-    count, kept = len(queries), min(k, len(corpus))
-    similarities, indices = np.empty((count, kept), np.float32), np.empty((count, kept), np.int64)
+    count, width = len(queries), min(k, len(corpus))
+    similarities, indices = np.empty((count, width), np.float32), np.empty((count, width), np.int64)
     if not similarities.size:
         return similarities, indices
-    banned = np.full(count, -1) if excluded is None else np.asarray(excluded)
+    excluded_columns = np.full(count, -1) if excluded is None else np.asarray(excluded)
     query_norms, corpus_norms = _norms(queries), _norms(corpus)
     left = _units(queries, query_norms, device)
     right = _units(corpus, corpus_norms, device)
     for part in _parts(count, len(corpus)):
-        rows, columns = _candidates(left[part], right, kept, banned[part])
+        rows, columns = _candidates(left[part], right, width, excluded_columns[part])
         cosines = _cosines(
             (queries[part], query_norms[part]), (corpus, corpus_norms), rows, columns
         )
-        cosines[columns == banned[part][rows]] = -np.inf
+        cosines[columns == excluded_columns[part][rows]] = -np.inf
         order = np.lexsort((columns, -cosines, rows))
         starts = np.searchsorted(rows, np.arange(part.stop - part.start))
-        best = order[starts[:, None] + np.arange(kept)]
-        similarities[part], indices[part] = cosines[best], columns[best]
+        top = order[starts[:, None] + np.arange(width)]
+        similarities[part], indices[part] = cosines[top], columns[top]
     return similarities, indices
 
 
@@ -122,7 +122,7 @@ def _check(queries: Floats, corpus: Floats, k: int) -> None:
 
 
 def _candidates(
-    queries: torch.Tensor, corpus: torch.Tensor, k: int, banned: npt.NDArray[np.integer]
+    queries: torch.Tensor, corpus: torch.Tensor, k: int, excluded: npt.NDArray[np.integer]
 ) -> tuple[Integers, Integers]:
     """All pairs that can be among a query's k best: rows, ascending, and their columns.
 
@@ -132,11 +132,11 @@ def _candidates(
     sum below the k-th best score.
     """
     scores = queries @ corpus.T
-    rows = np.flatnonzero(banned >= 0)
-    scores[torch.from_numpy(rows), torch.from_numpy(banned[rows])] = -torch.inf
-    least = torch.topk(scores, k, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
+    rows = np.flatnonzero(excluded >= 0)
+    scores[torch.from_numpy(rows), torch.from_numpy(excluded[rows])] = -torch.inf
+    kth_best = torch.topk(scores, k, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
     margin = (queries.shape[1] + 8) * 2.0**-23
-    pairs = torch.nonzero(scores >= least - margin).cpu().numpy()
+    pairs = torch.nonzero(scores >= kth_best - margin).cpu().numpy()
     return pairs[:, 0], pairs[:, 1]
 
 
@@ -151,10 +151,10 @@ def _cosines(
     lengths = queries[1][rows] * corpus[1][columns]
     pairs = np.flatnonzero(lengths)
     for part in _parts(len(pairs), 2 * corpus[0].shape[1]):
-        chosen = pairs[part]
-        left, right = queries[0][rows[chosen]], corpus[0][columns[chosen]]
+        selected = pairs[part]
+        left, right = queries[0][rows[selected]], corpus[0][columns[selected]]
         dots = np.multiply(left, right, dtype=np.float64).sum(axis=1)
-        cosines[chosen] = np.rint(dots / lengths[chosen] * _STEPS) / _STEPS + 0.0  # never -0.0
+        cosines[selected] = np.rint(dots / lengths[selected] * _STEPS) / _STEPS + 0.0  # never -0.0
     return cosines
 
 

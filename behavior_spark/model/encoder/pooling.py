@@ -1,6 +1,6 @@
-"""Hidden states of a text's tokens to one vector, as sentence-transformers pools them.
+"""Pool the hidden states of a text's tokens into one vector, as sentence-transformers does.
 
-Several ways joined by ``+`` give their vectors side by side, in the order named. Source:
+With several methods joined by ``+``, their vectors are concatenated in that order. Source:
 ``sentence_transformers/sentence_transformer/modules/pooling.py``, version 6; weighted mean:
 Muennighoff 2022, "SGPT" (arXiv 2202.08904).
 """
@@ -14,27 +14,27 @@ import torch
 from behavior_spark.model.encoder.packed import Layout
 
 
-def pool_padded(hidden: torch.Tensor, read: torch.Tensor, ways: str) -> torch.Tensor:
-    """Vectors float32 [texts, ways x dimension] of texts padded on the right.
+def pool_padded(hidden: torch.Tensor, read: torch.Tensor, methods: str) -> torch.Tensor:
+    """Vectors, float32 [texts, methods x dimension], of texts padded on the right.
 
     Args:
-        hidden: float32 [texts, longest, dimension].
-        read: int [texts, longest], 1 where a token was read, else 0.
-        ways: Such as ``mean``.
+        hidden: Hidden states, float32 [texts, longest, dimension].
+        read: int [texts, longest], 1 for a token, 0 for padding.
+        methods: Pooling methods joined by ``+``, such as ``mean``.
     """
-    return _joined([_PADDED[way](hidden, read) for way in ways.split("+")])
+    return _joined([_PADDED[method](hidden, read) for method in methods.split("+")])
 
 
-def pool_packed(hidden: torch.Tensor, layout: Layout, texts: int, ways: str) -> torch.Tensor:
-    """As :func:`pool_padded`, of hidden states float32 [tokens, dimension] laid out as ``layout``.
+def pool_packed(hidden: torch.Tensor, layout: Layout, texts: int, methods: str) -> torch.Tensor:
+    """Like :func:`pool_padded`, for packed texts.
 
     Args:
-        hidden: See above.
-        layout: May have empty texts behind the last.
-        texts: How many there are without those.
-        ways: Such as ``mean``.
+        hidden: Hidden states, float32 [tokens, dimension].
+        layout: Layout of the texts; there may be empty texts after the last one.
+        texts: Number of texts, without empty ones.
+        methods: Pooling methods joined by ``+``, such as ``mean``.
     """
-    return _joined([_PACKED[way](hidden, layout)[:texts] for way in ways.split("+")])
+    return _joined([_PACKED[method](hidden, layout)[:texts] for method in methods.split("+")])
 
 
 def _joined(vectors: list[torch.Tensor]) -> torch.Tensor:
@@ -78,7 +78,7 @@ def _packed_weighted(hidden: torch.Tensor, layout: Layout) -> torch.Tensor:
     starts = torch.repeat_interleave(layout.edges[:-1].long(), lengths, output_size=len(hidden))
     places = torch.arange(1, len(hidden) + 1, device=hidden.device) - starts
     weights = (lengths * (lengths + 1) / 2).clamp(min=1e-9)[:, None]
-    # By way of the mean, which on a CPU is fast.
+    # Computed from the mean, which is fast on a CPU.
     return layout.means(hidden * places[:, None].float()) * lengths[:, None] / weights
 
 

@@ -1,4 +1,4 @@
-"""Save an encoder whose weights were taught, so that it reads texts as before."""
+"""Save a trained encoder with a tokenizer that gives the same token ids as before."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ _OF_THE_MODEL = ("config.json", ".safetensors", ".safetensors.index.json")
 
 
 def save_encoder(encoder: Encoder, source: str, folder: Path) -> Path:
-    """The taught weights, the tokenizer, and what sentence-transformers wrote beside them.
+    """Write the trained weights, the tokenizer, and the files of sentence-transformers.
 
-    The tokenizer is saved by transformers, and read back: where a sample's token ids are not what
-    they were, the files of ``source`` take its place.
+    The tokenizer is saved by transformers and loaded again. If it gives other token ids for a
+    sample of texts, the tokenizer files of ``source`` are copied instead.
+
+    Args:
+        encoder: The trained encoder.
+        source: Folder or ``package:`` name of the encoder from which training started.
+        folder: Folder to write to; it must exist.
+
+    Returns:
+        ``folder``.
 
     Raises:
-        ModelError: The saved tokenizer gives other ids in either case.
+        ModelError: The saved tokenizer and the copied one both give other token ids.
     """
     model: Any = encoder.model
     origin = resolve_model_folder(source)

@@ -1,9 +1,10 @@
-"""What a sentence-transformers folder says beside weights and vocabulary. Loads no model.
+"""Read the settings of a sentence-transformers folder: pooling, modules, prompts. Loads no model.
 
-Such a folder's ``modules.json`` names what comes after the transformer: a pooling, then perhaps
-dense layers and a normalisation; other files name prompts and how much is read. Without them the
-vectors are others than their author's. Format: https://sbert.net/docs/sentence_transformer and
-its library, version 6. What is named there and cannot be done here is refused by name.
+``modules.json`` lists the modules after the transformer: a pooling, then optional dense layers and
+a normalisation; other files contain prompts and the maximum length. If they were ignored, vectors
+would differ from those of the encoder's author. Format:
+https://sbert.net/docs/sentence_transformer and its library, version 6. A module or option that is
+not supported raises an error that names it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _READING = tuple(
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
-# As older folders name them, in the order in which several are joined.
+# Names in older folders, in the order in which several poolings are concatenated.
 _OLD_NAMES = {
     "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
@@ -34,7 +35,12 @@ _STEPS = ("Dense", "LayerNorm", "Normalize", "Dropout")
 
 @dataclass(frozen=True)
 class Step:
-    """A module after the pooling: its kind, and the folder inside the model's that holds it."""
+    """A module after the pooling.
+
+    Attributes:
+        kind: ``Dense``, ``LayerNorm``, ``Normalize`` or ``Dropout``.
+        path: Its folder, relative to the model's.
+    """
 
     kind: str
     path: str
@@ -45,15 +51,15 @@ class SentenceModules:
     """How the author of an encoder turns a text into a vector.
 
     Attributes:
-        pooling: One of ``POOLINGS``, or several with ``+`` between, which are joined.
-        steps: What comes after the pooling, in order, without a normalisation at the end.
-        subfolders: All folders that hold modules.
-        max_length: Tokens read of a text; None where nothing is said.
+        pooling: One of ``POOLINGS``, or several joined by ``+``.
+        steps: Modules after the pooling, in order, without a normalisation at the end.
+        subfolders: Folders of modules, relative to the model's.
+        max_length: Number of tokens read of a text; None if the folder gives none.
         lower_case: Whether texts are lowercased first.
-        prompts: Words put before a text, by name.
+        prompts: Prompts, which are put before a text, by name.
         default_prompt: Name of the prompt that is put before each text, if any.
         pools_prompt: Whether the prompt's tokens are pooled too.
-        from_author: Whether the folder says all this.
+        from_author: Whether the values are from the folder; False if they are defaults.
     """
 
     pooling: str = "mean"
@@ -68,10 +74,10 @@ class SentenceModules:
 
 
 def read_sentence_modules(folder: Path) -> SentenceModules:
-    """What the folder says; the defaults where it is a plain transformer's.
+    """The modules of a folder; the defaults for a folder without ``modules.json``.
 
     Raises:
-        ModelError: It names a module, a pooling or an option that cannot be done here.
+        ModelError: A module, a pooling or an option is not supported.
     """
     _check_inside_no_other(folder)
     if not (folder / MODULES).exists():
@@ -92,7 +98,10 @@ def read_sentence_modules(folder: Path) -> SentenceModules:
 
 
 def sidecar_files(folder: Path) -> list[str]:
-    """Files and folders to copy where the weights are saved anew; paths inside the folder."""
+    """Files and folders of sentence-transformers to copy when the weights are saved again.
+
+    Paths are relative to the folder.
+    """
     if not (folder / MODULES).exists():
         return []
     names = [MODULES, PROMPTS, *_READING, *read_sentence_modules(folder).subfolders]
@@ -116,9 +125,9 @@ def _modules(folder: Path) -> list[Step]:
     steps = [Step(name.rpartition(".")[2], inside) for name, inside, _ in modules]
     kinds = [step.kind for step in steps]
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - set(_STEPS):
-        known = ["Transformer", "Pooling", *_STEPS]
-        odd = next((kind for kind in kinds if kind not in known), ", ".join(kinds))
-        raise _refused(folder, "modules that cannot be read here", odd)
+        supported = ["Transformer", "Pooling", *_STEPS]
+        unsupported = next((kind for kind in kinds if kind not in supported), ", ".join(kinds))
+        raise _refused(folder, "modules that cannot be read here", unsupported)
     if steps[0].path:
         raise _refused(folder, "a transformer in a folder of its own", steps[0].path)
     return steps
@@ -130,16 +139,18 @@ def _pooling(folder: Path) -> tuple[str, bool]:
     if modes is None:
         modes = [mode for name, mode in _OLD_NAMES.items() if config.get(name)] or ["mean"]
     modes = [modes] if isinstance(modes, str) else list(modes)
-    odd = [name for name, value in config.items()
+    unsupported = [name for name, value in config.items()
            if name.startswith("pooling_mode_") and value and name not in _OLD_NAMES]  # fmt: skip
-    odd += [str(mode) for mode in modes if mode not in POOLINGS]
-    if odd or not modes:
-        raise _refused(folder, "a pooling that is not known", odd[0] if odd else "none")
+    unsupported += [str(mode) for mode in modes if mode not in POOLINGS]
+    if unsupported or not modes:
+        raise _refused(
+            folder, "a pooling that is not known", unsupported[0] if unsupported else "none"
+        )
     return "+".join(modes), bool(config.get("include_prompt", True))
 
 
 def _check_step(folder: Path, kind: str) -> None:
-    """Steps work on the pooled vector alone; a dense layer's weights are safetensors."""
+    """Check that a module reads the pooled vector, and that its weights are safetensors."""
     path = folder / "config.json"
     config = read_json(path) if path.exists() else {}
     for name in ("module_input_name", "module_output_name"):
@@ -155,7 +166,7 @@ def _check_step(folder: Path, kind: str) -> None:
 
 
 def _reading(folder: Path) -> tuple[int | None, bool]:
-    """Tokens read of a text, and whether it is lowercased."""
+    """Maximum number of tokens of a text (None if not given), and whether it is lowercased."""
     path = next((folder / name for name in _READING if (folder / name).exists()), None)
     config = {} if path is None else read_json(path)
     allowed: dict[str, Any] = {
@@ -195,7 +206,10 @@ def _prompts(folder: Path) -> tuple[dict[str, str], str | None]:
 
 
 def _check_inside_no_other(folder: Path) -> None:
-    """Refuse the transformer of an older sentence-transformers model without what follows it."""
+    """Refuse the subfolder with the transformer of an older sentence-transformers model.
+
+    Its pooling and other modules are in the folder above.
+    """
     if not (folder / MODULES).exists() and (folder.parent / MODULES).exists():
         try:
             modules = json.loads((folder.parent / MODULES).read_text(encoding="utf-8"))
@@ -210,6 +224,6 @@ def _refused(folder: Path, what: str, found: str) -> ModelError:
     return ModelError(
         f"the sentence-transformers model in {folder} has {what}",
         found=found,
-        fix="use another encoder, or save this one anew with sentence-transformers 5 or later as "
+        fix="use another encoder, or save this one again with sentence-transformers 5 or later as "
         "Transformer, Pooling and Dense, LayerNorm or Normalize",
     )

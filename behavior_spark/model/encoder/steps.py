@@ -1,4 +1,4 @@
-"""What a sentence-transformers model does with a pooled vector: dense layers and norms."""
+"""Modules of a sentence-transformers model after the pooling: dense layers and norms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ACTIVATIONS = {
 
 
 class _Dense(torch.nn.Module):
-    """A linear layer with an activation, and the input added where the config says so."""
+    """A linear layer with an activation, and a residual connection if the config has one."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
@@ -57,34 +57,37 @@ class _UnitLength(torch.nn.Module):
 def load_steps(
     folder: Path, steps: Sequence[Step], width: int
 ) -> tuple[torch.nn.Module | None, int]:
-    """The steps as one frozen module in float32, None without one, and the width they end with.
+    """Load the modules after the pooling as one frozen float32 module.
 
     Args:
-        folder: Of the model.
-        steps: In order.
-        width: Numbers of a pooled vector.
+        folder: Folder of the model.
+        steps: The modules, in order.
+        width: Dimension of a pooled vector.
+
+    Returns:
+        The module (None without steps), and the dimension of its output.
 
     Raises:
-        ModelError: Weights are missing, misshapen, or do not fit what comes before them.
+        ModelError: Weights are missing, or do not fit the dimension of their input.
     """
     modules = []
     for step in steps:
-        module, wanted, given = _load_step(folder / step.path, step.kind, width)
-        if wanted != width:
+        module, input_width, output_width = _load_step(folder / step.path, step.kind, width)
+        if input_width != width:
             raise ModelError(
                 f"the {step.kind} module in {folder / step.path} does not fit its pooling",
-                found=f"it reads {wanted} numbers, and gets {width}",
+                found=f"it reads {input_width} numbers, and gets {width}",
                 fix="leave text.pooling to the folder (auto)",
             )
         modules.append(module)
-        width = given
+        width = output_width
     if not modules:
         return None, width
     return torch.nn.Sequential(*modules).eval().requires_grad_(False), width
 
 
 def _load_step(folder: Path, kind: str, width: int) -> tuple[torch.nn.Module, int, int]:
-    """The module, the numbers it reads and those it gives."""
+    """A module, and the dimensions of its input and output."""
     if kind == "Normalize":
         return _UnitLength(), width, width
     config = read_json(folder / "config.json")

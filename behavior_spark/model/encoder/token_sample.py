@@ -1,7 +1,7 @@
-"""A sample of texts whose token ids tell one way of tokenising from another.
+"""Sample texts whose token ids identify how a tokenizer works.
 
 transformers rebuilds a tokenizer from a folder's files, and two of its versions may do so
-differently. So a backbone's digest holds what the sample's ids are, not which version made them.
+differently. So the digest of an encoder contains the sample's token ids, not the version.
 """
 
 # ruff: noqa: E501, RUF001
@@ -45,7 +45,9 @@ def token_ids(tokenizer: Any) -> list[list[int]]:
 
 
 def unknown_share_of(folder: Path, texts: Sequence[str]) -> float:
-    """Share of the texts' tokens that the vocabulary in a folder does not know; loads no model.
+    """Share of unknown tokens among the texts' tokens, by the tokenizer in a folder.
+
+    Loads no model.
 
     Raises:
         ModelError: The tokenizer cannot be loaded.
@@ -54,8 +56,10 @@ def unknown_share_of(folder: Path, texts: Sequence[str]) -> float:
     if path.exists():  # read without transformers, which takes seconds to import
         fast = tokenizers.Tokenizer.from_file(str(path))
         model = read_json(path).get("model", {})
-        place = model.get("unk_id")
-        unknown = model.get("unk_token") if place is None else model["vocab"][place][0]
+        unknown_index = model.get("unk_id")
+        unknown = (
+            model.get("unk_token") if unknown_index is None else model["vocab"][unknown_index][0]
+        )
         unknown_id = None if unknown is None else fast.token_to_id(str(unknown))
     else:
         from behavior_spark.model.encoder.loading import load_tokenizer
@@ -69,14 +73,14 @@ def unknown_share_of(folder: Path, texts: Sequence[str]) -> float:
 
 
 def token_ids_digest(folder: Path, files: dict[str, str]) -> str:
-    """16 hex characters of the sample's ids by the tokenizer in a folder.
+    """Digest of the sample's token ids by the tokenizer in a folder, 16 hex characters.
 
-    To load a tokenizer takes seconds, most of them to import torch. So a cache on this machine
-    (``XDG_CACHE_HOME``, else ``~/.cache``) keeps what these files give with this version.
+    Loading a tokenizer takes seconds, mostly to import torch. So the digest is cached on this
+    machine (in ``XDG_CACHE_HOME``, else ``~/.cache``), by files and versions of the libraries.
 
     Args:
-        folder: Of the model.
-        files: Digests of the files that decide.
+        folder: Folder of the model.
+        files: Digests of its files, from :func:`.folder_files.file_digests`.
 
     Raises:
         ModelError: The tokenizer cannot be loaded.
@@ -90,13 +94,13 @@ def token_ids_digest(folder: Path, files: dict[str, str]) -> str:
 def _cached_digest(folder: Path, key: str) -> str:
     path = cache_folder() / "token_ids" / f"{key}.json"
     with contextlib.suppress(Exception):
-        found = read_json(path)["token_ids"]
-        if isinstance(found, str):
-            return found
+        cached = read_json(path)["token_ids"]
+        if isinstance(cached, str):
+            return cached
     from behavior_spark.model.encoder.loading import load_tokenizer
 
     digest = digest_of(token_ids(load_tokenizer(folder)))
-    with contextlib.suppress(OSError):  # a read-only home: it is found anew each time
+    with contextlib.suppress(OSError):  # with a read-only home it is computed each time
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"token_ids": digest, "about": json.dumps(["sample", len(SAMPLE)])})
     return digest

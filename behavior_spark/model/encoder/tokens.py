@@ -100,9 +100,9 @@ class Tokenizer:
         for encoding, too_long in zip(
             self._fast.encode_batch_fast(short), cut.tolist(), strict=True
         ):
-            more = encoding.overflowing
-            kept = [encoding.ids, *(piece.ids for piece in more[: self._pieces - 1])]
-            results.append((kept, too_long or len(more) >= self._pieces))
+            overflow = encoding.overflowing
+            pieces = [encoding.ids, *(piece.ids for piece in overflow[: self._pieces - 1])]
+            results.append((pieces, too_long or len(overflow) >= self._pieces))
         return results
 
     def tokens(self, texts: Sequence[str | None] | pa.Array) -> Tokens:
@@ -119,9 +119,9 @@ class Tokenizer:
         # Longest first, so that memory runs out at once or never; stable, for reproducibility.
         order = np.argsort(-lengths, kind="stable")
         starts = np.concatenate([[0], np.cumsum(lengths[order])])
-        first = (np.cumsum(lengths) - lengths)[order]
+        piece_starts = (np.cumsum(lengths) - lengths)[order]
         return Tokens(
-            ids=pieces.ids[ranges(first, lengths[order])],
+            ids=pieces.ids[ranges(piece_starts, lengths[order])],
             starts=starts.astype(np.int64, copy=False),
             rows=pieces.rows[order],
             token_counts=counts,
@@ -140,30 +140,34 @@ class Tokenizer:
             for row in pc.indices_nonzero(mask).to_pylist():
                 errors[row] = code
         rows = pc.indices_nonzero(pc.invert(blank)).to_numpy().astype(np.int64)
-        read, cut = self._short_column(column.take(pa.array(rows)))
+        shortened, cut = self._short_column(column.take(pa.array(rows)))
         if self._prompt:
-            prompt, nothing = (pa.scalar(part, pa.large_string()) for part in (self._prompt, ""))
-            read = pc.binary_join_element_wise(prompt, read, nothing)
+            prompt, separator = (pa.scalar(part, pa.large_string()) for part in (self._prompt, ""))
+            shortened = pc.binary_join_element_wise(prompt, shortened, separator)
         try:
-            content, counts = self._words.ids(read)
+            content, counts = self._words.ids(shortened)
         except Exception as error:  # the caller then finds the failing text one by one
             _logger.warning("tokenising a batch by words failed (%s)", type(error).__name__)
             return None
         before, after = self._words.first, self._words.last
-        most = self._max_length - len(before) - len(after)
-        needed = np.maximum(1, -(-counts // most))
+        content_limit = self._max_length - len(before) - len(after)
+        needed = np.maximum(1, -(-counts // content_limit))
         pieces = np.minimum(needed, self._pieces)
-        skipped = ranges(np.zeros_like(pieces), pieces) * most  # the text's tokens before a piece
-        held = np.minimum(most, np.repeat(counts, pieces) - skipped)
-        lengths = held + len(before) + len(after)
+        skipped = (
+            ranges(np.zeros_like(pieces), pieces) * content_limit
+        )  # the text's tokens before a piece
+        content_lengths = np.minimum(content_limit, np.repeat(counts, pieces) - skipped)
+        lengths = content_lengths + len(before) + len(after)
         starts = np.cumsum(lengths) - lengths
         ids = np.empty(int(lengths.sum()), dtype=np.int64)
         source = np.repeat(np.cumsum(counts) - counts, pieces) + skipped
-        ids[ranges(starts + len(before), held)] = content[ranges(source, held)]
+        ids[ranges(starts + len(before), content_lengths)] = content[
+            ranges(source, content_lengths)
+        ]
         for place, token in enumerate(before):
             ids[starts + place] = token
         for place, token in enumerate(after):
-            ids[starts + len(before) + held + place] = token
+            ids[starts + len(before) + content_lengths + place] = token
         truncated = np.zeros(len(column), dtype=bool)
         truncated[rows] = cut | (needed > pieces)
         return _Pieces(ids, lengths, np.repeat(rows, pieces), truncated, errors)
@@ -201,9 +205,9 @@ class Tokenizer:
 
         White space at the start is removed first.
         """
-        whole = [text.lstrip() for text in texts]
-        sizes = np.fromiter(map(len, whole), dtype=np.int64, count=len(whole))
-        short = [_encodable(text[: self._most_characters]) for text in whole]
+        stripped = [text.lstrip() for text in texts]
+        sizes = np.fromiter(map(len, stripped), dtype=np.int64, count=len(stripped))
+        short = [_encodable(text[: self._most_characters]) for text in stripped]
         return short, sizes > self._most_characters
 
     def _of_rows(
@@ -225,16 +229,19 @@ class Tokenizer:
 
 
 def _lower_case(fast: Any) -> None:
-    """As sentence-transformers' ``do_lower_case``; BERT's own way where it is the same."""
-    before = fast.normalizer
-    if isinstance(before, normalizers.BertNormalizer):
-        if not before.lowercase:
-            before.strip_accents = bool(before.strip_accents)
-            before.lowercase = True
-            fast.normalizer = before
+    """Lowercase texts, like ``do_lower_case`` of sentence-transformers.
+
+    A BERT normalizer is changed itself, since it can lowercase.
+    """
+    normalizer = fast.normalizer
+    if isinstance(normalizer, normalizers.BertNormalizer):
+        if not normalizer.lowercase:
+            normalizer.strip_accents = bool(normalizer.strip_accents)
+            normalizer.lowercase = True
+            fast.normalizer = normalizer
         return
     fast.normalizer = normalizers.Sequence(
-        [normalizers.Lowercase(), *([] if before is None else [before])]
+        [normalizers.Lowercase(), *([] if normalizer is None else [normalizer])]
     )
 
 

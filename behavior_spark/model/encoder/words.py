@@ -37,7 +37,7 @@ _IS_SPACE[list(SPACES)] = True
 
 
 @dataclass(frozen=True, eq=False)
-class _Known:
+class _Vocabulary:
     """Words and their ids. Never changed after construction, so that threads may share it.
 
     Attributes:
@@ -69,7 +69,7 @@ class Words:
         self.first, self.last = tuple(first), tuple(last)
         self._fast, self._lock = fast, threading.Lock()
         self._between = fast.id_to_token(last[-1])
-        self._known = _no_words()
+        self._vocabulary = _no_words()
 
     @classmethod
     def of(cls, fast: Any) -> Words | None:
@@ -84,15 +84,15 @@ class Words:
         plain = all(len(t.content.split()) == 1 and not t.single_word for t in added.values())
         if names != ["WordPiece", "BertNormalizer", "BertPreTokenizer"] or not plain:
             return None
-        inside = fast.encode("a", add_special_tokens=False).ids
-        whole = fast.encode("a", add_special_tokens=True).ids
-        if len(inside) != 1 or whole.count(inside[0]) != 1:
+        alone = fast.encode("a", add_special_tokens=False).ids
+        with_special = fast.encode("a", add_special_tokens=True).ids
+        if len(alone) != 1 or with_special.count(alone[0]) != 1:
             return None
-        place = whole.index(inside[0])
-        first, last = whole[:place], whole[place + 1 :]
-        if not last or last[-1] not in added or added[last[-1]].normalized:
+        position = with_special.index(alone[0])
+        before, after = with_special[:position], with_special[position + 1 :]
+        if not after or after[-1] not in added or added[after[-1]].normalized:
             return None
-        return cls(copy.deepcopy(fast), first, last)
+        return cls(copy.deepcopy(fast), before, after)
 
     def ids(self, texts: pa.LargeStringArray) -> tuple[Integers, Integers]:
         """Token ids of texts, without special tokens.
@@ -104,43 +104,47 @@ class Words:
             The ids of all texts one after the other, int64, and each text's number, int64 [n].
         """
         words, counts = _cut(texts)
-        known, places = self._find(words)
-        lengths = np.diff(known.edges)[places]
-        ids = known.ids[ranges(known.edges[places], lengths)]
+        vocabulary, places = self._find(words)
+        lengths = np.diff(vocabulary.edges)[places]
+        ids = vocabulary.ids[ranges(vocabulary.edges[places], lengths)]
         edges = np.concatenate([[0], np.cumsum(lengths)])
         return ids, np.diff(edges[np.concatenate([[0], np.cumsum(counts)])])
 
-    def _find(self, words: pa.LargeStringArray) -> tuple[_Known, Integers]:
-        """Known words that include ``words``, tokenizing new ones, and the places of ``words``."""
-        known = self._known
-        places = known.places(words)
+    def _find(self, words: pa.LargeStringArray) -> tuple[_Vocabulary, Integers]:
+        """A vocabulary with all of ``words``, and their positions; new words are tokenized."""
+        vocabulary = self._vocabulary
+        places = vocabulary.places(words)
         if not (places < 0).any():
-            return known, places
+            return vocabulary, places
         with self._lock:
-            if known is not self._known:  # another thread has added words
-                known = self._known
-                places = known.places(words)
-            new = words.filter(pa.array(places < 0)).dictionary_encode()
-            if len(known.words) + len(new.dictionary) > MOST_WORDS:
-                known, new = _no_words(), words.dictionary_encode()
+            if vocabulary is not self._vocabulary:  # another thread has added words
+                vocabulary = self._vocabulary
+                places = vocabulary.places(words)
+            new_words = words.filter(pa.array(places < 0)).dictionary_encode()
+            if len(vocabulary.words) + len(new_words.dictionary) > MOST_WORDS:
+                vocabulary, new_words = _no_words(), words.dictionary_encode()
                 places[:] = -1
-            places[places < 0] = len(known.words) + new.indices.to_numpy()
-            self._known = self._with_new(known, new.dictionary)
-            return self._known, places
+            places[places < 0] = len(vocabulary.words) + new_words.indices.to_numpy()
+            self._vocabulary = self._with_new(vocabulary, new_words.dictionary)
+            return self._vocabulary, places
 
-    def _with_new(self, known: _Known, new: pa.LargeStringArray) -> _Known:
-        """``known`` and ``new`` words, tokenized.
+    def _with_new(self, vocabulary: _Vocabulary, new_words: pa.LargeStringArray) -> _Vocabulary:
+        """The vocabulary with new words added.
 
         Many words are tokenized as one text, with a special token after each. A word that
-        contains this token's text (``odd``) is tokenized by itself.
+        contains this token's text (``containing``) is tokenized by itself.
         """
-        words: list[str] = new.to_pylist()
-        odd = {place: word for place, word in enumerate(words) if self._between in word}
-        plain = ["" if place in odd else word for place, word in enumerate(words)] if odd else words
+        words: list[str] = new_words.to_pylist()
+        containing = {place: word for place, word in enumerate(words) if self._between in word}
+        joinable = (
+            ["" if place in containing else word for place, word in enumerate(words)]
+            if containing
+            else words
+        )
         ids = self._encode(
             [
-                self._between.join([*plain[start : start + TOGETHER], ""])
-                for start in range(0, len(plain), TOGETHER)
+                self._between.join([*joinable[start : start + TOGETHER], ""])
+                for start in range(0, len(joinable), TOGETHER)
             ]
         )
         between = ids == self.last[-1]
@@ -148,15 +152,15 @@ class Words:
         if len(counts) != len(words):
             raise ValueError("the tokenizer lost a word")
         ids = ids[~between]
-        if odd:
+        if containing:
             parts = np.split(ids, np.cumsum(counts)[:-1])
-            for place, word in odd.items():
+            for place, word in containing.items():
                 parts[place] = self._encode([word])
             ids, counts = np.concatenate(parts), np.array([len(part) for part in parts])
-        return _Known(
-            pa.concat_arrays([known.words, new]),
-            np.concatenate([known.edges, known.edges[-1] + np.cumsum(counts)]),
-            np.concatenate([known.ids, ids]),
+        return _Vocabulary(
+            pa.concat_arrays([vocabulary.words, new_words]),
+            np.concatenate([vocabulary.edges, vocabulary.edges[-1] + np.cumsum(counts)]),
+            np.concatenate([vocabulary.ids, ids]),
         )
 
     def _encode(self, texts: list[str]) -> Integers:
@@ -188,9 +192,9 @@ def ranges(starts: Integers, lengths: Integers) -> Integers:
     return numbers
 
 
-def _no_words() -> _Known:
+def _no_words() -> _Vocabulary:
     no_words = pa.array([], type=pa.large_string())
-    return _Known(no_words, np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    return _Vocabulary(no_words, np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 
 def _cut(texts: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Integers]:

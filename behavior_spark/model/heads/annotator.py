@@ -1,12 +1,12 @@
-"""Label texts with a causal language model: the label whose words it finds most likely.
+"""Label texts with a causal language model: choose the label whose words are most probable.
 
-No text is generated, so the answer is always one of the labels. The score of a label is the
-mean log-probability of its tokens after the prompt; what the model says of a prompt without
-content is divided out (Zhao et al. 2021, "Calibrate Before Use", arXiv 2102.09690). Several
-prompts vote.
+No text is generated, so the result is always one of the labels. The score of a label is the
+mean log-probability of its tokens after the prompt. Label probabilities of prompts without
+content are divided out (Zhao et al. 2021, "Calibrate Before Use", arXiv 2102.09690). Each of
+several prompts has one vote.
 
-A prompt is computed once: its keys and values are kept, and the tokens of all labels run on
-them as one batch.
+A prompt is computed once: its keys and values are cached, and the tokens of all labels are
+computed from them as one batch.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ LOGITS_AT_ONCE = 64_000_000  # float32: 256 MB
 
 @dataclass(frozen=True)
 class AnnotatorOptions:
-    """What decides an annotation, beside the model's files.
+    """Options of an annotator; with the model's files they determine its labels.
 
     Attributes:
         labels: Labels, in order.
-        words: For each label the words that stand for it.
-        prompts: Each holds ``{text}`` and ends in ``{label}``.
-        calibrate: Divide out the answers to prompts without content.
-        max_length: Tokens of a text that are read.
+        words: For each label the words that the language model reads in its place.
+        prompts: Each contains ``{text}`` and ends in ``{label}``.
+        calibrate: Divide out the label probabilities of prompts without content.
+        max_length: Number of tokens of a text that are read.
     """
 
     labels: tuple[str, ...]
@@ -54,7 +54,9 @@ class AnnotatorOptions:
 
 
 def annotator_digest(source: str, options: AnnotatorOptions) -> str:
-    """16 hex characters that change when an annotation could.
+    """Digest of the model's files and the options, 16 hex characters.
+
+    Equal digests mean equal annotations.
 
     Raises:
         ModelError: There is no model at ``source``.
@@ -72,7 +74,7 @@ class Annotator:
 
     Attributes:
         digest: See :func:`annotator_digest`.
-        options: As given.
+        options: Labels, words, prompts and limits.
     """
 
     def __init__(
@@ -93,11 +95,11 @@ class Annotator:
     def load(
         cls, source: str, options: AnnotatorOptions, *, device: str | None = None
     ) -> Annotator:
-        """Load the model at ``source``; in bf16 where the device computes in it.
+        """Load the model at ``source``, in bf16 if the device computes in bf16 natively.
 
         Raises:
-            ModelError: It is no causal language model in Hugging Face format with safetensors
-                and a tokenizer, or its context is too short for the prompts.
+            ModelError: The folder holds no causal language model in Hugging Face format with
+                safetensors and a fast tokenizer, or its context is too short for the prompts.
         """
         folder = resolve_model_folder(source)
         digest = annotator_digest(source, options)
@@ -127,36 +129,38 @@ class Annotator:
         return cls(model.to(target).eval(), tokenizer, options, digest=digest)
 
     def votes(self, texts: Sequence[str]) -> Floats:
-        """float32 [n, prompts, labels]: each prompt's probabilities of the labels."""
+        """Probabilities of the labels by each prompt, float32 [n, prompts, labels]."""
         if not len(texts):
             return np.empty((0, len(self._prompts), len(self.options.labels)), dtype=np.float32)
-        found = [self._scores(number, texts) for number in range(len(self._prompts))]
+        scores_by_prompt = [self._scores(number, texts) for number in range(len(self._prompts))]
         if self.options.calibrate:
             if self._priors is None:
                 self._priors = [
                     _log_softmax(self._scores(number, CONTENT_FREE)).mean(axis=0)
                     for number in range(len(self._prompts))
                 ]
-            found = [scores - prior for scores, prior in zip(found, self._priors, strict=True)]
-        return np.exp(np.stack([_log_softmax(scores) for scores in found], axis=1))
+            scores_by_prompt = [
+                scores - prior for scores, prior in zip(scores_by_prompt, self._priors, strict=True)
+            ]
+        return np.exp(np.stack([_log_softmax(scores) for scores in scores_by_prompt], axis=1))
 
     def _scores(self, number: int, texts: Sequence[str]) -> Floats:
-        """float32 [n, labels]: mean log-probability of each label's tokens after a prompt."""
+        """Mean log-probability of each label's tokens after a prompt, float32 [n, labels]."""
         prompt, labels = self._prompts[number], self._label_ids[number]
         encoded = self._tokenizer([prompt.fill(self._cut(text)) for text in texts])["input_ids"]
-        ids: list[list[int]] = [self._opened(each) for each in encoded]
+        ids: list[list[int]] = [self._opened(token_ids) for token_ids in encoded]
         order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-        found = np.empty((len(ids), len(labels)), dtype=np.float32)
+        scores = np.empty((len(ids), len(labels)), dtype=np.float32)
         with torch.inference_mode():
             for rows in self._batches(order, ids, labels):
-                found[rows] = self._batch_scores([ids[row] for row in rows], labels)
-        return found
+                scores[rows] = self._batch_scores([ids[row] for row in rows], labels)
+        return scores
 
     def _batches(
         self, order: list[int], ids: list[list[int]], labels: list[list[int]]
     ) -> list[list[int]]:
         """Rows of similar length, few enough for the device's memory."""
-        longest_label = max(len(each) for each in labels)
+        longest_label = max(len(token_ids) for token_ids in labels)
         width = len(labels) * max(1, longest_label - 1)
         most_rows = max(1, LOGITS_AT_ONCE // (width * int(self._model.config.vocab_size)))
         most_tokens = TOKENS_AT_ONCE.get(self._model.device.type, TOKENS_AT_ONCE["cpu"])
@@ -169,103 +173,118 @@ class Annotator:
         return batches
 
     def _batch_scores(self, ids: list[list[int]], labels: list[list[int]]) -> Floats:
-        device, rows, width = self._model.device, len(ids), max(len(each) for each in ids)
-        lengths = torch.tensor([len(each) for each in ids], device=device)
-        # Padded on the left, so that every prompt ends where the labels begin.
-        padded = torch.tensor([[0] * (width - len(each)) + each for each in ids], device=device)
+        device, rows, width = self._model.device, len(ids), max(len(token_ids) for token_ids in ids)
+        lengths = torch.tensor([len(token_ids) for token_ids in ids], device=device)
+        # Padded on the left, so that all prompts end at the same position.
+        padded = torch.tensor(
+            [[0] * (width - len(token_ids)) + token_ids for token_ids in ids], device=device
+        )
         mask = (torch.arange(width, device=device) >= width - lengths[:, None]).long()
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        out = self._run(
+        output = self._run(
             input_ids=padded, attention_mask=mask, position_ids=positions, logits_to_keep=1
         )
-        first = torch.log_softmax(out.logits[:, -1].float(), dim=-1)
-        total = first[:, torch.tensor([each[0] for each in labels], device=device)]
-        long = [place for place, each in enumerate(labels) if len(each) > 1]
-        if long:
-            rest = self._rest([labels[place] for place in long], out.past_key_values, mask, lengths)
-            total[:, long] += rest.view(rows, len(long))
-        counts = torch.tensor([len(each) for each in labels], device=device)
-        found: Floats = (total / counts).cpu().numpy()
-        return found
+        first_token_scores = torch.log_softmax(output.logits[:, -1].float(), dim=-1)
+        total = first_token_scores[
+            :, torch.tensor([token_ids[0] for token_ids in labels], device=device)
+        ]
+        long_labels = [place for place, token_ids in enumerate(labels) if len(token_ids) > 1]
+        if long_labels:
+            continuation = self._rest(
+                [labels[place] for place in long_labels], output.past_key_values, mask, lengths
+            )
+            total[:, long_labels] += continuation.view(rows, len(long_labels))
+        counts = torch.tensor([len(token_ids) for token_ids in labels], device=device)
+        mean: Floats = (total / counts).cpu().numpy()
+        return mean
 
     def _rest(
         self, labels: list[list[int]], cache: Any, mask: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """float [rows * labels]: log-probability of all tokens of a label but its first."""
+        """Log-probability of a label's tokens after its first one, float [rows * labels]."""
         rows, device = len(lengths), mask.device
         cache.batch_repeat_interleave(len(labels))
-        steps = max(len(each) for each in labels) - 1
-        fed = torch.tensor(
-            [each[:-1] + [0] * (steps - len(each) + 1) for each in labels], device=device
+        steps = max(len(token_ids) for token_ids in labels) - 1
+        inputs = torch.tensor(
+            [token_ids[:-1] + [0] * (steps - len(token_ids) + 1) for token_ids in labels],
+            device=device,
         )
-        wanted = torch.tensor(
-            [each[1:] + [-1] * (steps - len(each) + 1) for each in labels], device=device
+        targets = torch.tensor(
+            [token_ids[1:] + [-1] * (steps - len(token_ids) + 1) for token_ids in labels],
+            device=device,
         )
-        fed, wanted = fed.repeat(rows, 1), wanted.repeat(rows, 1)
-        seen = mask.repeat_interleave(len(labels), dim=0)
-        places = lengths.repeat_interleave(len(labels))[:, None]
-        out = self._run(
-            input_ids=fed,
-            attention_mask=torch.cat([seen, torch.ones_like(fed)], dim=1),
-            position_ids=places + torch.arange(steps, device=device),
+        inputs, targets = inputs.repeat(rows, 1), targets.repeat(rows, 1)
+        prompt_mask = mask.repeat_interleave(len(labels), dim=0)
+        first_positions = lengths.repeat_interleave(len(labels))[:, None]
+        output = self._run(
+            input_ids=inputs,
+            attention_mask=torch.cat([prompt_mask, torch.ones_like(inputs)], dim=1),
+            position_ids=first_positions + torch.arange(steps, device=device),
             past_key_values=cache,
         )
-        chances = torch.log_softmax(out.logits.float(), dim=-1)
-        taken = chances.gather(2, wanted.clamp(min=0)[:, :, None])[:, :, 0]
-        return torch.where(wanted >= 0, taken, torch.zeros_like(taken)).sum(dim=1)
+        log_probabilities = torch.log_softmax(output.logits.float(), dim=-1)
+        token_scores = log_probabilities.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
+        return torch.where(targets >= 0, token_scores, torch.zeros_like(token_scores)).sum(dim=1)
 
     def _run(self, **inputs: Any) -> Any:
-        """One forward pass; some families count positions themselves and take none."""
-        known = self._accepts
+        """One forward pass, without arguments that the model does not accept.
+
+        Some architectures compute position ids themselves and do not accept them.
+        """
+        accepted = self._accepts
         return self._model(
-            use_cache=True, **{name: each for name, each in inputs.items() if name in known}
+            use_cache=True, **{name: value for name, value in inputs.items() if name in accepted}
         )
 
     def _continuation(self, prompt: _Prompt, words: str) -> list[int]:
-        """Tokens of a label where it follows the prompt, whatever the text."""
-        tail = prompt.after[-1:] or "."
-        before = self._ids(tail)
-        both = self._ids(tail + prompt.space + words)
-        whole = both[: len(before)] == before
-        found = both[len(before) :] if whole else self._ids(prompt.space + words)
-        if not found:
+        """Token ids of a label after the prompt; they do not depend on the text."""
+        last_character = prompt.after[-1:] or "."
+        prefix_ids = self._ids(last_character)
+        joined_ids = self._ids(last_character + prompt.space + words)
+        splits_at_seam = joined_ids[: len(prefix_ids)] == prefix_ids
+        label_ids = (
+            joined_ids[len(prefix_ids) :] if splits_at_seam else self._ids(prompt.space + words)
+        )
+        if not label_ids:
             raise ModelError(
                 "the language model's tokenizer has no token for a label",
                 found=f"label words {words!r}",
                 fix="give other words for the label",
             )
-        return found
+        return label_ids
 
     def _ids(self, text: str) -> list[int]:
-        found: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return found
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     def _opened(self, ids: list[int]) -> list[int]:
-        """A model needs at least one token before the label."""
+        """The ids, or one start token if there are none: a label must follow a token."""
         if ids:
             return ids
-        first = self._tokenizer.bos_token_id
-        return [int(first if first is not None else self._tokenizer.eos_token_id or 0)]
+        start_id = self._tokenizer.bos_token_id
+        return [int(start_id if start_id is not None else self._tokenizer.eos_token_id or 0)]
 
     def _longest_text(self) -> int:
-        """Tokens of a text that fit beside the longest prompt and label."""
+        """Number of tokens of a text that fit in the context with the longest prompt and label."""
         positions = getattr(self._model.config, "max_position_embeddings", None)
         if not isinstance(positions, int):
             return self.options.max_length
         prompt = max(len(self._opened(self._tokenizer(p.fill(""))["input_ids"]))
                      for p in self._prompts)  # fmt: skip
-        label = max(len(each) for labels in self._label_ids for each in labels)
-        room = positions - prompt - label - 2  # a token at each seam may be split
-        if room < 1:
+        label = max(len(token_ids) for labels in self._label_ids for token_ids in labels)
+        available = (
+            positions - prompt - label - 2
+        )  # joining may split one token at either end of the text
+        if available < 1:
             raise ModelError(
                 "the language model's context is too short for the prompts",
                 found=f"{positions} tokens, prompts of {prompt} and labels of {label}",
                 fix="give shorter prompts, or another model",
             )
-        return min(self.options.max_length, room)
+        return min(self.options.max_length, available)
 
     def _cut(self, text: str) -> str:
-        """The text's first tokens."""
+        """The start of a text: as many characters as ``max_length`` tokens stand for."""
         short = text[: self._max_length * CHARACTERS_PER_TOKEN]
         if len(short) <= self._max_length // 4:  # a character is four tokens at the most
             return short
@@ -276,7 +295,13 @@ class Annotator:
 
 @dataclass(frozen=True)
 class _Prompt:
-    """A prompt cut at its text; what stands between ``after`` and the label is ``space``."""
+    """A prompt split at ``{text}``.
+
+    Attributes:
+        before: Part before the text.
+        after: Part after the text, without white space at its end.
+        space: White space between ``after`` and the label.
+    """
 
     before: str
     after: str
@@ -298,15 +323,15 @@ class _Prompt:
         return f"{self.before}{text}{self.after}"
 
 
-def settle(votes: Floats) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
-    """The label most prompts vote for; of equals the one with the higher mean probability.
+def majority_vote(votes: Floats) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    """The label that most prompts chose; in a tie, the one with the higher mean probability.
 
     Args:
         votes: float32 [n, prompts, labels].
 
     Returns:
-        int64 [n] label numbers, float32 [n] share of prompts that agree, float32 [n] mean
-        probability over prompts.
+        Label numbers, int64 [n]; share of prompts that chose this label, float32 [n]; its mean
+        probability over prompts, float32 [n].
     """
     labels = votes.shape[2]
     chosen = np.eye(labels, dtype=np.float32)[votes.argmax(axis=2)].mean(axis=1)
@@ -318,5 +343,7 @@ def settle(votes: Floats) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
 
 def _log_softmax(scores: Floats) -> Floats:
     top = scores.max(axis=-1, keepdims=True)
-    found: Floats = scores - top - np.log(np.exp(scores - top).sum(axis=-1, keepdims=True))
-    return found
+    log_probabilities: Floats = (
+        scores - top - np.log(np.exp(scores - top).sum(axis=-1, keepdims=True))
+    )
+    return log_probabilities

@@ -1,4 +1,4 @@
-"""What a head says of texts whose labels are known: the ground of every measure."""
+"""Labels predicted by a head for texts with true labels, as input of the measures."""
 
 from __future__ import annotations
 
@@ -15,36 +15,42 @@ from behavior_spark.model.measures.classification import Answers
 def answers_of(
     head: Head, embeddings: Floats, labels: Sequence[Sequence[str]], *, abstaining: bool = True
 ) -> Answers:
-    """The answers of ``head`` to n texts.
+    """Predict the labels of n texts, and put them beside the true labels.
 
     Args:
-        head: Of any kind.
+        head: Head of any kind.
         embeddings: float32 [n, dimension], without NaN.
-        labels: For each text its true labels (one, where every text has one).
-        abstaining: Whether a text out of the head's scope gets no answer; else it gets one too.
+        labels: True labels of each text; exactly one if the head gives one label to each text.
+        abstaining: Whether a text outside the head's scope gets no label; else it gets one too.
+
+    Returns:
+        Predicted and true labels over the head's labels and those that only the data has.
 
     Raises:
-        ModelError: Lengths differ, or a text has several labels where each has one.
+        ModelError: ``embeddings`` and ``labels`` differ in length, or the head gives one label
+            to each text and a text has none or several.
     """
     if len(labels) != len(embeddings):
         raise ModelError(
             "texts and labels differ in number", found=f"{len(embeddings)}, {len(labels)}"
         )
-    if head.rules.exclusive and any(len(own) != 1 for own in labels):
+    if head.rules.exclusive and any(len(text_labels) != 1 for text_labels in labels):
         raise ModelError(
             f"the head {head.name!r} gives one label to each text",
             found="texts with none or several",
             fix="measure it on texts with one label each",
         )
-    unknown = sorted({label for own in labels for label in own} - set(head.labels))
+    unknown = sorted({label for text_labels in labels for label in text_labels} - set(head.labels))
     names = (*head.labels, *unknown)
     truth = np.zeros((len(labels), len(names)), dtype=np.bool_)
-    place = {label: index for index, label in enumerate(names)}
-    rows = [row for row, own in enumerate(labels) for _ in own]
-    truth[rows, [place[label] for own in labels for label in own]] = True
-    said = np.zeros_like(truth)
+    column = {label: index for index, label in enumerate(names)}
+    rows = [row for row, text_labels in enumerate(labels) for _ in text_labels]
+    truth[rows, [column[label] for text_labels in labels for label in text_labels]] = True
+    predicted = np.zeros_like(truth)
     probabilities, codes = head.answer(embeddings)
-    given = head.rules.given(probabilities, head.thresholds)
-    said[:, : len(head.labels)] = given & (codes >= 0)[:, None] if abstaining else given
+    assigned = head.rules.predict(probabilities, head.thresholds)
+    if abstaining:
+        assigned = assigned & (codes >= 0)[:, None]
+    predicted[:, : len(head.labels)] = assigned
     padding = np.zeros((len(truth), len(unknown)), dtype=np.float32)
-    return Answers(names, head.rules, truth, said, np.hstack([probabilities, padding]))
+    return Answers(names, head.rules, truth, predicted, np.hstack([probabilities, padding]))

@@ -43,21 +43,25 @@ def fit_head(
     backbone_digest: str,
     class_weights: Weighting = "none",
 ) -> Head:
-    """Logistic regression with L2, as the kind of head has it, calibrated, with its metrics.
+    """Fit a logistic regression with L2 penalty, calibrate it, and measure it.
 
-    The strength of L2 is the one with which held-out texts are predicted best (``choice_loss``);
-    then temperature or thresholds are fitted on the same texts (``calibrate``). Where fewer than
-    ``FEW_HELD_OUT`` are held out, or one of the labels has fewer than ``FEW_OF_A_LABEL`` among
-    them, both are chosen by all labelled texts instead, each judged by a head of the other folds
-    (``out_of_fold_logits``). Metrics come from the held-out texts: none was learned from, yet a
-    little optimism remains. Where ``split.refit``, the weights are fitted once more at the end, on
-    all texts, with what was chosen; the metrics stay those of before.
+    The loss is that of the kind of head. The strength of the penalty is the one with the lowest
+    ``choice_loss`` on held-out texts; temperature or thresholds are then fitted on the same texts
+    (``calibrate``). If fewer than ``FEW_HELD_OUT`` texts are held out, or fewer than
+    ``FEW_OF_A_LABEL`` of one of the labels, all labelled texts are used for both instead, each with
+    the logits of a head that was fitted on the other folds (``out_of_fold_logits``). The metrics
+    are measured on the held-out texts. No weight is fitted to these texts, but because choices
+    are, the metrics are slightly too high. With ``split.refit`` the weights are fitted again at
+    the end, on all texts, with the chosen strength; the metrics are not changed.
 
     Args:
         split: n texts with targets.
         embeddings: float32 [n, dimension], without NaN.
-        backbone_digest: Digest of the encoder that made the embeddings.
-        class_weights: As for :func:`label_weights`.
+        backbone_digest: Digest of the encoder that computed the embeddings.
+        class_weights: See :func:`label_weights`.
+
+    Returns:
+        The calibrated head, with its metrics.
     """
     held = split.validation
     fitting = _Fitting.of(split, embeddings, class_weights)
@@ -77,8 +81,8 @@ def fit_head(
     metrics |= label_findings(head, split, judged) | near_copies(split, embeddings)
     if split.refit:
         weights = fitting.fit(np.ones(len(held), dtype=np.bool_), weights, strength)
-        whole = _head(split, weights, fitting.scale, backbone_digest)
-        head = replace(head, weight=whole.weight, bias=whole.bias)
+        refitted = _head(split, weights, fitting.scale, backbone_digest)
+        head = replace(head, weight=refitted.weight, bias=refitted.bias)
         metrics["fitted_on"] = "all labelled texts, after the choices"
     return replace(head, metrics=metrics)
 
@@ -145,7 +149,7 @@ def _best_strength(fitting: _Fitting, *, by_folds: bool) -> tuple[float, torch.T
 def head_of(
     split: TaskSplit, weight: Floats, bias: Floats, held: Floats, *, backbone_digest: str
 ) -> Head:
-    """A head whose weights were trained with its encoder, calibrated, with its metrics.
+    """A head whose weights were trained together with its encoder; calibrated and measured.
 
     Args:
         split: The task.
@@ -156,33 +160,33 @@ def head_of(
     """
     weights = torch.from_numpy(np.concatenate([weight, bias[:, None]], axis=1))
     head = _head(split, weights, 1.0, backbone_digest)
-    read: Bools = np.asarray(np.isfinite(held).all(axis=1))
-    logits = head.raw_logits(held[read])
-    head = split.rules.calibrate(head, logits, split.targets[split.validation][read])
+    embedded: Bools = np.asarray(np.isfinite(held).all(axis=1))
+    logits = head.raw_logits(held[embedded])
+    head = split.rules.calibrate(head, logits, split.targets[split.validation][embedded])
     return replace(head, metrics=head_metrics(head, split, held))
 
 
 def with_scope(split: TaskSplit, head: Head, embeddings: Floats) -> Head:
-    """``head`` as it is, or one that abstains where the task asks for it.
+    """``head`` with a scope fitted if the task has ``abstain``, else unchanged.
 
     Args:
-        split: The task; its ``abstain`` is the share of held-out texts without an answer.
-        head: Calibrated.
-        embeddings: float32 [n, dimension] of all its texts; a row may be NaN.
+        split: The task; ``abstain`` is the share of held-out texts that get no label.
+        head: A calibrated head.
+        embeddings: float32 [n, dimension] of all texts of the task; a row may be NaN.
     """
     if split.abstain is None:
         return head
-    read: Bools = np.asarray(np.isfinite(embeddings).all(axis=1))
-    train, held = read & ~split.validation, read & split.validation
+    embedded: Bools = np.asarray(np.isfinite(embeddings).all(axis=1))
+    train, held = embedded & ~split.validation, embedded & split.validation
     numbers = split.targets[train].astype(np.int64)
     return fit_scope(head, embeddings[train], numbers, embeddings[held], false_alarms=split.abstain)
 
 
 def label_weights(split: TaskSplit, how: Weighting) -> torch.Tensor | None:
-    """float32 [labels]: what a label counts in the loss; None: all count the same.
+    """Weight of each label in the loss, float32 [labels]; None if all weigh the same.
 
-    ``balanced``: as the kind of head balances labels, by their frequency among the texts to learn
-    from; ``sqrt``: its root.
+    ``balanced``: ``balanced_weights`` of the kind of head, from the frequency of labels in the
+    training texts; ``sqrt``: their square root; ``none``: no weights.
     """
     if how == "none":
         return None
@@ -193,7 +197,7 @@ def label_weights(split: TaskSplit, how: Weighting) -> torch.Tensor | None:
 
 
 def _head(split: TaskSplit, weights: torch.Tensor, scale: float, backbone_digest: str) -> Head:
-    """A head that is not calibrated yet, of weights [labels, dimension + 1] for scaled vectors."""
+    """A head without calibration, from weights [labels, dimension + 1] for scaled vectors."""
     return Head(
         name=split.name,
         labels=split.labels,
@@ -208,22 +212,30 @@ def _head(split: TaskSplit, weights: torch.Tensor, scale: float, backbone_digest
 
 
 def measure(head: Head, embeddings: Floats, targets: npt.NDArray[Any]) -> dict[str, Any]:
-    """The ``classification_report`` of held-out texts."""
-    given = head.rules.given(head.probabilities(embeddings), head.thresholds)
-    return classification_report(head.labels, head.rules.truth(targets, len(head.labels)), given)
+    """The ``classification_report`` of a head on embeddings [n, dimension] and their targets."""
+    predicted = head.rules.predict(head.probabilities(embeddings), head.thresholds)
+    return classification_report(
+        head.labels, head.rules.truth(targets, len(head.labels)), predicted
+    )
 
 
 def head_metrics(head: Head, split: TaskSplit, held: Floats) -> dict[str, Any]:
-    """What a head records of itself, from embeddings of its held-out texts, in their order."""
-    out = split.validation
+    """Metrics to store in a head: row counts, classification report, rows and labels dropped.
+
+    Args:
+        head: A calibrated head.
+        split: Its task.
+        held: float32 [held-out texts, dimension], in the order of the task; a row may be NaN.
+    """
+    held_out = split.validation
     metrics = {
-        "rows": {"train": int((~out).sum()), "validation": int(out.sum())},
+        "rows": {"train": int((~held_out).sum()), "validation": int(held_out.sum())},
         "measured_on": "validation",
-        **measure(head, np.nan_to_num(held), split.targets[out]),
+        **measure(head, np.nan_to_num(held), split.targets[held_out]),
         "dropped_rows": split.dropped,
         "dropped_labels": split.dropped_labels,
     }
-    if out.any():
+    if held_out.any():
         metrics["baselines"] = baseline_figures(split)
     if split.undated:
         metrics["undated_rows"] = split.undated

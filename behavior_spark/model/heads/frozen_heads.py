@@ -1,4 +1,7 @@
-"""Heads on an encoder that stays as it is: from stored embeddings, in the precision that holds."""
+"""Fit heads on a frozen encoder, with stored embeddings where there are any.
+
+The precision is given, or chosen by a self-check (:mod:`behavior_spark.model.heads.precision`).
+"""
 
 from __future__ import annotations
 
@@ -26,23 +29,23 @@ from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.labelled import TaskSplit
 from behavior_spark.model.heads.precision import SAMPLE, check_precision
 
-CHUNK = 2048  # texts embedded between two calls of progress
+CHUNK = 2048  # number of texts embedded between two reports of progress
 
 Tell = Callable[[str, int, int], None]
-# Embeddings, float32 [dimension], that are stored for a backbone's digest, by text.
+# From the digest of an encoder and texts to the stored embeddings by text, float32 [dimension].
 Stored = Callable[[str, Sequence[str]], Mapping[str, Floats]]
 
 
 @dataclass(frozen=True)
-class Place:
-    """How an encoder is loaded, where embeddings may be stored, and who is told of progress.
+class EncoderSetup:
+    """How to load an encoder, look up stored embeddings, and report progress.
 
     Attributes:
-        options: The encoder's; their precision is not read where it is to be chosen.
+        options: Options of the encoder; their precision is ignored with ``choose_precision``.
         choose_precision: Let a self-check choose between bf16 and fp32.
         device: As for :meth:`Encoder.load`.
-        stored: Looks embeddings up.
-        tell: Called with a stage, how much is done, and how much there is.
+        stored: Looks up stored embeddings; None if there are none.
+        tell: Called with a stage, the amount done, and the total.
     """
 
     options: EncoderOptions
@@ -53,14 +56,14 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """Heads, and the encoder they read.
+class FittedHeads:
+    """Heads, and the options of the encoder whose embeddings they read.
 
     Attributes:
-        options: The encoder's, in the precision chosen.
-        heads: By name.
-        check: The record of the precision's self-check, to keep with the model.
-        stored: Texts whose embedding was stored.
+        options: Options of the encoder, with the chosen precision.
+        heads: Heads by name.
+        check: Result of the self-check of precision, for the model's metadata; empty without one.
+        stored: Number of texts whose embedding was read from the store.
     """
 
     options: EncoderOptions
@@ -70,35 +73,50 @@ class Fitted:
 
 
 class _Embedder:
-    """Embeds texts by one encoder, which is loaded when a text is not in the store."""
+    """Embeds texts with one encoder. The encoder is loaded only if an embedding is not stored."""
 
-    def __init__(self, source: str, place: Place, precision: Precision) -> None:
+    def __init__(self, source: str, setup: EncoderSetup, precision: Precision) -> None:
         folder = resolve_model_folder(source)
-        chosen = replace(place.options, precision=precision)
+        chosen = replace(setup.options, precision=precision)
         self.options = effective_options(folder, chosen)
         self.digest = backbone_digest(source, self.options)
         self.stored = 0
-        self._source, self._place = source, place
+        self._source, self._setup = source, setup
 
     def __call__(self, texts: Sequence[str]) -> Floats:
-        """float32 [n, dimension], NaN where a text could not be embedded; each is read once."""
-        different = list(dict.fromkeys(texts))
-        found = dict(self._place.stored(self.digest, different)) if self._place.stored else {}
-        self.stored += len(found)
-        missing = [text for text in different if text not in found]
+        """Embeddings, float32 [n, dimension]; NaN for a text that could not be embedded.
+
+        Equal texts are embedded once.
+        """
+        distinct_texts = list(dict.fromkeys(texts))
+        embeddings = (
+            dict(self._setup.stored(self.digest, distinct_texts)) if self._setup.stored else {}
+        )
+        self.stored += len(embeddings)
+        missing = [text for text in distinct_texts if text not in embeddings]
         if missing:
-            encoder = Encoder.load(self._source, self.options, device=self._place.device)
+            encoder = Encoder.load(self._source, self.options, device=self._setup.device)
             for start in range(0, len(missing), CHUNK):
                 chunk = missing[start : start + CHUNK]
-                found.update(zip(chunk, encoder.embed(chunk).embeddings, strict=True))
-                self._place.tell("embed", min(start + CHUNK, len(missing)), len(missing))
-        return np.stack([found[text] for text in texts]).astype(np.float32, copy=False)
+                embeddings.update(zip(chunk, encoder.embed(chunk).embeddings, strict=True))
+                self._setup.tell("embed", min(start + CHUNK, len(missing)), len(missing))
+        return np.stack([embeddings[text] for text in texts]).astype(np.float32, copy=False)
 
 
 def fit_heads(
-    source: str, place: Place, splits: Sequence[TaskSplit], *, class_weights: Weighting = "none"
-) -> Fitted:
-    """A logistic head per task on the encoder's embeddings.
+    source: str,
+    setup: EncoderSetup,
+    splits: Sequence[TaskSplit],
+    *,
+    class_weights: Weighting = "none",
+) -> FittedHeads:
+    """Fit one logistic head per task on the embeddings of a frozen encoder.
+
+    Args:
+        source: Folder or ``package:`` name of the encoder.
+        setup: How to load it.
+        splits: The tasks.
+        class_weights: See :func:`.fitting.label_weights`.
 
     Raises:
         ModelError: The encoder cannot be used, or no text of a task could be embedded.
@@ -108,30 +126,34 @@ def fit_heads(
         heads = {}
         vectors = _by_split(embed, splits, [split.texts for split in splits])
         for done, split in enumerate(splits, start=1):
-            own = vectors[split.name]
-            good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(own).all(axis=1))
-            usable = _keep_rows(split, good)
+            task_vectors = vectors[split.name]
+            embedded: npt.NDArray[np.bool_] = np.asarray(np.isfinite(task_vectors).all(axis=1))
+            usable = _keep_rows(split, embedded)
             heads[split.name] = fit_head(
-                usable, own[good], backbone_digest=embed.digest, class_weights=class_weights
+                usable,
+                task_vectors[embedded],
+                backbone_digest=embed.digest,
+                class_weights=class_weights,
             )
-            place.tell("heads", done, len(splits))
+            setup.tell("heads", done, len(splits))
         return heads
 
-    return _in_precision(source, place, splits, make)
+    return _in_precision(source, setup, splits, make)
 
 
 def trained_heads(
     source: str,
-    place: Place,
+    setup: EncoderSetup,
     splits: Sequence[TaskSplit],
     layers: Mapping[str, tuple[Floats, Floats]],
-) -> Fitted:
-    """The heads that were trained together with the encoder at ``source``, calibrated.
+) -> FittedHeads:
+    """Calibrate and measure heads that were trained together with the encoder at ``source``.
 
     Args:
-        source: The trained encoder.
-        place: As for :func:`fit_heads`.
-        splits: The tasks; only held-out texts are read, and all where a head is to abstain.
+        source: Folder of the trained encoder.
+        setup: How to load it.
+        splits: The tasks; only held-out texts are embedded, or all texts of a task with
+            ``abstain``.
         layers: For each task the weight [labels, dimension] and the bias [labels].
     """
 
@@ -150,50 +172,54 @@ def trained_heads(
             if split.abstain is not None
         }
 
-    return _in_precision(source, place, splits, make)
+    return _in_precision(source, setup, splits, make)
 
 
 def _in_precision(
     source: str,
-    place: Place,
+    setup: EncoderSetup,
     splits: Sequence[TaskSplit],
     make: Callable[[_Embedder], dict[str, Head]],
-) -> Fitted:
-    """What ``make`` makes, in the precision that the options name or that a self-check chooses."""
-    first: Precision = place.options.precision
-    if place.choose_precision:
-        first = "bf16" if is_native("bf16", device_of(place.device)) else "fp32"
-    embed = _Embedder(source, place, first)
+) -> FittedHeads:
+    """Call ``make`` with an embedder in the given precision, or in that which a check chooses.
+
+    With ``choose_precision`` heads are first made in bf16 if the device computes in it, then
+    checked; if the check chooses the other precision, they are made again.
+    """
+    precision: Precision = setup.options.precision
+    if setup.choose_precision:
+        precision = "bf16" if is_native("bf16", device_of(setup.device)) else "fp32"
+    embed = _Embedder(source, setup, precision)
     heads = make(embed)
-    if not place.choose_precision:
-        return Fitted(embed.options, heads, stored=embed.stored)
+    if not setup.choose_precision:
+        return FittedHeads(embed.options, heads, stored=embed.stored)
     held = [t for s in splits for t, out in zip(s.texts, s.validation, strict=True) if out]
-    if len(held) < SAMPLE:  # one flip among a few texts would say too much
+    if len(held) < SAMPLE:  # among few texts, one changed label is too large a share
         held = [text for split in splits for text in split.texts]
-    check = check_precision(source, place.options, held, heads=heads, device=place.device)
-    if check.precision != first:
-        embed = _Embedder(source, place, check.precision)
+    check = check_precision(source, setup.options, held, heads=heads, device=setup.device)
+    if check.precision != precision:
+        embed = _Embedder(source, setup, check.precision)
         heads = make(embed)
-    return Fitted(embed.options, heads, {"precision": check.as_dict()}, embed.stored)
+    return FittedHeads(embed.options, heads, {"precision": check.as_dict()}, embed.stored)
 
 
 def _by_split(
     embed: _Embedder, splits: Sequence[TaskSplit], texts: Sequence[list[str]]
 ) -> dict[str, Floats]:
-    """Embeddings of each task's texts; a text of several tasks is read once."""
-    vectors = embed([text for own in texts for text in own])
+    """Embeddings of each task's texts; a text that several tasks share is embedded once."""
+    vectors = embed([text for task_texts in texts for text in task_texts])
     edges = np.cumsum([0, *map(len, texts)])
     return {
-        split.name: vectors[first:last]
-        for split, first, last in zip(splits, edges, edges[1:], strict=False)
+        split.name: vectors[start:stop]
+        for split, start, stop in zip(splits, edges, edges[1:], strict=False)
     }
 
 
 def device_of(device: str | None) -> torch.device:
-    """The device that a name, or none, stands for.
+    """The torch device of a name; without a name the GPU if there is one, else the CPU.
 
     Raises:
-        ModelError: A GPU is named, and torch finds none.
+        ModelError: The name is of a GPU, and torch finds none.
     """
     available = torch.cuda.is_available()
     if device and device.startswith("cuda") and not available:
@@ -201,18 +227,19 @@ def device_of(device: str | None) -> torch.device:
     return torch.device(device or ("cuda" if available else "cpu"))
 
 
-def _keep_rows(split: TaskSplit, good: npt.NDArray[np.bool_]) -> TaskSplit:
-    if good.all():
+def _keep_rows(split: TaskSplit, embedded: npt.NDArray[np.bool_]) -> TaskSplit:
+    """The rows of a task whose text could be embedded, bool [n]; the others are counted."""
+    if embedded.all():
         return split
-    if not (good & ~split.validation).any():
+    if not (embedded & ~split.validation).any():
         raise ModelError(
             f"no text of the task {split.name!r} could be embedded",
             fix="see the warnings in the log; a smaller max_length needs less memory",
         )
     return replace(
         split,
-        texts=[text for text, ok in zip(split.texts, good, strict=True) if ok],
-        targets=split.targets[good],
-        validation=split.validation[good],
-        dropped={**split.dropped, "not_embedded": int((~good).sum())},
+        texts=[text for text, ok in zip(split.texts, embedded, strict=True) if ok],
+        targets=split.targets[embedded],
+        validation=split.validation[embedded],
+        dropped={**split.dropped, "not_embedded": int((~embedded).sum())},
     )

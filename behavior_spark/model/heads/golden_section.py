@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable
 
 
-def lowest_place(loss: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function with one valley is lowest between two places, within 1e-3.
+def find_minimum(loss: Callable[[float], float], low: float, high: float) -> float:
+    """Argument between ``low`` and ``high`` with the lowest value of a unimodal function.
 
-    >>> round(lowest_place(lambda x: (x - 0.5) ** 2, 0.0, 2.0), 2)
+    The result is within 1e-3 of the minimum.
+
+    >>> round(find_minimum(lambda x: (x - 0.5) ** 2, 0.0, 2.0), 2)
     0.5
     """
     ratio = (math.sqrt(5.0) - 1.0) / 2.0

@@ -1,4 +1,4 @@
-"""Heads: linear classifiers that read a stored embedding, so a new head needs no forward pass."""
+"""Heads: linear classifiers on embeddings. On stored embeddings they need no forward pass."""
 
 from __future__ import annotations
 
@@ -27,45 +27,45 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """What lies within a head's classes; see ``behavior_spark.model.heads.scope``.
+    """Decides which texts belong to any class; see ``behavior_spark.model.heads.scope``.
 
     Attributes:
-        examples: float32 [m, dimension], unit vectors of texts it learned from.
-        threshold: A text less close than this gets no answer.
+        examples: float32 [m, dimension], unit vectors of training texts.
+        threshold: A text with a lower closeness gets no label.
     """
 
     examples: Floats
     threshold: float
 
     def closeness(self, embeddings: Floats, probabilities: Floats) -> Floats:
-        """float32 [n]: largest cosine to an example, plus a share of the top probability."""
+        """Largest cosine to an example, plus a share of the top probability; float32 [n]."""
         norms = np.maximum(np.linalg.norm(embeddings, axis=1), 1e-12)
         cosine = (embeddings @ self.examples.T).max(axis=1) / norms
-        found: Floats = cosine + np.float32(PROBABILITY_SHARE) * probabilities.max(axis=1)
-        return found
+        closeness: Floats = cosine + np.float32(PROBABILITY_SHARE) * probabilities.max(axis=1)
+        return closeness
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """One linear classifier over embeddings of one backbone.
+    """One linear classifier over embeddings of one encoder.
 
     Attributes:
-        name: Letters, digits, ``_`` and ``-``; also the folder's name in a bundle.
+        name: Letters, digits, ``_`` and ``-``; also the name of its folder in a text model.
         labels: Distinct labels, at least as many as its kind needs.
         kind: Name of the kind of head, such as ``single_label`` or ``multi_label``.
         weight: float32 [labels, dimension].
         bias: float32 [labels].
-        thresholds: float32 [labels], probabilities from which a label counts as present, for
-            kinds that read them.
-        temperature: Divides the logits (Guo et al. 2017, "On Calibration of Modern Neural
+        thresholds: float32 [labels]; a label is predicted if its probability is at or above its
+            threshold. Only some kinds use them.
+        temperature: Divisor of the logits (Guo et al. 2017, "On Calibration of Modern Neural
             Networks", arXiv 1706.04599).
         backbone_digest: Digest of the encoder whose embeddings this head reads.
-        metrics: What was measured on held-out texts; JSON values.
-        trained_through: ISO day of the last label seen, None where labels carry no day.
-        scope: Which texts get an answer at all; None: every text.
+        metrics: Metrics on held-out texts; JSON values.
+        trained_through: ISO day of the last training label; None if labels have no day.
+        scope: Decides which texts get a label at all; None: every text does.
 
     Raises:
-        ModelError: Shapes, labels, name or numbers do not fit each other.
+        ModelError: The name is not valid, shapes do not agree, or numbers are not finite.
     """
 
     name: str
@@ -118,7 +118,7 @@ class Head:
 
     @cached_property
     def rules(self) -> HeadKind:
-        """What its kind decides."""
+        """Loss, probabilities and predictions of its kind."""
         return find_head_kind(self.kind)
 
     @property
@@ -128,7 +128,10 @@ class Head:
 
     @cached_property
     def digest(self) -> str:
-        """16 hex characters over all that decides an output, name and backbone included."""
+        """Digest of everything that an output depends on, name and encoder included.
+
+        16 hex characters.
+        """
         header = {
             "name": self.name,
             "labels": self.labels,
@@ -143,10 +146,12 @@ class Head:
         return short_digest(json.dumps(header, sort_keys=True).encode() + b"\0" + arrays)
 
     def probabilities(self, embeddings: Floats) -> Floats:
-        """float32 [n, labels] from float32 [n, dimension]; a NaN row stays NaN.
+        """Probabilities, float32 [n, labels], of embeddings, float32 [n, dimension].
+
+        A row of NaN gives a row of NaN.
 
         Raises:
-            ModelError: The embeddings have another dimension.
+            ModelError: The embeddings do not have the head's dimension.
         """
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dimension:
             raise ModelError(
@@ -165,32 +170,35 @@ class Head:
         return np.asarray(exact + self.bias)
 
     def answer(self, embeddings: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
-        """Probabilities, as :meth:`probabilities` gives them, and the number of each label.
+        """Probabilities and predicted labels of embeddings, float32 [n, dimension].
 
         Returns:
-            float32 [n, labels] and int64 [n]: the most probable label that may be given; -1
-            where there is none, the row is NaN or the head abstains.
+            Probabilities, float32 [n, labels], and the number of the predicted label, int64 [n];
+            -1 if no label reaches its threshold, the row is NaN, or the head abstains.
         """
         probabilities = self.probabilities(embeddings)
-        known = ~np.isnan(probabilities).any(axis=1)
+        embedded = ~np.isnan(probabilities).any(axis=1)
         codes = self.rules.top(probabilities, self.thresholds)
-        if self.scope is not None and known.any():
-            closeness = self.scope.closeness(embeddings[known], probabilities[known])
-            codes[np.flatnonzero(known)[closeness < np.float32(self.scope.threshold)]] = -1
+        if self.scope is not None and embedded.any():
+            closeness = self.scope.closeness(embeddings[embedded], probabilities[embedded])
+            codes[np.flatnonzero(embedded)[closeness < np.float32(self.scope.threshold)]] = -1
         return probabilities, codes
 
     def decide(self, probabilities: Floats) -> list[str | None]:
-        """The label of :meth:`answer` per row of [n, labels], before any abstention; else None."""
+        """The predicted label of each row of probabilities [n, labels], None without one.
+
+        Unlike :meth:`answer` it does not abstain by scope.
+        """
         best = self.rules.top(probabilities, self.thresholds).tolist()
         return [None if index < 0 else self.labels[index] for index in best]
 
     def decide_all(self, probabilities: Floats) -> list[list[str]]:
-        """Per row all labels that are given, before any abstention."""
-        given = self.rules.given(probabilities, self.thresholds)
-        return [[self.labels[int(column)] for column in np.flatnonzero(row)] for row in given]
+        """All predicted labels of each row of probabilities [n, labels]; no abstention by scope."""
+        predicted = self.rules.predict(probabilities, self.thresholds)
+        return [[self.labels[int(column)] for column in np.flatnonzero(row)] for row in predicted]
 
     def save(self, folder: Path) -> None:
-        """Write head.safetensors and head.json into ``folder``, which is made if missing."""
+        """Write head.safetensors and head.json to ``folder``, which is created if missing."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self._tensors(), str(folder / "head.safetensors"))
         content = {
@@ -212,7 +220,7 @@ class Head:
         """Read a head that :meth:`save` wrote.
 
         Raises:
-            ModelError: A file is missing or damaged, or the digest is another.
+            ModelError: A file is missing or damaged, or the digest does not match.
         """
         content = read_json(folder / "head.json")
         try:
@@ -246,18 +254,21 @@ class Head:
         return head
 
     def _tensors(self) -> dict[str, Floats]:
-        found = {"weight": self.weight, "bias": self.bias, "thresholds": self.thresholds}
-        return found if self.scope is None else found | {"examples": self.scope.examples}
+        tensors = {"weight": self.weight, "bias": self.bias, "thresholds": self.thresholds}
+        return tensors if self.scope is None else tensors | {"examples": self.scope.examples}
 
 
 def _kind_facts(kind: str) -> dict[str, Any]:
-    """A kind as it is stored and digested; the first two kinds as before there were others."""
+    """The kind in the form that is stored and digested.
+
+    The first two kinds have the form they had when they were the only ones.
+    """
     facts: dict[str, Any] = {"multi_label": kind == MULTI_LABEL}
     return facts if kind in (SINGLE_LABEL, MULTI_LABEL) else facts | {"kind": kind}
 
 
 def _kind_of(content: Mapping[str, Any]) -> str:
-    """The kind that ``_kind_facts`` wrote."""
+    """Name of the kind, from stored content with the entries of ``_kind_facts``."""
     return str(content.get("kind") or (MULTI_LABEL if content["multi_label"] else SINGLE_LABEL))
 
 
@@ -268,14 +279,16 @@ def _scope(threshold: float | None, examples: Floats | None) -> Scope | None:
 
 
 def softmax(logits: Floats) -> Floats:
-    """Softmax over the last axis of [n, labels], float32, safe for large logits."""
-    shifted: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found: Floats = shifted / shifted.sum(axis=1, keepdims=True)
-    return found.astype(np.float32)
+    """Softmax over the last axis, float32 [n, labels], without overflow for large logits."""
+    exponentials: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: Floats = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities.astype(np.float32)
 
 
 def sigmoid(logits: Floats) -> Floats:
-    """Sigmoid of each entry, float32, safe for large logits."""
-    small = np.exp(-np.abs(logits))
-    found: Floats = np.where(logits >= 0, 1.0 / (1.0 + small), small / (1.0 + small))
-    return found.astype(np.float32)
+    """Sigmoid of each entry, float32, without overflow for large logits."""
+    exponentials = np.exp(-np.abs(logits))
+    probabilities: Floats = np.where(
+        logits >= 0, 1.0 / (1.0 + exponentials), exponentials / (1.0 + exponentials)
+    )
+    return probabilities.astype(np.float32)

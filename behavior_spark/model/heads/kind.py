@@ -1,4 +1,4 @@
-"""What differs between kinds of head; found by their names."""
+"""The protocol of a kind of head, and the registry lookup of kinds by name."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ if TYPE_CHECKING:
 
 SINGLE_LABEL, MULTI_LABEL = "single_label", "multi_label"
 
-# What texts are labelled with, one entry a text; the kind says what an entry is.
+# Targets of training, one entry per text; what an entry is depends on the kind.
 Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
 
 class HeadKind(AnswerKind, Protocol):
-    """A kind of head. A module of ``kinds`` holds it as ``KIND``.
+    """A kind of head: targets, loss, predictions and calibration.
 
-    L is the number of labels; targets are what ``targets`` makes.
+    A module of ``kinds`` defines one as ``KIND``. In shapes, L is the number of labels; targets
+    are in the form that :meth:`targets` returns.
     """
 
     @property
     def name(self) -> str:
-        """The module's name."""
+        """Name of the kind; the same as its module's."""
 
     @property
     def description(self) -> str:
-        """For people, such as ``one label a text``."""
+        """Description for readers, such as ``one label a text``."""
 
     @property
     def exclusive(self) -> bool:
@@ -43,22 +44,22 @@ class HeadKind(AnswerKind, Protocol):
 
     @property
     def least_labels(self) -> int:
-        """Labels that a head needs."""
+        """Smallest number of labels of a head."""
 
     def targets(self, numbers: Sequence[Sequence[int]], label_count: int) -> Targets:
-        """Targets of n texts from the numbers of each one's labels."""
+        """Targets of n texts, from the label numbers of each text."""
 
     def truth(self, targets: Targets, label_count: int) -> Bools:
-        """Bool [n, L]: which labels the targets are."""
+        """The labels of each text as bool [n, L], from targets."""
 
     def probabilities(self, logits: Floats) -> Floats:
-        """Float32 [n, L] from logits [n, L]; a NaN row stays NaN."""
+        """Probabilities, float32 [n, L], of logits [n, L]; a row of NaN stays NaN."""
 
     def top(self, probabilities: Floats, thresholds: Floats) -> Integers:
-        """Int64 [n]: the most probable label that may be given, or -1."""
+        """Number of the most probable predicted label, int64 [n]; -1 without one."""
 
-    def given(self, probabilities: Floats, thresholds: Floats) -> Bools:
-        """Bool [n, L]: all labels that are given; a NaN row gets none."""
+    def predict(self, probabilities: Floats, thresholds: Floats) -> Bools:
+        """All predicted labels, bool [n, L]; none for a row of NaN."""
 
     def loss(
         self,
@@ -68,49 +69,54 @@ class HeadKind(AnswerKind, Protocol):
         *,
         smoothing: float = 0.0,
     ) -> torch.Tensor:
-        """Mean over n texts of what training minimises.
+        """Mean training loss over n texts.
 
         Args:
             logits: [n, L].
-            targets: As ``targets`` makes them.
-            weighting: float32 [L], from ``balanced_weights`` or their roots; none: all the same.
-            smoothing: Of the labels, where the loss knows it.
+            targets: Targets, see :meth:`targets`.
+            weighting: Label weights, float32 [L]; None: all labels weigh the same.
+            smoothing: Label smoothing; ignored by losses without it.
         """
 
     def balanced_weights(self, targets: Targets, label_count: int) -> Doubles:
-        """What each label counts in the loss so that rare ones weigh as much as frequent ones."""
+        """Label weights, float64 [L], that give rare labels the same weight as frequent ones."""
 
     def choice_loss(
         self, logits: torch.Tensor, targets: torch.Tensor, weighting: torch.Tensor | None
     ) -> float:
-        """By what held-out texts choose the strength of L2: the lower the better."""
+        """Figure on held-out texts that chooses the strength of L2; lower is better."""
 
-    def given_at_best(self, logits: Floats, targets: Targets) -> Bools:
-        """Bool [n, L]: labels given from logits, with what these targets would calibrate."""
+    def predict_at_best(self, logits: Floats, targets: Targets) -> Bools:
+        """Predicted labels, bool [n, L], with thresholds calibrated on these same targets."""
 
     def calibrate(self, head: Head, logits: Doubles, targets: Targets) -> Head:
-        """The head with what texts that it has not learned from decide; as it is if too few.
+        """The head calibrated on texts it was not fitted on; unchanged if there are too few.
 
         Args:
-            head: Not calibrated.
-            logits: [n, L] of n such texts, as the head gives them before it is calibrated.
+            head: A head that is not calibrated.
+            logits: [n, L] of n such texts, before the temperature.
             targets: As ``targets`` makes them.
         """
 
 
 def find_head_kind(name: str) -> HeadKind:
-    """The kind of a name.
+    """The kind of head with a name.
 
     Raises:
-        ConfigError: There is none; it names those that are.
+        ConfigError: There is no such kind; the message lists the kinds there are.
     """
     return cast(HeadKind, HEAD_KINDS.load(name))
 
 
 def most_probable(probabilities: Floats, least: Any) -> Integers:
-    """Int64 [n]: the largest probability of each row that reaches ``least``, or -1."""
-    known = np.nan_to_num(probabilities, nan=-1.0)
-    allowed = np.where(known >= least, known, np.float32(-1.0))
-    best: Integers = allowed.argmax(axis=1).astype(np.int64)
-    best[allowed.max(axis=1) < 0] = -1
-    return best
+    """Column of the largest probability at or above ``least`` in each row, int64 [n]; else -1.
+
+    Args:
+        probabilities: float32 [n, L].
+        least: Smallest probability: one number, or float32 [L].
+    """
+    filled = np.nan_to_num(probabilities, nan=-1.0)
+    allowed = np.where(filled >= least, filled, np.float32(-1.0))
+    labels: Integers = allowed.argmax(axis=1).astype(np.int64)
+    labels[allowed.max(axis=1) < 0] = -1
+    return labels

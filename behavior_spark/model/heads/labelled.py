@@ -1,4 +1,4 @@
-"""Labelled texts, and their split into texts to learn from and texts to measure on."""
+"""Labelled texts, and their split into training texts and held-out texts."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from behavior_spark.model.heads.label_names import case_twins, clean_label
 
 @dataclass
 class LabelledTexts:
-    """One task: texts and the labels people (or a rule) gave them.
+    """One task: texts with labels given by people or by a rule.
 
     Attributes:
-        name: Becomes the head's name.
+        name: Name of the task and of its head.
         texts: n texts; empty ones are dropped and counted.
-        labels: Per text one label, or a list of labels (perhaps empty) where it may have several;
-            white space at their ends is removed, and blank ones are dropped (``clean_label``).
-        kind: Name of the kind of head that learns them.
-        days: Per text the ISO day its label was known, or None.
-        held_out: Per text whether it only measures (an official dev set); None: by hash.
-        validation_share: Of the texts held out by hash; None: the caller's.
-        tested_elsewhere: Other texts are kept for measuring: once all choices are made, heads
-            may learn from the held-out texts too.
-        left_out: Rows that the table had beside these, by reason.
-        abstain: Share of texts inside the labels that may get no answer, so that texts outside
-            all of them get none; None: every text gets one.
+        labels: For each text one label, or a list of labels (which may be empty) for kinds with
+            several. White space at their ends is removed and blank labels are dropped
+            (``clean_label``).
+        kind: Name of the kind of head.
+        days: For each text the ISO day on which its label was known, or None.
+        held_out: For each text whether it is held out (an official dev set); None: by hash.
+        validation_share: Share of texts held out by hash; None: the caller's default.
+        tested_elsewhere: Whether other texts are used for the final evaluation. If so, heads are
+            also fitted to held-out texts after all choices are made.
+        left_out: Number of rows that the table had beside these, by reason.
+        abstain: Share of texts within the classes that may get no label, so that texts outside
+            all classes get none; None: every text gets a label.
     """
 
     name: str
@@ -53,24 +54,24 @@ class LabelledTexts:
 
 @dataclass(frozen=True, eq=False)
 class TaskSplit:
-    """A task ready for training.
+    """A task, cleaned and split for training.
 
     Attributes:
-        name: As in the task.
-        kind: As in the task.
-        labels: Labels kept, sorted.
-        texts: n texts kept.
-        targets: One entry a text, as the kind makes them: int64 [n] label numbers where each text
-            has one label, float32 [n, labels] of 0 and 1 where it may have several.
-        validation: bool [n], texts held out.
-        dropped: Rows left out, by reason.
+        name: Name of the task.
+        kind: Name of the kind of head.
+        labels: Labels that are learned, sorted.
+        texts: n texts.
+        targets: Targets of the kind: label numbers, int64 [n], for one label a text; 0 and 1,
+            float32 [n, labels], for several.
+        validation: bool [n], whether a text is held out.
+        dropped: Number of rows left out, by reason.
         dropped_labels: Labels with fewer than two different texts.
-        labels_cleaned: Labels of rows that were trimmed, composed or blank.
+        labels_cleaned: Number of labels that were trimmed, composed or blank.
         label_twins: Labels that differ by case or inner white space alone.
-        trained_through: ISO day of the last label, None without days.
-        undated: Rows without a day in a task that has days.
-        abstain: As in the task.
-        refit: Whether a head may learn from the held-out texts after all choices are made.
+        trained_through: ISO day of the last label; None without days.
+        undated: Number of rows without a day in a task that has days.
+        abstain: See :class:`LabelledTexts`.
+        refit: Whether a head is also fitted to held-out texts after all choices are made.
     """
 
     name: str
@@ -90,47 +91,50 @@ class TaskSplit:
 
     @cached_property
     def rules(self) -> HeadKind:
-        """What its kind of head decides."""
+        """Loss, probabilities and predictions of its kind of head."""
         return find_head_kind(self.kind)
 
     @property
     def truth(self) -> Bools:
-        """Bool [n, labels]: which labels each text has."""
+        """Labels of each text, bool [n, labels]."""
         return self.rules.truth(self.targets, len(self.labels))
 
     @property
-    def labels_a_class(self) -> float:
-        """Median over labels of the texts there are to learn from, held out or not."""
+    def texts_per_label(self) -> float:
+        """Median over labels of the number of texts, held-out ones included."""
         return float(np.median(self.truth.sum(axis=0)))
 
 
 def normalise_text(text: str) -> str:
-    """Case folded and white space collapsed: texts equal in this form count as one text."""
+    """Fold case and collapse white space. Texts equal in this form count as one text."""
     return " ".join(text.casefold().split())
 
 
 def split_task(
     task: LabelledTexts, *, validation_share: float, seed: int, max_examples: int | None
 ) -> TaskSplit:
-    """Clean a task and hold texts out for validation.
+    """Clean a task, and split it into training texts and held-out texts.
 
-    The side of a text depends on the hash of its normalised form alone, not on the seed, so
-    equal texts stand on one side, and a text held out once is held out of every later model.
-    Only where a label would be left with nothing to learn from do texts change sides.
-    Where the task names its held-out texts they are those; a text to learn from that equals
-    one of them is dropped.
+    Whether a text is held out depends only on the hash of its normalised form, not on the seed.
+    So equal texts are on the same side, and a text held out once is held out of every later
+    model. A held-out text is moved to the training texts only if its label would have none.
+    If the task names its held-out texts, these are used, and a training text equal to one of
+    them is dropped.
+
+    Args:
+        task: The task.
+        validation_share: Share of texts to hold out, unless the task has its own.
+        seed: Seed of the choice of ``max_examples``.
+        max_examples: Maximum number of texts; None: all.
 
     Raises:
-        ModelError: Lengths differ, a day is no ISO day, or fewer than 2 labels remain.
+        ModelError: Columns differ in length, a day is no ISO day, or too few labels remain.
     """
     share = task.validation_share or validation_share
     _check_task(task, share)
     task, labels_cleaned = _with_clean_labels(task)
     rows, dropped = _usable_rows(task)
-    if max_examples is not None and len(rows) > max_examples:
-        chosen = np.random.default_rng(seed).permutation(len(rows))[:max_examples]
-        dropped["over_max_examples"] = len(rows) - max_examples
-        rows = [rows[index] for index in sorted(chosen.tolist())]
+    rows = _limited(rows, max_examples, seed, dropped)
     keys = {row: normalise_text(task.texts[row]) for row in rows}
     rows = _without_held_out(task, rows, keys, dropped)
     label_sets = {row: _label_set(task, row) for row in rows}
@@ -143,10 +147,10 @@ def split_task(
             fix="add labelled texts; each label needs two at the very least",
         )
     if kind.exclusive:
-        kept = [row for row in rows if label_sets[row] & set(labels)]
-        if len(kept) < len(rows):
-            dropped["rare_label"] = len(rows) - len(kept)
-        rows = kept
+        rows_with_label = [row for row in rows if label_sets[row] & set(labels)]
+        if len(rows_with_label) < len(rows):
+            dropped["rare_label"] = len(rows) - len(rows_with_label)
+        rows = rows_with_label
     position = {label: index for index, label in enumerate(labels)}
     numbers = [sorted(position[x] for x in label_sets[row] if x in position) for row in rows]
     if task.held_out is None:
@@ -154,7 +158,7 @@ def split_task(
     else:
         validation = _held_out_rows(task, rows, numbers, len(labels))
     days = [] if task.days is None else [task.days[row] for row in rows]
-    known = [date.fromisoformat(day).isoformat() for day in days if day]
+    known_days = [date.fromisoformat(day).isoformat() for day in days if day]
     return TaskSplit(
         name=task.name,
         kind=task.kind,
@@ -164,8 +168,8 @@ def split_task(
         validation=validation,
         dropped=dict(dropped),
         dropped_labels=dropped_labels,
-        trained_through=max(known, default=None),
-        undated=len(days) - len(known),
+        trained_through=max(known_days, default=None),
+        undated=len(days) - len(known_days),
         abstain=task.abstain,
         refit=task.tested_elsewhere,
         labels_cleaned=labels_cleaned,
@@ -174,24 +178,24 @@ def split_task(
 
 
 def with_label_names(split: TaskSplit) -> TaskSplit:
-    """A task of one label a text with each label's name as one more text to learn from.
+    """The task with the name of each label as an additional training text of that label.
 
-    Names with a letter count (``card_arrival`` reads "card arrival"), but for one that equals a
-    held-out text.
+    ``_`` in a name becomes a space. Names without a letter, and names equal to a held-out text,
+    are not added. The task must have one label a text.
     """
     held = {normalise_text(t) for t, out in zip(split.texts, split.validation, strict=True) if out}
     names = [label.replace("_", " ") for label in split.labels]
-    told = [
+    added = [
         (number, name)
         for number, name in enumerate(names)
         if any(letter.isalpha() for letter in name) and normalise_text(name) not in held
     ]
-    numbers = np.array([number for number, _ in told], dtype=np.int64)
+    numbers = np.array([number for number, _ in added], dtype=np.int64)
     return replace(
         split,
-        texts=[*split.texts, *(name for _, name in told)],
+        texts=[*split.texts, *(name for _, name in added)],
         targets=np.concatenate([split.targets, numbers]).astype(np.int64),
-        validation=np.append(split.validation, np.zeros(len(told), dtype=np.bool_)),
+        validation=np.append(split.validation, np.zeros(len(added), dtype=np.bool_)),
     )
 
 
@@ -208,8 +212,8 @@ def _check_task(task: LabelledTexts, validation_share: float) -> None:
         )
     exclusive = find_head_kind(task.kind).exclusive
     if any(isinstance(labels, str) != exclusive for labels in task.labels):
-        wanted = "one label" if exclusive else "a list of labels"
-        raise ModelError(f"the task {task.name!r} needs {wanted} per text")
+        expected = "one label" if exclusive else "a list of labels"
+        raise ModelError(f"the task {task.name!r} needs {expected} per text")
     try:
         for day in task.days or []:
             if day:
@@ -240,6 +244,7 @@ def _with_clean_labels(task: LabelledTexts) -> tuple[LabelledTexts, int]:
 
 
 def _usable_rows(task: LabelledTexts) -> tuple[list[int], Counter[str]]:
+    """Rows with a text and a label, and the number of rows dropped by reason."""
     exclusive = find_head_kind(task.kind).exclusive
     rows, dropped = [], Counter[str](task.left_out)
     for row, (text, label) in enumerate(zip(task.texts, task.labels, strict=True)):
@@ -252,6 +257,17 @@ def _usable_rows(task: LabelledTexts) -> tuple[list[int], Counter[str]]:
     return rows, dropped
 
 
+def _limited(
+    rows: list[int], max_examples: int | None, seed: int, dropped: Counter[str]
+) -> list[int]:
+    """At most ``max_examples`` of the rows, in their order; the others are counted."""
+    if max_examples is None or len(rows) <= max_examples:
+        return rows
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:max_examples]
+    dropped["over_max_examples"] = len(rows) - max_examples
+    return [rows[index] for index in sorted(chosen.tolist())]
+
+
 def _label_set(task: LabelledTexts, row: int) -> set[str]:
     label = task.labels[row]
     return {label} if isinstance(label, str) else set(label)
@@ -260,52 +276,56 @@ def _label_set(task: LabelledTexts, row: int) -> set[str]:
 def _frequent_labels(
     label_sets: dict[int, set[str]], keys: dict[int, str]
 ) -> tuple[list[str], list[str]]:
+    """Labels with two or more different texts, and the other labels; both sorted."""
     texts: dict[str, set[str]] = {}
     for row, labels in label_sets.items():
         for label in labels:
             texts.setdefault(label, set()).add(keys[row])
-    kept = sorted(label for label, found in texts.items() if len(found) > 1)
-    return kept, sorted(set(texts) - set(kept))
+    frequent = sorted(label for label, label_texts in texts.items() if len(label_texts) > 1)
+    return frequent, sorted(set(texts) - set(frequent))
 
 
 def _hold_out(
     keys: Sequence[str], numbers: Sequence[Sequence[int]], label_count: int, share: float
 ) -> npt.NDArray[np.bool_]:
-    """bool [n]: held out, by hash; then no label without a text to learn from, and not nobody."""
-    place = {key: hash_place(key) for key in set(keys)}
-    held = {key for key, value in place.items() if value < share}
+    """Whether each text is held out, by the hash of its key; bool [n].
+
+    Each label keeps at least one training text, and at least one text is held out.
+    """
+    positions = {key: hash_place(key) for key in set(keys)}
+    held = {key for key, value in positions.items() if value < share}
     by_label: list[set[str]] = [set() for _ in range(label_count)]
     for key, labels in zip(keys, numbers, strict=True):
         for label in labels:
             by_label[label].add(key)
     for texts in by_label:
         if texts <= held:
-            held.remove(max(texts, key=place.__getitem__))
+            held.remove(max(texts, key=positions.__getitem__))
     if not held:
-        held = {min(place, key=place.__getitem__)}  # every label has another text
+        held = {min(positions, key=positions.__getitem__)}  # every label has another text
     return np.array([key in held for key in keys], dtype=np.bool_)
 
 
 def _without_held_out(
     task: LabelledTexts, rows: list[int], keys: dict[int, str], dropped: Counter[str]
 ) -> list[int]:
-    """``rows`` less those to learn from whose text is held out too."""
+    """``rows`` without training rows whose text is also held out."""
     if task.held_out is None:
         return rows
     held = {keys[row] for row in rows if task.held_out[row]}
-    kept = [row for row in rows if task.held_out[row] or keys[row] not in held]
-    if len(kept) < len(rows):
-        dropped["also_held_out"] = len(rows) - len(kept)
-    return kept
+    remaining = [row for row in rows if task.held_out[row] or keys[row] not in held]
+    if len(remaining) < len(rows):
+        dropped["also_held_out"] = len(rows) - len(remaining)
+    return remaining
 
 
 def _held_out_rows(
     task: LabelledTexts, rows: list[int], numbers: Sequence[Sequence[int]], label_count: int
 ) -> npt.NDArray[np.bool_]:
-    """bool [n]: held out, as the task says.
+    """Whether each text is held out, by the task's own column; bool [n].
 
     Raises:
-        ModelError: A label has nothing to learn from, or nothing is held out.
+        ModelError: A label has no training text, or no text is held out.
     """
     held = np.array([(task.held_out or [])[row] for row in rows], dtype=np.bool_)
     learned = {label for out, labels in zip(held, numbers, strict=True) if not out
@@ -321,6 +341,6 @@ def _held_out_rows(
 
 
 def hash_place(key: str) -> float:
-    """Where a normalised text falls in [0, 1), the same in every process and run."""
+    """Hash of a normalised text as a number in [0, 1), the same in every process and run."""
     content = key.encode("utf-8", errors="replace")
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64

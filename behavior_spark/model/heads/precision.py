@@ -1,8 +1,9 @@
-"""Which number format a model runs in: chosen once by a self-check, recorded, then kept.
+"""Choose the number format of a model (bf16 or fp32) by a self-check.
 
-bf16 halves the time where the processor multiplies it natively. It is chosen when, on a sample
-of texts, every embedding keeps a cosine of at least 0.999 with fp32's and no head changes its
-label on more than 1 % of them. The choice is part of the backbone's digest.
+bf16 halves the time on processors that multiply it natively. It is chosen if, on a sample of
+texts, every bf16 embedding has a cosine of at least 0.999 with the fp32 embedding, and no head
+changes its labels for more than 1 % of the texts. The choice is made once and recorded; it is
+part of the digest of the encoder.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ SAMPLE = 256
 
 @dataclass(frozen=True)
 class PrecisionCheck:
-    """What a self-check found.
+    """Result of a self-check.
 
     Attributes:
-        precision: The format chosen.
-        reason: Why, in words.
-        processor: What the check ran on.
-        texts: Texts compared.
-        least_cosine: The lowest cosine between a text's bf16 and fp32 embeddings.
-        labels_changed: The highest share, over the heads, of texts whose label changed.
-        settled: False where there was no text to choose by: the next check may choose.
+        precision: The chosen format.
+        reason: The reason in words.
+        processor: Processor on which the check ran.
+        texts: Number of texts compared.
+        least_cosine: Lowest cosine between the bf16 and fp32 embeddings of a text.
+        labels_changed: Share of texts whose label changed, of the head with the highest share.
+        settled: False if there was no text to compare, so that a later check may choose.
     """
 
     precision: Precision
@@ -59,39 +60,47 @@ def check_precision(
     heads: Mapping[str, Head] | None = None,
     device: str | None = None,
 ) -> PrecisionCheck:
-    """Compare bf16 with fp32 on up to 256 texts and choose.
+    """Compare bf16 with fp32 on up to 256 texts, and choose one.
 
     Args:
-        source: Encoder folder or ``package:`` name.
-        options: The other options; their precision is not read.
-        texts: What the model will read, or the like of it.
-        heads: By name, to compare labels too; whichever of the two formats they were fitted on.
+        source: Folder or ``package:`` name of the encoder.
+        options: Options of the encoder; their precision is ignored.
+        texts: Texts that the model will read, or similar ones.
+        heads: Heads by name, to compare labels too. They may be fitted on either format.
         device: As for :meth:`Encoder.load`.
 
     Raises:
-        ModelError: The encoder cannot be used, or fails on every text.
+        ModelError: The encoder cannot be used.
     """
-    plain = Encoder.load(source, replace(options, precision="fp32"), device=device)
-    processor = describe_processor(plain.device)
-    if not is_native("bf16", plain.device):
+    fp32_encoder = Encoder.load(source, replace(options, precision="fp32"), device=device)
+    processor = describe_processor(fp32_encoder.device)
+    if not is_native("bf16", fp32_encoder.device):
         return PrecisionCheck("fp32", "this processor has no bf16 of its own", processor)
-    half = Encoder.load(source, replace(options, precision="bf16"), device=device)
+    bf16_encoder = Encoder.load(source, replace(options, precision="bf16"), device=device)
     sample = spread_sample(texts)
-    exact, rough = plain.embed(sample).embeddings, half.embed(sample).embeddings
-    both = np.isfinite(exact).all(axis=1) & np.isfinite(rough).all(axis=1)
-    if not both.any():
+    fp32_vectors, bf16_vectors = (
+        fp32_encoder.embed(sample).embeddings,
+        bf16_encoder.embed(sample).embeddings,
+    )
+    comparable = np.isfinite(fp32_vectors).all(axis=1) & np.isfinite(bf16_vectors).all(axis=1)
+    if not comparable.any():
         reason = "there was no text to compare on"
         return PrecisionCheck("fp32", reason, processor, settled=False)
-    cosine = float(_cosines(exact[both], rough[both]).min())
+    cosine = float(_cosines(fp32_vectors[comparable], bf16_vectors[comparable]).min())
     changed = max(
-        (_labels_changed(head, exact[both], rough[both]) for head in (heads or {}).values()),
+        (
+            _labels_changed(head, fp32_vectors[comparable], bf16_vectors[comparable])
+            for head in (heads or {}).values()
+        ),
         default=0.0,
     )
-    return _decide(processor, int(both.sum()), cosine, changed, broken=int((~both).sum()))
+    return _decide(
+        processor, int(comparable.sum()), cosine, changed, broken=int((~comparable).sum())
+    )
 
 
 def spread_sample(texts: Sequence[str]) -> list[str]:
-    """Up to 256 distinct texts, the shortest and the longest among them, evenly spread between."""
+    """Up to 256 distinct texts of evenly spread lengths, from the shortest to the longest."""
     ordered = sorted({text for text in texts if text.strip()}, key=lambda text: (len(text), text))
     if len(ordered) <= SAMPLE:
         return ordered
@@ -102,25 +111,32 @@ def spread_sample(texts: Sequence[str]) -> list[str]:
 def _decide(
     processor: str, texts: int, cosine: float, changed: float, *, broken: int
 ) -> PrecisionCheck:
-    def found(precision: Precision, reason: str) -> PrecisionCheck:
+    def result(precision: Precision, reason: str) -> PrecisionCheck:
         return PrecisionCheck(precision, reason, processor, texts, cosine, changed)
 
     if cosine < LEAST_COSINE:
-        return found("fp32", f"a bf16 embedding has cosine {cosine:.5f} < {LEAST_COSINE}")
+        return result("fp32", f"a bf16 embedding has cosine {cosine:.5f} < {LEAST_COSINE}")
     if changed > MOST_LABELS_CHANGED:
-        return found("fp32", f"bf16 changes {changed:.1%} of the labels")
+        return result("fp32", f"bf16 changes {changed:.1%} of the labels")
     if broken:
-        return found("fp32", f"{broken} texts have no embedding in one of the formats")
-    return found("bf16", f"cosine >= {cosine:.5f} and {changed:.1%} of labels changed")
+        return result("fp32", f"{broken} texts have no embedding in one of the formats")
+    return result("bf16", f"cosine >= {cosine:.5f} and {changed:.1%} of labels changed")
 
 
 def _cosines(left: Floats, right: Floats) -> Floats:
     scale = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    found: Floats = (left * right).sum(axis=1) / np.maximum(scale, 1e-12)
-    return found
+    cosines: Floats = (left * right).sum(axis=1) / np.maximum(scale, 1e-12)
+    return cosines
 
 
-def _labels_changed(head: Head, exact: Floats, rough: Floats) -> float:
-    before = head.decide_all(head.probabilities(exact))
-    after = head.decide_all(head.probabilities(rough))
-    return float(np.mean([one != two for one, two in zip(before, after, strict=True)]))
+def _labels_changed(head: Head, fp32_vectors: Floats, bf16_vectors: Floats) -> float:
+    before = head.decide_all(head.probabilities(fp32_vectors))
+    after = head.decide_all(head.probabilities(bf16_vectors))
+    return float(
+        np.mean(
+            [
+                labels_before != labels_after
+                for labels_before, labels_after in zip(before, after, strict=True)
+            ]
+        )
+    )

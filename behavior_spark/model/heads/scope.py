@@ -1,11 +1,11 @@
-"""Whether a text belongs to any class at all: how close it is to what a head has learned.
+"""Detect texts that belong to no class of a head (out of scope), by their closeness to examples.
 
 Closeness is the largest cosine to an example of the training texts (Sun et al. 2022,
 "Out-of-Distribution Detection with Deep Nearest Neighbors", arXiv 2204.06507) plus a share of
-the top probability (Hendrycks & Gimpel 2017, arXiv 1610.02136). Of the ways measured on
-banking77 (``benchmarks/models_gate.py``) the two together find most texts of classes that were
-left out of training, and all texts of another kind. Each class keeps a few examples: those next
-to the centres of a k-means.
+the top probability (Hendrycks & Gimpel 2017, arXiv 1610.02136). Of the methods measured on
+banking77 (``benchmarks/models_gate.py``) this sum detects most texts of classes that were left
+out of training, and all texts of another kind. The examples of a class are the texts nearest to
+the centres of a k-means.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ MOST_TEXTS_PER_CLASS = 5_000
 
 @dataclass(frozen=True)
 class ScopeFigures:
-    """How well a head tells texts outside every class from those inside.
+    """How well a head separates texts outside every class from texts inside.
 
     Attributes:
-        recall: Share of the texts outside that get no answer.
-        false_alarm_rate: Share of the texts inside that get none.
-        roc_auc: Of closeness, texts inside against texts outside; NaN without texts outside.
-        inside: Texts inside.
-        outside: Texts outside.
+        recall: Share of outside texts that get no label.
+        false_alarm_rate: Share of inside texts that get no label.
+        roc_auc: AUC of closeness, inside against outside texts; NaN without outside texts.
+        inside: Number of inside texts.
+        outside: Number of outside texts.
     """
 
     recall: float
@@ -53,21 +53,22 @@ def fit_scope(
     false_alarms: float,
     seed: int = 0,
 ) -> Head:
-    """``head`` with a threshold under which it gives no answer.
+    """``head`` with examples and a threshold of closeness, below which it gives no label.
 
-    No text outside the classes is needed: the threshold is the closeness that a share
-    ``false_alarms`` of held-out texts inside them falls short of.
+    The threshold is the ``false_alarms`` quantile of the closeness of held-out texts inside the
+    classes. No text outside the classes is needed.
 
     Args:
-        head: A head that gives every text one label.
-        embeddings: float32 [n, dimension] of the texts it learned from, without NaN.
-        targets: int64 [n], their label numbers.
+        head: A head that gives one label to each text.
+        embeddings: float32 [n, dimension] of training texts, without NaN.
+        targets: Their label numbers, int64 [n].
         dev_embeddings: float32 [m, dimension] of held-out texts inside the classes.
-        false_alarms: In (0, 1); such as 0.05.
-        seed: Of the choice of examples.
+        false_alarms: Share of inside texts that get no label, in (0, 1), such as 0.05.
+        seed: Seed of the choice of examples.
 
     Raises:
-        ModelError: The head gives several labels, the share is none, or nothing is held out.
+        ModelError: The head gives several labels to a text, ``false_alarms`` is not between 0
+            and 1, or nothing is held out.
     """
     if not head.rules.exclusive:
         raise ModelError(
@@ -90,45 +91,53 @@ def measure_scope(head: Head, inside: Floats, outside: Floats) -> ScopeFigures:
     """Recall and false alarms of a head's abstention.
 
     Args:
-        head: A head; one without a scope answers always.
-        inside: float32 [n, dimension] of texts inside the classes that it has not seen.
+        head: A head; without a scope it never abstains.
+        inside: float32 [n, dimension] of texts inside the classes, not used in training.
         outside: float32 [m, dimension] of texts outside every class.
+
+    Raises:
+        ModelError: There is no inside text.
     """
     if not len(inside):
         raise ModelError("no text inside the classes to measure abstention on")
-    silent = [np.mean(head.answer(each)[1] < 0) if len(each) else np.nan
-              for each in (inside, outside)]  # fmt: skip
+    abstained = [np.mean(head.answer(embeddings)[1] < 0) if len(embeddings) else np.nan
+              for embeddings in (inside, outside)]  # fmt: skip
     auc = float("nan")
     if head.scope is not None and len(outside):
         scores: npt.NDArray[Any] = np.concatenate(
-            [head.scope.closeness(each, head.probabilities(each)) for each in (inside, outside)]
+            [
+                head.scope.closeness(embeddings, head.probabilities(embeddings))
+                for embeddings in (inside, outside)
+            ]
         )
         auc = roc_auc(np.r_[np.ones(len(inside)), np.zeros(len(outside))], scores)
-    return ScopeFigures(float(silent[1]), float(silent[0]), auc, len(inside), len(outside))
+    return ScopeFigures(float(abstained[1]), float(abstained[0]), auc, len(inside), len(outside))
 
 
 def _examples(
     vectors: Floats, targets: npt.NDArray[np.int64], label_count: int, seed: int
 ) -> Floats:
-    """float32 [m, dimension]: for each class the texts next to the centres of a k-means."""
+    """For each class the vectors nearest to the centres of a k-means, float32 [m, dimension]."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    generator, found = np.random.default_rng(seed), []
-    with threadpool_limits(1):  # sums in one order: the same examples every time
+    generator, examples = np.random.default_rng(seed), []
+    with threadpool_limits(1):  # one order of summation, so that the examples are reproducible
         for label in range(label_count):
-            own = vectors[targets == label]
-            if len(own) > MOST_TEXTS_PER_CLASS:
-                own = own[np.sort(generator.permutation(len(own))[:MOST_TEXTS_PER_CLASS])]
-            own = np.unique(own, axis=0)
-            if len(own) > EXAMPLES_PER_CLASS:
+            class_vectors = vectors[targets == label]
+            if len(class_vectors) > MOST_TEXTS_PER_CLASS:
+                class_vectors = class_vectors[
+                    np.sort(generator.permutation(len(class_vectors))[:MOST_TEXTS_PER_CLASS])
+                ]
+            class_vectors = np.unique(class_vectors, axis=0)
+            if len(class_vectors) > EXAMPLES_PER_CLASS:
                 fitted = KMeans(EXAMPLES_PER_CLASS, n_init=1, max_iter=20, random_state=seed)
-                centres = fitted.fit(own).cluster_centers_
-                own = own[np.unique((centres @ own.T).argmax(axis=1))]
-            found.append(own)
-    return np.concatenate(found).astype(np.float32)
+                centres = fitted.fit(class_vectors).cluster_centers_
+                class_vectors = class_vectors[np.unique((centres @ class_vectors.T).argmax(axis=1))]
+            examples.append(class_vectors)
+    return np.concatenate(examples).astype(np.float32)
 
 
 def _unit(vectors: Floats) -> Floats:
-    found: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return found
+    unit: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit

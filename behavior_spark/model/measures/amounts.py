@@ -1,8 +1,9 @@
-"""How well amounts are foretold: ranking, error, and what the best tenth holds.
+"""Measures of predicted amounts: rank correlation, error, and gain of the top tenth.
 
-Every function takes `labels` (at least 0, shape (n,)) and `scores` (shape (n,)), does not depend on
-the order of the rows, and is NaN where it says nothing. With `weights` a row counts so many times.
-``ranking.bootstrap_interval`` and ``ranking.paired_bootstrap_difference`` take them.
+Every function takes `labels` (at least 0, shape (n,)) and `scores` (shape (n,)). The result does
+not depend on the order of rows, and is NaN where it is not defined. With `weights`, shape (n,), a
+row counts that many times. All can be used with ``ranking.bootstrap_interval`` and
+``ranking.paired_bootstrap_difference``.
 """
 
 from __future__ import annotations
@@ -67,7 +68,11 @@ def roc_auc_of_any(
 
 
 def weighted_ranks(values: Doubles, weights: Doubles) -> Doubles:
-    """Mid-ranks of each resample, float64 (resamples, n), for values (n,), weights (resamples, n).
+    """Mid-ranks in each resample, float64 (resamples, n); ties share their mean rank.
+
+    Args:
+        values: float64 (n,).
+        weights: How often each row counts, float64 (resamples, n).
 
     >>> weighted_ranks(np.array([3.0, 1.0, 3.0]), np.ones((1, 3)))
     array([[2. , 0.5, 2. ]])
@@ -87,10 +92,10 @@ def _batched_spearman(truth: Doubles, scores: Doubles, weights: Doubles) -> Doub
         ranks = weighted_ranks(values, weights)
         return np.asarray(ranks - (weights * ranks).sum(axis=1, keepdims=True) / total)
 
-    one, other = centred(truth), centred(scores)
-    spread = (weights * one**2).sum(axis=1) * (weights * other**2).sum(axis=1)
+    truth_ranks, score_ranks = centred(truth), centred(scores)
+    spread = (weights * truth_ranks**2).sum(axis=1) * (weights * score_ranks**2).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        value = (weights * one * other).sum(axis=1) / np.sqrt(spread)
+        value = (weights * truth_ranks * score_ranks).sum(axis=1) / np.sqrt(spread)
     return np.where(spread > 0, value, np.nan)
 
 

@@ -1,9 +1,9 @@
-"""How well texts are labelled: figures, calibration and slices, with bootstrap intervals.
+"""Measures of text classification with bootstrap intervals: figures, calibration, confusion.
 
 Every figure is computed for many resamples at once. A resample (Efron & Tibshirani 1993,
-percentile interval) is a vector of multiplicities over texts, so counts of a label in all
-resamples are one sparse matrix product. The same seed and number of texts give the same
-resamples: two models measured on the same texts are compared pair by pair.
+percentile interval) is a vector that says how often each text counts, so the counts of a label in
+all resamples are one sparse matrix product. The same seed and number of texts give the same
+resamples, so that two models measured on the same texts can be compared in pairs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from behavior_spark.model.arrays import Bools, Doubles, Floats
 from behavior_spark.model.measures.ranking import resample_counts, weighted_roc_auc
 
 CALIBRATION_BINS = 15
-# Ranking every label in every resample is the dear part: so many cells, then fewer resamples.
+# AUC of every label in every resample is slow: above this many cells (texts x labels x resamples)
+# fewer resamples are drawn.
 MOST_AUC_CELLS = 500_000_000
 FEWEST_AUC_RESAMPLES = 100
 
@@ -38,31 +39,31 @@ class Estimate:
 
 
 class AnswerKind(Protocol):
-    """What differs between kinds of answers; a kind of head is one."""
+    """Measures that depend on the kind of head; every kind of head has them."""
 
     def confidence(self, answers: Answers) -> tuple[Doubles, Doubles]:
-        """Probabilities that are judged, float64 [n, 1 or L], and whether what they say is so."""
+        """Probabilities to compare with outcomes, and the outcomes; float64 [n, 1 or L] each."""
 
     def confusion(self, answers: Answers) -> Confusion:
-        """What was taken for what, as plain data."""
+        """Confusion matrix, as JSON values."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a head said of texts whose labels are known.
+    """True and predicted labels of n texts.
 
     Attributes:
-        labels: L labels: the head's, and those of the data that it does not know.
-        kind: What differs between answers of one label a text and of several.
-        truth: bool [n, L].
-        said: bool [n, L]; a row without any True got no answer.
-        probabilities: float32 [n, L]; 0 for a label the head does not know.
+        labels: L labels: those of the head, then those that only the data has.
+        kind: Kind of head.
+        truth: True labels, bool [n, L].
+        predicted: bool [n, L]; a row without any True got no label.
+        probabilities: float32 [n, L]; 0 for a label that the head does not have.
     """
 
     labels: tuple[str, ...]
     kind: AnswerKind
     truth: Bools
-    said: Bools
+    predicted: Bools
     probabilities: Floats
 
     def __len__(self) -> int:
@@ -74,40 +75,40 @@ Figure = Callable[[Answers, Doubles], Doubles]
 
 
 def accuracy(answers: Answers, weights: Doubles) -> Doubles:
-    """Share of texts all of whose labels are right and none missing."""
-    right = (answers.truth == answers.said).all(axis=1)
+    """Share of texts whose predicted labels are exactly the true ones."""
+    right = (answers.truth == answers.predicted).all(axis=1)
     return _share(weights @ right, weights.sum(axis=1))
 
 
 def precision_macro(answers: Answers, weights: Doubles) -> Doubles:
-    """Precision averaged over the labels that occur, in truth or answers."""
+    """Precision averaged over the labels that occur, as true or predicted."""
     hits, answered, positives = _counts(answers, weights)
     return _macro(hits / np.maximum(1, answered), answered + positives)
 
 
 def recall_macro(answers: Answers, weights: Doubles) -> Doubles:
-    """Recall averaged over the labels that occur, in truth or answers."""
+    """Recall averaged over the labels that occur, as true or predicted."""
     hits, answered, positives = _counts(answers, weights)
     return _macro(hits / np.maximum(1, positives), answered + positives)
 
 
 def f1_macro(answers: Answers, weights: Doubles) -> Doubles:
-    """F1 averaged over the labels that occur, in truth or answers."""
+    """F1 averaged over the labels that occur, as true or predicted."""
     hits, answered, positives = _counts(answers, weights)
     return _macro(2 * hits / np.maximum(1, answered + positives), answered + positives)
 
 
 def f1_micro(answers: Answers, weights: Doubles) -> Doubles:
-    """F1 of all labels taken together; accuracy where each text gets one label."""
+    """F1 from the counts of all labels together; equals accuracy if each text gets one label."""
     hits, answered, positives = _counts(answers, weights)
     return _share(2 * hits.sum(axis=1), (answered + positives).sum(axis=1))
 
 
 def roc_auc_macro(answers: Answers, weights: Doubles) -> Doubles:
-    """One label against the rest, averaged over the labels that have both sides."""
+    """AUC of each label against the others, averaged over labels with positives and negatives."""
     columns = np.flatnonzero(answers.truth.any(axis=0) & ~answers.truth.all(axis=0))
     total: Doubles = np.zeros(len(weights))
-    known: Doubles = np.zeros(len(weights))
+    defined: Doubles = np.zeros(len(weights))
     for column in columns:
         value = weighted_roc_auc(
             answers.truth[:, column].astype(np.float64),
@@ -115,27 +116,27 @@ def roc_auc_macro(answers: Answers, weights: Doubles) -> Doubles:
             weights,
         )
         total += np.nan_to_num(value)
-        known += np.isfinite(value)
-    return _share(total, known)
+        defined += np.isfinite(value)
+    return _share(total, defined)
 
 
 def coverage(answers: Answers, weights: Doubles) -> Doubles:
     """Share of texts that got an answer."""
-    return _share(weights @ answers.said.any(axis=1), weights.sum(axis=1))
+    return _share(weights @ answers.predicted.any(axis=1), weights.sum(axis=1))
 
 
 def accuracy_answered(answers: Answers, weights: Doubles) -> Doubles:
     """Accuracy among the texts that got an answer."""
-    answered = answers.said.any(axis=1)
-    right = answered & (answers.truth == answers.said).all(axis=1)
+    answered = answers.predicted.any(axis=1)
+    right = answered & (answers.truth == answers.predicted).all(axis=1)
     return _share(weights @ right, weights @ answered)
 
 
 def calibration_error(answers: Answers, weights: Doubles) -> Doubles:
     """Expected calibration error over 15 equal-width bins (Guo et al. 2017, arXiv 1706.04599).
 
-    Of one label a text: the top label's probability against how often it is right. Of several:
-    every label's probability against how often it is there.
+    With one label a text, the probability of the top label is compared with how often it is
+    right; with several, the probability of every label with how often the text has it.
     """
     confidence, happened = answers.kind.confidence(answers)
     gaps, width = _binned(happened - confidence, confidence), confidence.shape[1]
@@ -167,34 +168,35 @@ def estimate(
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Figures by name with their percentile intervals.
+    """Figures by name, each with its percentile interval.
 
     A mean of absolute gaps, as the calibration error is, comes out too high in a sample, and higher
     in its resamples: what resampling adds is taken off once from the figure and twice from the
     interval (bootstrap estimate of bias, Efron & Tibshirani 1993, chapter 10).
 
     Args:
-        answers: Of n texts.
+        answers: True and predicted labels of n texts.
         figures: Names in ``FIGURES``.
-        among: bool [n]: only these texts count; resamples are those of all n.
-        resamples: How many; fewer for AUC where texts and labels are many, and none below 100.
-        level: Coverage.
-        seed: Same seed and n, same resamples.
+        among: bool [n], texts to measure; resamples are still drawn from all n. None: all.
+        resamples: Number of resamples. AUC uses fewer with many texts and labels, and has no
+            interval if fewer than 100 would be left.
+        level: Coverage of the intervals.
+        seed: Seed of the resamples; the same seed and n give the same ones.
     """
-    kept = np.ones(len(answers), dtype=np.bool_) if among is None else among
-    part = _among(answers, kept)
+    selected = np.ones(len(answers), dtype=np.bool_) if among is None else among
+    part = _among(answers, selected)
     if not len(part):
         return {name: Estimate(float("nan"), float("nan"), float("nan")) for name in figures}
-    found = {}
+    estimates = {}
     for name in figures:
         draws = _affordable(name, part, resamples)
         value = float(FIGURES[name](part, np.ones((1, len(part))))[0])
-        values = _resampled(name, [part], kept, draws, seed)[0]
+        values = _resampled(name, [part], selected, draws, seed)[0]
         if name in BIASED and np.isfinite(values).any():
             bias = float(np.nanmean(values)) - value
             value, values = max(0.0, value - bias), np.maximum(0.0, values - 2 * bias)
-        found[name] = Estimate(value, *_percentiles(values, level))
-    return found
+        estimates[name] = Estimate(value, *_percentiles(values, level))
+    return estimates
 
 
 def estimate_difference(
@@ -207,18 +209,24 @@ def estimate_difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
-    """``figure`` of left less that of right on the same texts, both on the same resamples."""
+    """``figure`` of left minus that of right on the same texts, with a paired interval.
+
+    Arguments as in :func:`estimate`.
+
+    Raises:
+        ModelError: The numbers of texts differ.
+    """
     if len(left) != len(right):
-        found = f"{len(left)} and {len(right)} texts"
-        raise ModelError("models are compared on the same texts", found=found)
-    kept = np.ones(len(left), dtype=np.bool_) if among is None else among
-    parts = [_among(each, kept) for each in (left, right)]
-    if not kept.any():
+        sizes = f"{len(left)} and {len(right)} texts"
+        raise ModelError("models are compared on the same texts", found=sizes)
+    selected = np.ones(len(left), dtype=np.bool_) if among is None else among
+    parts = [_among(answers, selected) for answers in (left, right)]
+    if not selected.any():
         return Estimate(float("nan"), float("nan"), float("nan"))
     draws = min(_affordable(figure, part, resamples) for part in parts)
-    one = np.ones((1, int(kept.sum())))
-    values = [float(FIGURES[figure](part, one)[0]) for part in parts]
-    a, b = _resampled(figure, parts, kept, draws, seed)
+    unit_weights = np.ones((1, int(selected.sum())))
+    values = [float(FIGURES[figure](part, unit_weights)[0]) for part in parts]
+    a, b = _resampled(figure, parts, selected, draws, seed)
     return Estimate(values[0] - values[1], *_percentiles(a - b, level))
 
 
@@ -232,7 +240,7 @@ def risk_coverage(answers: Answers, *, steps: int = 10) -> list[dict[str, float]
     if not n:
         return []
     order = np.argsort(-answers.probabilities.max(axis=1), kind="stable")
-    right = (answers.truth == answers.said).all(axis=1)[order]
+    right = (answers.truth == answers.predicted).all(axis=1)[order]
     counts = np.unique(np.ceil(np.arange(1, steps + 1) / steps * n).astype(np.int64))
     return [
         {"coverage": float(count / n), "accuracy": float(right[:count].mean())} for count in counts
@@ -247,13 +255,15 @@ def per_class(
     With ``resamples`` also ``f1_low`` and ``f1_high``, a percentile interval: NaN for a label that
     no text has.
     """
-    one = np.ones((1, len(answers)))
-    hits, answered, positives = (each[0] for each in _counts(answers, one))
-    found = {}
+    unit_weights = np.ones((1, len(answers)))
+    hits, answered, positives = (counts[0] for counts in _counts(answers, unit_weights))
+    figures = {}
     for i, label in enumerate(answers.labels):
         truth = answers.truth[:, i].astype(np.float64)
-        auc = weighted_roc_auc(truth, answers.probabilities[:, i].astype(np.float64), one)[0]
-        found[label] = {
+        auc = weighted_roc_auc(truth, answers.probabilities[:, i].astype(np.float64), unit_weights)[
+            0
+        ]
+        figures[label] = {
             "rows": float(positives[i]),
             "precision": float(hits[i] / max(1, answered[i])),
             "recall": float(hits[i] / max(1, positives[i])),
@@ -262,8 +272,8 @@ def per_class(
         }
     if resamples:
         for label, (low, high) in _f1_intervals(answers, resamples, level, seed).items():
-            found[label] |= {"f1_low": low, "f1_high": high}
-    return found
+            figures[label] |= {"f1_low": low, "f1_high": high}
+    return figures
 
 
 def _f1_intervals(
@@ -283,59 +293,59 @@ def _f1_intervals(
 
 
 def confusion(answers: Answers) -> Confusion:
-    """What was taken for what, as the kind of head tells it."""
+    """Confusion matrix in the form of the kind of head, as JSON values."""
     return answers.kind.confusion(answers)
 
 
 def calibration_table(answers: Answers) -> list[dict[str, float]]:
-    """For each bin that is not empty: bounds, number, mean probability and how often it was so."""
+    """For each bin that is not empty: bounds, count, mean probability, and observed rate."""
     confidence, happened = answers.kind.confidence(answers)
     count = _binned(np.ones_like(confidence), confidence).sum(axis=0)
-    said = _binned(confidence, confidence).sum(axis=0)
-    true = _binned(happened, confidence).sum(axis=0)
+    predicted = _binned(confidence, confidence).sum(axis=0)
+    observed = _binned(happened, confidence).sum(axis=0)
     return [
         {
             "from": i / CALIBRATION_BINS,
             "to": (i + 1) / CALIBRATION_BINS,
             "count": float(count[i]),
-            "mean_probability": float(said[i] / count[i]),
-            "observed": float(true[i] / count[i]),
+            "mean_probability": float(predicted[i] / count[i]),
+            "observed": float(observed[i] / count[i]),
         }
         for i in np.flatnonzero(count)
     ]
 
 
 def as_plain(value: Any) -> Any:
-    """JSON values: estimates become objects, and a figure that is not there (NaN) null."""
+    """JSON values: an estimate becomes an object, and a number that is not finite null."""
     if isinstance(value, Estimate):
         value = asdict(value)
     if isinstance(value, Mapping):
-        return {str(key): as_plain(each) for key, each in value.items()}
+        return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_plain(each) for each in value]
+        return [as_plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _counts(answers: Answers, weights: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    """Hits, answers and positives of each label in each resample, each [resamples, L]."""
+    """Numbers of hits, predictions and positives of each label, each [resamples, L]."""
 
     def product(table: Bools) -> Doubles:
-        found: Doubles = (csr_array(table.T.astype(np.float64)) @ weights.T).T
-        return found
+        counts: Doubles = (csr_array(table.T.astype(np.float64)) @ weights.T).T
+        return counts
 
-    hits = product(answers.truth & answers.said)
-    return hits, product(answers.said), product(answers.truth)
+    hits = product(answers.truth & answers.predicted)
+    return hits, product(answers.predicted), product(answers.truth)
 
 
 def _binned(values: Doubles, confidence: Doubles) -> Doubles:
-    """[n, bins]: per text the sum of its ``values`` whose confidence falls in the bin."""
+    """For each text and bin, the sum of ``values`` whose confidence is in the bin; [n, bins]."""
     rows = len(confidence)
     number = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, None)
     flat = (np.arange(rows)[:, None] * CALIBRATION_BINS + number).ravel()
-    found: Doubles = np.bincount(
+    sums: Doubles = np.bincount(
         flat, weights=values.ravel(), minlength=rows * CALIBRATION_BINS
     ).astype(np.float64)
-    return found.reshape(rows, CALIBRATION_BINS)
+    return sums.reshape(rows, CALIBRATION_BINS)
 
 
 def _macro(values: Doubles, occurrences: Doubles) -> Doubles:
@@ -343,21 +353,21 @@ def _macro(values: Doubles, occurrences: Doubles) -> Doubles:
     return _share((values * present).sum(axis=1), present.sum(axis=1).astype(np.float64))
 
 
-def _share(part: Doubles, whole: Doubles) -> Doubles:
+def _share(part: Doubles, total: Doubles) -> Doubles:
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Doubles = np.where(whole > 0, part / whole, np.nan)
-    return found
+        ratio: Doubles = np.where(total > 0, part / total, np.nan)
+    return ratio
 
 
-def _among(answers: Answers, kept: Bools) -> Answers:
-    if kept.all():
+def _among(answers: Answers, selected: Bools) -> Answers:
+    if selected.all():
         return answers
     return Answers(
         answers.labels,
         answers.kind,
-        answers.truth[kept],
-        answers.said[kept],
-        answers.probabilities[kept],
+        answers.truth[selected],
+        answers.predicted[selected],
+        answers.probabilities[selected],
     )
 
 
@@ -369,19 +379,19 @@ def _affordable(name: str, answers: Answers, resamples: int) -> int:
 
 
 def _resampled(
-    name: str, parts: list[Answers], kept: Bools, resamples: int, seed: int
+    name: str, parts: list[Answers], selected: Bools, resamples: int, seed: int
 ) -> list[Doubles]:
     blocks: list[list[Doubles]] = [[np.empty(0)] for _ in parts]
-    for weights in resample_counts(len(kept), resamples, seed):
-        inside = np.ascontiguousarray(weights[:, kept])
+    for weights in resample_counts(len(selected), resamples, seed):
+        inside = np.ascontiguousarray(weights[:, selected])
         for values, part in zip(blocks, parts, strict=True):
             values.append(FIGURES[name](part, inside))
     return [np.concatenate(values) for values in blocks]
 
 
 def _percentiles(values: Doubles, level: float) -> tuple[float, float]:
-    known = values[~np.isnan(values)]
-    if not known.size:
+    defined = values[~np.isnan(values)]
+    if not defined.size:
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""Figures of text labels without intervals: what a head records of itself."""
+"""Accuracy, precision, recall and F1 of text labels, without intervals, for a head's metrics."""
 
 from __future__ import annotations
 
@@ -10,24 +10,31 @@ import numpy.typing as npt
 from behavior_spark.model.arrays import Bools
 
 
-def classification_report(labels: tuple[str, ...], truth: Bools, said: Bools) -> dict[str, Any]:
-    """Accuracy, precision, recall and F1, macro and per class, from two bool tables [n, labels].
+def classification_report(
+    labels: tuple[str, ...], truth: Bools, predicted: Bools
+) -> dict[str, Any]:
+    """Accuracy, precision, recall and F1, macro and per class.
 
-    Macro values average labels that are present in the truth or in the answers. Accuracy counts a
-    row only where every label is right.
+    Macro values are averages over labels that occur, as true or predicted. A row counts as
+    accurate if all its labels are right.
+
+    Args:
+        labels: L labels.
+        truth: True labels, bool [n, L].
+        predicted: Predicted labels, bool [n, L].
     """
-    hits = (truth & said).sum(axis=0).astype(float)
-    answers, positives = said.sum(axis=0), truth.sum(axis=0)
-    precision = hits / np.maximum(1, answers)
+    hits = (truth & predicted).sum(axis=0).astype(float)
+    predictions, positives = predicted.sum(axis=0), truth.sum(axis=0)
+    precision = hits / np.maximum(1, predictions)
     recall = hits / np.maximum(1, positives)
-    f1 = 2 * hits / np.maximum(1, answers + positives)
-    present = (answers + positives) > 0
+    f1 = 2 * hits / np.maximum(1, predictions + positives)
+    present = (predictions + positives) > 0
 
     def macro(values: npt.NDArray[Any]) -> float:
         return float(values[present].mean()) if present.any() else 0.0
 
     return {
-        "accuracy": float((truth == said).all(axis=1).mean()) if len(truth) else 0.0,
+        "accuracy": float((truth == predicted).all(axis=1).mean()) if len(truth) else 0.0,
         "precision": macro(precision),
         "recall": macro(recall),
         "f1": macro(f1),

@@ -1,14 +1,14 @@
-"""How well scores rank and how far probabilities are off, with bootstrap intervals.
+"""Measures of ranking and of calibration, with bootstrap intervals.
 
-Every function takes `labels` (0/1 or bool, shape (n,)) and `scores` (float, shape (n,))
-and does not depend on the order of the rows: tied scores are treated as one group. A
-sample with one class, or none at all, has no ranking: the answer is NaN. With `weights`,
-shape (n,), a row counts so many times (a sampled row stands for others).
+Every function takes `labels` (0/1 or bool, shape (n,)) and `scores` (float, shape (n,)). The
+result does not depend on the order of rows: tied scores are treated as one group. It is NaN for
+a sample with one class only, or without rows. With `weights`, shape (n,), a row counts that many
+times (a sampled row represents others).
 
-The bootstrap (Efron & Tibshirani 1993, percentile interval) draws users with
-replacement. A resample is a vector of multiplicities, so the scores are sorted once and
-all resamples are computed together. It is deterministic by seed, for rows in one order:
-callers who want the same interval from shuffled rows sort by user first.
+The bootstrap (Efron & Tibshirani 1993, percentile interval) draws users with replacement. A
+resample is a vector that says how often each row counts, so the scores are sorted once and all
+resamples are computed together. It is deterministic for a seed and an order of rows: sort by
+user first to get the same interval from shuffled rows.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def lift_at(
     share: float = 0.1,
     weights: npt.ArrayLike | None = None,
 ) -> float:
-    """Rate of positives in the top `share` of the scores, over the rate in all.
+    """Rate of positives in the top `share` of the scores, over the rate in all rows.
 
     A group of ties across the cut counts in proportion, so no row order is preferred.
 
@@ -77,11 +77,10 @@ def expected_calibration_error(
 ) -> float:
     """Mean |observed rate - mean probability| over bins, weighted by their rows.
 
-    Bins are equal-mass (by mid-rank; ties share a bin): with equal-width bins nearly all
-    users of a rare target fall into one (Roelofs et al. 2022, "Mitigating bias in
-    calibration error estimation"). The bootstrap keeps the bins of the full sample. The
-    estimate is biased upwards in small samples, and more so in a resample, so read its
-    interval as an upper one.
+    Bins have equal mass (by mid-rank; ties share a bin): with equal widths nearly all users of a
+    rare target would be in one bin (Roelofs et al. 2022, "Mitigating bias in calibration error
+    estimation"). Resamples use the bins of the full sample. The estimate is biased upwards in
+    small samples, and more in resamples, so its interval is too high rather than too low.
 
     >>> round(expected_calibration_error([0, 0, 1, 1], [0.1, 0.1, 0.8, 0.8], bins=2), 3)
     0.15
@@ -106,10 +105,10 @@ def bootstrap_interval(
             `(labels, scores) -> float` (slower: one call a resample; without weights).
         labels: 0/1, shape (n,).
         scores: Shape (n,).
-        weights: How many users a row stands for, shape (n,); by default one.
-        resamples: How many resamples are drawn.
+        weights: Number of users that a row represents, shape (n,); 1 by default.
+        resamples: Number of resamples.
         level: Coverage of the interval.
-        seed: Same seed and rows, same interval.
+        seed: Seed of the resamples; the same seed and rows give the same interval.
 
     Returns:
         Low and high; NaN where the labels have one class.
@@ -131,7 +130,7 @@ def paired_bootstrap_difference(
 ) -> tuple[float, float, float]:
     """Metric of a minus metric of b on the same users: (difference, low, high).
 
-    Both are computed on the same resamples, so what they share cancels out.
+    Both are computed on the same resamples, so that their common variation cancels out.
     """
     pair: list[npt.ArrayLike] = [scores_a, scores_b]
     values = _resampled(metric, labels, pair, weights=weights, resamples=resamples, seed=seed)
@@ -163,10 +162,12 @@ def _checked(
 
 def refuse_others_than_0_and_1(truth: Doubles) -> None:
     """Raise ModelError unless every label is 0 or 1."""
-    others = int((~np.isin(truth, (0.0, 1.0))).sum())
-    if others:
+    invalid = int((~np.isin(truth, (0.0, 1.0))).sum())
+    if invalid:
         raise ModelError(
-            "labels must be 0 or 1", found=f"{others} other labels", fix="drop or repair those rows"
+            "labels must be 0 or 1",
+            found=f"{invalid} other labels",
+            fix="drop or repair those rows",
         )
 
 
@@ -213,7 +214,7 @@ def _divide(numerator: Doubles, denominator: Doubles) -> Doubles:
 
 
 def weighted_roc_auc(truth: Doubles, scores: Doubles, weights: Doubles) -> Doubles:
-    """:func:`roc_auc` of each resample.
+    """:func:`roc_auc` of each resample, float64 (resamples,).
 
     Args:
         truth: 0 or 1, shape (n,).
@@ -230,8 +231,8 @@ def weighted_roc_auc(truth: Doubles, scores: Doubles, weights: Doubles) -> Doubl
 
 def _batched_average_precision(truth: Doubles, scores: Doubles, weights: Doubles) -> Doubles:
     positives, everyone = _tie_groups(truth, scores, weights)
-    seen = np.cumsum(everyone, axis=1)
-    precision = np.cumsum(positives, axis=1) / np.maximum(seen, 1e-300)
+    ranked_weight = np.cumsum(everyone, axis=1)
+    precision = np.cumsum(positives, axis=1) / np.maximum(ranked_weight, 1e-300)
     total = positives.sum(axis=1)
     value = _divide((positives * precision).sum(axis=1), total)
     return np.where(total < everyone.sum(axis=1), value, np.nan)
@@ -246,7 +247,7 @@ def _batched_lift_at(
 
 
 def top_share_means(truth: Doubles, scores: Doubles, weights: Doubles, *, share: float) -> Doubles:
-    """Mean of truth among the share of highest scores, over the mean of all, of each resample.
+    """Mean of truth in the top `share` of the scores, over the mean of all rows, per resample.
 
     Args:
         truth: At least 0, shape (n,).
@@ -256,11 +257,13 @@ def top_share_means(truth: Doubles, scores: Doubles, weights: Doubles, *, share:
     """
     amounts, everyone = _tie_groups(truth, scores, weights)
     total, total_amount = everyone.sum(axis=1), amounts.sum(axis=1)
-    wanted = total * share
+    top_weight = total * share
     before = np.cumsum(everyone, axis=1) - everyone
-    taken = np.clip(wanted[:, None] - before, 0.0, everyone)
-    found = (amounts * taken / np.maximum(everyone, 1e-300)).sum(axis=1)
-    return _divide(found / np.maximum(wanted, 1e-300), total_amount / np.maximum(total, 1e-300))
+    counted = np.clip(top_weight[:, None] - before, 0.0, everyone)
+    top_amount = (amounts * counted / np.maximum(everyone, 1e-300)).sum(axis=1)
+    return _divide(
+        top_amount / np.maximum(top_weight, 1e-300), total_amount / np.maximum(total, 1e-300)
+    )
 
 
 def _batched_calibration_error(
@@ -285,12 +288,12 @@ _BATCHED: dict[Any, tuple[Callable[..., Doubles], Check]] = {}
 def register_metric(
     metric: Metric, batched: Callable[..., Doubles], *, check: Check = refuse_others_than_0_and_1
 ) -> None:
-    """Let a metric be bootstrapped quickly.
+    """Register the batched form of a metric, which the bootstrap uses because it is faster.
 
     Args:
-        metric: Of labels, scores and ``weights``.
-        batched: The same of truth (n,), scores (n,) and weights (resamples, n).
-        check: Raises ModelError for labels that the metric does not take.
+        metric: Function of labels, scores and ``weights``.
+        batched: The same metric of truth (n,), scores (n,) and weights (resamples, n).
+        check: Raises ModelError for labels that the metric does not accept.
     """
     _BATCHED[metric] = (batched, check)
 
@@ -298,7 +301,7 @@ def register_metric(
 def measured_once(
     metric: Metric, labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None
 ) -> float:
-    """A registered metric of all rows; NaN without any."""
+    """Value of a registered metric over all rows; NaN without rows."""
     batched, check = _BATCHED[metric]
     truth, values = _checked(labels, scores, check)
     if not truth.size:
@@ -313,7 +316,7 @@ register_metric(expected_calibration_error, _batched_calibration_error)
 
 
 def _batched_form(metric: Metric) -> tuple[_Batched | None, Check]:
-    """How a metric is computed for many resamples (None: one by one), and what labels it takes."""
+    """The batched form of a metric (None if it has none), and the check of its labels."""
     inner = metric.func if isinstance(metric, partial) else metric
     batched, check = _BATCHED.get(inner, (None, refuse_others_than_0_and_1))
     if isinstance(metric, partial) and batched is not None:
@@ -322,7 +325,7 @@ def _batched_form(metric: Metric) -> tuple[_Batched | None, Check]:
 
 
 def resample_counts(size: int, resamples: int, seed: int) -> Iterator[Doubles]:
-    """Multiplicities of each row, shape (<= resamples, size), a bounded block at a time."""
+    """How often each row is drawn in each resample, in blocks of shape (<= resamples, size)."""
     generator = np.random.default_rng(seed)
     block = max(1, _CELLS_AT_ONCE // max(size, 1))
     for start in range(0, resamples, block):
@@ -342,7 +345,7 @@ def _resampled(
     resamples: int,
     seed: int,
 ) -> list[Doubles]:
-    """Metric of each score set on each resample; all sets share the resamples."""
+    """Metric of each set of scores on each resample; all sets have the same resamples."""
     batched, check = _batched_form(metric)
     pairs = [_checked(labels, scores, check) for scores in score_sets]
     size = pairs[0][0].size
@@ -350,12 +353,12 @@ def _resampled(
         return [np.full(resamples, np.nan) for _ in pairs]
     if batched is None and weights is not None:
         raise ValueError("only metrics of this module can be weighted")
-    each = _row_weights(weights, size)
+    row_weights = _row_weights(weights, size)
     blocks: list[list[Doubles]] = [[] for _ in pairs]
     for counts in resample_counts(size, resamples, seed):
         for values, (truth, scores) in zip(blocks, pairs, strict=True):
             if batched is not None:
-                values.append(batched(truth, scores, counts * each))
+                values.append(batched(truth, scores, counts * row_weights))
                 continue
             rows = [np.repeat(np.arange(size), row.astype(np.int64)) for row in counts]
             values.append(np.array([metric(truth[row], scores[row]) for row in rows]))
@@ -363,8 +366,8 @@ def _resampled(
 
 
 def _percentiles(values: Doubles, level: float) -> tuple[float, float]:
-    known = values[~np.isnan(values)]
-    if not known.size:
+    defined = values[~np.isnan(values)]
+    if not defined.size:
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -1,6 +1,6 @@
 """Pretraining by masked-language modelling: learn to predict masked words.
 
-Devlin et al. 2019 (arXiv 1810.04805), with masks drawn anew each time a text is read (Liu et al.
+Devlin et al. 2019 (arXiv 1810.04805), with new masks each time a text is read (Liu et al.
 2019, arXiv 1907.11692); Gururangan et al. 2020, "Don't Stop Pretraining" (arXiv 2004.10964).
 Texts are packed one after the other up to a number of tokens. Attention stays within each text,
 so that packing does not change results. Architectures that cannot be packed are padded.
@@ -32,6 +32,7 @@ NEW_HEAD_RATE = 1e-3
 MEASURED_TEXTS = 2_000
 SORTED_BATCHES = 8
 NOT_ASKED = -100  # target of a token that is not to be predicted
+
 
 @dataclass(frozen=True, eq=False)
 class Packed:

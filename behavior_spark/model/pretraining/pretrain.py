@@ -92,38 +92,44 @@ def pretrain(
         task: PretrainingTask[Any]
         words = MaskedWords(encoder, encoder_source, settings) if settings.method == "mlm" else None
         task = words or NearTexts(encoder, settings)
-        outcome = train_on_corpus(
-            encoder,
-            task,
-            corpus,
-            settings,
-            checkpoint=checkpoint,
-            tell=progress or (lambda *_: None),
-        )
+        tell = progress or (lambda *_: None)
+        outcome = train_on_corpus(encoder, task, corpus, settings, checkpoint=checkpoint, tell=tell)
         facts = {
             "new_word_head": words is not None and words.head.is_new,
             "packed": words is not None and encoder.inference.packs,
         }
-        earlier = trained_through(encoder_source)
-        record = facts | {
-            "method": settings.method,
-            "from": encoder_source,
-            "from_digest": encoder.digest,
-            "trained_through": max(filter(None, (earlier, last_day)), default=None),
-            "rows": corpus.row_count(),
-            "settings": settings.model_dump(),
-            "outcome": asdict(outcome),
-        }
+        record = facts | _record(encoder_source, encoder, corpus, settings, last_day, outcome)
         folder = from_first(lambda: _save(encoder, encoder_source, output_root, record))
         checkpoint.remove()
     return PretrainedEncoder(folder, folder.name, outcome, **facts)
 
 
+def _record(
+    source: str,
+    encoder: Encoder,
+    corpus: Corpus,
+    settings: Pretraining,
+    last_day: str | None,
+    outcome: Outcome,
+) -> dict[str, Any]:
+    """The record of a pretraining, as JSON values."""
+    earlier = trained_through(source)
+    return {
+        "method": settings.method,
+        "from": source,
+        "from_digest": encoder.digest,
+        "trained_through": max(filter(None, (earlier, last_day)), default=None),
+        "rows": corpus.row_count(),
+        "settings": settings.model_dump(),
+        "outcome": asdict(outcome),
+    }
+
+
 def _save(encoder: Encoder, source: str, root: Path, record: dict[str, Any]) -> Path:
-    """The encoder and its record, whole or not at all."""
+    """Write the encoder and its record to a folder named by its digest, all or nothing."""
     with staging_path(root) as staging:
         save_encoder(encoder, source, staging)
         write_json(staging / PRETRAINING_RECORD, record)
         folder = root / backbone_digest(str(staging), encoder.options)
-        publish_folder(staging, folder)  # it may be there: made before by the same call
+        publish_folder(staging, folder)  # an earlier, equal call may have published it
         return folder

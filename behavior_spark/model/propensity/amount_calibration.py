@@ -1,9 +1,9 @@
-"""From margins to amounts with an interval: one factor, and split-conformal quantiles.
+"""Convert margins to expected amounts with an interval: a factor and split-conformal quantiles.
 
-The interval is asymmetric: both ends are quantiles of their own of residuals over their expected
-spread (Lei et al. 2018, doi 10.1080/01621459.2017.1307116, section 5.2; Romano et al. 2019, arXiv
-1905.03222, theorem 2). Of rows that are like those it was fitted on, it holds nine labels in ten or
-more, whatever the model is worth. A season not seen before is not like them.
+The interval is asymmetric: its ends are two separate quantiles of residuals divided by their
+expected spread (Lei et al. 2018, doi 10.1080/01621459.2017.1307116, section 5.2; Romano et al.
+2019, arXiv 1905.03222, theorem 2). It contains at least nine labels in ten, however good the model
+is, if rows are distributed like those it was fitted on; rows of a new season may not be.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class AmountCalibrator:
     """Expected amount and interval of a margin, the logarithm of a mean.
 
     Attributes:
-        factor: The expected amount is exp(margin) times this.
-        power: The spread grows as the expected amount to half of this: 1 as counts do.
-        unit: Amount below which the spread no longer shrinks.
-        below: So many spreads down is the interval's lower end, which is at least 0.
-        above: So many spreads up is its upper end.
+        factor: The expected amount is ``factor * exp(margin)``.
+        power: The spread is ``max(expected, unit) ** (power / 2)``; 1 for counts.
+        unit: Expected amount below which the spread is constant.
+        below: The lower end is ``expected - below * spread``, and at least 0.
+        above: The upper end is ``expected + above * spread``.
     """
 
     factor: float
@@ -50,7 +50,7 @@ class AmountCalibrator:
         return np.maximum(0.0, expected - self.below * spread), expected + self.above * spread
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for `json.dumps`; floats survive it exactly."""
+        """JSON values, from which :meth:`from_json` restores floats exactly."""
         return asdict(self)
 
     @classmethod
@@ -62,7 +62,13 @@ class AmountCalibrator:
 def fit_amounts(
     margins: Doubles, labels: Doubles, *, weights: Doubles, power: float
 ) -> AmountCalibrator:
-    """Fit factor and interval on margins and labels (n,) of rows the model has not seen.
+    """Fit factor and interval on rows that the model was not trained on.
+
+    Args:
+        margins: Margins of the model, float64 (n,).
+        labels: Amounts, at least 0, float64 (n,).
+        weights: Number of rows that each row represents, float64 (n,).
+        power: See :class:`AmountCalibrator`.
 
     Raises:
         ModelError: A margin is not finite, or no label is above 0.
@@ -94,10 +100,13 @@ def _spread(expected: Doubles, power: float, unit: float) -> Doubles:
 
 
 def _conformal_quantile(values: Doubles, weights: Doubles, tail: float) -> float:
-    """The value that a new one exceeds with at most ``tail``; the largest of fewer than 20 rows."""
+    """Value that a new one exceeds with probability at most ``tail``.
+
+    With too few rows for that (19 at 0.05) it is the largest value.
+    """
     order = np.argsort(values, kind="stable")
     mass = np.cumsum(weights[order])
-    wanted = (1 - tail) * (mass[-1] + float(weights.max()))
-    place = min(int(np.searchsorted(mass, wanted - 1e-9)), len(values) - 1)
+    target_mass = (1 - tail) * (mass[-1] + float(weights.max()))
+    place = min(int(np.searchsorted(mass, target_mass - 1e-9)), len(values) - 1)
     value = float(values[order][place])
     return value if math.isfinite(value) else 0.0

@@ -1,4 +1,4 @@
-"""What a model must beat: a linear model of recency, frequency and value."""
+"""Baselines that a model must beat: linear models of recency, frequency and value."""
 
 from __future__ import annotations
 
@@ -20,11 +20,19 @@ BASELINES = {
 }
 OWN_PAST = {"own_past": ("past",)}
 
+
 @dataclass(frozen=True)
 class Baseline:
-    """A linear model of standardised log1p columns, kept as plain coefficients.
+    """A linear model of standardised log1p columns, stored as coefficients.
 
-    Null recency means "never" and becomes `never`; other nulls are zero.
+    Attributes:
+        columns: Columns that it reads.
+        recency: Name of the recency column; empty without one.
+        never: Value for a null recency, which means "never"; other nulls are 0.
+        centre: Mean of each column after log1p.
+        scale: Standard deviation of each column after log1p.
+        weights: Coefficient of each standardised column.
+        intercept: Intercept of the margin.
     """
 
     columns: tuple[str, ...]
@@ -36,14 +44,14 @@ class Baseline:
     intercept: float
 
     def scores(self, frame: pd.DataFrame) -> Doubles:
-        """Margins as the model's own, float64 of shape (rows,)."""
+        """Margins on the same scale as the model's, float64 (rows,)."""
         design = _log_columns(frame, self.columns, self.recency, self.never)
         scaled = (design - np.array(self.centre)) / np.array(self.scale)
         return np.asarray(scaled @ np.array(self.weights) + self.intercept, dtype=np.float64)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The baseline whose ``asdict`` went through JSON."""
+        """The baseline from the JSON values of its ``asdict``."""
         plain: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
         }
@@ -58,7 +66,15 @@ def fit_baselines(
     weights: Doubles,
     kind: TargetKind,
 ) -> dict[str, Baseline]:
-    """The kind's baselines, as far as their columns are named (`recency`: null means never)."""
+    """Fit the baselines of a kind of target whose columns are all given.
+
+    Args:
+        frame: Training rows.
+        labels: Labels, float64 (rows,).
+        named: Column by role: ``recency`` (null means never), ``frequency``, ``value``, ``past``.
+        weights: Number of rows that each row represents, float64 (rows,).
+        kind: Kind of target.
+    """
     return {
         name: _fit_baseline(
             frame,

@@ -1,7 +1,7 @@
-"""From margins to probabilities: Platt's sigmoid or isotonic regression.
+"""Convert margins to probabilities: Platt's sigmoid or isotonic regression.
 
-A calibrator is plain numbers: it travels as JSON, never as a pickle. It is fitted on
-margins of rows that the model behind them has not seen.
+A calibrator consists of numbers and is stored as JSON, not pickled. It is fitted on margins of
+rows that the model was not trained on.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Calibrator:
 
     Attributes:
         kind: `platt`: sigmoid(slope * margin + intercept); `isotonic`: linear between
-            the points (`margins`, `probabilities`), flat outside; `identity`: sigmoid.
-        slope: Of Platt's sigmoid, >= 0.
-        intercept: Of Platt's sigmoid.
-        margins: Isotonic points, ascending.
-        probabilities: Isotonic values, non-decreasing, inside (0, 1).
+            the points (`margins`, `probabilities`), constant outside; `identity`: sigmoid(margin).
+        slope: Slope of Platt's sigmoid, >= 0.
+        intercept: Intercept of Platt's sigmoid.
+        margins: Margins of the isotonic points, ascending.
+        probabilities: Probabilities of the isotonic points, non-decreasing, in (0, 1).
 
     >>> Calibrator("platt", slope=1.0, intercept=0.0).predict([0.0])
     array([0.5])
@@ -51,7 +51,7 @@ class Calibrator:
         return _sigmoid(self.slope * values + self.intercept)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for `json.dumps`; floats survive it exactly."""
+        """JSON values, from which :meth:`from_json` restores floats exactly."""
         data: dict[str, Any] = {"kind": self.kind}
         if self.kind == "platt":
             data |= {"slope": self.slope, "intercept": self.intercept}
@@ -81,11 +81,18 @@ def fit_calibrator(
     kind: CalibrationChoice = "auto",
     weights: npt.ArrayLike | None = None,
 ) -> Calibrator:
-    """Fit a calibrator on margins (n,) and labels 0/1 (n,) the model has not seen.
+    """Fit a calibrator on rows that the model was not trained on.
 
-    A row counts ``weights`` (n,) times, by default once.
-    `auto` takes isotonic regression when each class has 1,000 rows or more and Platt's
-    sigmoid otherwise: isotonic overfits small samples (Niculescu-Mizil & Caruana 2005).
+    Args:
+        margins: Margins of the model, shape (n,).
+        labels: 0 or 1, shape (n,).
+        kind: `auto` chooses isotonic regression if each class has 1,000 rows or more, else
+            Platt's sigmoid, because isotonic regression overfits small samples (Niculescu-Mizil &
+            Caruana 2005).
+        weights: How often each row counts, shape (n,); by default once.
+
+    Raises:
+        ModelError: The kind is unknown, a margin is not finite, or labels have one class.
     """
     values = np.asarray(margins, dtype=np.float64)
     truth = np.asarray(labels, dtype=np.float64)
@@ -117,7 +124,7 @@ def _sigmoid(values: Doubles) -> Doubles:
 
 
 def _fit_isotonic(margins: Doubles, labels: Doubles, counts: Doubles) -> Calibrator:
-    """Pool adjacent violators; ends are kept off 0 and 1 by one row in n + 2."""
+    """Isotonic regression (pool adjacent violators), clipped to [1 / (n + 2), 1 - 1 / (n + 2)]."""
     from sklearn.isotonic import IsotonicRegression
 
     edge = 1 / (labels.size + 2)
@@ -131,7 +138,7 @@ def _fit_isotonic(margins: Doubles, labels: Doubles, counts: Doubles) -> Calibra
 
 
 def _fit_platt(margins: Doubles, labels: Doubles, counts: Doubles) -> Calibrator:
-    """Platt (1999) with his smoothed targets, by damped Newton steps (Lin et al. 2007)."""
+    """Platt scaling (Platt 1999) with smoothed targets, by damped Newton (Lin et al. 2007)."""
     positives = labels.sum()
     negatives = labels.size - positives
     targets = np.where(labels > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
@@ -153,7 +160,7 @@ def _fit_platt(margins: Doubles, labels: Doubles, counts: Doubles) -> Calibrator
         if scale < 1e-8 or loss - tried < 1e-12 * max(loss, 1.0):
             break
         beta, loss = beta - scale * step, tried
-    if beta[0] <= 0:  # ranks no better than chance here: every row gets the base rate
+    if beta[0] <= 0:  # margins do not rank better than chance: predict the base rate
         return Calibrator("platt", slope=0.0, intercept=float(flat[1]))
     slope = float(beta[0]) / spread
     return Calibrator("platt", slope=slope, intercept=float(beta[1]) - slope * centre)

@@ -1,4 +1,4 @@
-"""Feature columns of a table as the numbers that trees and baselines read."""
+"""Convert feature columns of a table to a matrix for learners and baselines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def require_columns(frame: pd.DataFrame, columns: Sequence[str], target: str) -> None:
-    """Raise ModelError, naming them, where columns are missing."""
+    """Check that the frame has all columns.
+
+    Raises:
+        ModelError: Columns are missing; the message names them.
+    """
     missing = [column for column in dict.fromkeys(columns) if column not in frame.columns]
     if missing:
         raise ModelError(
@@ -25,7 +29,16 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str], target: str) ->
 
 
 def feature_matrix(frame: pd.DataFrame, columns: Sequence[str], target: str) -> Any:
-    """float32 (rows, columns) as XGBoost reads it; decimals, bools and nulls are fine."""
+    """Feature columns as float32 (rows, columns); nulls become NaN, large values are clipped.
+
+    Args:
+        frame: Table with the columns; they may be decimals, bools and nullable numbers.
+        columns: Columns to read, in order.
+        target: Name of the target, for the error message.
+
+    Raises:
+        ModelError: A column is missing.
+    """
     require_columns(frame, columns, target)
     values = np.empty((len(frame), len(columns)), dtype=np.float32)
     limit = np.finfo(np.float32).max

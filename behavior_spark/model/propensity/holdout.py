@@ -1,4 +1,4 @@
-"""Which rows a propensity model is calibrated and checked on, and how it does there."""
+"""Split rows for calibrating and checking a propensity model, and measure it on them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Holdout:
-    """Row masks: each fit trains on its first and is applied to its second."""
+    """Which rows are used for training, calibration and checking.
+
+    Attributes:
+        scheme: ``rolling_origin``, ``halves_of_last_day`` or ``users_by_hash``.
+        fits: For each fit, the mask of training rows and that of rows it predicts, bool (rows,).
+        calibrate: Rows to fit the calibrator on, bool (rows,).
+        check: Rows to measure on, bool (rows,).
+    """
 
     scheme: str
     fits: tuple[tuple[Bools, Bools], ...]
@@ -38,18 +45,30 @@ def plan_holdout(
     target: str,
     kind: TargetKind,
 ) -> Holdout:
-    """The first scheme, strictest first, in which every part can be learned from and judged on."""
-    known = days + np.timedelta64(horizon_days, "D")
+    """Choose the strictest scheme in which every part has enough of each outcome.
+
+    Args:
+        days: As-of day of each row, (rows,).
+        labels: Labels, float64 (rows,).
+        quarters: :func:`user_quarters` of each row, int64 (rows,).
+        horizon_days: Horizon of the target.
+        target: Name of the target, for the error message.
+        kind: Kind of target.
+
+    Raises:
+        ModelError: No scheme has enough rows of each outcome in every part.
+    """
+    label_days = days + np.timedelta64(horizon_days, "D")
     last = days == days.max()
-    past = known <= days.max()
+    trainable = label_days <= days.max()
     plans = []
-    if past.any():
-        checkpoint = days[past].max()
-        before = known <= checkpoint
+    if trainable.any():
+        checkpoint = days[trainable].max()
+        before = label_days <= checkpoint
         at = days == checkpoint
-        plans.append(Holdout("rolling_origin", ((before, at), (past, last)), at, last))
+        plans.append(Holdout("rolling_origin", ((before, at), (trainable, last)), at, last))
     half = quarters < 2
-    plans.append(Holdout("halves_of_last_day", ((past, last),), last & half, last & ~half))
+    plans.append(Holdout("halves_of_last_day", ((trainable, last),), last & half, last & ~half))
     plans.append(Holdout("users_by_hash", ((half, ~half),), quarters == 2, quarters == 3))
     for plan in plans:
         parts = [*(train for train, _ in plan.fits), plan.calibrate, plan.check]
@@ -75,21 +94,36 @@ def holdout_metrics(
     baseline_columns: dict[str, str],
     resamples: int,
 ) -> dict[str, Any]:
-    """Each measure of the model and its baselines on the checked rows, with its interval."""
+    """Measures of the model and its baselines on the checked rows, with bootstrap intervals.
+
+    Args:
+        frame: All rows.
+        labels: Labels, float64 (rows,).
+        weights: Number of rows that each row represents, float64 (rows,).
+        margins: Margins by models that were not trained on the row, float64 (rows,).
+        holdout: Split of the rows.
+        calibrator: Fitted on ``holdout.calibrate``.
+        kind: Kind of target.
+        baseline_columns: Column of each baseline by role; empty: no baselines.
+        resamples: Bootstrap resamples; a tenth, at least 50, above 200,000 checked rows.
+
+    Returns:
+        ``holdout`` and ``baselines``; JSON values.
+    """
     check, train = holdout.check, holdout.fits[-1][0]
-    judged = _Judged(
+    checked = _CheckedRows(
         kind,
         labels[check],
         weights[check],
         resamples if check.sum() <= 200_000 else max(50, resamples // 10),
     )
-    happened = judged.labels > 0
+    positive = checked.labels > 0
     result: dict[str, Any] = {
         "holdout": {
             "rows": int(check.sum()),
-            "positives": int(happened.sum()),
-            "base_rate": float(np.average(happened, weights=judged.weights)),
-            **judged.measures(margins[check], calibrator.predict(margins[check])),
+            "positives": int(positive.sum()),
+            "base_rate": float(np.average(positive, weights=checked.weights)),
+            **checked.measures(margins[check], calibrator.predict(margins[check])),
         },
         "baselines": {},
     }
@@ -100,15 +134,15 @@ def holdout_metrics(
         scores = baseline.scores(frame[check])
         predictions = kind.from_margins(scores)
         result["baselines"][name] = {
-            **judged.measures(scores, predictions),
-            **judged.gain(margins[check], calibrator.predict(margins[check]), scores, predictions),
+            **checked.measures(scores, predictions),
+            **checked.gain(margins[check], calibrator.predict(margins[check]), scores, predictions),
         }
     return result
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """The rows a model and its baselines are judged on."""
+class _CheckedRows:
+    """The rows on which a model and its baselines are measured."""
 
     kind: TargetKind
     labels: Doubles
@@ -134,7 +168,7 @@ class _Judged:
         baseline_margins: Doubles,
         baseline_predictions: Doubles,
     ) -> dict[str, dict[str, float]]:
-        """The first measure of the model less that of the baseline, paired."""
+        """The kind's first measure of the model minus that of the baseline, paired bootstrap."""
         measure = self.kind.measures[0]
         pair = (margins, baseline_margins)
         if measure.of == "prediction":
@@ -142,11 +176,11 @@ class _Judged:
         difference = metrics.paired_bootstrap_difference(
             measure.metric, self.labels, *pair, weights=self.weights, resamples=self.resamples
         )
-        named = dict(zip(("value", "low", "high"), difference, strict=True))
-        return {f"{measure.name}_gain_of_model": named}
+        interval = dict(zip(("value", "low", "high"), difference, strict=True))
+        return {f"{measure.name}_gain_of_model": interval}
 
 
 def user_quarters(users: pd.Series[Any]) -> npt.NDArray[np.int64]:
-    """A stable number 0..3 for each user, by hash."""
-    digests = (hashlib.sha256(str(each).encode()).digest()[0] for each in users)
+    """A number from 0 to 3 for each user by a hash of the id, the same in every run; int64 (n,)."""
+    digests = (hashlib.sha256(str(user).encode()).digest()[0] for user in users)
     return np.fromiter(digests, dtype=np.int64, count=len(users)) % 4

@@ -1,4 +1,4 @@
-"""Signs of leakage in a training set: features that rank too well, labels that mean nothing."""
+"""Checks for leakage in a training set: AUC of single features, and training on shuffled labels."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShuffledLabels:
-    """A model trained on labels that were shuffled.
+    """AUC of a model that was trained on shuffled labels.
 
     Attributes:
-        target: Whose labels.
-        auc: Its AUC on held-out rows with shuffled labels.
-        low: Least AUC that chance explains.
-        high: Largest AUC that chance explains.
+        target: Name of the target.
+        auc: AUC on held-out rows with shuffled labels.
+        low: Lower end of the AUCs that are explained by chance.
+        high: Upper end of the AUCs that are explained by chance.
     """
 
     target: str
@@ -38,17 +38,21 @@ class ShuffledLabels:
 
     @property
     def by_chance(self) -> bool:
-        """Whether the AUC is what labels without meaning give."""
+        """Whether the AUC can be explained by chance, as it must be without leakage."""
         return self.low <= self.auc <= self.high
 
 
 def feature_aucs(
     frame: pd.DataFrame, features: Sequence[str], label: str
 ) -> npt.NDArray[np.float64]:
-    """AUC of each feature alone, shape (features,): the rank-sum statistic of all at once.
+    """AUC of each feature alone, float64 (features,), by its rank sum (Mann and Whitney 1947).
 
-    A label above 0 is a positive. Ties count half, a missing value ranks lowest (Mann and Whitney
-    1947). NaN where the label has one class.
+    Ties count half, and a missing value has the lowest rank. NaN if all labels have one class.
+
+    Args:
+        frame: Rows with the features and the label.
+        features: Feature columns.
+        label: Column of the label; a label above 0 is a positive.
     """
     import pandas as pd
 
@@ -73,29 +77,30 @@ def train_on_shuffled_labels(
     kind: str = DEFAULT_KIND,
     learner: str = DEFAULT_LEARNER,
 ) -> ShuffledLabels:
-    """Train as ever, on labels shuffled within each as-of day, and measure as ever.
+    """Train and measure a model in the usual way, on labels shuffled within each as-of day.
 
-    Chance allows ``deviations`` standard deviations of the AUC of two equal classes,
-    sqrt((p + n + 1) / 12 p n) with p positives and n negatives held out.
+    An AUC is explained by chance if it is within ``deviations`` standard deviations of 0.5. The
+    standard deviation is sqrt((p + n + 1) / (12 p n)), with p positives and n negatives held out
+    (Mann and Whitney 1947).
 
     Args:
         frame: ``user_id, as_of``, features and ``label_<target>``.
-        target: Its name.
-        features: Columns to learn from.
-        horizon_days: Of the target.
-        deviations: How far chance may go.
-        seed: Of the shuffling and of the training.
-        kind: Of the target.
-        learner: That learns it.
+        target: Name of the target.
+        features: Feature columns.
+        horizon_days: Horizon of the target.
+        deviations: Number of standard deviations that chance explains.
+        seed: Seed of the shuffling and of the training.
+        kind: Name of the kind of target.
+        learner: Name of the learner.
 
     Raises:
-        ModelError: The rows cannot be learnt from, shuffled or not.
+        ModelError: The rows cannot be trained on, or the held-out labels have one class.
     """
     label = f"label_{target}"
-    dice = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     shuffled = frame.sort_values(["as_of", "user_id"]).copy()
     shuffled[label] = shuffled.groupby("as_of")[label].transform(
-        lambda labels: dice.permutation(labels.to_numpy())
+        lambda labels: generator.permutation(labels.to_numpy())
     )
     model = train_propensity_model(
         shuffled,
@@ -109,19 +114,23 @@ def train_on_shuffled_labels(
         options=find_learner(learner).make_options(seed=seed),
         resamples=50,
     )
-    held = model.metrics["holdout"]
-    positives = held["positives"]
-    negatives = held["rows"] - positives
+    holdout = model.metrics["holdout"]
+    spread = deviations * _chance_deviation(target, holdout["rows"], holdout["positives"])
+    auc = holdout["roc_auc"]["value"]
+    return ShuffledLabels(target, auc, low=0.5 - spread, high=0.5 + spread)
+
+
+def _chance_deviation(target: str, rows: int, positives: int) -> float:
+    """Standard deviation of the AUC of random scores (Mann and Whitney 1947).
+
+    Raises:
+        ModelError: The rows have one class.
+    """
+    negatives = rows - positives
     if not positives or not negatives:
         raise ModelError(
-            f"shuffled labels of target {target!r} tell nothing",
-            found=f"{positives} of {held['rows']} held-out rows are positive",
+            f"the AUC on shuffled labels of target {target!r} is not defined",
+            found=f"{positives} of {rows} held-out rows are positive",
             fix="a shorter horizon leaves some users without an event",
         )
-    spread = math.sqrt((positives + negatives + 1) / (12 * positives * negatives))
-    return ShuffledLabels(
-        target=target,
-        auc=held["roc_auc"]["value"],
-        low=0.5 - deviations * spread,
-        high=0.5 + deviations * spread,
-    )
+    return math.sqrt((rows + 1) / (12 * positives * negatives))

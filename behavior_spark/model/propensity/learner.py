@@ -1,4 +1,4 @@
-"""What learns a target from features: the protocol of learners, found by their names."""
+"""The protocol of learners, which learn a target from features, and their lookup by name."""
 
 from __future__ import annotations
 
@@ -8,65 +8,77 @@ from behavior_spark.extensions import LEARNERS
 from behavior_spark.model.arrays import Doubles, Floats
 
 Loss = Literal["logistic", "poisson", "tweedie"]
-"""What is minimised. The margin is the log-odds (logistic) or the logarithm of the mean."""
+"""Training loss. The margin is the log-odds (logistic) or the logarithm of the mean (others)."""
 
 DEFAULT_LEARNER = "xgboost"
 
 
 class FittedLearner(Protocol):
-    """A learner that has learned. Every row stands for itself: batches do not matter."""
+    """A fitted learner. The prediction of a row does not depend on other rows."""
 
     def margins(self, values: Floats) -> Doubles:
-        """Float64 (rows,) from float32 (rows, features), NaN where a value is not known."""
+        """Margins, float64 (rows,), of values, float32 (rows, features); NaN is a missing value."""
 
     def contributions(self, values: Floats) -> Doubles:
-        """Float64 (rows, features): each row adds up to its margin less one constant."""
+        """Contribution of each feature to the margin, float64 (rows, features).
+
+        The sum of a row is its margin minus a constant that is the same for all rows.
+        """
 
     def to_bytes(self) -> bytes:
-        """All there is to it; ``Learner.load`` reads it. Equal learners give equal bytes."""
+        """The fitted learner as bytes, for ``Learner.load``. Equal learners give equal bytes."""
 
 
 class Learner(Protocol):
-    """A way to learn. A module of ``learners`` holds one as ``LEARNER``; equal ones compare equal.
+    """A learning algorithm. A module of ``learners`` defines one as ``LEARNER``.
 
-    Models go to Spark's workers together with their learner, so it can be pickled.
+    Learners can be pickled, since they are sent to Spark's workers with their models, and are
+    compared by value.
     """
 
     @property
     def name(self) -> str:
-        """As in ``training.learner``; the module's name."""
+        """Name in ``training.learner``; the same as its module's."""
 
     @property
     def file(self) -> str:
-        """Name of the file that holds its bytes in a model's folder."""
+        """Name of the file with its bytes in a model's folder."""
 
     @property
     def losses(self) -> frozenset[Loss]:
-        """Losses it can minimise."""
+        """Losses that it can minimise."""
 
     def make_options(self, **changes: Any) -> Any:
-        """Its settings, a frozen dataclass of plain values with a ``seed``; defaults but for these.
+        """Settings with defaults except for ``changes``.
+
+        Returns:
+            A frozen dataclass of JSON values, with a field ``seed``.
 
         Raises:
-            TypeError: It has no such setting.
+            TypeError: There is no setting with a name in ``changes``.
         """
 
     def fit(
         self, values: Floats, labels: Doubles, *, weights: Doubles, options: Any, loss: Loss
     ) -> FittedLearner:
-        """Learn labels (rows,) from values (rows, features).
+        """Fit to values (rows, features) and labels (rows,). Equal arguments give equal results.
 
-        A row counts as often as its weight says. Equal arguments give equal learners.
+        Args:
+            values: Features, float32 (rows, features); NaN is a missing value.
+            labels: Labels, float64 (rows,).
+            weights: How often each row counts, float64 (rows,).
+            options: Settings from :meth:`make_options`.
+            loss: Loss to minimise, one of :attr:`losses`.
         """
 
     def load(self, content: bytes) -> FittedLearner:
-        """The learner that ``to_bytes`` wrote."""
+        """The fitted learner from the bytes of ``FittedLearner.to_bytes``."""
 
 
 def find_learner(name: str) -> Learner:
-    """The learner of a name.
+    """The learner with a name.
 
     Raises:
-        ConfigError: There is none; it names those that are.
+        ConfigError: There is no such learner; the message lists the learners there are.
     """
     return cast(Learner, LEARNERS.load(name))

@@ -1,4 +1,4 @@
-"""A trained propensity model: it predicts, gives reasons, and travels as a folder or as bytes."""
+"""A trained propensity model: predictions, reasons, and storage as a folder or as bytes."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ MODEL_FILE = "model.json"
 
 @dataclass(frozen=True)
 class PropensityModel:
-    """A trained model of one target. Rows keep their order; batches do not matter.
+    """A trained model of one target. The prediction of a row does not depend on other rows.
 
     Attributes:
         target: Name of the target.
-        kind: What kind of target it is.
-        learner: What learned it.
-        features: Columns it reads, in order; nulls and NaN are "not known".
-        options: The learner's settings.
-        calibrator: From margin to prediction.
-        baselines: `recency` and `recency_frequency_value`, where columns were given.
+        kind: Kind of the target.
+        learner: The learner that was fitted.
+        features: Feature columns, in order; null and NaN are missing values.
+        options: Settings of the learner.
+        calibrator: Converts margins to predictions.
+        baselines: Baselines by name, for which columns were given.
         metrics: `holdout` (each measure with `value`, `low`, `high`), `baselines`.
         metadata: Scheme, as-of days, rows and positives.
-        trained_through: First day after everything it learned from: a backtest of an
-            as-of day before it would be peeking.
-        fingerprint: Of the feature and target definitions, as the caller gave it.
-        learned: The learner's own bytes.
+        trained_through: First day after the horizons of all training days. Measuring the model
+            on an earlier as-of day would be leakage.
+        fingerprint: Fingerprint of the feature and target definitions, from the caller.
+        learned: Bytes of the fitted learner.
     """
 
     target: str
@@ -71,26 +71,43 @@ class PropensityModel:
     learned: bytes = field(repr=False)
 
     def margins(self, frame: pd.DataFrame) -> Doubles:
-        """Before calibration, float64 of shape (rows,); log-odds where the answer is yes or no."""
+        """Margins before calibration, float64 (rows,); log-odds if the outcome is yes or no.
+
+        Raises:
+            ModelError: A feature column is missing.
+        """
         return self._fitted.margins(feature_matrix(frame, self.features, self.target))
 
     def predictions(self, frame: pd.DataFrame) -> Doubles:
-        """Calibrated, float64 of shape (rows,); probabilities where the answer is yes or no."""
+        """Calibrated predictions, float64 (rows,); probabilities if the outcome is yes or no.
+
+        Raises:
+            ModelError: A feature column is missing.
+        """
         return self.calibrator.predict(self.margins(frame))
 
     def prediction_columns(self, margins: Doubles) -> Mapping[str, Doubles]:
-        """What is predicted of rows with these margins: columns of ``user_propensity``."""
+        """Columns of ``user_propensity`` with the predictions of these margins, float64 (rows,)."""
         return self.kind.prediction_columns(self.calibrator, margins)
 
     def baseline_scores(self, frame: pd.DataFrame, name: str) -> Doubles:
-        """Margins of a baseline, float64 of shape (rows,)."""
+        """Margins of a baseline, float64 (rows,).
+
+        Raises:
+            ModelError: There is no baseline with this name.
+        """
         if name not in self.baselines:
-            known = ", ".join(self.baselines) or "none"
-            raise ModelError(f"no baseline {name!r}", found=known, fix="ask for one of those")
+            names = ", ".join(self.baselines) or "none"
+            raise ModelError(f"no baseline {name!r}", found=names, fix="ask for one of those")
         return self.baselines[name].scores(frame)
 
     def reasons(self, frame: pd.DataFrame, *, top: int = 3) -> list[list[Reason]]:
-        """Per row the `top` (feature, value, contribution to the margin), largest first."""
+        """The features with the largest contributions to the margin of each row.
+
+        Returns:
+            For each row up to ``top`` tuples of feature, its value (None if missing) and its
+            contribution, by absolute contribution, largest first.
+        """
         values = feature_matrix(frame, self.features, self.target)
         if not len(values):
             return []
@@ -111,11 +128,11 @@ class PropensityModel:
 
     @cached_property
     def digest(self) -> str:
-        """16 hex characters over everything above; the same model has the same digest."""
+        """Digest of all attributes, 16 hex characters; equal models have equal digests."""
         return _digest(self._description(), self.learned)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the learner's file and `model.json` to `folder`, whole or not at all."""
+        """Write the learner's file and `model.json` to `folder`, completely or not at all."""
         target = Path(folder)
         with staged_folder(target, replace=True) as staging:
             (staging / self.learner.file).write_bytes(self.learned)
@@ -124,7 +141,11 @@ class PropensityModel:
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """The model `save` wrote; its digest is checked."""
+        """Read a model that :meth:`save` wrote, and check its digest.
+
+        Raises:
+            ModelError: There is no model in the folder, or it is damaged or was changed.
+        """
         source = Path(folder)
         try:
             text = (source / MODEL_FILE).read_bytes()
@@ -140,7 +161,7 @@ class PropensityModel:
         return cls._restore(text, learned, kind, learner, origin=str(source))
 
     def to_bytes(self) -> bytes:
-        """One block of bytes, without the code of kind and learner."""
+        """The model as bytes, without the code of its kind and learner."""
         text = json.dumps(self._description() | {"digest": self.digest}).encode()
         return len(text).to_bytes(8, "big") + text + self.learned
 
@@ -148,12 +169,15 @@ class PropensityModel:
     def from_bytes(
         cls, data: bytes, kind: TargetKind | None = None, learner: Learner | None = None
     ) -> Self:
-        """The model `to_bytes` packed; its digest is checked.
+        """Read a model from :meth:`to_bytes`, and check its digest.
 
         Args:
             data: The bytes.
-            kind: Of the target; by default found by its name.
-            learner: That learned it; by default found by its name.
+            kind: Kind of the target; by default looked up by name.
+            learner: The learner; by default looked up by name.
+
+        Raises:
+            ModelError: The bytes are damaged or were changed.
         """
         end = 8 + int.from_bytes(data[:8], "big")
         text = data[8:end]
@@ -166,7 +190,7 @@ class PropensityModel:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A Spark closure carries it to the workers, which look no name up."""
+        """Pickle with kind and learner, so that Spark's workers need not look up names."""
         return type(self).from_bytes, (self.to_bytes(), self.kind, self.learner)
 
     @cached_property
@@ -175,16 +199,17 @@ class PropensityModel:
 
     def _description(self) -> dict[str, Any]:
         named = {"kind": self.kind.name, "learner": self.learner.name}
-        usual = {"kind": DEFAULT_KIND, "learner": DEFAULT_LEARNER}
+        defaults = {"kind": DEFAULT_KIND, "learner": DEFAULT_LEARNER}
         return {
-            # What is usual is not written: models from before there was a choice keep their digest.
-            **{key: name for key, name in named.items() if name != usual[key]},
+            # Defaults are not written, so that models made before there was a choice keep their
+            # digest.
+            **{key: name for key, name in named.items() if name != defaults[key]},
             "format": 1,
             "target": self.target,
             "features": list(self.features),
             "options": asdict(self.options),
             "calibrator": self.calibrator.to_json(),
-            "baselines": {name: asdict(own) for name, own in self.baselines.items()},
+            "baselines": {name: asdict(baseline) for name, baseline in self.baselines.items()},
             "metrics": self.metrics,
             "metadata": self.metadata,
             "trained_through": self.trained_through,
@@ -198,7 +223,7 @@ class PropensityModel:
         problem = f"the propensity model from {origin} is damaged or was changed"
         try:
             data = json.loads(text)
-            stated = data.pop("digest")
+            recorded = data.pop("digest")
             model = cls(
                 target=data["target"],
                 kind=kind,
@@ -207,7 +232,7 @@ class PropensityModel:
                 options=learner.make_options(**data["options"]),
                 calibrator=kind.read_calibrator(data["calibrator"]),
                 baselines={
-                    name: Baseline.from_json(own) for name, own in data["baselines"].items()
+                    name: Baseline.from_json(content) for name, content in data["baselines"].items()
                 },
                 metrics=data["metrics"],
                 metadata=data["metadata"],
@@ -217,17 +242,20 @@ class PropensityModel:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(problem, found=type(error).__name__, fix="train it again") from error
-        if stated != _digest(data, learned):
+        if recorded != _digest(data, learned):
             raise ModelError(problem, found="its digest does not match", fix="train it again")
         return model
 
 
-def _named(text: bytes, key: str, usual: str) -> str:
-    """The name under a key of a model's description; a damaged one is told of by ``_restore``."""
+def _named(text: bytes, key: str, default: str) -> str:
+    """The name under a key of a model's description, else ``usual``.
+
+    A damaged description gives ``usual`` too; ``_restore`` then raises the error.
+    """
     try:
-        return str(json.loads(text).get(key, usual))
+        return str(json.loads(text).get(key, default))
     except (ValueError, AttributeError):
-        return usual
+        return default
 
 
 def _digest(description: dict[str, Any], learned: bytes) -> str:

@@ -1,7 +1,7 @@
-"""What differs between kinds of target once their labels are numbers; found by their names.
+"""The protocol of a kind of target, and the lookup of kinds by name.
 
-A kind has two halves: this one, which knows no Spark, and the outcome
-(``behavior_spark.features.targets.TargetOutcome``), which makes labels of events.
+A kind has two parts: this one works on labels as numbers and does not use Spark; the other
+(``behavior_spark.features.targets.TargetOutcome``) computes labels from events.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ DEFAULT_KIND = "does"
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of how good predictions are.
+    """A measure of the quality of predictions.
 
     Attributes:
-        name: In a model's metrics and in ``runs``.
-        title: For people.
-        metric: Of labels and values, with weights; one that ``bootstrap_interval`` takes.
-        of: The values: margins (how users rank; calibration may tie them), or predictions.
+        name: Name in a model's metrics and in ``runs``.
+        title: Title for readers.
+        metric: Function of labels, values and weights, for ``bootstrap_interval``.
+        of: Values that are measured: margins (for ranking, because calibration may make ties) or
+            predictions.
     """
 
     name: str
@@ -36,96 +37,106 @@ class Measure:
 
 
 class MarginCalibrator(Protocol):
-    """A non-decreasing map from margins to predictions, fitted on rows the model has not seen."""
+    """A non-decreasing function from margins to predictions.
+
+    It is fitted on rows that the model was not trained on.
+    """
 
     def predict(self, margins: Any) -> Doubles:
         """Predictions in the label's unit, float64 (n,), for margins (n,)."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for ``json.dumps``; floats survive it exactly."""
+        """JSON values, from which ``read_calibrator`` restores floats exactly."""
 
 
 class TargetKind(Protocol):
-    """The half of a kind of target that knows no Spark. A module of ``kinds`` holds it as ``KIND``.
+    """A kind of target: its loss, measures, baselines and calibration.
 
-    Equal ones compare equal. Models go to Spark's workers together with it, so it can be pickled.
+    A module of ``kinds`` defines one as ``KIND``. Kinds can be pickled, since they are sent to
+    Spark's workers with their models, and are compared by value.
     """
 
     @property
     def name(self) -> str:
-        """As in ``targets.NAME.kind``; the module's name."""
+        """Name in ``targets.NAME.kind``; the same as its module's."""
 
     @property
     def loss(self) -> Loss:
-        """What the learner minimises."""
+        """Loss that the learner minimises."""
 
     @property
     def label_words(self) -> str:
-        """What a label may be, for messages."""
+        """Allowed labels in words, for messages."""
 
     @property
     def shortage(self) -> str:
-        """What rows have too little of where ``enough`` says no, for messages."""
+        """What is wrong with rows for which ``enough`` is False, for messages."""
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """How good predictions are; by the first, a model is compared with its baselines."""
+        """Measures of predictions; the first is used to compare a model with its baselines."""
 
     @property
     def baselines(self) -> Mapping[str, tuple[str, ...]]:
-        """What a model is compared with: by name, which of the baseline's columns it reads.
+        """Baselines by name, each with the roles of the columns that it reads.
 
-        ``recency``, ``frequency``, ``value`` of all events; ``past``: of the target's own.
+        Roles: ``recency``, ``frequency`` and ``value`` of all events; ``past``, of the target's
+        own events.
         """
 
     def are_labels(self, labels: Doubles) -> Bools:
-        """Whether each number, float64 (n,), may be a label; NaN is none."""
+        """Whether each number, float64 (n,), is an allowed label, bool (n,); NaN is not."""
 
     def enough(self, labels: Doubles) -> bool:
-        """Whether these rows can be learned from and measured on at all."""
+        """Whether rows with these labels, float64 (n,), can be used for training and measuring."""
 
     def evidence(self, labels: Doubles) -> int:
-        """How many rows a model's knowledge rests on; ``training.min_positives`` bounds it."""
+        """Number of informative rows; ``training.min_positives`` is its minimum."""
 
     @property
     def evidence_words(self) -> str:
-        """What ``evidence`` counts, for messages."""
+        """The rows that ``evidence`` counts, in words, for messages."""
 
     def fit_calibrator(
         self, margins: Doubles, labels: Doubles, *, weights: Doubles, choice: str
     ) -> MarginCalibrator:
-        """From margins of unseen rows to predictions; ``choice`` is ``training.calibration``."""
+        """Fit a calibrator on margins (n,) and labels (n,) of rows not used in training.
+
+        ``choice`` is ``training.calibration``.
+        """
 
     def read_calibrator(self, data: dict[str, Any]) -> MarginCalibrator:
-        """The calibrator that ``to_json`` wrote."""
+        """The calibrator from the values of its ``to_json``."""
 
     def fit_linear(
         self, design: Doubles, labels: Doubles, *, weights: Doubles
     ) -> tuple[Doubles, float]:
-        """A baseline: coefficients (columns,) and intercept of the margin, from standardised
-        columns (rows, columns).
+        """Fit a linear baseline to standardised columns, float64 (rows, columns).
+
+        Returns:
+            Coefficients (columns,) and intercept of the margin.
         """
 
     def from_margins(self, margins: Doubles) -> Doubles:
-        """Predictions that margins stand for where nothing is calibrated: the inverse link."""
+        """Predictions of margins without calibration, float64 (n,): the inverse link function."""
 
     @property
     def predicted(self) -> str:
-        """Column of ``user_propensity`` that holds the calibrated prediction."""
+        """Column of ``user_propensity`` with the calibrated prediction."""
 
     def prediction_columns(self, calibrator: Any, margins: Doubles) -> Mapping[str, Doubles]:
-        """Columns of ``user_propensity`` that say what is predicted; those left out are null.
+        """Columns of ``user_propensity`` with the predictions; other prediction columns are null.
 
         Args:
-            calibrator: Of this kind.
-            margins: Float64 (n,).
+            calibrator: Calibrator of this kind.
+            margins: Margins, float64 (n,).
         """
 
 
 def find_target_kind(name: str) -> TargetKind:
-    """The kind of a name.
+    """The kind of target with a name.
 
     Raises:
-        ConfigError: There is none; it names those that are.
+        ConfigError: There is no such kind; the message lists the kinds there are.
     """
     return cast(TargetKind, TARGET_KINDS.load(name))

@@ -1,23 +1,24 @@
-"""Will this user do it, or how much? Train a model and calibrate it on later days.
+"""Train the propensity model of one target, and calibrate it on later days.
 
-Training rolls forward in time. With as-of days d1 < ... < dn, each judged by what
-happened in `horizon_days` after it, and "before c" meaning days whose horizon ended by c:
+Training uses rolling origins. Let d1 < ... < dn be the as-of days; the label of a day covers the
+`horizon_days` after it. A day is "before c" if its horizon ends on c or earlier.
 
-1. A is fitted before day c and gives margins on c; B is fitted before dn and gives
-   margins on dn. c is the latest day before dn in that sense, so with days at least one
-   horizon apart A sees d1..d(n-2), c is d(n-1), and B sees d1..d(n-1).
-2. The holdout metrics are B's on dn, calibrated with A's margins on c: nothing of dn or
-   later is used, just as in a real night.
-3. The model that is kept is fitted on all days; its calibrator on the margins of A and B.
+1. Model A is trained on days before c and predicts c. Model B is trained on days before dn and
+   predicts dn. c is the latest day before dn. If days are at least one horizon apart, A is
+   trained on d1..d(n-2), c is d(n-1), and B is trained on d1..d(n-1).
+2. Holdout metrics are those of B on dn, calibrated with the margins of A on c. They use nothing
+   of dn or later, like predictions of a night.
+3. The final model is trained on all days; its calibrator is fitted to the margins of A and B.
 
-With too few days (or none with enough of each outcome) the last day is calibrated and checked by
-halves of its users, and with one day the users are split by hash; `metadata["scheme"]`
-says which.
+With too few days (or days with too little of an outcome), half of the users of the last day are
+used for calibration and half for checking. With one day, users are split by hash.
+`metadata["scheme"]` is the scheme that was used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -75,19 +76,20 @@ def train_propensity_model(
     Args:
         frame: One row per user and as-of day whose horizon has passed, in any order.
         target: Name of the target, for messages and files.
-        features: Numeric columns; null, NaN: not known.
-        label: Column of what happened within the horizon, as the kind of target counts it: for
+        features: Numeric columns; null and NaN are missing values.
+        label: Column of the outcome within the horizon, in the form of the kind of target; for
             ``does`` 0/1 or bool.
         as_of: Column of the as-of day (date, timestamp or ISO string).
-        horizon_days: Days after as_of that the label looks at.
+        horizon_days: Number of days after as_of that the label covers.
         user: Column of the user id.
-        weight: Column of how many rows a row stands for; by default one.
-        kind: Kind of target.
-        learner: What learns it.
-        options: Settings of the learner (its ``make_options``); by default its own.
-        calibration: `auto`, `platt`, `isotonic` or `identity`, for kinds that choose.
-        baseline_columns: Columns under `recency`, `frequency` and `value`; none: no baselines.
-        fingerprint: Of the definitions behind the columns, kept with the model.
+        weight: Column of the number of rows that a row represents; by default 1.
+        kind: Name of the kind of target.
+        learner: Name of the learner.
+        options: Settings of the learner (from its ``make_options``); by default its defaults.
+        calibration: `auto`, `platt`, `isotonic` or `identity`; some kinds ignore it.
+        baseline_columns: Columns by role (`recency`, `frequency`, `value`, `past`); None: no
+            baselines.
+        fingerprint: Fingerprint of the feature and target definitions, stored with the model.
         resamples: Bootstrap resamples of each interval (a tenth of it, at least 50, above
             200,000 holdout rows).
 
@@ -96,35 +98,29 @@ def train_propensity_model(
 
     Raises:
         ConfigError: There is no such kind or learner.
-        ModelError: The rows cannot be learned from, or the learner cannot learn the kind.
+        ModelError: Columns are missing, the rows cannot be trained on, or the learner does not
+            have the kind's loss.
     """
     target_kind = find_target_kind(kind)
     fit = _Fit(target, target_kind, find_learner(learner), options)
-    named = dict(baseline_columns or {})
-    needed = [*features, *named.values(), label, as_of, user, *([weight] if weight else [])]
-    require_columns(frame, needed, target)
-    frame, days, labels = _ordered(
-        frame, target, label=label, as_of=as_of, user=user, kind=target_kind
-    )
-    values = feature_matrix(frame, features, target)
-    weights = np.ones(len(labels)) if weight is None else frame[weight].to_numpy(np.float64)
-    holdout = plan_holdout(
-        days, labels, user_quarters(frame[user]), horizon_days=horizon_days, target=target,
+    baseline_columns = dict(baseline_columns or {})
+    needed = [*features, *baseline_columns.values(), label, as_of, user]
+    require_columns(frame, [*needed, *([weight] if weight else [])], target)
+    rows = _TrainingRows.of(
+        frame, target, features=features, label=label, as_of=as_of, user=user, weight=weight,
         kind=target_kind,
     )  # fmt: skip
-    margins = fit.unseen_margins(values, labels, weights, holdout)
+    holdout = plan_holdout(
+        rows.days, rows.labels, user_quarters(rows.frame[user]), horizon_days=horizon_days,
+        target=target, kind=target_kind,
+    )  # fmt: skip
+    margins = fit.unseen_margins(rows, holdout)
 
-    def calibrated(rows: Bools) -> MarginCalibrator:
+    def calibrated(mask: Bools) -> MarginCalibrator:
         return target_kind.fit_calibrator(
-            margins[rows], labels[rows], weights=weights[rows], choice=calibration
+            margins[mask], rows.labels[mask], weights=rows.weights[mask], choice=calibration
         )
 
-    quality = holdout_metrics(
-        frame, labels, weights, margins, holdout, calibrated(holdout.calibrate),
-        kind=target_kind, baseline_columns=named, resamples=resamples,
-    )  # fmt: skip
-    all_days = np.unique(days)
-    last = date.fromisoformat(str(all_days[-1]))
     return PropensityModel(
         target=target,
         kind=target_kind,
@@ -132,20 +128,76 @@ def train_propensity_model(
         features=tuple(features),
         options=fit.options,
         calibrator=calibrated(~np.isnan(margins)),
-        baselines=fit_baselines(frame, labels, named, weights=weights, kind=target_kind),
-        metrics=quality,
-        metadata={
-            "scheme": holdout.scheme,
-            "as_of_days": [str(day) for day in all_days],
-            "holdout_days": [str(day) for day in np.unique(days[holdout.check])],
-            "horizon_days": horizon_days,
-            "rows": len(labels),
-            "positives": int((labels > 0).sum()),
-        },
-        trained_through=str(last + timedelta(days=horizon_days)),
+        baselines=fit_baselines(
+            rows.frame, rows.labels, baseline_columns, weights=rows.weights, kind=target_kind
+        ),
+        metrics=holdout_metrics(
+            rows.frame, rows.labels, rows.weights, margins, holdout,
+            calibrated(holdout.calibrate),
+            kind=target_kind, baseline_columns=baseline_columns, resamples=resamples,
+        ),
+        metadata=_metadata(rows, holdout, horizon_days),
+        trained_through=str(rows.last_day + timedelta(days=horizon_days)),
         fingerprint=fingerprint,
-        learned=fit(values, labels, weights).to_bytes(),
-    )
+        learned=fit(rows.values, rows.labels, rows.weights).to_bytes(),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _TrainingRows:
+    """The rows of a training set, sorted by day and user.
+
+    Attributes:
+        frame: All columns.
+        days: As-of day of each row, (rows,).
+        labels: Labels, float64 (rows,).
+        values: Features, float32 (rows, features).
+        weights: Number of rows that each row represents, float64 (rows,).
+    """
+
+    frame: pd.DataFrame
+    days: npt.NDArray[np.datetime64]
+    labels: Doubles
+    values: Floats
+    weights: Doubles
+
+    @classmethod
+    def of(
+        cls,
+        frame: pd.DataFrame,
+        target: str,
+        *,
+        features: Sequence[str],
+        label: str,
+        as_of: str,
+        user: str,
+        weight: str | None,
+        kind: TargetKind,
+    ) -> _TrainingRows:
+        """Sort and check the rows of a frame; arguments as in :func:`train_propensity_model`."""
+        frame, days, labels = _ordered(
+            frame, target, label=label, as_of=as_of, user=user, kind=kind
+        )
+        values = feature_matrix(frame, features, target)
+        weights = np.ones(len(labels)) if weight is None else frame[weight].to_numpy(np.float64)
+        return cls(frame, days, labels, values, weights)
+
+    @property
+    def last_day(self) -> date:
+        """The last as-of day."""
+        return date.fromisoformat(str(self.days.max()))
+
+
+def _metadata(rows: _TrainingRows, holdout: Holdout, horizon_days: int) -> dict[str, Any]:
+    """Scheme, days, and numbers of rows and positives, as JSON values."""
+    return {
+        "scheme": holdout.scheme,
+        "as_of_days": [str(day) for day in np.unique(rows.days)],
+        "holdout_days": [str(day) for day in np.unique(rows.days[holdout.check])],
+        "horizon_days": horizon_days,
+        "rows": len(rows.labels),
+        "positives": int((rows.labels > 0).sum()),
+    }
 
 
 class _Fit:
@@ -166,28 +218,37 @@ class _Fit:
             values, labels, weights=weights, options=self.options, loss=self.loss
         )
 
-    def unseen_margins(
-        self, values: Floats, labels: Doubles, weights: Doubles, holdout: Holdout
-    ) -> Doubles:
-        """Margins of rows by models that have not seen them; NaN for rows without."""
-        margins = np.full(len(labels), np.nan)
-        for train, apply in holdout.fits:
-            fitted = self(values[train], labels[train], weights[train])
-            margins[apply] = fitted.margins(values[apply])
+    def unseen_margins(self, rows: _TrainingRows, holdout: Holdout) -> Doubles:
+        """Margins of rows by models that were not trained on them, float64 (rows,).
+
+        NaN for rows that no fit of the holdout predicts.
+        """
+        margins = np.full(len(rows.labels), np.nan)
+        for train, predict in holdout.fits:
+            fitted = self(rows.values[train], rows.labels[train], rows.weights[train])
+            margins[predict] = fitted.margins(rows.values[predict])
         return margins
 
 
 def _ordered(
     frame: pd.DataFrame, target: str, *, label: str, as_of: str, user: str, kind: TargetKind
 ) -> tuple[pd.DataFrame, npt.NDArray[np.datetime64], Doubles]:
-    """Rows by day and user, so that no row order changes the model."""
+    """Check the labels, and sort rows by day and user, so that row order has no effect.
+
+    Returns:
+        The sorted frame, its days and its labels.
+
+    Raises:
+        ModelError: A user and day occurs twice, a label is not allowed, or there is too little of
+            an outcome.
+    """
     import pandas as pd
 
     days = pd.to_datetime(frame[as_of]).to_numpy(dtype="datetime64[D]")
     users = frame[user].astype(str).to_numpy(dtype=object)
     order = np.lexsort((users, days)) if len(frame) else np.empty(0, dtype=np.int64)
     truth = pd.to_numeric(frame[label], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    # Not by pandas, which reads a string to its first NUL.
+    # Not with pandas, which compares strings only up to the first NUL.
     repeated = len(users) - len(set(zip(days.tolist(), users.tolist(), strict=True)))
     unlabelled = int((~kind.are_labels(truth)).sum())
     if repeated or unlabelled:

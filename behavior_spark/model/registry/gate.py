@@ -131,7 +131,7 @@ def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateR
     difference = estimate_difference(
         challenger, champion, rules.figure, resamples=rules.resamples, seed=rules.seed
     )
-    right = [(answers.truth == answers.said).all(axis=1) for answers in (challenger, champion)]
+    right = [(answers.truth == answers.predicted).all(axis=1) for answers in (challenger, champion)]
     gained = right[0].astype(np.float64) - right[1].astype(np.float64)
     judged = {name: rows for name, rows in slices.items() if rows.sum() >= rules.slice_rows}
     lost = {name: -float(gained[rows].mean()) for name, rows in judged.items()}

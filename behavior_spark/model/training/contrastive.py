@@ -74,10 +74,10 @@ def in_batch_negatives(
     """
     scores = normalize(left.float(), dim=1) @ normalize(right.float(), dim=1).T / temperature
     if equal is not None:
-        own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-        scores = scores.masked_fill(equal & ~own, -1e4)
-    wanted = torch.arange(len(scores), device=scores.device)
-    return (cross_entropy(scores, wanted) + cross_entropy(scores.T, wanted)) / 2
+        partners = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+        scores = scores.masked_fill(equal & ~partners, -1e4)
+    positions = torch.arange(len(scores), device=scores.device)
+    return (cross_entropy(scores, positions) + cross_entropy(scores.T, positions)) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,31 +131,9 @@ def contrast_classes(
         checkpoint: Where to save and to continue from.
     """
     encoder.inference.pack_for_training()
-    tasks = [_training_texts(encoder, split) for split in splits]
-    size = tuning.batch_size * BATCHES_AT_ONCE
-    plan = [
-        (task, batch)
-        for epoch in range(tuning.contrast_epochs)
-        for number, task in enumerate(tasks)
-        for batch in task.batches(size, (seed, epoch, number))
-    ]
-    batches_a_step = tuning.accumulate * world_size()
-    groups = layer_groups(
-        encoder.model,
-        rate=tuning.learning_rate,
-        layer_decay=tuning.layer_decay,
-        weight_decay=tuning.weight_decay,
-    )
-    firsts = range(0, len(plan), batches_a_step)
-    steps = [plan[first : first + batches_a_step] for first in firsts]
+    steps = _steps([_training_texts(encoder, split) for split in splits], tuning, seed)
     before = [parameter.detach().clone() for parameter in encoder.model.parameters()]
-    optimisation = Optimisation(
-        groups,
-        Rates(len(steps), tuning.warm_up, tuning.schedule),
-        device=encoder.device,
-        seed=seed,
-        precision=tuning.precision,
-    )
+    optimisation = _optimisation(encoder, tuning, len(steps), seed)
 
     def loss(part: tuple[_TrainingTexts, Integers]) -> torch.Tensor:
         task, batch = part
@@ -178,6 +156,37 @@ def contrast_classes(
     with torch.no_grad():
         for start, tuned in zip(before, encoder.model.parameters(), strict=True):
             tuned.copy_(start.lerp(tuned, tuning.contrast_share))
+
+
+def _steps(
+    tasks: Sequence[_TrainingTexts], tuning: Tuning, seed: int
+) -> list[list[tuple[_TrainingTexts, Integers]]]:
+    """The parts of each step of all epochs: a task, and positions of its texts."""
+    size = tuning.batch_size * BATCHES_AT_ONCE
+    parts = [
+        (task, batch)
+        for epoch in range(tuning.contrast_epochs)
+        for number, task in enumerate(tasks)
+        for batch in task.batches(size, (seed, epoch, number))
+    ]
+    parts_a_step = tuning.accumulate * world_size()
+    return [parts[start : start + parts_a_step] for start in range(0, len(parts), parts_a_step)]
+
+
+def _optimisation(encoder: Encoder, tuning: Tuning, steps: int, seed: int) -> Optimisation:
+    groups = layer_groups(
+        encoder.model,
+        rate=tuning.learning_rate,
+        layer_decay=tuning.layer_decay,
+        weight_decay=tuning.weight_decay,
+    )
+    return Optimisation(
+        groups,
+        Rates(steps, tuning.warm_up, tuning.schedule),
+        device=encoder.device,
+        seed=seed,
+        precision=tuning.precision,
+    )
 
 
 def _training_texts(encoder: Encoder, split: TaskSplit) -> _TrainingTexts:

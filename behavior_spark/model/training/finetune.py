@@ -18,8 +18,8 @@ from behavior_spark.model.encoder.model_folder import (
 )
 from behavior_spark.model.encoder.saving import save_encoder
 from behavior_spark.model.heads.frozen_heads import (
-    Fitted,
-    Place,
+    EncoderSetup,
+    FittedHeads,
     Stored,
     device_of,
     fit_heads,
@@ -138,38 +138,51 @@ def finetune(
     if mode == "few" and tuning.label_names:
         splits = [with_label_names(split) for split in splits]
     device = own_device(device)
-    place = Place(options, choose_precision, device, stored, progress or _silent)
+    setup = EncoderSetup(options, choose_precision, device, stored, progress or _silent)
     settings = {"mode": mode, "seed": seed, "validation_share": validation_share}
     with process_group(device_of(device)):
-        # Refitted heads have learned from the held-out texts: as the start of `full` they
-        # would be measured too well.
-        first = [replace(s, refit=False) for s in splits] if mode == "full" else splits
         frozen = from_first(
-            lambda: fit_heads(encoder_source, place, first, class_weights=tuning.class_weights)
+            lambda: _heads_on_frozen_encoder(encoder_source, setup, splits, tuning, mode)
         )
-        job = _Job(encoder_source, place, splits, output_root, tuning, seed, frozen, settings)
-        if mode == "heads":
-            return from_first(job.keep_frozen)
-        if tuning.processes > 1 and world_size() == 1:
-            alone = replace(job, place=replace(place, stored=None, tell=_silent))
-            return run_processes(_train_encoder, tuning.processes, alone, mode)
+        job = _Job(encoder_source, setup, splits, output_root, tuning, seed, frozen, settings)
+        return from_first(job.keep_frozen) if mode == "heads" else _train_in_processes(job, mode)
+
+
+def _heads_on_frozen_encoder(
+    source: str, setup: EncoderSetup, splits: list[TaskSplit], tuning: Tuning, mode: Mode
+) -> FittedHeads:
+    """Fit heads on the unchanged encoder; the start of ``full``, the result of ``heads``.
+
+    For ``full`` heads are not refitted to held-out texts: their score would be too high to be
+    compared with later epochs.
+    """
+    if mode == "full":
+        splits = [replace(split, refit=False) for split in splits]
+    return fit_heads(source, setup, splits, class_weights=tuning.class_weights)
+
+
+def _train_in_processes(job: _Job, mode: Mode) -> FinetuneResult:
+    """Train the encoder in this process, or start ``tuning.processes`` processes for it."""
+    if job.tuning.processes <= 1 or world_size() > 1:
         return _train_encoder(job, mode)
+    picklable = replace(job, setup=replace(job.setup, stored=None, tell=_silent))
+    return run_processes(_train_encoder, job.tuning.processes, picklable, mode)
 
 
 @dataclass(frozen=True)
 class _Job:
     """Arguments of training the encoder, with the heads on the frozen one.
 
-    Picklable if ``place`` is.
+    Picklable if ``setup`` is.
     """
 
     source: str
-    place: Place
+    setup: EncoderSetup
     splits: list[TaskSplit]
     root: Path
     tuning: Tuning
     seed: int
-    frozen: Fitted
+    frozen: FittedHeads
     settings: dict[str, Any]
 
     def keep_frozen(self, **more: Any) -> FinetuneResult:
@@ -181,10 +194,10 @@ class _Job:
         if not any(split.refit for split in self.splits):
             return self
         weighting = self.tuning.class_weights
-        fitted = fit_heads(self.source, self.place, self.splits, class_weights=weighting)
+        fitted = fit_heads(self.source, self.setup, self.splits, class_weights=weighting)
         return replace(self, frozen=fitted)
 
-    def keep_finetuned(self, folder: Path, fitted: Fitted, **more: Any) -> FinetuneResult:
+    def keep_finetuned(self, folder: Path, fitted: FittedHeads, **more: Any) -> FinetuneResult:
         """Save the fine-tuned encoder in ``folder`` with its heads."""
         for name, head in fitted.heads.items():
             head.metrics["f1_frozen_encoder"] = self.frozen.heads[name].metrics["f1"]
@@ -194,7 +207,7 @@ class _Job:
         )
 
     def _save(
-        self, source: str, fitted: Fitted, metadata: dict[str, Any], *, copy_encoder: bool
+        self, source: str, fitted: FittedHeads, metadata: dict[str, Any], *, copy_encoder: bool
     ) -> FinetuneResult:
         heads = _not_before(trained_through(self.source), fitted.heads)
         digest = text_model_digest(backbone_digest(source, fitted.options), heads)
@@ -216,16 +229,16 @@ class _Job:
 
 def _train_encoder(job: _Job, mode: Mode) -> FinetuneResult:
     """Train the encoder; processes share the work, and the first one saves the model."""
-    place, tuning = job.place, job.tuning
-    plain = replace(place.options, precision="fp32")
-    encoder = Encoder.load(job.source, plain, device=own_device(place.device), trainable=True)
+    setup, tuning = job.setup, job.tuning
+    plain = replace(setup.options, precision="fp32")
+    encoder = Encoder.load(job.source, plain, device=own_device(setup.device), trainable=True)
     with process_group(encoder.device):
         run = fingerprint(mode, job.seed, tuning.model_dump(), encoder.digest, world_size(),
                           [_identity(split) for split in job.splits])  # fmt: skip
         checkpoint = Checkpoint(
             job.root, run, every_seconds=tuning.checkpoint_seconds, writes=rank() == 0
         )
-        arguments: dict[str, Any] = {"seed": job.seed, "tell": place.tell, "checkpoint": checkpoint}
+        arguments: dict[str, Any] = {"seed": job.seed, "tell": setup.tell, "checkpoint": checkpoint}
         facts: dict[str, Any] = {"tuning": tuning.model_dump(), "processes": world_size()}
         layers = {}
         if mode == "few":
@@ -252,14 +265,14 @@ def _keep_better(
 ) -> FinetuneResult:
     """Save the fine-tuned encoder with its heads; after ``few`` the frozen one if it is better."""
     job.root.mkdir(parents=True, exist_ok=True)
-    place = replace(job.place, stored=None)
+    setup = replace(job.setup, stored=None)
     with tempfile.TemporaryDirectory(prefix=".finetune-", dir=job.root) as scratch:
         folder = save_encoder(encoder, job.source, Path(scratch) / "encoder")
         if layers:
-            fitted = trained_heads(str(folder), place, job.splits, layers)
+            fitted = trained_heads(str(folder), setup, job.splits, layers)
         else:
             weighting = job.tuning.class_weights
-            fitted = fit_heads(str(folder), place, job.splits, class_weights=weighting)
+            fitted = fit_heads(str(folder), setup, job.splits, class_weights=weighting)
             before, after = _mean_f1(job.frozen.heads), _mean_f1(fitted.heads)
             facts |= {"macro_f1_frozen": before, "macro_f1_taught": after}
             if after < before:
@@ -284,7 +297,7 @@ def _check_arguments(tasks: list[LabelledTexts], *, mode: str) -> None:
 def _chosen_mode(mode: Mode, splits: Sequence[TaskSplit]) -> Mode:
     if mode != "auto":
         return mode
-    few = all(s.rules.exclusive and FEW[0] <= s.labels_a_class <= FEW[1] for s in splits)
+    few = all(s.rules.exclusive and FEW[0] <= s.texts_per_label <= FEW[1] for s in splits)
     return "few" if few else "heads"
 
 

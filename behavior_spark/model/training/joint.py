@@ -233,5 +233,5 @@ def _macro_f1(encoder: Encoder, split: TaskSplit, layer: torch.nn.Module) -> flo
     with torch.inference_mode():
         logits = layer(torch.from_numpy(np.nan_to_num(vectors)).to(encoder.device)).cpu().numpy()
     targets = split.targets[held]
-    given = split.rules.given_at_best(logits, targets)
-    return float(classification_report(split.labels, split.truth[held], given)["f1"])
+    predicted = split.rules.predict_at_best(logits, targets)
+    return float(classification_report(split.labels, split.truth[held], predicted)["f1"])

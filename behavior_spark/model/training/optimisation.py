@@ -127,7 +127,7 @@ class Optimisation:
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * self.rates.at(self.done, after=group.get("after", 0))
         self.optimiser.zero_grad(set_to_none=True)
-        batch_size, total_loss, seen = sum(sizes), 0.0, 0
+        batch_size, total_loss, loss_size = sum(sizes), 0.0, 0
         for number, (part, size) in enumerate(zip(parts, sizes, strict=True)):
             if number % distributed.world_size() != distributed.rank():
                 continue
@@ -136,12 +136,12 @@ class Optimisation:
                 loss = loss_of(part)
             if loss is not None:
                 (loss * (size / batch_size)).backward()  # type: ignore[no-untyped-call]
-                total_loss, seen = total_loss + float(loss.detach()) * size, seen + size
+                total_loss, loss_size = total_loss + float(loss.detach()) * size, loss_size + size
         distributed.sum_gradients(self.parameters)
         torch.nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
         self.optimiser.step()
         self.done += 1
-        return total_loss / max(seen, 1)
+        return total_loss / max(loss_size, 1)
 
     def autocast(self) -> AbstractContextManager[object]:
         """bf16 matrix products if chosen; weights, sums and the optimiser stay in fp32."""

@@ -190,7 +190,7 @@ def answer_held_out(
         raise ModelError(f"no held-out text of {held.name} could be embedded")
     filled = np.where(embedded[:, None], vectors, 0.0).astype(np.float32)
     answers = answers_of(head, filled, held.labels, abstaining=abstaining)
-    answers.said[~embedded] = False
+    answers.predicted[~embedded] = False
     answers.probabilities[~embedded] = 0.0
     return answers
 

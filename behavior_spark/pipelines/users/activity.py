@@ -21,7 +21,12 @@ from pyspark.sql import functions as F
 from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.point_in_time import of_users, of_users_at_large
 from behavior_spark.features.targets import item_matches, match_column
-from behavior_spark.features.tiles.activity import Activity, build_state, build_tiles, is_edition
+from behavior_spark.features.tiles.activity import (
+    Activity,
+    build_state,
+    build_tiles,
+    is_later_version,
+)
 from behavior_spark.features.tiles.definitions import Plan
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
@@ -30,8 +35,8 @@ from behavior_spark.runs.run import Run
 from behavior_spark.schemas import ACTIVITY_DAYS, EVENTS, ITEMS, USER_STATE
 
 STATE_EVERY_DAYS = 28
-# Editions of tiles that every task may hold: some 10 MB.
-FEW_EDITIONS = 100_000
+# Later versions of tiles that are broadcast at most: about 10 MB.
+FEW_LATER_VERSIONS = 100_000
 
 
 def update_activity(run: Run, feature_set: FeatureSet) -> None:
@@ -188,17 +193,19 @@ def _activity_before(
     tiles = run.warehouse.read(ACTIVITY_DAYS).where(F.col("known_day") < F.lit(last))
     snapshot = _usable(run, snapshots, first)
     if snapshot is None:
-        return Activity.over(tiles, few_editions=_counted(tiles, is_edition())[0] <= FEW_EDITIONS)
+        return Activity.over(
+            tiles, few_later_versions=_counted(tiles, is_later_version())[0] <= FEW_LATER_VERSIONS
+        )
     known, before = snapshot
     state = run.warehouse.read(USER_STATE).where(F.col("known_day") == F.lit(known))
     is_recent = F.col("event_day") >= F.lit(before)
     # Of these users the snapshot no longer tells everything: their past is added up again.
     is_late = ~is_recent & (F.col("known_day") >= F.lit(known))
     read = tiles.where(is_recent | is_late)
-    editions, late_tiles = _counted(read, is_recent & is_edition(), is_late)
+    later_versions, late_tiles = _counted(read, is_recent & is_later_version(), is_late)
     recent = tiles.where(is_recent)
     if not late_tiles:
-        return Activity.over(recent, state, few_editions=editions <= FEW_EDITIONS)
+        return Activity.over(recent, state, few_later_versions=later_versions <= FEW_LATER_VERSIONS)
     late = tiles.where(is_late).select("user_id").distinct()
     again = tiles.where(~is_recent).join(late, "user_id", "left_semi")
     return Activity.over(recent.unionByName(again), state.join(late, "user_id", "left_anti"))

@@ -121,7 +121,7 @@ def test_more_words_than_are_remembered_change_nothing(fast, monkeypatch):
         ids, counts = few.ids(pa.array(texts, pa.large_string()))
         expected = [each.ids for each in fast.encode_batch(texts, add_special_tokens=False)]
         assert [part.tolist() for part in np.split(ids, np.cumsum(counts)[:-1])] == expected
-        assert len(few._known.words) <= 120
+        assert len(few._vocabulary.words) <= 120
 
 
 def _with(fast, **changes):

@@ -11,7 +11,7 @@ from behavior_spark.model.heads.annotator import (
     Annotator,
     AnnotatorOptions,
     annotator_digest,
-    settle,
+    majority_vote,
 )
 from tests.model.language_model import tiny_language_model
 
@@ -104,7 +104,7 @@ def test_the_winner_is_what_most_prompts_say_and_of_equals_the_likelier() -> Non
         ],
         dtype=np.float32,
     )
-    winner, agreement, probability = settle(votes)
+    winner, agreement, probability = majority_vote(votes)
     assert winner.tolist() == [0, 1]
     assert agreement == pytest.approx([2 / 3, 1 / 3])
     assert probability == pytest.approx([1.1 / 3, 1.3 / 3])

@@ -44,7 +44,7 @@ def make(seed: int, *, rows: int = 60, multi_label: bool = False, skill: float =
 def test_figures_are_those_of_scikit_learn(seed: int, multi_label: bool) -> None:
     answers = make(seed, multi_label=multi_label)
     found = {name: each.value for name, each in estimate(answers, resamples=100).items()}
-    truth, said = answers.truth.astype(int), answers.said.astype(int)
+    truth, said = answers.truth.astype(int), answers.predicted.astype(int)
     # Labels that neither truth nor answers hold count for nothing.
     used = (truth.sum(axis=0) + said.sum(axis=0)) > 0
     expected = {"accuracy": sk.accuracy_score(truth, said)}
@@ -132,7 +132,7 @@ def test_an_interval_is_that_of_texts_drawn_again_and_narrows_with_their_number(
     few = np.arange(400) < 100
     wider = estimate(answers, ["accuracy"], among=few, resamples=500)["accuracy"]
     assert wider.high - wider.low > 1.5 * (found.high - found.low)
-    assert wider.value == (answers.truth[few] == answers.said[few]).all(axis=1).mean()
+    assert wider.value == (answers.truth[few] == answers.predicted[few]).all(axis=1).mean()
 
 
 def test_two_models_are_compared_on_the_same_resamples() -> None:
@@ -148,7 +148,7 @@ def test_two_models_are_compared_on_the_same_resamples() -> None:
 
 def test_confusions_and_classes_add_up_to_the_texts() -> None:
     answers = make(11, rows=80)
-    answers.said[:5] = False  # it abstains
+    answers.predicted[:5] = False  # it abstains
     found = confusion(answers)
     counts = np.array(found["counts"])
     assert counts.shape == (4, 5) and counts.sum() == 80 and counts[:, -1].sum() == 5
@@ -165,7 +165,7 @@ def test_a_label_the_head_does_not_know_is_always_missed(make_head) -> None:
     head = make_head(labels=("a", "b"))
     vectors = np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)
     answers = answers_of(head, vectors, [("a",), ("b",), ("x",), ("x",)])
-    assert answers.labels == ("a", "b", "x") and not answers.said[:, 2].any()
+    assert answers.labels == ("a", "b", "x") and not answers.predicted[:, 2].any()
     assert per_class(answers)["x"]["recall"] == 0
     with pytest.raises(ModelError, match="one label"):
         answers_of(head, vectors, [("a", "b"), ("b",), ("a",), ("a",)])

@@ -47,7 +47,7 @@ def test_a_model_passes_where_it_is_better_or_no_worse(wrong: range, verdict: st
 
 def test_a_loss_beyond_the_margin_is_refused_though_the_texts_are_few() -> None:
     def among(answers: Answers) -> Answers:
-        return Answers(LABELS, False, answers.truth[:30], answers.said[:30],
+        return Answers(LABELS, False, answers.truth[:30], answers.predicted[:30],
                        answers.probabilities[:30])  # fmt: skip
 
     champion = among(answering(right_but(range(0, 30, 10))))

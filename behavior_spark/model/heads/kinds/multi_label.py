@@ -1,4 +1,4 @@
-"""A text may have several labels, or none: a sigmoid, a binary loss and a threshold a label."""
+"""Heads with any number of labels a text: a sigmoid, a binary loss and a threshold per label."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from behavior_spark.model.arrays import Bools, Doubles, Floats, Integers
-from behavior_spark.model.heads.golden_section import lowest_place
+from behavior_spark.model.heads.golden_section import find_minimum
 from behavior_spark.model.heads.head import Head, sigmoid
 from behavior_spark.model.heads.kind import MULTI_LABEL, HeadKind, Targets, most_probable
 from behavior_spark.model.measures.classification import Answers, Confusion
@@ -19,7 +19,7 @@ from behavior_spark.model.measures.classification_report import classification_r
 if TYPE_CHECKING:
     import torch
 
-# Fewer held-out positives than this say too little to move a threshold.
+# With fewer held-out positives, the threshold of a label stays at 0.5.
 MIN_THRESHOLD_POSITIVES = 5
 _THRESHOLDS = np.linspace(0.05, 0.95, 91, dtype=np.float32)
 
@@ -34,25 +34,25 @@ class MultiLabel:
     least_labels: int = 1
 
     def targets(self, numbers: Sequence[Sequence[int]], label_count: int) -> Targets:
-        """1 for each label of a text."""
+        """1 for each label of a text, else 0; float32 [n, L]."""
         targets = np.zeros((len(numbers), label_count), dtype=np.float32)
         for row, labels in enumerate(numbers):
             targets[row, list(labels)] = 1.0
         return targets
 
     def truth(self, targets: Targets, label_count: int) -> Bools:
-        """The same table as bool."""
+        """The targets as bool [n, L]."""
         return targets.astype(bool)
 
     def probabilities(self, logits: Floats) -> Floats:
-        """Sigmoids: a column stands alone."""
+        """Sigmoid of each logit; labels are independent."""
         return sigmoid(logits)
 
     def top(self, probabilities: Floats, thresholds: Floats) -> Integers:
         """The most probable label at or above its threshold, or -1."""
         return most_probable(probabilities, thresholds)
 
-    def given(self, probabilities: Floats, thresholds: Floats) -> Bools:
+    def predict(self, probabilities: Floats, thresholds: Floats) -> Bools:
         """All labels at or above their threshold."""
         return np.asarray(np.nan_to_num(probabilities, nan=-1.0) >= thresholds)
 
@@ -64,14 +64,14 @@ class MultiLabel:
         *,
         smoothing: float = 0.0,
     ) -> torch.Tensor:
-        """Binary cross-entropy, summed over labels; weights are of the positives."""
+        """Binary cross-entropy, summed over labels; weights apply to positives."""
         from torch.nn.functional import binary_cross_entropy_with_logits
 
         loss = binary_cross_entropy_with_logits(logits, targets, pos_weight=weighting)
         return loss * targets.shape[1]
 
     def balanced_weights(self, targets: Targets, label_count: int) -> Doubles:
-        """Negatives over positives of each label."""
+        """Number of negatives over number of positives, of each label."""
         positives = np.maximum(targets.sum(axis=0), 1.0)
         return np.asarray(np.maximum(len(targets) - positives, 1.0) / positives)
 
@@ -81,32 +81,32 @@ class MultiLabel:
         targets: torch.Tensor,
         weighting: torch.Tensor | None,
     ) -> float:
-        """One less the macro-F1 at the best thresholds."""
+        """1 - macro-F1 at the best thresholds."""
         truth = targets.numpy().astype(bool)
-        given = self.given_at_best(logits.numpy(), targets.numpy())
+        predicted = self.predict_at_best(logits.numpy(), targets.numpy())
         names = tuple(str(column) for column in range(truth.shape[1]))
-        return 1.0 - float(classification_report(names, truth, given)["f1"])
+        return 1.0 - float(classification_report(names, truth, predicted)["f1"])
 
-    def given_at_best(self, logits: Floats, targets: Targets) -> Bools:
-        """Labels at or above the thresholds that are best for these targets."""
+    def predict_at_best(self, logits: Floats, targets: Targets) -> Bools:
+        """Labels at or above the best thresholds for these targets."""
         probabilities = sigmoid(logits)
         return np.asarray(probabilities >= best_thresholds(probabilities, targets.astype(bool)))
 
     def calibrate(self, head: Head, logits: Doubles, targets: Targets) -> Head:
-        """The best threshold of each label."""
+        """Set the best threshold of each label."""
         probabilities = sigmoid(logits.astype(np.float32))
         chosen = best_thresholds(probabilities, targets.astype(bool))
         return replace(head, thresholds=chosen)
 
     def confidence(self, answers: Answers) -> tuple[Doubles, Doubles]:
-        """Every label's probability [n, L], and whether it is there."""
+        """Probability of every label, and whether the text has it (0 or 1); float64 [n, L] each."""
         return answers.probabilities.astype(np.float64), answers.truth.astype(np.float64)
 
     def confusion(self, answers: Answers) -> Confusion:
-        """For each label true and false positives and negatives."""
-        truth, said = answers.truth, answers.said
-        tables = {"tp": truth & said, "fp": ~truth & said, "fn": truth & ~said,
-                  "tn": ~truth & ~said}  # fmt: skip
+        """True and false positives and negatives of each label."""
+        truth, predicted = answers.truth, answers.predicted
+        tables = {"tp": truth & predicted, "fp": ~truth & predicted, "fn": truth & ~predicted,
+                  "tn": ~truth & ~predicted}  # fmt: skip
         return {
             label: {name: int(table[:, i].sum()) for name, table in tables.items()}
             for i, label in enumerate(answers.labels)
@@ -114,34 +114,38 @@ class MultiLabel:
 
 
 def best_thresholds(probabilities: Floats, truth: Bools) -> Floats:
-    """float32 [labels]: per column the threshold with the best F1, 0.5 where positives are few.
+    """Threshold with the best F1 of each label, float32 [L]; 0.5 with few positives.
 
-    The F1 of a threshold is the mean of two: the one seen, and the one expected if each
-    probability were true (Lipton et al. 2014, arXiv 1402.1892), which a few positives more or
-    less move little. For the second the probabilities are first moved to the frequency of the
-    label, since class weights raise them.
+    The F1 of a threshold is the mean of the observed F1 and the F1 expected from the
+    probabilities (Lipton et al. 2014, arXiv 1402.1892), which varies less with few positives.
+    For the expected F1, the probabilities are first shifted so that their sum is the number of
+    positives, because class weights raise them.
+
+    Args:
+        probabilities: float32 [n, L].
+        truth: bool [n, L].
     """
     chosen = np.full(probabilities.shape[1], 0.5, dtype=np.float32)
     for column in np.flatnonzero(truth.sum(axis=0) >= MIN_THRESHOLD_POSITIVES):
         positive = truth[:, column]
-        expected = _at_frequency(probabilities[:, column], int(positive.sum()))
-        said = probabilities[:, column, None] >= _THRESHOLDS
-        hits = positive @ said.astype(np.float64) + expected @ said.astype(np.float64)
-        f1 = hits / np.maximum(1, said.sum(axis=0) + positive.sum())
+        moved = _at_frequency(probabilities[:, column], int(positive.sum()))
+        above = probabilities[:, column, None] >= _THRESHOLDS
+        hits = positive @ above.astype(np.float64) + moved @ above.astype(np.float64)
+        f1 = hits / np.maximum(1, above.sum(axis=0) + positive.sum())
         best = np.flatnonzero(f1 >= f1.max() - 1e-12)
         chosen[column] = _THRESHOLDS[best[len(best) // 2]]  # the middle of a plateau
     return chosen
 
 
 def _at_frequency(probabilities: Floats, positives: int) -> npt.NDArray[np.float64]:
-    """Probabilities of one label, all logits moved alike so that they add up to its positives."""
-    within = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
-    logits = np.log(within / (1 - within))
+    """Probabilities [n], all logits shifted by one constant so that the sum is ``positives``."""
+    clipped = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+    logits = np.log(clipped / (1 - clipped))
 
-    def surplus(move: float) -> float:
-        return abs(float((1 / (1 + np.exp(-logits - move))).sum()) - positives)
+    def surplus(shift: float) -> float:
+        return abs(float((1 / (1 + np.exp(-logits - shift))).sum()) - positives)
 
-    return np.asarray(1 / (1 + np.exp(-logits - lowest_place(surplus, -20.0, 20.0))))
+    return np.asarray(1 / (1 + np.exp(-logits - find_minimum(surplus, -20.0, 20.0))))
 
 
 KIND: HeadKind = MultiLabel()

@@ -1,4 +1,4 @@
-"""How much value the user's events have within the horizon: an expected amount, an interval."""
+"""Target kind ``amount``: value of a user's events within the horizon, with an interval."""
 
 from __future__ import annotations
 

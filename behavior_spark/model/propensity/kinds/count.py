@@ -1,4 +1,4 @@
-"""How often the user does it within the horizon: an expected number with an interval."""
+"""Target kind ``count``: number of a user's events within the horizon, with an interval."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ BASELINE_L2 = 1e-3
 
 @dataclass(frozen=True)
 class HowMuch:
-    """Numbers of at least 0: margins are logarithms of a mean.
+    """Outcomes are numbers of at least 0; margins are logarithms of their mean.
 
     Attributes:
-        name: Of the kind.
-        loss: What the learner minimises.
-        power: Of Tweedie's variance (Jorgensen 1987): 1 for counts, between 1 and 2 for amounts
-            that are often 0.
+        name: Name of the kind.
+        loss: Loss that the learner minimises.
+        power: Power of the Tweedie variance function (Jorgensen 1987): 1 for counts, between 1
+            and 2 for amounts that are often 0.
+        label_words: See :class:`.target_kind.TargetKind`, also for the other attributes.
     """
 
     name: str
@@ -50,32 +51,32 @@ class HowMuch:
     )
 
     def are_labels(self, labels: Doubles) -> Bools:
-        """Finite and at least 0."""
+        """Whether a number is finite and at least 0."""
         with np.errstate(invalid="ignore"):
             return np.isfinite(labels) & (labels >= 0)
 
     def enough(self, labels: Doubles) -> bool:
-        """They differ."""
+        """Whether there are two different labels."""
         return bool(labels.size and labels.min() < labels.max())
 
     def evidence(self, labels: Doubles) -> int:
-        """Rows above 0."""
+        """Number of labels above 0."""
         return int((labels > 0).sum())
 
     def fit_calibrator(
         self, margins: Doubles, labels: Doubles, *, weights: Doubles, choice: str
     ) -> AmountCalibrator:
-        """A factor that makes the total right, and a conformal interval; there is no choice."""
+        """Fit a factor that makes the total right, and a conformal interval. Ignores ``choice``."""
         return fit_amounts(margins, labels, weights=weights, power=self.power)
 
     def read_calibrator(self, data: dict[str, Any]) -> AmountCalibrator:
-        """From its plain data."""
+        """The calibrator from its JSON values."""
         return AmountCalibrator.from_json(data)
 
     def fit_linear(
         self, design: Doubles, labels: Doubles, *, weights: Doubles
     ) -> tuple[Doubles, float]:
-        """Tweedie regression with the logarithm as its link."""
+        """Fit a Tweedie regression with a log link."""
         from sklearn.linear_model import TweedieRegressor
 
         model = TweedieRegressor(power=self.power, alpha=BASELINE_L2, link="log", max_iter=1000)
@@ -83,13 +84,13 @@ class HowMuch:
         return np.asarray(fitted.coef_, dtype=np.float64), float(fitted.intercept_)
 
     def from_margins(self, margins: Doubles) -> Doubles:
-        """The exponential."""
+        """exp(margin)."""
         return np.exp(margins)
 
     def prediction_columns(
         self, calibrator: AmountCalibrator, margins: Doubles
     ) -> Mapping[str, Doubles]:
-        """``expected`` with the ends of its interval."""
+        """Columns ``expected``, ``expected_low`` and ``expected_high``."""
         low, high = calibrator.interval(margins)
         expected = calibrator.predict(margins)
         return {self.predicted: expected, "expected_low": low, "expected_high": high}

@@ -1,4 +1,4 @@
-"""Does the user do it within the horizon: yes (1) or no (0), foretold as a probability."""
+"""Target kind ``does``: whether (1) or not (0) a user does it within the horizon."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from behavior_spark.model.propensity.target_kind import Measure, TargetKind
 
 @dataclass(frozen=True)
 class YesOrNo:
-    """Two outcomes: margins are log-odds, predictions calibrated probabilities."""
+    """Outcomes are 0 or 1; margins are log-odds, and predictions calibrated probabilities."""
 
     name: str
     loss: Loss = "logistic"
@@ -44,43 +44,43 @@ class YesOrNo:
     )
 
     def are_labels(self, labels: Doubles) -> Bools:
-        """0 and 1 are."""
+        """Whether a number is 0 or 1."""
         return np.isin(labels, (0.0, 1.0))
 
     def enough(self, labels: Doubles) -> bool:
-        """Both outcomes occur."""
+        """Whether both outcomes occur."""
         return bool(0 < labels.sum() < labels.size)
 
     def evidence(self, labels: Doubles) -> int:
-        """Rows with a 1."""
+        """Number of positives."""
         return int(labels.sum())
 
     def fit_calibrator(
         self, margins: Doubles, labels: Doubles, *, weights: Doubles, choice: str
     ) -> Calibrator:
-        """Platt's sigmoid or isotonic regression; see ``calibration``."""
+        """Fit Platt's sigmoid or isotonic regression; see :func:`.calibration.fit_calibrator`."""
         kind = cast(CalibrationChoice, choice)
         return fit_calibrator(margins, labels, kind=kind, weights=weights)
 
     def read_calibrator(self, data: dict[str, Any]) -> Calibrator:
-        """From its plain data."""
+        """The calibrator from its JSON values."""
         return Calibrator.from_json(data)
 
     def fit_linear(
         self, design: Doubles, labels: Doubles, *, weights: Doubles
     ) -> tuple[Doubles, float]:
-        """Logistic regression (L2, C = 1)."""
+        """Fit a logistic regression (L2, C = 1)."""
         from sklearn.linear_model import LogisticRegression
 
         fitted = LogisticRegression(max_iter=1000).fit(design, labels, weights)
         return fitted.coef_[0], float(fitted.intercept_[0])
 
     def from_margins(self, margins: Doubles) -> Doubles:
-        """The sigmoid."""
+        """sigmoid(margin)."""
         return np.asarray(1 / (1 + np.exp(-margins)))
 
     def prediction_columns(self, calibrator: Calibrator, margins: Doubles) -> Mapping[str, Doubles]:
-        """``probability``, calibrated."""
+        """Column ``probability``."""
         return {self.predicted: calibrator.predict(margins)}
 
 

@@ -1,6 +1,4 @@
-"""Does the user not do it within the horizon (churn): 1 where nothing happens, foretold as a
-probability.
-"""
+"""Target kind ``does_not`` (churn): 1 if a user does not do it within the horizon, else 0."""
 
 from __future__ import annotations
 
@@ -13,12 +11,12 @@ from behavior_spark.model.propensity.target_kind import TargetKind
 
 @dataclass(frozen=True)
 class DoesNot(YesOrNo):
-    """As ``does``, but either outcome may be the rare one."""
+    """Like ``does``; evidence is the number of the rarer outcome, which may be either."""
 
     evidence_words: str = "rows of the rarer outcome"
 
     def evidence(self, labels: Doubles) -> int:
-        """Rows of the rarer outcome."""
+        """Number of rows of the rarer outcome."""
         positives = int(labels.sum())
         return min(positives, labels.size - positives)
 

@@ -23,20 +23,20 @@ _OBJECTIVES: dict[Loss, str] = {
     "poisson": "count:poisson",
     "tweedie": "reg:tweedie",
 }
-# Amounts are learned in a unit in which their mean is this, about the weight of a row where the
-# answer is yes or no: the settings then mean the same, in whatever currency amounts are.
+# Amounts are divided by a unit so that their mean is this number, about the Hessian of a row with
+# a yes-or-no outcome. So settings such as min_child_weight have the same effect in any currency.
 _MEAN_AMOUNT = 0.25
 _LOG_UNIT = "log_unit"
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Settings of the boosted trees; one default for every log and target.
+    """Settings of the boosted trees; the defaults are the same for every log and target.
 
-    The defaults sit on a plateau of rolling-origin checks (a shop, July to September 2011;
-    a forum, May and June 2018). `min_child_weight` above 10 left the forum's first weeks
-    (about 200 users) without a single split. `threads` 0 means one below 100,000 rows and
-    all cores above; the trees are the same bit for bit.
+    In rolling-origin checks (a shop, July to September 2011; a forum, May and June 2018) nearby
+    settings gave similar results. With `min_child_weight` above 10, trees for the forum's first
+    weeks (about 200 users) had no split. `threads=0` means one thread below 100,000 rows and all
+    cores above; the trees do not depend on the number of threads.
     """
 
     learning_rate: float = 0.03
@@ -50,7 +50,7 @@ class TrainingOptions:
     threads: int = 0
 
     def parameters(self) -> dict[str, Any]:
-        """The same settings under XGBoost's names (objective, threads and rounds apart)."""
+        """The settings under XGBoost's names, without objective, threads and rounds."""
         return {
             "tree_method": "hist",
             "learning_rate": self.learning_rate,
@@ -66,31 +66,34 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class FittedTrees:
-    """Fitted trees as XGBoost's own bytes (UBJ); they predict with one thread."""
+    """Fitted trees in XGBoost's binary format (UBJ). Predictions use one thread."""
 
     content: bytes
 
     def margins(self, values: Floats) -> Doubles:
-        """Float64 (rows,): log-odds, or the logarithm of the mean."""
+        """Margins, float64 (rows,): log-odds, or the logarithm of the mean."""
         if not len(values):
             return np.empty(0)
         return self._predict(values, output_margin=True) + self._log_unit
 
     def contributions(self, values: Floats) -> Doubles:
-        """TreeSHAP (Lundberg et al. 2020, doi 10.1038/s42256-019-0138-9), bias left out."""
+        """SHAP values, float64 (rows, features), without the bias.
+
+        TreeSHAP: Lundberg et al. 2020, doi 10.1038/s42256-019-0138-9.
+        """
         if not len(values):
             return np.empty(values.shape)
         return self._predict(values, pred_contribs=True)[:, :-1]
 
     def to_bytes(self) -> bytes:
-        """The content."""
+        """The trees in XGBoost's binary format."""
         return self.content
 
-    def _predict(self, values: Floats, **what: bool) -> Doubles:
+    def _predict(self, values: Floats, **flags: bool) -> Doubles:
         import xgboost
 
         data = xgboost.DMatrix(values, nthread=1)
-        return np.asarray(self._booster.predict(data, **what), dtype=np.float64)
+        return np.asarray(self._booster.predict(data, **flags), dtype=np.float64)
 
     @cached_property
     def _log_unit(self) -> float:
@@ -114,7 +117,7 @@ class BoostedTrees:
     losses: frozenset[Loss] = frozenset(_OBJECTIVES)
 
     def make_options(self, **changes: Any) -> TrainingOptions:
-        """The defaults but for these."""
+        """Settings with defaults except for ``changes``."""
         return TrainingOptions(**changes)
 
     def fit(
@@ -126,7 +129,7 @@ class BoostedTrees:
         options: TrainingOptions,
         loss: Loss = "logistic",
     ) -> FittedTrees:
-        """Boosted trees of the options' depth, as many as its rounds."""
+        """Fit boosted trees; see :meth:`.learner.Learner.fit`."""
         import xgboost
 
         small = len(labels) < SMALL_ENOUGH_FOR_ONE_THREAD
@@ -143,7 +146,7 @@ class BoostedTrees:
         return FittedTrees(bytes(booster.save_raw("ubj")))
 
     def load(self, content: bytes) -> FittedTrees:
-        """Trees from their bytes."""
+        """The trees from their bytes."""
         return FittedTrees(content)
 
 
