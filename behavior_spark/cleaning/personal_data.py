@@ -37,7 +37,7 @@ _TELLING = re.compile(r"[\d@:=&\uff20\ufe6b\uff1a\uff1d]")
 _FOUR_DIGITS = re.compile("[0-9](?:[^0-9]*+[0-9]){3}")
 _SPELT = re.compile(r"[\[({<] ?(?:at|AT|At) ?[\])}>]")
 # Masking may uncover personal data beside it, so detection is repeated at most this many times.
-_ROUNDS = 4
+_ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ def _finders(masking: Masking, numbers: bool) -> tuple[tuple[str, Finder], ...]:
     With ``numbers=False`` only the kinds that are possible with fewer than four digits.
     """
     by_kind: dict[str, Finder] = {
-        "secret": find_secrets, "email": find_emails, "iban": find_ibans,
-        "ip": find_internet_addresses, "id": find_national_ids, "card": find_cards,
+        # An address before an IBAN, which part of one may look like.
+        "secret": find_secrets, "email": find_emails, "ip": find_internet_addresses,
+        "iban": find_ibans, "id": find_national_ids, "card": find_cards,
         "phone": partial(find_phones, regions=masking.phone_regions),
     }  # fmt: skip
     chosen = [kind for kind in by_kind if kind in masking.kinds]

@@ -59,7 +59,8 @@ _REFERENCE_BEFORE = re.compile(
 def words_before(text: str, start: int, width: int = 40) -> str:
     """Lower-case text before ``start``, up to ``width`` characters, after the last marker in it."""
     left = text[max(start - width, 0) : start]
-    if start > width and (space := left.find(" ")) >= 0:
+    space = left.find(" ")
+    if start > width and space >= 0 and ">" not in left[:space]:
         left = left[space:]  # leave out a word that is cut
     return left[left.rfind(">") + 1 :].lower()
 

@@ -22,7 +22,7 @@ _DOMAIN = re.compile(
     r"|\[(?:IPv6:)?[0-9A-Fa-f:.]{3,45}\]"
 )
 _TOP = re.compile(r"[A-Za-z]{2,24}")
-_FILE_ENDINGS = frozenset(
+FILE_ENDINGS = frozenset(
     ("png", "jpg", "jpeg", "gif", "svg", "webp", "css", "scss", "html", "htm", "json", "yaml",
      "yml", "xml", "csv", "txt", "pdf", "zip", "gz", "exe", "dll")
 )  # fmt: skip
@@ -56,7 +56,7 @@ def find_emails(numbered: NumberedText) -> Iterator[Span]:
 def _around(text: str, at: int, previous_end: int) -> Span | None:
     """Span of the address with the '@' at ``at``, starting at ``previous_end`` or later."""
     domain = _DOMAIN.match(text, at + 1, at + 256)
-    if domain is None or (domain["top"] or "").lower() in _FILE_ENDINGS:
+    if domain is None or (domain["top"] or "").lower() in FILE_ENDINGS:
         return None
     left = text[max(at - _LOCAL_LENGTH - 2, previous_end) : at]
     if left.endswith('"'):

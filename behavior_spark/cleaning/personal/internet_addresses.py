@@ -53,7 +53,11 @@ def find_internet_addresses(numbered: NumberedText) -> Iterator[Span]:
         spans = [match.span() for match in _V6_MAPPED.finditer(text)]
         spans += [match.span() for match in _V6.finditer(text) if _is_v6(match.group())]
     if text.count(".") >= 3 and numbered.words:
-        spans += [match.span() for match in _V4.finditer(text) if _is_v4(text, match)]
+        masked_to = 0
+        for match in _V4.finditer(text):
+            if _is_v4(text, match, masked_to):
+                spans.append(match.span())
+                masked_to = match.end()
     previous_end = 0
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
         if start >= previous_end:
@@ -67,8 +71,10 @@ def _is_v6(candidate: str) -> bool:
     except ValueError:
         return False
     parts = [part for part in candidate.split(":") if part]
-    if candidate.isdigit() or not any(c.isdigit() for c in candidate):
+    if candidate.isdigit():
         return False
+    if not any(c.isdigit() for c in candidate):
+        return len(parts) >= 3 and sum(map(len, parts)) >= 8  # abc::face is a name in code
     if not candidate.replace(":", "").isdigit():
         # Short ones may be names in code, such as A1::B2.
         size = sum(map(len, parts))
@@ -81,12 +87,14 @@ def _is_v6(candidate: str) -> bool:
     )
 
 
-def _is_v4(text: str, match: re.Match[str]) -> bool:
+def _is_v4(text: str, match: re.Match[str], masked_to: int) -> bool:
+    """Whether it is an address; what stands before ``masked_to`` says nothing of it."""
     parts = re.findall(r"\d+", match.group())
     padded = all(len(part) == 3 for part in parts)
     if any(int(part) > 255 or (part[0] == "0" and part != "0" and not padded) for part in parts):
         return False
     before = words_before(text, match.start())
+    before = before[-(match.start() - masked_to) :] if masked_to < match.start() else ""
     if _VERSION_RIGHT_BEFORE.search(before) or _ENDING_OF_FILE.match(text, match.end()):
         return False
     if max(map(int, parts)) >= 100:
