@@ -16,6 +16,7 @@ from behavior_spark.io.tracking import tracked_alias, tracked_version
 from behavior_spark.model.arrays import Floats
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
 from behavior_spark.model.registry.gate import Comparison, GateRules, Verdict, compare, decide
+from behavior_spark.model.registry.held_out import HeldOut
 from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
 from behavior_spark.model.registry.promotions import (
     Promotion,
@@ -33,7 +34,7 @@ from behavior_spark.pipelines.text_models.evaluation import (
     embed_held_out,
     text_store,
 )
-from behavior_spark.pipelines.text_models.held_out import HeldOut, read_held_out, without_learned
+from behavior_spark.pipelines.text_models.held_out import read_held_out, without_learned
 from behavior_spark.report.tables import rows_table
 from behavior_spark.runs.run import Run, redacted, versions
 from behavior_spark.runs.stages import StageResult, stage
