@@ -26,10 +26,10 @@ from behavior_spark.features.families.sessions import stored_sessions
 from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.features.sessions.by_user import by_user, sessions_seen
 from behavior_spark.features.sessions.from_events import build_sessions
+from behavior_spark.features.sessions.neighbourhood import neighbourhood
 from behavior_spark.features.sessions.versions import session_versions
 from behavior_spark.io.session import get_session
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines.logs.sessions import neighbourhood
 from behavior_spark.schemas import EVENTS, SESSIONS
 
 START = dt.date(2024, 1, 1)

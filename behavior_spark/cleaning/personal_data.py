@@ -24,7 +24,7 @@ from behavior_spark.cleaning.personal.numbers import NumberedText
 from behavior_spark.cleaning.personal.phones import find_phones
 from behavior_spark.cleaning.personal.presidio import find_with_presidio
 from behavior_spark.cleaning.personal.secrets import find_secrets
-from behavior_spark.config.settings import PERSONAL_KINDS, PHONE_REGIONS, Privacy
+from behavior_spark.config.privacy import PERSONAL_KINDS, PHONE_REGIONS, Privacy
 
 EMAIL, PHONE, CARD, IBAN, IP = "<email>", "<phone>", "<card>", "<iban>", "<ip>"
 NATIONAL_ID, SECRET, OTHER = "<id>", "<secret>", "<personal>"
@@ -45,7 +45,7 @@ class Masking:
     """What to mask.
 
     Attributes:
-        kinds: Kinds of :data:`behavior_spark.config.settings.PERSONAL_KINDS`.
+        kinds: Kinds of :data:`behavior_spark.config.privacy.PERSONAL_KINDS`.
         phone_regions: Countries (ISO 3166) whose national phone numbers are detected by their
             grouping alone.
         presidio: Names of additional pattern recognisers of Presidio; their matches become

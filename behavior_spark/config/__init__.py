@@ -5,21 +5,16 @@ from behavior_spark.config.features import Behaviour, DeclaredFeature, FeatureSe
 from behavior_spark.config.labels import Labels, LabelsPart
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.loading import find_config, load_settings, validate_settings
+from behavior_spark.config.local_spark import LocalSpark
 from behavior_spark.config.pretraining import Pretraining
-from behavior_spark.config.settings import (
-    Attributes,
-    GpuSettings,
-    LocalSpark,
-    Privacy,
-    Settings,
-    Source,
-    Sources,
-    Target,
-    TextSettings,
-    TrainingSettings,
-    WarehouseSettings,
-)
+from behavior_spark.config.privacy import Privacy
+from behavior_spark.config.settings import Settings
+from behavior_spark.config.sources import Attributes, Source, Sources
+from behavior_spark.config.targets import Target
+from behavior_spark.config.text import GpuSettings, TextSettings
+from behavior_spark.config.training import TrainingSettings
 from behavior_spark.config.tuning import Tuning
+from behavior_spark.config.warehouse import WarehouseSettings
 
 __all__ = [
     "Annotation",

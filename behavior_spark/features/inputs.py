@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame
 
 from behavior_spark.config import FeatureSettings, Target
-from behavior_spark.config.settings import ATTRIBUTE_KEYS
+from behavior_spark.config.sources import ATTRIBUTE_KEYS
 from behavior_spark.errors import InputError
 from behavior_spark.features.tiles.activity import Activity
 

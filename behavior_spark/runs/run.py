@@ -26,7 +26,7 @@ from behavior_spark.io.session import spark_session
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.runs.commands import COMMANDS
 from behavior_spark.runs.stages import StageResult
-from behavior_spark.schemas import RUNS
+from behavior_spark.schemas import RUNS, Contract
 
 # Keys whose values are secrets, in our config, in options of sources and in Spark's settings.
 _SECRET = re.compile(r"passw|secret|token|credential|account\.key|sasl|[._\-]key$", re.IGNORECASE)
@@ -73,7 +73,6 @@ class Run:
         steps: Seconds of each step.
         notes: Notes for the user.
         ingested_from: First arrival day that was read; None: all.
-        reached: By product's table, the day it reaches after this run's build; see ``builds``.
     """
 
     command: str
@@ -90,7 +89,7 @@ class Run:
     steps: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ingested_from: dt.date | None = None
-    reached: dict[str, dt.date] = field(default_factory=dict)
+    _reached: dict[str, dt.date] = field(default_factory=dict)
     _entered: int = 0
 
     @property
@@ -111,6 +110,14 @@ class Run:
         if name not in self.declared[self._entered :]:
             raise RuntimeError(f"{self.command} has not declared the stage {name!r} here")
         self._entered = self.declared.index(name, self._entered) + 1
+
+    def mark_reached(self, product: Contract, day: dt.date) -> None:
+        """Record the day that a product's table reaches after this run's build; see ``builds``."""
+        self._reached[product.name] = day
+
+    def reached(self, product: Contract) -> dt.date | None:
+        """The day that a product's table reaches; None if this run has not built it."""
+        return self._reached.get(product.name)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

@@ -206,11 +206,11 @@ class _Counted:
         Where a night has no rows Spark prunes the counting with them: then count anew.
         """
         try:
-            found = self.observation.get
+            values = self.observation.get
         except Exception:
             row = self.frame.agg(*self.metrics).first()
-            found = row.asDict() if row else {}
-        return {name: int(value or 0) for name, value in found.items()}
+            values = row.asDict() if row else {}
+        return {name: int(value or 0) for name, value in values.items()}
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ from behavior_spark.model.measures.classification import (
     per_class,
     risk_coverage,
 )
+from behavior_spark.model.registry.held_out import HeldOut
 from behavior_spark.model.registry.learned_from import LearnedFrom
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.model.registry.text_model import TextModel
 from behavior_spark.pipelines.text_models.held_out import (
-    HeldOut,
     read_held_out,
     read_out_of_scope,
     without_learned,

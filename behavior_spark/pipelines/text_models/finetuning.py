@@ -18,8 +18,9 @@ from behavior_spark.model.heads.findings import describe_findings
 from behavior_spark.model.heads.labelled import LabelledTexts
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import TextModel
+from behavior_spark.model.registry.training_texts import learned_from
 from behavior_spark.pipelines.text_models.labelled_tables import labelled_rows, labelled_task
-from behavior_spark.pipelines.text_models.promotion import learned_from, register_model
+from behavior_spark.pipelines.text_models.promotion import register_model
 from behavior_spark.pipelines.texts.active_model import (
     ActiveTextModel,
     configured_encoder,

@@ -3,73 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
-from behavior_spark.config import Settings
 from behavior_spark.config.labels import Part
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_labels, read_raw
-from behavior_spark.model.arrays import Bools
 from behavior_spark.model.heads.label_names import clean_label
+from behavior_spark.model.registry.held_out import (
+    HeldOut,
+    Origin,
+    held_out_by_hash,
+    slice_masks,
+)
 from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
-from behavior_spark.model.registry.records import data_fingerprint
 from behavior_spark.pipelines.text_models.labelled_tables import MOST_LABELS, cleaned, labelled_rows
 from behavior_spark.runs.run import Run
-
-Origin = Literal["test", "dev", "held out by hash"]
-
-MOST_VALUES = 20  # of a column, the most frequent; each is a slice
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Held-out texts of one head with their labels.
-
-    Attributes:
-        name: Name of the head.
-        origin: ``test``: a table that training never sees; ``dev`` or ``held out by hash``: texts
-            by which training chose epochs or thresholds, so that figures on them are a little
-            too good.
-        texts: n texts, cleaned.
-        labels: The labels of each text.
-        slices: Masks, bool [n], by name, such as ``length 6-15 words``.
-        dropped: Number of rows left out, by reason.
-    """
-
-    name: str
-    origin: Origin
-    texts: list[str]
-    labels: list[tuple[str, ...]]
-    slices: dict[str, Bools]
-    dropped: dict[str, int]
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of the texts and labels, 16 hex characters."""
-        return data_fingerprint(self.texts, [list(labels) for labels in self.labels])
-
-    def where(self, kept: Bools, reason: str) -> HeldOut:
-        """Only the texts of a mask, bool [n]; the others are counted under ``reason``."""
-        if kept.all():
-            return self
-        rows = np.flatnonzero(kept).tolist()
-        return replace(
-            self,
-            texts=[self.texts[row] for row in rows],
-            labels=[self.labels[row] for row in rows],
-            slices={name: mask[kept] for name, mask in self.slices.items()},
-            dropped=self.dropped | {reason: int((~kept).sum())},
-        )
 
 
 def read_held_out(run: Run, name: str) -> HeldOut:
@@ -99,11 +53,15 @@ def read_held_out(run: Run, name: str) -> HeldOut:
     ]
     held = HeldOut(name, origin, texts, labels, {}, {})
     if origin == "held out by hash":
-        place = text_keys(texts).astype(np.float64) / 2.0**64
-        kept = place < task.validation_share
+        kept = held_out_by_hash(texts, share=task.validation_share)
         table = table[kept]
         held = replace(held.where(kept, "learned_from"), dropped={})
-    held = replace(held, slices=_slices(held.texts, table, run.settings))
+    held = replace(
+        held,
+        slices=slice_masks(
+            held.texts, table, length_buckets=run.settings.text.evaluation.length_buckets
+        ),
+    )
     held = held.where(np.array([bool(text) for text in held.texts], dtype=np.bool_), "empty_text")
     has_label = np.array([given != ("",) for given in held.labels], dtype=np.bool_)
     held = held.where(has_label, "no_label")
@@ -182,23 +140,3 @@ def read_out_of_scope(run: Run, name: str) -> list[str]:
         table = kept.orderBy(F.xxhash64("text"), "text").limit(MOST_LABELS).toPandas()
     texts = (cleaned(text, run.settings).strip() for text in table["text"])
     return [text for text in texts if text]
-
-
-def _slices(texts: list[str], table: pd.DataFrame, settings: Settings) -> dict[str, Bools]:
-    """Masks, bool [n], by length in words, by month of the label's day, and by ``slices``."""
-    words = np.array([len(text.split()) for text in texts], dtype=np.int64)
-    bounds = [0, *settings.text.evaluation.length_buckets]
-    masks: dict[str, Bools] = {}
-    for low, high in zip(bounds, [*bounds[1:], None], strict=True):
-        name = f"length {low + 1}-{high} words" if high else f"length over {low} words"
-        masks[name] = (words > low) & (words <= (high or np.inf))
-    columns = {"day": [str(day)[:7] if day is not None and not pd.isna(day) else None
-                       for day in table["day"]]}  # fmt: skip
-    if "slices" in table:
-        names = sorted({name for row in table["slices"] for name in row})
-        columns |= {name: [row[name] for row in table["slices"]] for name in names}
-    for column, values in columns.items():
-        counted = pd.Series(values, dtype=object).value_counts()
-        for value in counted.index[:MOST_VALUES]:
-            masks[f"{column} {value}"] = np.array([v == value for v in values], dtype=bool)
-    return {name: mask for name, mask in masks.items() if mask.any()}

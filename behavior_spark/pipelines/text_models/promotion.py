@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from rich.console import RenderableType
 
-from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.tracking import tracked_alias, tracked_version
 from behavior_spark.model.arrays import Floats
 from behavior_spark.model.heads.head import Head
-from behavior_spark.model.heads.labelled import LabelledTexts, split_task
+from behavior_spark.model.heads.labelled import LabelledTexts
 from behavior_spark.model.heads.scope import measure_scope
 from behavior_spark.model.registry.gate import (
     Abstention,
@@ -26,7 +25,8 @@ from behavior_spark.model.registry.gate import (
     compare,
     decide,
 )
-from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
+from behavior_spark.model.registry.held_out import HeldOut
+from behavior_spark.model.registry.learned_from import LearnedFrom
 from behavior_spark.model.registry.promotions import (
     Promotion,
     history,
@@ -44,7 +44,6 @@ from behavior_spark.pipelines.text_models.evaluation import (
     text_store,
 )
 from behavior_spark.pipelines.text_models.held_out import (
-    HeldOut,
     read_held_out,
     read_out_of_scope,
     without_learned,
@@ -109,27 +108,6 @@ def register_model(
     if note:
         run.note(note)
     return record
-
-
-def learned_from(tasks: Sequence[LabelledTexts], settings: Settings) -> LearnedFrom:
-    """Hashes of the texts that training on ``tasks`` learns from.
-
-    Texts by which training only chooses an epoch or a threshold are kept apart, as ``dev``.
-    """
-    key = settings.privacy.pseudonymise_key
-    train: list[str] = []
-    dev: list[str] = []
-    for task in tasks:
-        split = split_task(
-            task,
-            validation_share=settings.text.heads[task.name].validation_share,
-            seed=settings.training.seed,
-            max_examples=settings.text.max_examples,
-        )
-        in_dev = split.validation & (not split.refit)
-        for part, mask in ((train, ~in_dev), (dev, in_dev)):
-            part += [text for text, in_part in zip(split.texts, mask, strict=True) if in_part]
-    return LearnedFrom(text_keys(train, key=key), text_keys(dev, key=key), key_check(key))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from behavior_spark.features.tiles.activity import (
     is_later_version,
 )
 from behavior_spark.features.tiles.definitions import Plan
+from behavior_spark.features.tiles.touched_events import touched_events
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.runs.builds import Build, Changes, changes_since, last_build
@@ -50,7 +51,7 @@ def update_activity(run: Run, feature_set: FeatureSet) -> None:
     changes = changes_since(run, EVENTS, last)
     start, why = first_changed_day(run, plan, last, changes)
     end = max(run.as_of, last.through) if last and start else run.as_of
-    run.reached[ACTIVITY_DAYS.name] = end
+    run.mark_reached(ACTIVITY_DAYS, end)
     if start is not None and start >= end:
         return
     if last and start is None:
@@ -94,46 +95,15 @@ def new_tiles(
     if start is None:
         versions = of_users_at_large(events, key="event_id")
     else:
-        versions = of_users(touched_events(run, feature_set.plan, events, start), key="event_id")
+        touched = touched_events(
+            events,
+            start=start,
+            back_days=run.settings.features.correction_days,
+            begun=_items_begun(run, feature_set.plan, start),
+        )
+        versions = of_users(touched, key="event_id")
     tiles = build_tiles(feature_set.facts(versions, items), start=start, end=end).tiles
     return tiles.sortWithinPartitions("known_day", "event_day")
-
-
-def touched_events(run: Run, plan: Plan, events: DataFrame, start: dt.date) -> DataFrame:
-    """Events that arrived from a day on, and earlier ones whose tiles they change.
-
-    Earlier ones are found by their ids, a narrow read; only where there are any is more read:
-    all that the same users did on the same days, and every version of that.
-    """
-    day = F.to_date("event_time").alias("_event_day")
-    new = events.where(F.col("arrived_day") >= F.lit(start))
-    earlier = events.where(F.col("arrived_day") < F.lit(start))
-    searched, back = earlier, run.settings.features.correction_days
-    if back is not None:
-        searched = earlier.where(F.col("arrived_day") >= F.lit(start - dt.timedelta(days=back)))
-    ids = new.select("event_id")
-    touched = searched.join(ids, "event_id", "left_semi").select("user_id", day)
-    begun = _items_begun(run, plan, start)
-    if begun is not None:
-        hit = searched.join(begun, "item_id", "left_semi").select("user_id", day)
-        touched = touched.unionByName(hit)
-    # What nobody had done is no fact: an event that a link gives a user has no earlier tile.
-    touched = touched.where(F.col("user_id").isNotNull())
-    span = touched.agg(F.min("_event_day").alias("low"), F.max("_event_day").alias("high")).first()
-    if span is None or span["low"] is None:
-        return new
-    # Nothing arrives before it happens.
-    since = earlier.where(F.col("arrived_day") >= F.lit(span["low"]))
-    after = F.lit(span["high"] + dt.timedelta(days=1)).cast("timestamp")
-    beside = (
-        since.where(F.col("event_time") < after)
-        .select("event_id", "user_id", day)
-        .join(touched.distinct(), ["user_id", "_event_day"], "left_semi")
-    )
-    # Not every id of ``new``: an earlier version out of reach would come without the others of
-    # its tile, and leave it with itself alone.
-    chain = beside.select("event_id").distinct()
-    return since.join(chain, "event_id", "left_semi").unionByName(new)
 
 
 def matches_digest(run: Run, plan: Plan, before: dt.date) -> str:
@@ -179,7 +149,7 @@ def stored_activity(
 ) -> Activity | None:
     """Tiles for features at as_of days; None where no build reaches them."""
     last = last_build(run, ACTIVITY_DAYS)
-    if last is None or run.reached.get(ACTIVITY_DAYS.name, last.through) < max(days):
+    if last is None or (run.reached(ACTIVITY_DAYS) or last.through) < max(days):
         return None
     if last.definition.partition("/")[0] != feature_set.plan.digest:
         return None

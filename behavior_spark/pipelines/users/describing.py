@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 
 from behavior_spark.config import Settings
-from behavior_spark.config.settings import ATTRIBUTE_KEYS
+from behavior_spark.config.sources import ATTRIBUTE_KEYS
 from behavior_spark.features.declared import Feature
 from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Offer, with_items

@@ -95,7 +95,7 @@ def check_sessions(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Non
     Raises:
         InputError: Says what is there, and what builds them.
     """
-    if SESSIONS.name in run.reached:
+    if run.reached(SESSIONS) is not None:
         return
     gap, last = str(run.settings.features.session_gap_minutes), last_build(run, SESSIONS)
     problem = None

@@ -15,8 +15,8 @@ from pyspark.sql import functions as F
 
 from behavior_spark.features.point_in_time import of_users
 from behavior_spark.features.sessions.by_user import sessions_seen
+from behavior_spark.features.sessions.neighbourhood import neighbourhood
 from behavior_spark.features.sessions.versions import DEPTH_CAP, PATH_TURNS, session_versions
-from behavior_spark.pipelines.logs.sessions import neighbourhood
 from behavior_spark.schemas import EVENTS, SESSIONS
 from tests.features.frames import table
 from tests.features.random_logs import DAYS, GAP_MINUTES, KNOWN_BEFORE, random_log

@@ -1,0 +1,42 @@
+"""The section ``training``: how the propensity models are trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from behavior_spark.config.section import Section, known_name
+from behavior_spark.extensions import LEARNERS
+
+
+class TrainingSettings(Section):
+    """How propensity models are trained, and how long they are valid."""
+
+    as_of_days: int = Field(6, ge=1, le=60, description="number of training days")
+    every_days: int = Field(30, ge=1, description="days between two training days")
+    retrain_every_days: int = Field(
+        28, ge=1, description="a night trains again if models are older than this many days"
+    )
+    max_rows: int = Field(
+        500_000,
+        ge=100,
+        description="approximate maximum of training rows; if there are more, positives are kept "
+        "first, and others are sampled by hash, with a weight",
+    )
+    min_positives: int = Field(20, ge=2, description="a target with fewer positives is refused")
+    learner: str = Field(
+        "xgboost", description="learner of all targets: xgboost (boosted trees), or one you added"
+    )
+    calibration: Literal["auto", "isotonic", "platt"] = Field(
+        "auto",
+        description="calibration of probabilities: isotonic regression or Platt's sigmoid; auto: "
+        "isotonic if each class has 1,000 rows or more",
+    )
+    reasons: int = Field(3, ge=0, le=10, description="number of reasons for each prediction")
+    seed: int = Field(7, description="seed of training and of bootstrap intervals")
+
+    @field_validator("learner")
+    @classmethod
+    def _known_learner(cls, value: str) -> str:
+        return known_name(LEARNERS, value)
