@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from pyspark.sql.types import DoubleType, LongType, StringType
@@ -64,6 +66,18 @@ def test_a_table_that_is_required_and_not_there_names_the_command_that_makes_it(
     with pytest.raises(InputError, match="run `behavior-spark ingest` first") as caught:
         house.require(EVENTS, made_by="ingest")
     assert house.location(EVENTS) in str(caught.value)
+
+
+def test_a_column_that_changes_its_type_is_refused_with_what_to_do_and_rows_stay(house):
+    house.append(cats(house.spark, ("a", 9)), CATS)
+    halved = replace(CATS, columns=(CATS.columns[0], column("lives", DoubleType(), "lives left")))
+    rows = house.spark.createDataFrame([("b", 4.5)], "cat_id string, lives double")
+    for write in (house.append, partial(house.replace, where="true")):
+        with pytest.raises(InputError, match="column lives of table cats has another") as caught:
+            write(rows, halved)
+        message = str(caught.value)
+        assert "stored as bigint, now double" in message and "a name of its own" in message
+    assert content(house) == [("a", 9)]
 
 
 def test_describe_shows_every_comment_and_the_contract_is_read_back(house):
