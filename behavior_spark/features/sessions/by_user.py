@@ -37,8 +37,12 @@ def by_user(sessions: DataFrame, parts: Sequence[SessionPart]) -> DataFrame:
     marks = {name: value for part in parts for name, value in part.marks.items()}
     sums = {name: value for part in parts for name, value in part.sums.items()}
     derived = {name: value for part in parts for name, value in part.derived.items()}
-    grouped = sessions.withColumns(marks).groupBy("as_of", "user_id")
-    frame = grouped.agg(*[value.alias(name) for name, value in sums.items()]).withColumns(derived)
+    if marks:
+        sessions = sessions.withColumns(marks)
+    grouped = sessions.groupBy("as_of", "user_id")
+    frame = grouped.agg(*[value.alias(name) for name, value in sums.items()])
+    if derived:
+        frame = frame.withColumns(derived)
     return frame.drop(*[name for name in (*sums, *derived) if name.startswith("_")])
 
 
