@@ -147,7 +147,8 @@ def mark_targets(
     for name, target in targets.items():
         since = F.col(f"_item_{name}") if target.item else F.lit(ALWAYS).cast("timestamp")
         marked[match_column(name)] = F.when(F.expr(f"({target.event})"), since)
-    return events.withColumns(marked).drop(*[f"_item_{name}" for name in filtered])
+    marked_events = events.withColumns(marked) if marked else events
+    return marked_events.drop(*[f"_item_{name}" for name in filtered])
 
 
 def labels(
