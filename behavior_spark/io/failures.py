@@ -19,7 +19,8 @@ _ADVICE = {
     "UNRESOLVED_COLUMN": "check the spelling against the columns found",
     "UNRESOLVED_ROUTINE": "no such SQL function",
     "PARSE_SYNTAX_ERROR": "this is not a valid SQL expression",
-    "DATATYPE_MISMATCH": "the expression's types do not fit together",
+    "DATATYPE_MISMATCH": "the expression's types do not fit together; columns of CSV files are "
+    "text: cast(x AS bigint)",
     "CAST_INVALID_INPUT": "a value does not fit the type: use try_cast instead of cast",
     "CANNOT_PARSE_TIMESTAMP": "a value is no such time: use try_to_timestamp",
     "DIVIDE_BY_ZERO": "use try_divide",
@@ -34,8 +35,9 @@ _ADVICE = {
     "CANNOT_MERGE_SCHEMAS": "a column has other types in other files: leave mergeSchema out",
     "COLUMN_ALREADY_EXISTS": "columns that differ by case alone are one name to SQL: rename one "
     "where the file is made",
-    "ARITHMETIC_OVERFLOW": "a number is too large for its type: is a time's unit right? "
-    "timestamp_millis(x), timestamp_micros(x)",
+    "ARITHMETIC_OVERFLOW": "a number is too large for its type: is a time's unit right "
+    "(timestamp_millis(x), timestamp_micros(x))? timestamp_micros(try_multiply(x, 1000)) refuses "
+    "such rows alone",
     "CANNOT_READ_FILE_FOOTER": "the file is corrupt or not of this format: replace or remove it",
     "MALFORMED_RECORD_IN_PARSING": "a line does not parse: check format and options",
     "DELTA_TABLE_NOT_FOUND": "there is no Delta table at this place yet",
