@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from behavior_spark.cleaning.personal.context import label, words_after, words_before
+from behavior_spark.cleaning.personal.context import is_amount, label, words_after, words_before
 from behavior_spark.cleaning.personal.numbers import NumberedText
 
 Span = tuple[int, int]
@@ -92,6 +92,8 @@ def _is_v4(text: str, match: re.Match[str], masked_to: int) -> bool:
     parts = re.findall(r"\d+", match.group())
     padded = all(len(part) == 3 for part in parts)
     if any(int(part) > 255 or (part[0] == "0" and part != "0" and not padded) for part in parts):
+        return False
+    if is_amount(text, match.start(), match.end()):
         return False
     before = words_before(text, match.start())
     before = before[-(match.start() - masked_to) :] if masked_to < match.start() else ""

@@ -52,6 +52,9 @@ _AREA_IN_BRACKETS = re.compile(r"\(\d{2,5}\) ?\d{2,5}(?:[ \-.]?\d{2,5}){0,3}")
 _TOGETHER = re.compile(r" {1,2}|[\-./]| ?\( ?| ?\) ?|\) ?[\-./]|[\-./]\(| - ?| ?- ")
 _EPOCH = re.compile(r"1[4-9]\d{8}|1[4-9]\d{11}|1[4-9]\d{14}")
 _CLOSED = re.compile(r"[.,]\d{1,2}(?!\d)")
+_EXTENSION = re.compile(
+    r" ?,? ?(?:x|ext\.?|extension|durchwahl|poste|доб\.?) ?#?\d{1,6}(?![A-Za-z0-9])", re.I
+)
 _TRUNK_LENGTHS = (11, 10, 12, 9)
 _MOST_DIGITS, _MOST_GROUPS = 15, 16
 
@@ -78,7 +81,8 @@ def find_phones(numbered: NumberedText, regions: tuple[str, ...]) -> Iterator[Sp
 
 def _whole_brackets(chain: Chain) -> Iterator[Chain]:
     """Split a chain at separators that no phone number has, and at unpaired brackets."""
-    first, opened = 0, chain.text[chain.start - 1 : chain.start] == "("
+    lead = chain.text[max(chain.start - 2, 0) : chain.start]
+    first, opened = 0, lead.endswith(("(", "(+"))
     gaps = chain.gaps
     for index, gap in enumerate(gaps, 1):
         apart = _TOGETHER.fullmatch(gap) is None
@@ -133,9 +137,11 @@ def _end_of_number(chain: Chain, index: int, regions: tuple[str, ...]) -> int:
 
 
 def _with_signs(chain: Chain, first: int, last: int) -> Span:
-    """Span of some groups, with a '+' or bracket before them."""
+    """Span of some groups, with a '+' or bracket before them and an extension after them."""
     start, end = chain.groups[first][0], chain.groups[last - 1][1]
     prefix = re.search(r"(?:\(? ?\+ ?\(?|\()$", chain.text[max(start - 4, 0) : start])
+    extension = _EXTENSION.match(chain.text, end)
+    end = extension.end() if extension else end
     return (start - len(prefix.group().lstrip()) if prefix else start), end
 
 
@@ -260,13 +266,16 @@ def _is_glued(chain: Chain) -> bool:
     sign = before[-1:]
     if sign in ("-", "/", "_", "#", "&", "=") and not (sign == "=" or before[:1] in " :)"):
         named = _CALL.search(words_before(text, start - 1, 16))
-        if not named or sign in ("#", "_"):
+        short = sign == "-" and named is not None and len(named.group()) <= 2  # HP-7046-44214
+        if not named or short or sign in ("#", "_"):
             return True
     if sign in (".", ",") and before[:1].isdigit() and not text.startswith("0", start):
         return sign == "." or chain.sizes[0] != 3 or len(chain.groups) == 1
     if text[end : end + 1] in ("-", "_", "/") and text[end + 1 : end + 2].isalnum():
         return True
     right = chain.glued_right
+    if right and len(chain.groups) > 1 and _EXTENSION.match(text, end):
+        return False
     return bool(right) and not (len(right) >= 3 and right[1:].islower())
 
 

@@ -230,6 +230,13 @@ def _is_secret_value(
     return bool(unusual) or joined or ends or not (value.islower() or value.istitle())
 
 
+def names_a_password(text: str) -> bool:
+    """Whether a word for a password or a key is in a text; a quick check."""
+    lower = text.lower()
+    stems = _STEMS if lower.isascii() else _STEMS + _STEMS_OF_OTHER_SCRIPTS
+    return any(stem in lower for stem in stems)
+
+
 def _is_user_and_password(encoded: str) -> bool:
     try:
         return b":" in base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
