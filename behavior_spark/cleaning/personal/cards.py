@@ -48,7 +48,9 @@ _ISSUERS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
 )  # fmt: skip
 # Only beside a word for a card, because barcodes and other numbers have these lengths too.
 _NAMED_ISSUERS = (
-    ("4", "4", (13,)), ("1", "1", (15,)), ("50", "50", tuple(range(12, 20))),
+    ("4", "4", (13,)), ("1", "1", (15,)), ("2131", "2131", (15,)),
+    ("0604", "0604", tuple(range(12, 20))),
+    ("50", "50", tuple(range(12, 20))),
     ("56", "69", tuple(range(12, 20))),
 )  # fmt: skip
 _SHORTEST, _LONGEST = 12, 19

@@ -25,7 +25,7 @@ _V6_MAPPED = re.compile(
     r"(?<![0-9A-Za-z_:.])::(?:ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?![\w:]|\.\d)", re.I
 )
 _VERSION_RIGHT_BEFORE = re.compile(
-    r"(?:(?<![a-z0-9])(?:v|ver|version|versions|release|releases|rel|build|builds|rev|revision|"
+    r"(?:(?<![a-z0-9])(?:v|rv|ver|version|versions|release|releases|rel|build|builds|rev|revision|"
     r"firmware|fw|driver|drivers|sdk|api|patch|section|sections|sec|chapter|clause|figure|fig|"
     r"table|article|paragraph|para|step|appendix|rfc|iso|version nummer|fassung|abschnitt|kapitel|"
     r"versión|versão|versione|wersja|wersji|verzió|версия|версии|版本|バージョン|버전)"

@@ -49,7 +49,7 @@ _NORTH_AMERICAN = re.compile(
 )
 _AREA_IN_BRACKETS = re.compile(r"\(\d{2,5}\) ?\d{2,5}(?:[ \-.]?\d{2,5}){0,3}")
 # Separators within a number; any other separates two numbers.
-_TOGETHER = re.compile(r" {1,2}|[\-./]| ?\( ?| ?\) ?|\) ?[\-./]|[\-./]\(| - ?| ?- ")
+_TOGETHER = re.compile(r" {1,2}|[\-.]| ?/ ?| ?\( ?| ?\) ?|\) ?[\-./]|[\-./]\(| - ?| ?- ")
 _EPOCH = re.compile(r"1[4-9]\d{8}|1[4-9]\d{11}|1[4-9]\d{14}")
 _CLOSED = re.compile(r"[.,]\d{1,2}(?!\d)")
 _EXTENSION = re.compile(
@@ -68,7 +68,9 @@ def find_phones(numbered: NumberedText, regions: tuple[str, ...]) -> Iterator[Sp
     """
     for candidate in numbered.chains:
         if numbered.text[max(candidate.start - 3, 0) : candidate.start].rstrip(" (").endswith("+"):
-            end = _international_end(candidate.part(0, _MOST_GROUPS), valid=True)  # +687 20.12.34
+            # +687 20.12.34; behind a word such as "tel" even one that is not in use
+            named = _CALL.search(words_before(numbered.text, candidate.start, 24)) is not None
+            end = _international_end(candidate.part(0, _MOST_GROUPS), valid=not named)
             if end:
                 yield _with_signs(candidate, 0, end)
                 candidate = candidate.part(end, len(candidate.groups))
@@ -224,7 +226,7 @@ def _labelled_end(chain: Chain) -> int:
     if len(set(sizes)) == 1 and sizes[0] == 1 and sum(sizes) < 9:
         return 0  # 6-4 6-3 7-6
     totals = list(accumulate(sizes))
-    if totals[-1] <= 13:
+    if totals[-1] <= (_MOST_DIGITS if chain.digits.startswith("00") else 13):
         return len(sizes) if totals[-1] >= 7 else 0
     return next((index for index in range(len(sizes), 0, -1) if 7 <= totals[index - 1] <= 12), 0)
 
@@ -279,10 +281,17 @@ def _is_glued(chain: Chain) -> bool:
     return bool(right) and not (len(right) >= 3 and right[1:].islower())
 
 
+def _is_named_directly(text: str, start: int) -> bool:
+    """Whether the word right before the number, such as "tel:", says that it is a phone's."""
+    before = words_before(text, start, 24).rstrip(" :=.(")
+    return any(match.end() == len(before) for match in _CALL.finditer(before))
+
+
 def _is_something_else(part: Chain) -> bool:
     """Whether the number is an amount, a fraction or a Unix timestamp."""
     text, start, end = part.text, part.start, part.end
-    if is_amount(text, start, end) or (_EPOCH.fullmatch(part.digits) and len(part.groups) == 1):
+    epoch = _EPOCH.fullmatch(part.digits) is not None and len(part.groups) == 1
+    if is_amount(text, start, end) or (epoch and not _is_named_directly(text, start)):
         return True
     if _CLOSED.match(text, end) and (_grouped_by_three(part) or len(part.groups) == 1):
         return True
