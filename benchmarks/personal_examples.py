@@ -109,6 +109,11 @@ def phone_abroad(rng: random.Random) -> str:
     return phonenumbers.format_number(number, form)
 
 
+def phone_zeros(rng: random.Random) -> str:
+    """An example of any country behind 00, as it is dialled in most of Europe."""
+    return "00" + phone_abroad(rng).removeprefix("+")
+
+
 def phone_national(rng: random.Random) -> str:
     """An example of any country as it is written there; seven digits and more."""
     while True:
@@ -354,6 +359,7 @@ PERSONAL: dict[str, Make] = {
     "e-mail": email,
     "e-mail, encoded": email_encoded,
     "phone, country code": phone_abroad,
+    "phone, 00": phone_zeros,
     "phone, national": phone_national,
     "card": card,
     "IBAN": iban,

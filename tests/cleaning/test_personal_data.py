@@ -174,6 +174,7 @@ def test_neighbours_hide_nothing(text, masked):
         ("電話:1878505284", "電話:<phone>"),  # as a computer's clock would be
         ("mobile=05/ 797 37 65", "mobile=<phone>"),
         ("mobile 00421 50 644 7187", "mobile <phone>"),
+        ("我的是0031612345678谢谢", "我的是<phone>谢谢"),
     ],
 )
 def test_a_phone_is_masked_with_its_extension_and_in_rarer_forms(text, masked):
@@ -220,7 +221,8 @@ def test_a_password_without_a_digit_is_masked(text):
 @pytest.mark.parametrize(
     "text",
     ["see 9400 4967 7335 7284 4762 02 please", "es 9423766332390071739015", "HP-7046-44214",
-     "6.179.108.103 EUR", "rv:1.9.1.20", "1920x1080", "1234567x12"],
+     "6.179.108.103 EUR", "rv:1.9.1.20", "1920x1080", "1234567x12",
+     "loss 0.002399991867", "£390,723,172,675.44", "3.219.138.230,55"],
 )  # fmt: skip
 def test_a_word_before_a_number_does_not_make_it_personal(text):
     assert mask_personal_data(text) == (text, 0)

@@ -155,7 +155,9 @@ def _international_end(chain: Chain, *, valid: bool = False) -> int:
     text, start = chain.text, chain.start
     before = text[max(start - 3, 0) : start]
     plus = re.search(r"\+ ?\(?$", before) is not None
-    zeros = text.startswith("00", start) and not before[-1:].isalnum()
+    is_fraction = before[-1:] in (".", ",") and before[-2:-1].isdigit()  # 0.0023
+    glued = before[-1:].isalnum() and before[-1:].isascii()
+    zeros = text.startswith("00", start) and not glued and not is_fraction
     if not (plus or zeros):
         return 0
     skipped = 0 if plus else 2
