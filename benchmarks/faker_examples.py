@@ -73,7 +73,7 @@ def old_card(rng: random.Random) -> str:
 def _card(rng: random.Random, issuers: list[str]) -> str:
     fake = _FAKERS["en_US"]
     fake.seed_instance(rng.getrandbits(32))
-    return fake.credit_card_number(card_type=rng.choice(issuers))
+    return str(fake.credit_card_number(card_type=rng.choice(issuers)))
 
 
 def national_id(rng: random.Random) -> str:

@@ -5,7 +5,6 @@ the issuers' prefixes, national numbers the documents behind ``stdnum``; check d
 here or by brute force. Separators are changed afterwards, whatever the kind is.
 """
 
-
 from __future__ import annotations
 
 import base64

@@ -221,11 +221,20 @@ def test_a_password_without_a_digit_is_masked(text):
 @pytest.mark.parametrize(
     "text",
     ["see 9400 4967 7335 7284 4762 02 please", "es 9423766332390071739015", "HP-7046-44214",
-     "6.179.108.103 EUR", "rv:1.9.1.20", "1920x1080", "1234567x12",
+     "6.179.108.103 EUR", "rv:1.9.1.20", "1920x1080", "1234567x12", "3fa3-4109-be90-92f124a6de3e",
      "loss 0.002399991867", "£390,723,172,675.44", "3.219.138.230,55"],
 )  # fmt: skip
 def test_a_word_before_a_number_does_not_make_it_personal(text):
     assert mask_personal_data(text) == (text, 0)
+
+
+def test_what_begins_like_a_placeholder_is_a_secret_too():
+    assert mask_personal_data("?access_token=ENvE5NoQEmrddktGN6hZzg2G23")[1] == 1
+    assert mask_personal_data("access_token=env.TOKEN12345678")[1] == 0
+
+
+def test_a_card_in_three_groups_is_no_national_number_behind_digits():
+    assert mask_personal_data("3445 114439 43023") == (CARD, 1)
 
 
 @given(card=cards(off_by=1).filter(lambda text: "-" not in text and " " not in text))

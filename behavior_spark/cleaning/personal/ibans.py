@@ -50,7 +50,11 @@ def find_ibans(numbered: NumberedText) -> Iterator[Span]:
                 head = _SPACED_HEAD.match(text, position)
             if head is None:
                 break
-            stop = _end_of(text, head.start(), glued=head.start() not in (start, previous_end))
+            begin = head.start()
+            in_code = (
+                text[begin - 1 : begin] in ("-", "_") and text[begin - 2 : begin - 1].isalnum()
+            )
+            stop = _end_of(text, begin, glued=in_code or begin not in (start, previous_end))
             if stop:
                 yield head.start(), stop
                 position = previous_end = stop

@@ -22,6 +22,7 @@ _NATIONAL = label(
     r"dowód\w* osobist\w+", r"személyi\w*", r"osobní číslo",
 )  # fmt: skip
 _ANY_ID = label(ID_WORDS)
+_BEHIND_DIGITS = re.compile(r"\d $")  # of a longer number, such as a card's
 _SEPARATED = re.compile(r"[ .\-/+]{0,2}+")
 _SIGNS = re.compile(r"[ .\-/]")
 _LAST_LETTERS = re.compile(r"[ .\-]?[A-Za-z]{1,2}(?![A-Za-z0-9])")
@@ -86,6 +87,7 @@ def _judge(text: str, spans: list[Span]) -> Span | None:
             if (
                 form.alone
                 and form.alone.fullmatch(candidate)
+                and not _BEHIND_DIGITS.search(text[max(start - 2, 0) : start])
                 and (not is_reference(text, start) or _says_only_id(before))
             ):
                 return start, stop

@@ -93,7 +93,7 @@ _NO_VALUE = re.compile(
     r"(?:none|null|nil|true|false|str|string|undefined|required|optional|empty|invalid|wrong|"
     r"incorrect|reset|change[d]?|forgot\w*|expired?|missing|your|the|and|not|n/a|tba|todo|"
     r"protected|please|must|should|will|has|was|for|field|input|manager|policy)$|"
-    r"(?:[$%{]|os\.|env|process\.|self\.|\*{3}|x{3,}$|\.{3}|\\|https?://)",
+    r"(?:[$%{]|os\.|env[.\[(_]|process\.|self\.|\*{3}|x{3,}$|\.{3}|\\|https?://)",
     re.I,
 )
 _CODE = re.compile(r"[(\[{]")
