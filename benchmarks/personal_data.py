@@ -1,6 +1,6 @@
 """Personal data found and ordinary numbers left alone, by kind; beside Presidio where it is there.
 
-    python -m benchmarks.personal_data [--each 400] [--seed 7] [--presidio] [--show 0]
+    python -m benchmarks.personal_data [--each 400] [--seed 7] [--presidio] [--faker] [--show 0]
 
 Items are generated (see personal_examples.py) and put into sentences of several languages. Recall:
 every letter and digit of the item is masked, whatever the marker. False alarm: any part of an
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import random
 import sys
 import time
@@ -58,7 +59,7 @@ class Tally:
 
 def sentences(rng: random.Random, kind: str, make: Make, count: int) -> Iterator[Sentence]:
     """Items of a kind in sentences; half of those with digits in other separators."""
-    frames = PHONE_FRAMES if kind == "phone, national" else FRAMES
+    frames = PHONE_FRAMES if kind in ("phone, national", "phone (Faker)") else FRAMES
     for _ in range(count):
         lead, _, rest = (
             ("\0" + make(rng)).rpartition("\0")
@@ -67,7 +68,7 @@ def sentences(rng: random.Random, kind: str, make: Make, count: int) -> Iterator
         )
         item, _, tail = rest.partition("\0")
         lead = lead.replace("\0", "")
-        if kind == "national id":
+        if kind.startswith("national id"):
             lead += rng.choice([" ", ": ", " is "])
         if kind in PERSONAL and kind not in _UNCHANGED and rng.random() < 0.5:
             item = with_other_signs(rng, item)
@@ -140,12 +141,24 @@ def measure(
     return table
 
 
+def bounds(hits: int, count: int, digits: int) -> str:
+    """Wilson's 95 % interval of a share."""
+    z, share = 1.96, hits / count
+    middle = share + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    low, high = ((middle + sign * half) / (1 + z * z / count) for sign in (-1, 1))
+    return f"{max(low, 0):.{digits}f} to {min(high, 1):.{digits}f}"
+
+
 def show(title: str, table: dict[str, dict[str, Tally]], each: int, digits: int) -> None:
     """One table of shares."""
     names = list(next(iter(table.values())))
     print(f"\n| {title} | {' | '.join(names)} |\n| --- |{' --- |' * len(names)}")
     for kind, tallies in table.items():
-        shares = (f"{tally.hits / each:.{digits}f}" for tally in tallies.values())
+        shares = (
+            f"{tally.hits / each:.{digits}f} ({bounds(tally.hits, each, digits)})"
+            for tally in tallies.values()
+        )
         print(f"| {kind} | {' | '.join(shares)} |")
     totals = (sum(table[kind][name].hits for kind in table) for name in names)
     shares = (f"{total / each / len(table):.{digits}f}" for total in totals)
@@ -158,12 +171,18 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=400, help="items of each kind")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--presidio", action="store_true", help="beside Presidio")
+    parser.add_argument("--faker", action="store_true", help="with what Faker makes")
     parser.add_argument("--show", type=int, default=0, help="of our mistakes, so many by kind")
     options = parser.parse_args()
     ways: dict[str, Find] = {"ours": ours} | ({"Presidio": presidio()} if options.presidio else {})
     each, seed = options.each, options.seed
-    recall = measure(PERSONAL, ways, is_masked, each=each, seed=seed, wanted=True)
-    alarms = measure(ORDINARY, ways, is_touched, each=each, seed=seed, wanted=False)
+    personal, ordinary = PERSONAL, ORDINARY
+    if options.faker:
+        from benchmarks.faker_examples import FAKER_ORDINARY, FAKER_PERSONAL
+
+        personal, ordinary = PERSONAL | FAKER_PERSONAL, ORDINARY | FAKER_ORDINARY
+    recall = measure(personal, ways, is_masked, each=each, seed=seed, wanted=True)
+    alarms = measure(ordinary, ways, is_touched, each=each, seed=seed, wanted=False)
     print(f"{each} items of each kind, seed {seed}")
     show("recall", recall, each, 3)
     show("false alarms", alarms, each, 4)

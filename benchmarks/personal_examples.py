@@ -5,7 +5,6 @@ the issuers' prefixes, national numbers the documents behind ``stdnum``; check d
 here or by brute force. Separators are changed afterwards, whatever the kind is.
 """
 
-
 from __future__ import annotations
 
 import base64
@@ -107,6 +106,11 @@ def phone_abroad(rng: random.Random) -> str:
     number = rng.choice(_EXAMPLES)
     form = rng.choice([PhoneNumberFormat.E164, PhoneNumberFormat.INTERNATIONAL])
     return phonenumbers.format_number(number, form)
+
+
+def phone_zeros(rng: random.Random) -> str:
+    """An example of any country behind 00, as it is dialled in most of Europe."""
+    return "00" + phone_abroad(rng).removeprefix("+")
 
 
 def phone_national(rng: random.Random) -> str:
@@ -354,6 +358,7 @@ PERSONAL: dict[str, Make] = {
     "e-mail": email,
     "e-mail, encoded": email_encoded,
     "phone, country code": phone_abroad,
+    "phone, 00": phone_zeros,
     "phone, national": phone_national,
     "card": card,
     "IBAN": iban,

@@ -23,7 +23,7 @@ from behavior_spark.cleaning.personal.national_ids import find_national_ids
 from behavior_spark.cleaning.personal.numbers import NumberedText
 from behavior_spark.cleaning.personal.phones import find_phones
 from behavior_spark.cleaning.personal.presidio import find_with_presidio
-from behavior_spark.cleaning.personal.secrets import find_secrets
+from behavior_spark.cleaning.personal.secrets import find_secrets, names_a_password
 from behavior_spark.config.privacy import PERSONAL_KINDS, PHONE_REGIONS, Privacy
 
 EMAIL, PHONE, CARD, IBAN, IP = "<email>", "<phone>", "<card>", "<iban>", "<ip>"
@@ -35,6 +35,8 @@ Finder = Callable[[NumberedText], Iterable[tuple[int, int]]]
 # A text without any of these characters has no personal data.
 _TELLING = re.compile(r"[\d@:=&\uff20\ufe6b\uff1a\uff1d]")
 _FOUR_DIGITS = re.compile("[0-9](?:[^0-9]*+[0-9]){3}")
+# A key may have no digit: letters in a row, longer than words are.
+_KEY_LIKE = re.compile(r"(?<![\w.\-])[A-Za-z][\w.\-]{19}", re.ASCII)
 _SPELT = re.compile(r"[\[({<] ?(?:at|AT|At) ?[\])}>]")
 # Masking may uncover personal data beside it, so detection is repeated at most this many times.
 _ROUNDS = 8
@@ -153,7 +155,14 @@ def find_personal_data(text: str, masking: Masking = ALL_KINDS) -> list[Personal
 
 def _is_telling(text: str) -> bool:
     """Whether a text could contain personal data; a quick check that excludes most texts."""
-    return bool(_TELLING.search(text) or " dot " in text or " DOT " in text or _SPELT.search(text))
+    return bool(
+        _TELLING.search(text)
+        or " dot " in text
+        or " DOT " in text
+        or _SPELT.search(text)
+        or _KEY_LIKE.search(text)
+        or names_a_password(text)
+    )
 
 
 def _apart(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -164,6 +164,79 @@ def test_neighbours_hide_nothing(text, masked):
     assert mask_personal_data(text)[0] == masked
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("call +1-545-880-7302x157", "call <phone>"),
+        ("854-275-2772 ext. 405", "<phone>"),
+        ("call me at (+57)3064262129", "call me at <phone>"),
+        ("WhatsApp: +370 19570911", "WhatsApp: <phone>"),  # as a day would be
+        ("電話:1878505284", "電話:<phone>"),  # as a computer's clock would be
+        ("mobile=05/ 797 37 65", "mobile=<phone>"),
+        ("mobile 00421 50 644 7187", "mobile <phone>"),
+        ("我的是0031612345678谢谢", "我的是<phone>谢谢"),
+    ],
+)
+def test_a_phone_is_masked_with_its_extension_and_in_rarer_forms(text, masked):
+    assert mask_personal_data(text) == (masked, 1)
+
+
+# Valid numbers behind words that name no country.
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("ID number 756.0785.2931.63", "ID number <id>"),
+        ("ID number: 221244-485V", "ID number: <id>"),
+        ("national id 25059543396", "national id <id>"),
+        ("TAJ: 123 456 788", "TAJ: <id>"),
+        ("personas kods 120267-17391", "personas kods <id>"),
+        ("주민등록번호 480716-1739663", "주민등록번호 <id>"),  # of the kind without a check digit
+        ("order id 221244-485V", "order id 221244-485V"),
+        ("user id: 531111-7229", "user id: 531111-7229"),
+        ("TAJ: 123 456 789", "TAJ: 123 456 789"),
+    ],
+)
+def test_a_national_number_is_masked_behind_a_word_for_it_and_no_other(text, masked):
+    assert mask_personal_data(text)[0] == masked
+
+
+@given(
+    key=st.one_of(
+        st.text(LETTERS, min_size=16, max_size=16).map("AKIA{}".format),
+        st.text(LETTERS.lower(), min_size=20, max_size=20).map("glpat-{}".format),
+        st.text(LETTERS + LETTERS.lower(), min_size=36, max_size=36).map("ghp_{}".format),
+    ),
+    before=st.sampled_from(["", "use ", "(", "key:\n"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_key_without_a_digit_is_masked(key, before):
+    assert mask_personal_data(before + key) == (f"{before}<secret>", 1)
+
+
+@pytest.mark.parametrize("text", ["password is tr!cky", "passwort ist gehe!m", "пароль: Сек!рет"])
+def test_a_password_without_a_digit_is_masked(text):
+    assert mask_personal_data(text)[0].endswith("<secret>")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["see 9400 4967 7335 7284 4762 02 please", "es 9423766332390071739015", "HP-7046-44214",
+     "6.179.108.103 EUR", "rv:1.9.1.20", "1920x1080", "1234567x12", "3fa3-4109-be90-92f124a6de3e",
+     "loss 0.002399991867", "£390,723,172,675.44", "3.219.138.230,55"],
+)  # fmt: skip
+def test_a_word_before_a_number_does_not_make_it_personal(text):
+    assert mask_personal_data(text) == (text, 0)
+
+
+def test_what_begins_like_a_placeholder_is_a_secret_too():
+    assert mask_personal_data("?access_token=ENvE5NoQEmrddktGN6hZzg2G23")[1] == 1
+    assert mask_personal_data("access_token=env.TOKEN12345678")[1] == 0
+
+
+def test_a_card_in_three_groups_is_no_national_number_behind_digits():
+    assert mask_personal_data("3445 114439 43023") == (CARD, 1)
+
+
 @given(card=cards(off_by=1).filter(lambda text: "-" not in text and " " not in text))
 @settings(max_examples=100, deadline=None)
 def test_a_digit_string_that_fails_the_card_checksum_stays(card):
@@ -242,7 +315,8 @@ def test_masking_twice_is_masking_once(pieces, separator):
 
 @pytest.mark.parametrize(
     "unit",
-    ["1", "0", "1 1 1 ", "11 ", "11-", "1.", "a@", "a@b.", "a", "a'", ":", ":::", "f:", "(1", "+1",
+    ["DE89370400440532013000", "@", ".", "-", "%", "%40", "QUJDRA", "x1", "(+57)",
+     "1", "0", "1 1 1 ", "11 ", "11-", "1.", "a@", "a@b.", "a", "a'", ":", ":::", "f:", "(1", "+1",
      "ab12 ", "1:2 ", "<", "1111 ", "DE89 ", "01 ", "4111 1111 1111 1112 ", "1::2 ", "a@b.c1 "],
 )  # fmt: skip
 def test_four_times_the_text_takes_about_four_times_as_long(unit):

@@ -48,7 +48,9 @@ _ISSUERS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
 )  # fmt: skip
 # Only beside a word for a card, because barcodes and other numbers have these lengths too.
 _NAMED_ISSUERS = (
-    ("4", "4", (13,)), ("1", "1", (15,)), ("50", "50", tuple(range(12, 20))),
+    ("4", "4", (13,)), ("1", "1", (15,)), ("2131", "2131", (15,)),
+    ("0604", "0604", tuple(range(12, 20))),
+    ("50", "50", tuple(range(12, 20))),
     ("56", "69", tuple(range(12, 20))),
 )  # fmt: skip
 _SHORTEST, _LONGEST = 12, 19
@@ -73,17 +75,20 @@ def _in_chain(chain: Chain) -> Iterator[Span]:
         return  # a tracking number of the US Postal Service
     first, count = 0, len(chain.groups)
     while first < count:
-        last = next((last for last in _ends(chain.sizes, first) if _is_card(chain, first, last)), 0)
+        last = next((last for last in _ends(chain, first) if _is_card(chain, first, last)), 0)
         if last:
             yield chain.groups[first][0], chain.groups[last - 1][1]
         first = last or first + 1
 
 
-def _ends(sizes: list[int], first: int) -> Iterator[int]:
+def _ends(chain: Chain, first: int) -> Iterator[int]:
     """Ends (exclusive) of runs of groups from ``first`` that may be a card, the longest first."""
+    sizes = chain.sizes
     if sizes[first] < 4:  # written digit by digit or in pairs: only if nothing else is beside it
         short = first == 0 and len(sizes) <= _LONGEST and 14 <= sum(sizes) <= _LONGEST
-        if short and set(sizes[:-1]) == {sizes[0]} and sizes[-1] <= sizes[0]:
+        if not short or len(set(chain.gaps)) > 1 or "," in chain.gaps:
+            return  # 390,723,172,675.44
+        if set(sizes[:-1]) == {sizes[0]} and sizes[-1] <= sizes[0]:
             yield len(sizes)
         return
     total, ends = 0, []

@@ -9,6 +9,7 @@ from functools import lru_cache
 from stdnum import numdb
 from stdnum.iso7064 import mod_97_10
 
+from behavior_spark.cleaning.personal.context import words_before
 from behavior_spark.cleaning.personal.numbers import NumberedText
 
 Span = tuple[int, int]
@@ -40,8 +41,8 @@ def find_ibans(numbered: NumberedText) -> Iterator[Span]:
     """
     text, previous_end = numbered.text, 0
     for start, end in numbered.words:
-        if start >= 3 and text[start - 1] == " " and text[start - 3 : start - 1].isalpha():
-            start -= 3  # "DE 89 3704 ..."
+        if _has_spaced_country(text, start):
+            start -= 3
         position = max(start, previous_end)
         while position < end:
             head = _HEAD.search(text, position, end)
@@ -49,12 +50,28 @@ def find_ibans(numbered: NumberedText) -> Iterator[Span]:
                 head = _SPACED_HEAD.match(text, position)
             if head is None:
                 break
-            stop = _end_of(text, head.start(), glued=head.start() not in (start, previous_end))
+            begin = head.start()
+            in_code = (
+                text[begin - 1 : begin] in ("-", "_") and text[begin - 2 : begin - 1].isalnum()
+            )
+            stop = _end_of(text, begin, glued=in_code or begin not in (start, previous_end))
             if stop:
                 yield head.start(), stop
                 position = previous_end = stop
             else:
                 position = head.end() - 1 if head.start() == start else head.end()
+
+
+def _has_spaced_country(text: str, start: int) -> bool:
+    """Whether "DE " is before the check digits, not the end of a word or a word such as "es"."""
+    country = text[max(start - 3, 0) : start]
+    return (
+        len(country) == 3
+        and country[2] == " "
+        and country[:2].isalpha()
+        and not text[start - 4 : start - 3].isalnum()
+        and (country.isupper() or "iban" in words_before(text, start - 3))
+    )
 
 
 def _end_of(text: str, start: int, *, glued: bool) -> int | None:

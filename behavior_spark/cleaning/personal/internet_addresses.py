@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from behavior_spark.cleaning.personal.context import label, words_after, words_before
+from behavior_spark.cleaning.personal.context import is_amount, label, words_after, words_before
 from behavior_spark.cleaning.personal.numbers import NumberedText
 
 Span = tuple[int, int]
@@ -14,7 +14,7 @@ Span = tuple[int, int]
 _DOT = r"(?:\.|\[\.\]|\(\.\))"
 _V4 = re.compile(
     rf"(?<![A-Za-z0-9_.])(?:(?<=[^\W_])|(?<!\w))\d{{1,3}}(?:{_DOT}\d{{1,3}}){{3}}"
-    r"(?![A-Za-z0-9_]|\.\d|[-+][A-Za-z])"
+    r"(?![A-Za-z0-9_]|\.\d|[-+][A-Za-z]|,\d\d(?![\d.]))"
 )
 _V6 = re.compile(
     r"(?:(?<![0-9A-Za-z_:.])|(?<=[g-zG-Z_]:)|(?<=[g-zG-Z_][A-Za-z]:)|(?<=[g-zG-Z_][A-Za-z]{2}:))"
@@ -25,7 +25,7 @@ _V6_MAPPED = re.compile(
     r"(?<![0-9A-Za-z_:.])::(?:ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?![\w:]|\.\d)", re.I
 )
 _VERSION_RIGHT_BEFORE = re.compile(
-    r"(?:(?<![a-z0-9])(?:v|ver|version|versions|release|releases|rel|build|builds|rev|revision|"
+    r"(?:(?<![a-z0-9])(?:v|rv|ver|version|versions|release|releases|rel|build|builds|rev|revision|"
     r"firmware|fw|driver|drivers|sdk|api|patch|section|sections|sec|chapter|clause|figure|fig|"
     r"table|article|paragraph|para|step|appendix|rfc|iso|version nummer|fassung|abschnitt|kapitel|"
     r"versión|versão|versione|wersja|wersji|verzió|версия|версии|版本|バージョン|버전)"
@@ -92,6 +92,8 @@ def _is_v4(text: str, match: re.Match[str], masked_to: int) -> bool:
     parts = re.findall(r"\d+", match.group())
     padded = all(len(part) == 3 for part in parts)
     if any(int(part) > 255 or (part[0] == "0" and part != "0" and not padded) for part in parts):
+        return False
+    if is_amount(text, match.start(), match.end()):
         return False
     before = words_before(text, match.start())
     before = before[-(match.start() - masked_to) :] if masked_to < match.start() else ""

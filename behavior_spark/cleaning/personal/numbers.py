@@ -10,6 +10,7 @@ from functools import cached_property
 # A word of ASCII letters and digits with a digit in it.
 _WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]*+[0-9][A-Za-z0-9]*+")
 _ONE_RUN = re.compile(r"([A-Za-z]*+)([0-9]++)([A-Za-z]*+)")
+_WITH_EXTENSION = re.compile(r"()([0-9]++)(x|ext)[0-9]{1,6}", re.I)
 _SEPARATORS = " ().-/+,_:*|~"
 _LONGEST_GAP = 4
 _FEWEST_DIGITS = 7
@@ -104,6 +105,7 @@ class NumberedText:
             gap = text[last:start] if start - last <= _LONGEST_GAP else "?"
             joined = bool(groups) and not gap.strip(_SEPARATORS)
             match = _ONE_RUN.fullmatch(text, start, end)
+            match = match or _WITH_EXTENSION.fullmatch(text, start, end)
             if groups and (not joined or match is None or match[1]):
                 yield Chain(text, groups, left)
                 groups = []

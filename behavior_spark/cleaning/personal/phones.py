@@ -49,9 +49,12 @@ _NORTH_AMERICAN = re.compile(
 )
 _AREA_IN_BRACKETS = re.compile(r"\(\d{2,5}\) ?\d{2,5}(?:[ \-.]?\d{2,5}){0,3}")
 # Separators within a number; any other separates two numbers.
-_TOGETHER = re.compile(r" {1,2}|[\-./]| ?\( ?| ?\) ?|\) ?[\-./]|[\-./]\(| - ?| ?- ")
+_TOGETHER = re.compile(r" {1,2}|[\-.]| ?/ ?| ?\( ?| ?\) ?|\) ?[\-./]|[\-./]\(| - ?| ?- ")
 _EPOCH = re.compile(r"1[4-9]\d{8}|1[4-9]\d{11}|1[4-9]\d{14}")
 _CLOSED = re.compile(r"[.,]\d{1,2}(?!\d)")
+_EXTENSION = re.compile(
+    r" ?,? ?(?:x|ext\.?|extension|durchwahl|poste|доб\.?) ?#?\d{1,6}(?![A-Za-z0-9])", re.I
+)
 _TRUNK_LENGTHS = (11, 10, 12, 9)
 _MOST_DIGITS, _MOST_GROUPS = 15, 16
 
@@ -65,7 +68,9 @@ def find_phones(numbered: NumberedText, regions: tuple[str, ...]) -> Iterator[Sp
     """
     for candidate in numbered.chains:
         if numbered.text[max(candidate.start - 3, 0) : candidate.start].rstrip(" (").endswith("+"):
-            end = _international_end(candidate.part(0, _MOST_GROUPS), valid=True)  # +687 20.12.34
+            # +687 20.12.34; behind a word such as "tel" even one that is not in use
+            named = _CALL.search(words_before(numbered.text, candidate.start, 24)) is not None
+            end = _international_end(candidate.part(0, _MOST_GROUPS), valid=not named)
             if end:
                 yield _with_signs(candidate, 0, end)
                 candidate = candidate.part(end, len(candidate.groups))
@@ -78,7 +83,8 @@ def find_phones(numbered: NumberedText, regions: tuple[str, ...]) -> Iterator[Sp
 
 def _whole_brackets(chain: Chain) -> Iterator[Chain]:
     """Split a chain at separators that no phone number has, and at unpaired brackets."""
-    first, opened = 0, chain.text[chain.start - 1 : chain.start] == "("
+    lead = chain.text[max(chain.start - 2, 0) : chain.start]
+    first, opened = 0, lead.endswith(("(", "(+"))
     gaps = chain.gaps
     for index, gap in enumerate(gaps, 1):
         apart = _TOGETHER.fullmatch(gap) is None
@@ -133,9 +139,11 @@ def _end_of_number(chain: Chain, index: int, regions: tuple[str, ...]) -> int:
 
 
 def _with_signs(chain: Chain, first: int, last: int) -> Span:
-    """Span of some groups, with a '+' or bracket before them."""
+    """Span of some groups, with a '+' or bracket before them and an extension after them."""
     start, end = chain.groups[first][0], chain.groups[last - 1][1]
     prefix = re.search(r"(?:\(? ?\+ ?\(?|\()$", chain.text[max(start - 4, 0) : start])
+    extension = _EXTENSION.match(chain.text, end)
+    end = extension.end() if extension else end
     return (start - len(prefix.group().lstrip()) if prefix else start), end
 
 
@@ -147,7 +155,9 @@ def _international_end(chain: Chain, *, valid: bool = False) -> int:
     text, start = chain.text, chain.start
     before = text[max(start - 3, 0) : start]
     plus = re.search(r"\+ ?\(?$", before) is not None
-    zeros = text.startswith("00", start) and not before[-1:].isalnum()
+    is_fraction = before[-1:] in (".", ",") and before[-2:-1].isdigit()  # 0.0023
+    glued = before[-1:].isalnum() and before[-1:].isascii()
+    zeros = text.startswith("00", start) and not glued and not is_fraction
     if not (plus or zeros):
         return 0
     skipped = 0 if plus else 2
@@ -218,7 +228,7 @@ def _labelled_end(chain: Chain) -> int:
     if len(set(sizes)) == 1 and sizes[0] == 1 and sum(sizes) < 9:
         return 0  # 6-4 6-3 7-6
     totals = list(accumulate(sizes))
-    if totals[-1] <= 13:
+    if totals[-1] <= (_MOST_DIGITS if chain.digits.startswith("00") else 13):
         return len(sizes) if totals[-1] >= 7 else 0
     return next((index for index in range(len(sizes), 0, -1) if 7 <= totals[index - 1] <= 12), 0)
 
@@ -260,20 +270,30 @@ def _is_glued(chain: Chain) -> bool:
     sign = before[-1:]
     if sign in ("-", "/", "_", "#", "&", "=") and not (sign == "=" or before[:1] in " :)"):
         named = _CALL.search(words_before(text, start - 1, 16))
-        if not named or sign in ("#", "_"):
+        short = sign == "-" and named is not None and len(named.group()) <= 2  # HP-7046-44214
+        if not named or short or sign in ("#", "_"):
             return True
     if sign in (".", ",") and before[:1].isdigit() and not text.startswith("0", start):
         return sign == "." or chain.sizes[0] != 3 or len(chain.groups) == 1
     if text[end : end + 1] in ("-", "_", "/") and text[end + 1 : end + 2].isalnum():
         return True
     right = chain.glued_right
+    if right and len(chain.groups) > 1 and _EXTENSION.match(text, end):
+        return False
     return bool(right) and not (len(right) >= 3 and right[1:].islower())
+
+
+def _is_named_directly(text: str, start: int) -> bool:
+    """Whether the word right before the number, such as "tel:", says that it is a phone's."""
+    before = words_before(text, start, 24).rstrip(" :=.(")
+    return any(match.end() == len(before) for match in _CALL.finditer(before))
 
 
 def _is_something_else(part: Chain) -> bool:
     """Whether the number is an amount, a fraction or a Unix timestamp."""
     text, start, end = part.text, part.start, part.end
-    if is_amount(text, start, end) or (_EPOCH.fullmatch(part.digits) and len(part.groups) == 1):
+    epoch = _EPOCH.fullmatch(part.digits) is not None and len(part.groups) == 1
+    if is_amount(text, start, end) or (epoch and not _is_named_directly(text, start)):
         return True
     if _CLOSED.match(text, end) and (_grouped_by_three(part) or len(part.groups) == 1):
         return True

@@ -93,7 +93,7 @@ _NO_VALUE = re.compile(
     r"(?:none|null|nil|true|false|str|string|undefined|required|optional|empty|invalid|wrong|"
     r"incorrect|reset|change[d]?|forgot\w*|expired?|missing|your|the|and|not|n/a|tba|todo|"
     r"protected|please|must|should|will|has|was|for|field|input|manager|policy)$|"
-    r"(?:[$%{]|os\.|env|process\.|self\.|\*{3}|x{3,}$|\.{3}|\\|https?://)",
+    r"(?:[$%{]|os\.|env[.\[(_]|process\.|self\.|\*{3}|x{3,}$|\.{3}|\\|https?://)",
     re.I,
 )
 _CODE = re.compile(r"[(\[{]")
@@ -228,6 +228,13 @@ def _is_secret_value(
     joined = text[start - 1 : start] != " "
     ends = re.match(r"[\s]*(?:$|[.,;!\n)])", text[end : end + 8]) is not None
     return bool(unusual) or joined or ends or not (value.islower() or value.istitle())
+
+
+def names_a_password(text: str) -> bool:
+    """Whether a word for a password or a key is in a text; a quick check."""
+    lower = text.lower()
+    stems = _STEMS if lower.isascii() else _STEMS + _STEMS_OF_OTHER_SCRIPTS
+    return any(stem in lower for stem in stems)
 
 
 def _is_user_and_password(encoded: str) -> bool:
