@@ -20,7 +20,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
@@ -149,15 +149,6 @@ class SharedFolder:
         else:
             names = [path.parent.name for path in self.path.glob(f"*/{file}")]
         return sorted(name for name in names if not name.startswith("."))
-
-
-def fetch_folder(address: str) -> Path:
-    """This machine's copy of a folder in an object store, brought up to date.
-
-    Raises:
-        ModelError: The object store does not answer, or refuses.
-    """
-    return SharedFolder(address).fetch()
 
 
 def cache_folder() -> Path:
@@ -365,6 +356,4 @@ def _rank(path: Path) -> int:
 def _without_secrets(text: str) -> str:
     """An error's first line, without anything that looks like a key or a signature."""
     line = text.splitlines()[0] if text else "no answer"
-    with suppress(re.error):
-        line = re.sub(r"(?i)(signature|credential|token|key)=[^&\s]+", r"\1=...", line)
-    return line[:300]
+    return re.sub(r"(?i)(signature|credential|token|key)=[^&\s]+", r"\1=...", line)[:300]

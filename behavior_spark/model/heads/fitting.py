@@ -67,10 +67,10 @@ def fit_head(
     fitting = _Fitting.of(split, embeddings, class_weights)
     few = _few_held_out(split)
     by_folds = few and len(held) * len(split.labels) <= MOST_CELLS_FOR_CHOICE
-    strength, weights = _best_strength(fitting, by_folds=by_folds)
+    strength, weights, judged = _best_strength(fitting, by_folds=by_folds)
     head = _head(split, weights, fitting.scale, backbone_digest)
-    judged = None
-    if len(held) <= MOST_FOR_FOLDS:
+    # For calibration if few texts are held out, and for findings on labels of exclusive kinds.
+    if judged is None and len(held) <= MOST_FOR_FOLDS and (few or split.rules.exclusive):
         judged = fitting.out_of_fold(strength, weights)
     if few and judged is not None:
         head = split.rules.calibrate(head, judged, split.targets)
@@ -126,24 +126,29 @@ class _Fitting:
         return self.split.rules.choice_loss(logits, targets, self.weighting)
 
 
-def _best_strength(fitting: _Fitting, *, by_folds: bool) -> tuple[float, torch.Tensor]:
-    """The strength of L2 with the lowest loss on texts not learned from, and its weights."""
+def _best_strength(
+    fitting: _Fitting, *, by_folds: bool
+) -> tuple[float, torch.Tensor, Doubles | None]:
+    """The strength of L2 with the lowest loss on texts not learned from, and its weights.
+
+    With ``by_folds`` also the out-of-fold logits, float64 [n, labels], by which it was chosen.
+    """
     split = fitting.split
     held, everywhere = split.validation, np.ones(len(split.texts), dtype=np.bool_)
     weights = torch.zeros(len(split.labels), fitting.scaled.shape[1] + 1)
-    best: tuple[float, float, torch.Tensor] | None = None
+    best: tuple[float, float, torch.Tensor, Doubles | None] | None = None
     for strength in STRENGTHS:
         weights = fitting.fit(~held, weights, strength)
-        loss = 0.0
+        loss, judged = 0.0, None
         if by_folds:
-            judged = torch.from_numpy(fitting.out_of_fold(strength, weights).astype(np.float32))
-            loss = fitting.loss(judged, everywhere)
+            judged = fitting.out_of_fold(strength, weights)
+            loss = fitting.loss(torch.from_numpy(judged.astype(np.float32)), everywhere)
         elif held.any():
             loss = fitting.loss(_logits(weights, fitting.scaled[torch.from_numpy(held)]), held)
         if best is None or loss < best[0]:
-            best = (loss, strength, weights)
+            best = (loss, strength, weights, judged)
     assert best is not None
-    return best[1], best[2]
+    return best[1:]
 
 
 def head_of(
