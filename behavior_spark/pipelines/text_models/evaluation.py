@@ -249,11 +249,12 @@ def _scope(run: Run, model: TextModel, head: Head, vectors: Floats) -> dict[str,
     if head.scope is None and not outside:
         return None
     outside_vectors = embed_held_out(run, model, outside)
-    figures = asdict(measure_scope(head, _finite(vectors), _finite(outside_vectors)))
+    figures = asdict(measure_scope(head, embedded_rows(vectors), embedded_rows(outside_vectors)))
     return figures | {"threshold": None if head.scope is None else head.scope.threshold}
 
 
-def _finite(vectors: Floats) -> Floats:
+def embedded_rows(vectors: Floats) -> Floats:
+    """The vectors without those of texts that could not be embedded (NaN)."""
     return vectors[np.asarray(np.isfinite(vectors).all(axis=1))]
 
 

@@ -41,6 +41,7 @@ from behavior_spark.model.registry.text_model import TextModel
 from behavior_spark.pipelines.text_models.evaluation import (
     answer_held_out,
     embed_held_out,
+    embedded_rows,
     text_store,
 )
 from behavior_spark.pipelines.text_models.held_out import (
@@ -330,20 +331,19 @@ def _compared(run: Run, models: list[TextModel], name: str, held: HeldOut) -> Co
     if all(head.scope is None for head, _ in heads):
         return compared
     outside = read_out_of_scope(run, name)
+    others = {
+        model.backbone_digest: embed_held_out(run, model, outside)
+        for model in {model.backbone_digest: model for model in models}.values()
+    }
     ways = [
-        _abstention(run, model, head, own, outside)
+        _abstention(head, own, others[model.backbone_digest])
         for model, (head, own) in zip(models, heads, strict=True)
     ]
     return replace(compared, abstentions=(ways[0], ways[1]))
 
 
-def _abstention(
-    run: Run, model: TextModel, head: Head, vectors: Floats, outside: list[str]
-) -> Abstention:
-    inside = vectors[np.asarray(np.isfinite(vectors).all(axis=1))]
-    others = embed_held_out(run, model, outside)
-    others = others[np.asarray(np.isfinite(others).all(axis=1))]
-    figures = measure_scope(head, inside, others)
+def _abstention(head: Head, inside: Floats, outside: Floats) -> Abstention:
+    figures = measure_scope(head, embedded_rows(inside), embedded_rows(outside))
     return Abstention(1.0 - figures.false_alarm_rate, figures.recall)
 
 
