@@ -1,4 +1,4 @@
-"""Find the events whose sessions a night changes, and how far back they go."""
+"""Find how far back the sessions go that a night changes."""
 
 from __future__ import annotations
 
@@ -7,48 +7,44 @@ import datetime as dt
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.features.sessions.versions import known_days
+_NARROW = ["event_id", "user_id", "event_time", "session_id"]
 
 
-def changed_events(events: DataFrame, *, since: dt.date) -> DataFrame:
-    """Versions of events known since a day, and the earlier versions that they replace.
+def first_of_changed(events: DataFrame, *, since: dt.date, gap_minutes: int) -> DataFrame:
+    """Where the sessions begin that events known since a day change, in one pass.
+
+    Four narrow columns are read: once to find the users, once to cut their events into islands
+    (runs of a user's events, of all versions, without a pause longer than the gap).
+
+    Args:
+        events: Contract ``events``, versions of every event.
+        since: First day whose changes are wanted.
+        gap_minutes: Inactivity that ends a session.
 
     Returns:
-        ``event_id, user_id, event_time, session_id`` of versions with a user.
+        One row, ``first_day`` (date): day of the earliest event in an island that has a changed
+        event, or the session id of one; null where no event of a user changes.
     """
-    columns = events.select("event_id", "user_id", "event_time", "session_id", "arrived_at")
-    start = F.lit(since).cast("timestamp")
-    new_versions = columns.where(F.col("arrived_at") >= start)
-    replaced = columns.where(F.col("arrived_at") < start).join(
-        new_versions.select("event_id").distinct(), "event_id", "left_semi"
+    versions = events.select(*_NARROW)
+    new = events.where(F.col("arrived_at") >= F.lit(since).cast("timestamp"))
+    ids = new.select("event_id", F.lit(True).alias("_changed")).distinct()
+    of_somebody = F.col("user_id").isNotNull()
+    # Users of the new versions, and of those that they replace.
+    users = versions.join(ids, "event_id", "left_semi").where(of_somebody)
+    touched = versions.join(users.select("user_id").distinct(), "user_id", "left_semi")
+    marked = touched.join(ids, "event_id", "left").withColumn(
+        "_changed", F.coalesce("_changed", F.lit(False))
     )
-    return new_versions.unionByName(replaced).where(F.col("user_id").isNotNull()).drop("arrived_at")
-
-
-def of_same_sessions(events: DataFrame, changed: DataFrame) -> DataFrame:
-    """Events of users that have a session id of a changed event."""
-    ids = changed.where(F.col("session_id").isNotNull()).select("user_id", "session_id")
-    return events.join(ids.distinct(), ["user_id", "session_id"], "left_semi")
-
-
-def first_of_changed(versions: DataFrame, *, gap_minutes: int, since: dt.date) -> DataFrame:
-    """One row, ``first``: time of the earliest event in a run that changed since a day.
-
-    If it is within a gap of the earliest event that was read, earlier events must be read too.
-    """
-    gap = gap_minutes * 60_000_000
-    order = Window.partitionBy("user_id").orderBy("event_time", "event_id", "arrived_at")
-    versions_by_day = known_days(versions, since)
-    pause = F.unix_micros("event_time") - F.unix_micros(F.lag("event_time").over(order))
-    starts = F.coalesce(pause > gap, F.lit(True)).cast("int")
-    changed = (F.col("_from") >= F.lit(since)) | F.coalesce(
-        F.col("_until") >= F.lit(since), F.lit(False)
-    )
+    in_order = Window.partitionBy("user_id").orderBy("event_time")
+    with_id = Window.partitionBy("user_id", "session_id")
+    pause = F.unix_micros("event_time") - F.unix_micros(F.lag("event_time").over(in_order))
+    starts = F.coalesce(pause > gap_minutes * 60_000_000, F.lit(True)).cast("int")
+    same_session = F.col("session_id").isNotNull() & F.max("_changed").over(with_id)
     return (
-        versions_by_day.withColumn("_starts", starts)
-        .withColumn("_island", F.sum("_starts").over(order))
+        marked.withColumns({"_starts": starts, "_changed": F.col("_changed") | same_session})
+        .withColumn("_island", F.sum("_starts").over(in_order))
         .groupBy("user_id", "_island")
-        .agg(F.min("event_time").alias("first"), F.max(changed).alias("_changed"))
+        .agg(F.min("event_time").alias("first"), F.max("_changed").alias("_changed"))
         .where("_changed")
-        .agg(F.min("first").alias("first"))
+        .agg(F.to_date(F.min("first")).alias("first_day"))
     )
