@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from functools import reduce
 
 import numpy as np
 from pyspark.sql import DataFrame, Window
@@ -43,25 +42,24 @@ def target_directions(
     """
     if inputs.items is None or inputs.embeddings is None:
         raise ValueError("directions need items and embeddings")
-    titles = reduce(
-        DataFrame.unionByName,
-        [_matching_titles(inputs.items, name, targets[name].item or "false") for name in similar],
-    )
+    conditions = {name: targets[name].item or "false" for name in similar}
     days = F.posexplode(F.array(*[F.lit(day) for day in as_of_days])).alias("day_index", "day")
     order = Window.partitionBy("target", "day_index").orderBy(
         F.xxhash64("text_hash"), "text_hash", "item_id"
     )
     rows = (
-        titles.select("*", days)
+        _matching_titles(inputs.items, conditions)
+        .repartition("target")  # once, for the window and for the groups
+        .select("*", days)
         .where(F.col("since") < F.col("day").cast("timestamp"))
         .withColumn("_place", F.row_number().over(order))
         .where(F.col("_place") <= DIRECTION_ITEMS)
         .groupBy("target", "item_id", "text_hash")
         .agg(F.collect_list("day_index").alias("day_indices"))
         .join(inputs.embeddings.where("embedding IS NOT NULL"), "text_hash")
-        .sort("text_hash", "item_id")
         .collect()
     )
+    rows.sort(key=lambda row: (row["text_hash"], row["item_id"]))
     dimension = len(rows[0]["embedding"]) if rows else 1
     directions = np.zeros((len(as_of_days) * len(similar), dimension))
     for index, name in enumerate(similar):
@@ -75,14 +73,22 @@ def target_directions(
     return directions
 
 
-def _matching_titles(items: DataFrame, target: str, condition: str) -> DataFrame:
-    """First title of each item with a version that satisfies the condition, and its time."""
-    return (
-        items.where(F.expr(f"({condition})") & F.col("title_hash").isNotNull())
-        .groupBy("item_id")
-        .agg(
-            F.min("valid_from").alias("since"),
-            F.min_by("title_hash", "valid_from").alias("text_hash"),
-        )
-        .withColumn("target", F.lit(target))
-    )
+def _matching_titles(items: DataFrame, conditions: Mapping[str, str]) -> DataFrame:
+    """``item_id, target, since, text_hash``: an item's first title that satisfies a condition.
+
+    Args:
+        items: Contract ``items``.
+        conditions: SQL condition by target.
+    """
+    version = F.struct(F.col("valid_from").alias("since"), F.col("title_hash").alias("text_hash"))
+    usable = F.col("title_hash").isNotNull() & F.col("valid_from").isNotNull()
+    firsts = [
+        F.min(F.when(F.expr(f"({condition})") & usable, version)).alias(f"_first_{index}")
+        for index, condition in enumerate(conditions.values())
+    ]
+    by_target = [
+        F.struct(F.lit(name).alias("target"), f"_first_{index}.since", f"_first_{index}.text_hash")
+        for index, name in enumerate(conditions)
+    ]
+    matching = items.groupBy("item_id").agg(*firsts)
+    return matching.select("item_id", F.inline(F.array(*by_target))).where("text_hash IS NOT NULL")

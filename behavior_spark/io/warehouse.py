@@ -5,11 +5,10 @@ Every operation is SQL or a DataFrame write, so that it works under Spark Connec
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +21,10 @@ from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.io.history import Commit, Note, as_metadata, read_commits
 from behavior_spark.schemas import TABLES, Contract
 
 _ADDED = "_added"
-# Names of operations whose commits change no row.
-_UPKEEP = ("OPTIMIZE", "VACUUM", "ADD COLUMNS", "CHANGE COLUMN", "SET TBLPROPERTIES", "CLUSTER BY")
-
-Note = Mapping[str, str | int | None]
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A commit of a table's history.
-
-    Attributes:
-        version: Version of the table; each commit adds 1.
-        operation: Delta's name of the operation, such as ``WRITE``.
-        days: Range that holds the days of all rows added or removed; None if not recorded.
-        note: What the writer recorded with the commit.
-        is_append: Whether the commit added rows and removed none.
-    """
-
-    version: int
-    operation: str
-    days: DayRange | None
-    note: Note
-    is_append: bool
-
-    @property
-    def is_upkeep(self) -> bool:
-        """Whether the commit changed no row."""
-        return self.operation.startswith(_UPKEEP)
 
 
 def table_location(settings: WarehouseSettings, contract: Contract) -> str:
@@ -77,6 +49,8 @@ class Warehouse:
         self.spark = spark
         self.settings = settings
         self._known: set[str] = set()
+        self._id = uuid.uuid4().hex  # recorded with its commits
+        self._commits: dict[str, list[Commit]] = {}
 
     def location(self, contract: Contract) -> str:
         """Path or full name of a table."""
@@ -170,11 +144,10 @@ class Warehouse:
         """
         self.create(contract)
         writer = self._fitted(frame, contract).write.format("delta").mode("append")
-        writer = _noted(writer, days, note)
         if transaction:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
         with spark_errors(f"writing table {contract.name}"):
-            self._save(writer, contract)
+            self._save(writer, contract, days, note)
 
     def replace(
         self,
@@ -195,16 +168,16 @@ class Warehouse:
             .mode("overwrite")
             .option("replaceWhere", where.sql if isinstance(where, DayRange) else where)
         )
-        writer = _noted(writer, where if isinstance(where, DayRange) else None, note)
+        days = where if isinstance(where, DayRange) else None
         with spark_errors(f"writing table {contract.name}"):
-            self._save(writer, contract)
+            self._save(writer, contract, days, note)
 
     def delete(self, contract: Contract, *, column: str, values: Sequence[str]) -> None:
         """Remove the rows whose ``column`` is one of ``values``; without values, do nothing."""
         if not values:
             return
         listed = ", ".join(_quoted(value) for value in values)
-        with spark_errors(f"removing rows of table {contract.name}"):
+        with self._changing(contract, "removing rows of"):
             self.spark.sql(
                 f"DELETE FROM {self.identifier(contract)} WHERE `{column}` IN ({listed})"
             )
@@ -240,7 +213,7 @@ class Warehouse:
         view = f"_rows_{uuid.uuid4().hex}"
         source.createOrReplaceTempView(view)
         try:
-            with spark_errors(f"removing rows of table {contract.name}"):
+            with self._changing(contract, "removing rows of"):
                 self.spark.sql(
                     f"MERGE INTO {self.identifier(contract)} AS t USING {view} AS s "
                     f"ON {' AND '.join(match)} WHEN MATCHED THEN DELETE{insert}"
@@ -250,7 +223,7 @@ class Warehouse:
 
     def compact(self, contract: Contract) -> None:
         """Merge small files into large ones, laid out by ``cluster_by``; rows stay the same."""
-        with spark_errors(f"compacting table {contract.name}"):
+        with self._changing(contract, "compacting"):
             self.spark.sql(f"OPTIMIZE {self.identifier(contract)}")
 
     def vacuum(self, contract: Contract) -> None:
@@ -258,7 +231,7 @@ class Warehouse:
 
         Younger files stay: a running query, or a query of an earlier version, may read them.
         """
-        with spark_errors(f"vacuuming table {contract.name}"):
+        with self._changing(contract, "vacuuming"):
             self.spark.sql(f"VACUUM {self.identifier(contract)}")
 
     def restore(self, contract: Contract, version: int | None, *, days: DayRange | None) -> None:
@@ -270,17 +243,17 @@ class Warehouse:
             days: The days of all rows that are taken out or put back, for the history.
         """
         key = "spark.databricks.delta.commitInfo.userMetadata"
-        said = self.spark.conf.get(key, None)
-        self.spark.conf.set(key, json.dumps(days.as_note() if days else {}))
+        recorded_before = self.spark.conf.get(key, None)
+        self.spark.conf.set(key, as_metadata(self._id, days))
         try:
-            with spark_errors(f"restoring table {contract.name}"):
+            with self._changing(contract, "restoring"):
                 self.spark.sql(
                     f"RESTORE TABLE {self.identifier(contract)} TO VERSION AS OF {version or 0}"
                 )
         finally:
             self.spark.conf.unset(key)
-            if said is not None:
-                self.spark.conf.set(key, said)
+            if recorded_before is not None:
+                self.spark.conf.set(key, recorded_before)
 
     def detail(self, contract: Contract) -> dict[str, Any]:
         """Delta's description of the table: ``numFiles``, ``sizeInBytes``, ``name`` and more."""
@@ -292,26 +265,34 @@ class Warehouse:
         """The table's latest version; each commit adds 1. None if the table does not exist."""
         if not self.exists(contract):
             return None
-        return next((commit.version for commit in self.history(contract, last=1)), None)
+        with spark_errors(f"reading the history of table {contract.name}"):
+            commits = read_commits(self.spark, self.identifier(contract), last=1)
+        return next((commit.version for commit in commits), None)
+
+    def version_before(self, contract: Contract) -> int | None:
+        """The table's version before the first commit of this object; None if it made none."""
+        if not self.exists(contract):
+            return None
+        self._commits.pop(contract.name, None)
+        own = [c.version for c in self.history(contract) if c.writer == self._id]
+        return max(min(own) - 1, 0) if own else None
 
     def used(self) -> list[Contract]:
         """Tables that this object has read or written, or knows to exist; runs no query."""
         return [contract for contract in TABLES.values() if contract.name in self._known]
 
-    def history(self, contract: Contract, *, last: int | None = None) -> list[Commit]:
-        """Commits of a table, the latest first: all that Delta still has, or the ``last`` ones.
+    def history(self, contract: Contract) -> list[Commit]:
+        """Commits of a table, the latest first: all that Delta still has.
 
-        Delta deletes those older than ``delta.logRetentionDuration``, 30 days by default.
+        They are read once, and again after this object has written to the table. Delta deletes
+        those older than ``delta.logRetentionDuration``, 30 days by default.
         """
-        limit = "" if last is None else f" LIMIT {last}"
-        with spark_errors(f"reading the history of table {contract.name}"):
-            rows = (
-                self.spark.sql(f"DESCRIBE HISTORY {self.identifier(contract)}{limit}")
-                .select("version", "operation", "operationParameters", "userMetadata")
-                .collect()
-            )
-        commits = [_commit(row.asDict()) for row in rows]
-        return sorted(commits, key=lambda commit: commit.version, reverse=True)
+        if contract.name not in self._commits:
+            with spark_errors(f"reading the history of table {contract.name}"):
+                self._commits[contract.name] = read_commits(
+                    self.spark, self.identifier(contract), last=None
+                )
+        return self._commits[contract.name]
 
     def existing(self) -> list[Contract]:
         """The contracts whose tables exist."""
@@ -346,11 +327,26 @@ class Warehouse:
             return self.spark.read.table(self.location(contract))
         return self.spark.read.format("delta").load(self.location(contract))
 
-    def _save(self, writer: DataFrameWriter, contract: Contract) -> None:
+    def _save(
+        self,
+        writer: DataFrameWriter,
+        contract: Contract,
+        days: DayRange | None,
+        note: Note | None,
+    ) -> None:
+        self._commits.pop(contract.name, None)
+        writer = writer.option("userMetadata", as_metadata(self._id, days, note))
         if self.settings.schema_:
             writer.saveAsTable(self.location(contract))
         else:
             writer.save(self.location(contract))
+
+    @contextmanager
+    def _changing(self, contract: Contract, doing: str) -> Iterator[None]:
+        """Forget the commits read so far, and explain Spark's errors."""
+        self._commits.pop(contract.name, None)
+        with spark_errors(f"{doing} table {contract.name}"):
+            yield
 
     def _fitted(self, frame: DataFrame, contract: Contract) -> DataFrame:
         """The contract's columns in order and type; a column that the frame lacks is null."""
@@ -370,7 +366,7 @@ class Warehouse:
             return
         # Existing rows have no value in a new column.
         added = ", ".join(_definition(field, nullable=True) for field in missing)
-        with spark_errors(f"adding columns to table {contract.name}"):
+        with self._changing(contract, "adding columns to"):
             self.spark.sql(f"ALTER TABLE {self.identifier(contract)} ADD COLUMNS ({added})")
 
 
@@ -391,24 +387,6 @@ def _definition(field: StructField, *, nullable: bool = False) -> str:
     required = "" if field.nullable or nullable else " NOT NULL"
     comment = _quoted(field.metadata.get("comment", ""))
     return f"`{field.name}` {field.dataType.simpleString()}{required} COMMENT {comment}"
-
-
-def _noted(writer: DataFrameWriter, days: DayRange | None, note: Note | None) -> DataFrameWriter:
-    """A writer that records days and note with its commit; ``_commit`` reads them."""
-    content = {**(days.as_note() if days else {}), **(note or {})}
-    return writer.option("userMetadata", json.dumps(content)) if content else writer
-
-
-def _commit(row: Mapping[str, Any]) -> Commit:
-    parameters, metadata = row["operationParameters"] or {}, row["userMetadata"] or ""
-    try:
-        note = json.loads(metadata)
-    except ValueError:
-        note = {}  # written by another program
-    note = note if isinstance(note, dict) else {}
-    is_append = row["operation"] == "WRITE" and parameters.get("mode") == "Append"
-    days = DayRange.from_note(note)
-    return Commit(row["version"], row["operation"], days, note, is_append)
 
 
 def _old(name: str) -> str:

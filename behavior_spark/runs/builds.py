@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import asdict, dataclass
 
-from behavior_spark.io.warehouse import Note
+from behavior_spark.io.history import Note
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import Contract
 

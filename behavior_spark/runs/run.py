@@ -248,5 +248,6 @@ def last_ingested(run: Run, among: Column | None = None) -> dt.date | None:
     done = run.warehouse.read(RUNS).where(
         (F.col("status") == "done") & F.col("command").isin("ingest", "nightly")
     )
-    row = (done if among is None else done.where(among)).agg(F.max("as_of").alias("as_of")).first()
+    nights = done if among is None else done.where(among)
+    row = nights.select("as_of").orderBy(F.col("as_of").desc()).first()
     return row["as_of"] if row else None

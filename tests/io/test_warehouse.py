@@ -287,7 +287,22 @@ def test_the_history_tells_what_writers_said_and_which_rows(spark, tmp_path, sch
         assert appended.is_append and appended.note["through"] == "2024-01-01"
         assert appended.days == days and replaced.days is None
         assert not (created.is_append or created.is_upkeep)
-        assert house.history(CATS, last=1) == [strange]
+        house.append(row, CATS)
+        assert [commit.version for commit in house.history(CATS)] == [5, 4, 3, 2, 1, 0]
+
+
+def test_a_failure_goes_back_to_what_was_there_before_this_writer(spark, tmp_path, schema):
+    for house in places(spark, tmp_path, schema):
+        assert house.version_before(CATS) is None
+        house.append(cats(spark, ("tom", 9)), CATS)
+        other = Warehouse(spark, house.settings)
+        assert other.version_before(CATS) is None
+        other.append(cats(spark, ("tib", 1)), CATS)
+        other.replace(cats(spark, ("tib", 2)), CATS, where="cat_id = 'tib'")
+        assert other.version_before(CATS) == 1
+        other.restore(CATS, 1, days=None)
+        assert content(house) == [("tom", 9)]
+        assert house.version_before(CATS) == 0
 
 
 def test_a_removal_that_fails_names_the_table_and_no_value(house, spark):

@@ -35,7 +35,9 @@ def append(run: Run, build: Build | None = None) -> int:
 
 
 def take_out(run: Run) -> None:
+    """As another program does; what looks afterwards is a later run."""
     run.spark.sql(f"DELETE FROM {run.warehouse.identifier(TEXT_EMBEDDINGS)}")
+    run.warehouse = Warehouse(run.spark, run.warehouse.settings)
 
 
 def test_builds_of_several_definitions_live_in_one_table(run: Run) -> None:

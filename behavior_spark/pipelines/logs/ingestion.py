@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
 
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.cleaning import rows
@@ -23,6 +23,7 @@ from behavior_spark.cleaning.readings import (
 )
 from behavior_spark.config import Source
 from behavior_spark.errors import InputError
+from behavior_spark.io.counting import Counted
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_source, read_raw
@@ -130,7 +131,7 @@ def _link_history(run: Run, start: dt.date | None) -> int:
     with run.step("link identities"), spark_errors("linking identities"):
         midnight = F.lit(run.as_of).cast("timestamp")
         events = run.warehouse.snapshot(EVENTS).where(F.col("arrived_at") < midnight)
-        added = _Counted.over(
+        added = Counted.over(
             linked_versions(events, _links(run), since=start), rows=F.count(F.lit(1))
         )
         days = None if start is None else DayRange("arrived_day", since=start)
@@ -186,34 +187,6 @@ def source_label(contract: Contract, sources: list[Source], index: int) -> str:
 
 
 @dataclass(frozen=True)
-class _Counted:
-    """A frame whose rows are counted while it is written."""
-
-    frame: DataFrame
-    metrics: list[Column]
-    observation: Observation
-
-    @classmethod
-    def over(cls, frame: DataFrame, **metrics: Column) -> _Counted:
-        """Count while rows pass; ``frame`` is the one to go on with."""
-        named = [metric.alias(name) for name, metric in metrics.items()]
-        observation = Observation()
-        return cls(frame.observe(observation, *named), named, observation)
-
-    def counts(self) -> dict[str, int]:
-        """What was counted, after the write; a smallest or largest of nothing is 0.
-
-        Where a night has no rows Spark prunes the counting with them: then count anew.
-        """
-        try:
-            values = self.observation.get
-        except Exception:
-            row = self.frame.agg(*self.metrics).first()
-            values = row.asDict() if row else {}
-        return {name: int(value or 0) for name, value in values.items()}
-
-
-@dataclass(frozen=True)
 class _Taken:
     """What became of one contract's rows: lazy frames of those refused, and counts of texts."""
 
@@ -232,7 +205,7 @@ def _ingest_one(run: Run, mapped: DataFrame, contract: Contract, start: dt.date 
     dated = contract is not ITEMS
     copies = rows.number_copies(valid, contract.key) if dated else rows.number_item_copies(valid)
     conflict = F.col(rows.CONFLICT) if dated else F.lit(False)
-    kept = _Counted.over(
+    kept = Counted.over(
         copies,
         duplicates=F.count_if(F.col(rows.COPY) > 1),
         conflicts=F.count_if(conflict),
@@ -314,12 +287,12 @@ def with_clean_texts(run: Run, frame: DataFrame, contract: Contract) -> DataFram
 
 def _read(
     run: Run, reasoned: DataFrame, contract: Contract, start: dt.date | None
-) -> tuple[_Counted, Column]:
+) -> tuple[Counted, Column]:
     """The source's rows, counted, and which of them are this night's."""
     dated = contract is not ITEMS
     inside = rows.within_night(start, run.as_of) if dated else F.lit(True)
     later = F.col("arrived_day") >= F.lit(run.as_of) if dated else F.lit(False)
-    read = _Counted.over(
+    read = Counted.over(
         reasoned,
         rows_in=F.count_if(inside),
         not_yet=F.count_if(later),
@@ -348,12 +321,12 @@ def _note_missing_types(run: Run, counts: dict[str, int]) -> None:
             run.note(line)
 
 
-def _clean(run: Run, frame: DataFrame, contract: Contract) -> _Counted:
+def _clean(run: Run, frame: DataFrame, contract: Contract) -> Counted:
     """Rows with clean texts; those whose text came to nothing carry a reason."""
     cleaned = with_clean_texts(run, frame, contract)
     nobody = F.col("user_id").isNull() if "user_id" in cleaned.columns else F.lit(False)
     ok = F.col(rows.REASON).isNull()
-    return _Counted.over(
+    return Counted.over(
         cleaned,
         rows_out=F.count_if(ok),
         refused=F.count_if(~ok),
@@ -397,7 +370,7 @@ def _write(
 def _add_item_versions(run: Run, shown: DataFrame) -> None:
     run.warehouse.create(ITEMS)
     stored = run.warehouse.snapshot(ITEMS)
-    compared = _Counted.over(
+    compared = Counted.over(
         compare_versions(stored, shown, as_of=run.as_of),
         contested=F.count_if(F.col(CONTESTED)),
     )

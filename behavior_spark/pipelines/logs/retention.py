@@ -30,23 +30,21 @@ def as_before_on_failure(
         contracts: Tables that are written inside.
         days: The arrival days of all that is written, for the tables' history.
     """
-    versions = {contract.name: run.warehouse.version(contract) for contract in contracts}
     try:
         yield
     except BaseException:
         for contract in contracts:
             try:
-                _put_back(run, contract, versions[contract.name], days)
+                _put_back(run, contract, days)
             except Exception as error:  # what made the night fail is what must be told
                 kind = type(error).__name__
                 run.say(f"{contract.name} could not be put back: {kind}; the next night does it")
         raise
 
 
-def _put_back(run: Run, contract: Contract, before: int | None, days: DayRange | None) -> None:
-    if not run.warehouse.exists(contract):
-        return
-    if run.warehouse.version(contract) not in (before, 0):
+def _put_back(run: Run, contract: Contract, days: DayRange | None) -> None:
+    before = run.warehouse.version_before(contract)
+    if before is not None:
         dated = days if contract.name in TIME else None
         run.warehouse.restore(contract, before, days=dated)
         run.say(f"{contract.name}: put back to what it was before this night")

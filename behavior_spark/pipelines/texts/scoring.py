@@ -12,7 +12,8 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.io.warehouse import Note, Warehouse
+from behavior_spark.io.history import Note
+from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.heads.head import Head
 from behavior_spark.pipelines.texts.active_model import ActiveTextModel, recipe_of
 from behavior_spark.pipelines.texts.precision import checked_text_model

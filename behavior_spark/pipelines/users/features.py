@@ -11,11 +11,12 @@ from pyspark.sql import functions as F
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Inputs, Offer
+from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.logs.attributes import mapped_attributes
 from behavior_spark.pipelines.texts.active_model import ActiveTextModel, active_text_model
 from behavior_spark.pipelines.texts.scoring import stored_embeddings
-from behavior_spark.pipelines.users.activity import stored_activity, update_activity
+from behavior_spark.pipelines.users.activity import Snapshot, stored_activity, update_activity
 from behavior_spark.runs.builds import last_build
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
@@ -79,14 +80,27 @@ def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
     return Prepared(inputs, feature_set, late, model.digest if model else None)
 
 
-def inputs_at(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> Inputs:
+def inputs_at(
+    run: Run,
+    prepared: Prepared,
+    days: Sequence[dt.date],
+    *,
+    snapshots: Sequence[Snapshot] | None = None,
+) -> Inputs:
     """The inputs with the stored tiles that features at these days read.
+
+    Args:
+        run: The run.
+        prepared: What features are made of.
+        days: The as_of days.
+        snapshots: As ``update_activity`` gave them; None: they are looked for.
 
     Raises:
         InputError: The stored sessions are not those of these days and this config.
     """
     check_sessions(run, prepared, days)
-    return replace(prepared.inputs, activity=stored_activity(run, prepared.feature_set, days))
+    activity = stored_activity(run, prepared.feature_set, days, snapshots=snapshots)
+    return replace(prepared.inputs, activity=activity)
 
 
 def check_sessions(run: Run, prepared: Prepared, days: Sequence[dt.date]) -> None:
@@ -217,21 +231,23 @@ def build_features_stage(
     prepared = prepare_inputs(run, model)
     feature_set = prepared.feature_set
     with run.step("build activity"):
-        update_activity(run, feature_set)
+        snapshots = update_activity(run, feature_set)
     with run.step("build features"):
-        frame = feature_set.build(inputs_at(run, prepared, days), days)
+        frame = feature_set.build(inputs_at(run, prepared, days, snapshots=snapshots), days)
         contract = USER_FEATURES.with_columns(feature_set.columns)
         listed = ", ".join(f"DATE'{day}'" for day in days)
         where = f"as_of = {listed}" if len(days) == 1 else f"as_of IN ({listed})"
+        of_day = {day: F.col("as_of") == F.lit(day) for day in days}
+        counted = Counted.over(
+            frame,
+            **{f"users {day}": F.count_if(of_day[day]) for day in days},
+            **{f"bots {day}": F.count_if(of_day[day] & F.col("is_bot")) for day in days},
+        )
         with spark_errors("building features"):
-            run.warehouse.replace(frame, contract, where=where)
-            written = run.warehouse.read(USER_FEATURES).where(where).groupBy("as_of")
-            rows = written.agg(
-                F.count(F.lit(1)).alias("users"), F.count_if("is_bot").alias("bots")
-            ).collect()
-    counted = {row["as_of"]: (row["users"], row["bots"]) for row in rows}
-    users = {day: counted.get(day, (0, 0))[0] for day in days}
-    bots = {day: counted.get(day, (0, 0))[1] for day in days}
+            run.warehouse.replace(counted.frame, contract, where=where)
+            counts = counted.counts()
+    users = {day: counts[f"users {day}"] for day in days}
+    bots = {day: counts[f"bots {day}"] for day in days}
     for day in days:
         run.say(
             f"{day}: {users[day]:,} users, {bots[day]:,} of them like machines, "

@@ -18,6 +18,7 @@ from behavior_spark.errors import BehaviorError, InputError, ModelError
 from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
 from behavior_spark.features.targets import label_column, labels_otherwise, past_column
 from behavior_spark.files import digest_of
+from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity.learner import DEFAULT_LEARNER, find_learner
 from behavior_spark.model.propensity.model import PropensityModel
@@ -230,11 +231,9 @@ def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityM
             as_of=run.as_of,
         )
         cuts = {name: decile_cuts(counts) for name, counts in by_target.items()}
-        run.warehouse.replace(
-            with_decile(predictions, cuts), USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'"
-        )
-        written = run.warehouse.read(USER_PROPENSITY).where(F.col("as_of") == F.lit(run.as_of))
-        return Predicted(written.count())
+        counted = Counted.over(with_decile(predictions, cuts), rows=F.count(F.lit(1)))
+        run.warehouse.replace(counted.frame, USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'")
+        return Predicted(counted.counts()["rows"])
 
 
 def _train(run: Run, prepared: Prepared, targets: list[str]) -> PropensityModels:
@@ -312,9 +311,7 @@ def _shares(
     most = run.settings.training.max_rows
     if rows <= most:
         return ALL
-    known = prepared.feature_set.label_rows(
-        prepared.inputs, days, targets, known_before=run.as_of
-    )
+    known = prepared.feature_set.label_rows(prepared.inputs, days, targets, known_before=run.as_of)
     otherwise = labels_otherwise({name: run.settings.targets[name] for name in targets})
     did = is_positive(list(otherwise))
     with spark_errors("counting positives"):

@@ -1,0 +1,41 @@
+"""Count rows while they are written, so that nothing is read twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, Observation
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A frame whose rows are counted while it is written.
+
+    Attributes:
+        frame: The frame to go on with.
+        metrics: What is counted: aggregates, named.
+        observation: Spark's observation of them.
+    """
+
+    frame: DataFrame
+    metrics: list[Column]
+    observation: Observation
+
+    @classmethod
+    def over(cls, frame: DataFrame, **metrics: Column) -> Counted:
+        """Count while rows pass."""
+        named = [metric.alias(name) for name, metric in metrics.items()]
+        observation = Observation()
+        return cls(frame.observe(observation, *named), named, observation)
+
+    def counts(self) -> dict[str, int]:
+        """What was counted, after the write; a smallest or largest of nothing is 0.
+
+        Where a frame has no rows Spark prunes the counting with them: then count anew.
+        """
+        try:
+            values = self.observation.get
+        except Exception:
+            row = self.frame.agg(*self.metrics).first()
+            values = row.asDict() if row else {}
+        return {name: int(value or 0) for name, value in values.items()}
