@@ -30,6 +30,9 @@ from behavior_spark.schemas import (
 from tests.stored_tables import same_rows, snapshot
 
 QUIET = Console(quiet=True)
+# Jobs of a night with one new day, in a session without adaptive execution, which would run a job
+# for each shuffle: reads, writes, Delta's own looks at its tables, and broadcasts.
+MOST_JOBS = 130
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +134,11 @@ def test_columns_are_documented_in_the_tables(warehouse: Warehouse) -> None:
         assert all(row["comment"] for row in described if not row["col_name"].startswith("#"))
 
 
+def jobs_of(spark: SparkSession) -> int:
+    """How many jobs the session has run."""
+    return int(spark.sparkContext._jsc.sc().dagScheduler().numTotalJobs())
+
+
 def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
     spark: SparkSession,
     demo_night: DemoResult,
@@ -152,7 +160,9 @@ def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
     last_night = warehouse.read(USER_PROPENSITY).where(F.col("as_of") == F.lit(as_of)).count()
     plans = Mock(wraps=feature_set.make_plan)
     monkeypatch.setattr(feature_set, "make_plan", plans)
+    jobs = jobs_of(spark)
     result = commands.nightly(demo_night.settings, as_of=following, spark=spark, console=QUIET)
+    assert jobs_of(spark) - jobs <= MOST_JOBS
     assert plans.call_count == 1  # features are listed and planned once, whoever reads them
     assert result.figures["texts_scored"] == fresh
     assert result.models == demo_night.steps["nightly"].models  # still valid: not retrained

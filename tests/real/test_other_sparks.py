@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from night_process import ROOT, Tables, assert_same_tables, environment, run, tables
+from pyspark import find_spark_home
 
 from behavior_spark.io.session import delta_jars
 from behavior_spark.pipelines.demonstration import DemoResult
@@ -22,25 +27,55 @@ def demo_root(demo_night: DemoResult) -> str:
     return str(Path(demo_night.layout.root).parent)
 
 
-def test_spark_submit_on_a_local_cluster_gives_the_same_tables(
-    first_night: Tables, night_arguments: list[str], demo_root: str, tmp_path: Path
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """Address of a standalone cluster on loopback: a master, and two workers with a core each."""
+    spark_class = str(Path(find_spark_home._find_spark_home(), "bin", "spark-class"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    address = f"spark://127.0.0.1:{port}"
+    deploy = "org.apache.spark.deploy"
+    here = ["--host", "127.0.0.1", "--webui-port", "0"]
+    commands = [[f"{deploy}.master.Master", *here, "--port", port]]
+    commands += [
+        [f"{deploy}.worker.Worker", *here, "--cores", "1", "--memory", "2g",
+         "--work-dir", str(tmp_path / f"worker{number}"), address]
+        for number in range(2)
+    ]  # fmt: skip
+    logs = tmp_path / "cluster.log"
+    with logs.open("wb") as log:
+        processes = [
+            subprocess.Popen([spark_class, *command], env=environment(), stdout=log, stderr=log)
+            for command in commands
+        ]
+        try:
+            deadline = time.monotonic() + 120
+            while logs.read_text().count("Registering worker") < len(processes) - 1:
+                assert time.monotonic() < deadline, logs.read_text()[-3000:]
+                assert all(process.poll() is None for process in processes), logs.read_text()
+                time.sleep(0.2)
+            yield address
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(timeout=60)
+
+
+def test_spark_submit_on_a_standalone_cluster_gives_the_same_tables(
+    cluster: str,
+    first_night: Tables,
+    night_arguments: list[str],
+    demo_root: str,
+    tmp_path: Path,
 ) -> None:
     run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path)],
         environment())  # fmt: skip
     wheel = next(tmp_path.glob("*.whl"))
     submit = str(Path(sys.executable).parent / "spark-submit")
-    confs = {
-        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        "spark.python.sql.dataFrameDebugging.enabled": "false",
-        # Delta's defaults start 50 tasks for each look at a table's log.
-        "spark.databricks.delta.snapshotPartitions": "2",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.ui.enabled": "false",
-    }
-    options = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
     run(
-        [submit, "--master", "local-cluster[2,1,2048]", "--driver-memory", "2g", *options,
+        [submit, "--master", cluster, "--properties-file", "conf/cluster.properties",
          "--jars", delta_jars()["spark.jars"], "--py-files", str(wheel), "jobs/nightly.py",
          *night_arguments],
         environment(DEMO_ROOT=demo_root),

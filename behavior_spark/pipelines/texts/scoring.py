@@ -290,6 +290,10 @@ class Chunk:
         )
 
 
+# Groups of embeddings beside the heads' digests, which are hexadecimal.
+_NEW, _EARLIER = "new", "earlier"
+
+
 def _classify_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.datetime) -> None:
     """Apply each head to the embeddings that it has not classified yet; the encoder does not run.
 
@@ -303,24 +307,25 @@ def _classify_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.
     scores = run.warehouse.snapshot(TEXT_SCORES)
     wanted = [head.digest for head in model.heads.values()]
     with spark_errors("comparing scores with embeddings"):
-        by_age = embeddings.groupBy(is_new.alias("new")).agg(_keys().alias("keys")).collect()
-        by_head = (
-            scores.where(F.col("head_digest").isin(wanted))
-            .groupBy("head_digest")
-            .agg(_keys().alias("keys"))
-            .collect()
+        # One pass for both: a group for new embeddings, one for earlier ones, one for each head.
+        whose = F.when(is_new, F.lit(_NEW)).otherwise(F.lit(_EARLIER))
+        sides = embeddings.select(whose.alias("whose"), "text_hash").unionByName(
+            scores.where(F.col("head_digest").isin(wanted)).select(
+                F.col("head_digest").alias("whose"), "text_hash"
+            )
         )
-    ages = {row["new"]: row["keys"] for row in by_age}
-    classified = {row["head_digest"]: row["keys"] for row in by_head}
+        keys_of = {
+            row["whose"]: row["keys"]
+            for row in sides.groupBy("whose").agg(_keys().alias("keys")).collect()
+        }
     groups: dict[str, list[Head]] = {"all": [], "new": [], "missing": []}
     for head in model.heads.values():
-        keys = classified.get(head.digest)
-        groups["all" if keys is None else "new" if keys == ages.get(False) else "missing"].append(
-            head
-        )
-    if groups["all"] and ages:
+        keys = keys_of.get(head.digest)
+        is_complete = keys == keys_of.get(_EARLIER)
+        groups["all" if keys is None else "new" if is_complete else "missing"].append(head)
+    if groups["all"] and (_NEW in keys_of or _EARLIER in keys_of):
         _append_scores(run, embeddings, groups["all"], step=0)
-    if groups["new"] and True in ages:
+    if groups["new"] and _NEW in keys_of:
         _append_scores(run, embeddings.where(is_new), groups["new"], step=1)
     for step, head in enumerate(groups["missing"], start=2):
         stored = scores.where(F.col("head_digest") == head.digest)

@@ -171,15 +171,16 @@ def stored_activity(
         run: The run.
         feature_set: The features.
         days: The as_of days.
-        snapshots: As ``update_activity`` gave them; None: they are looked for.
+        snapshots: As this run's ``update_activity`` gave them; None: what there is is looked up.
     """
-    last = last_build(run, ACTIVITY_DAYS)
-    if last is None or (run.reached(ACTIVITY_DAYS) or last.through) < max(days):
-        return None
-    if last.definition.partition("/")[0] != feature_set.plan.digest:
-        return None
-    there = _snapshots(run) if snapshots is None else snapshots
-    return _activity_before(run, min(days), max(days), there)
+    if snapshots is None:
+        last = last_build(run, ACTIVITY_DAYS)
+        if last is None or (run.reached(ACTIVITY_DAYS) or last.through) < max(days):
+            return None
+        if last.definition.partition("/")[0] != feature_set.plan.digest:
+            return None
+        snapshots = _snapshots(run)
+    return _activity_before(run, min(days), max(days), snapshots)
 
 
 def _activity_before(
