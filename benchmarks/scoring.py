@@ -6,9 +6,10 @@
 Every contender runs alone in a separate process, and embeds the same Parquet files with the same
 model at 128 tokens. The time is from before the read to the committed table, with the load of the
 model (``benchmarks/contenders``). Prints a Markdown table for each number of texts, then the lowest
-ratio of all of them, which is what may be claimed; ratios are between times of the same run. ``idle``
-is the share of all cores' time, of the whole machine, that nothing used while a contender ran: with a
-core idle from beginning to end of two, half. Needs ``benchmarks/requirements.txt``.
+ratio of all of them, which is what may be claimed; ratios are between times of the same run.
+``idle`` is the share of the cores' time, of the whole machine, that nothing used while a contender
+ran: a half where one of two cores idles from beginning to end. Needs
+``benchmarks/requirements.txt``.
 """
 
 from __future__ import annotations

@@ -121,9 +121,13 @@ class Run:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Measure the time of the block, and show its progress."""
+        """Measure the time of the block, tag its Spark jobs, and show its progress.
+
+        Spark's pages and event log show the tag (``spark.job.tags``), and ``interruptTag`` ends
+        what has it.
+        """
         start = time.monotonic()
-        with self.console.status(f"{name} ..."):
+        with self.console.status(f"{name} ..."), _tagged(self.spark, f"{self.command}: {name}"):
             if not self.console.is_terminal:
                 self.console.print(f"{name} ...")
             yield
@@ -138,6 +142,16 @@ class Run:
         """Show a note for the user, and repeat it in the summary."""
         self.notes.append(message)
         self.say(message)
+
+
+@contextmanager
+def _tagged(spark: SparkSession, tag: str) -> Iterator[None]:
+    tag = tag.replace(",", " ")  # which separates tags
+    spark.addTag(tag)
+    try:
+        yield
+    finally:
+        spark.removeTag(tag)
 
 
 def utc_today() -> dt.date:
