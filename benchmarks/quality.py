@@ -32,7 +32,7 @@ from behavior_spark.model.propensity.feature_matrix import feature_matrix
 from behavior_spark.model.propensity.learner import find_learner
 from behavior_spark.pipelines.texts.active_model import active_text_model
 from behavior_spark.pipelines.users.features import inputs_at, prepare_inputs
-from behavior_spark.pipelines.users.propensity import training_table
+from behavior_spark.pipelines.users.training_rows import training_table
 from behavior_spark.runs.run import running
 
 Floats = npt.NDArray[np.float64]

@@ -33,12 +33,9 @@ from behavior_spark.pipelines.users.features import (
 )
 from behavior_spark.pipelines.users.funnels import funnel_stage
 from behavior_spark.pipelines.users.leakage import check_leakage_stage
+from behavior_spark.pipelines.users.predicting import predict_stage
 from behavior_spark.pipelines.users.profiles import profile_stage
-from behavior_spark.pipelines.users.propensity import (
-    find_models_stage,
-    predict_stage,
-    train_stage,
-)
+from behavior_spark.pipelines.users.propensity import find_models_stage, train_stage
 from behavior_spark.report.tables import FittedRows
 from behavior_spark.runs.commands import Option, Place, command
 from behavior_spark.runs.result import Result

@@ -18,7 +18,7 @@ from behavior_spark.features.inputs import Inputs
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity.leakage import feature_aucs, train_on_shuffled_labels
 from behavior_spark.pipelines.users.features import Prepared, check_sessions
-from behavior_spark.pipelines.users.propensity import training_table
+from behavior_spark.pipelines.users.training_rows import training_table
 from behavior_spark.report.leakage import LeakageReport, Suspicious
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage

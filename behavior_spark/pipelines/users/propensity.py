@@ -1,4 +1,4 @@
-"""Train propensity models where none is valid, and predict with them."""
+"""Find each target's newest valid propensity model, and train where there is none."""
 
 from __future__ import annotations
 
@@ -9,30 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from pyspark.sql import functions as F
 from rich.console import RenderableType
 
 from behavior_spark.config import Target
 from behavior_spark.config.section import Section
 from behavior_spark.errors import BehaviorError, InputError, ModelError
-from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
-from behavior_spark.features.targets import label_column, labels_otherwise, past_column
+from behavior_spark.features.targets import label_column, past_column
 from behavior_spark.files import digest_of
-from behavior_spark.io.counting import Counted
-from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity.learner import DEFAULT_LEARNER, find_learner
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.target_kind import find_target_kind
 from behavior_spark.model.propensity.training import train_propensity_model
-from behavior_spark.pipelines.users.features import Prepared, inputs_at
-from behavior_spark.prediction.predict import (
-    decile_cuts,
-    predict,
-    score_histogram,
-    score_margins,
-    with_decile,
-)
-from behavior_spark.prediction.training_days import training_days
+from behavior_spark.pipelines.users.features import Prepared
+from behavior_spark.pipelines.users.training_rows import training_table
 from behavior_spark.report.quality import targets_table
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
@@ -44,8 +33,6 @@ from behavior_spark.schemas import (
     TEXT_EMBEDDINGS,
     TEXT_SCORES,
     TEXTS,
-    USER_FEATURES,
-    USER_PROPENSITY,
     USER_STATE,
 )
 from behavior_spark.shared_folder import SharedFolder
@@ -188,54 +175,6 @@ def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> PropensityMod
     return PropensityModels(models, left_out)
 
 
-@dataclass(frozen=True)
-class Predicted(StageResult):
-    """Predictions as they were written: one row for each user and target."""
-
-    rows: int
-
-    @property
-    def figures(self) -> Mapping[str, float]:
-        """Rows written."""
-        return {"predictions": self.rows}
-
-
-@stage(
-    "predict",
-    does="features and models to a probability with reasons for each user and target",
-    reads=(USER_FEATURES,),
-    writes=(USER_PROPENSITY,),
-    models=("propensity",),
-)
-def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityModel]) -> Predicted:
-    """Predict every target for every user of the night and replace its rows."""
-    features = run.warehouse.require(USER_FEATURES, made_by="build-features").where(
-        F.col("as_of") == F.lit(run.as_of)
-    )
-    needed = sorted({name for model in models.values() for name in model.features})
-    # Deciles are of people: machines get a place among them, and none in the cuts.
-    people = features.where(~F.coalesce("is_bot", F.lit(False))).select("user_id", *needed)
-    features = features.select("user_id", *needed)
-    settings = run.settings
-    with run.step("predict"), spark_errors("predicting"):
-        histogram = score_histogram(score_margins(people, models)).collect()
-        by_target: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for row in histogram:
-            by_target[row["target"]].append((row["step"], row["users"]))
-        predictions = predict(
-            features,
-            models,
-            horizons={name: settings.targets[name].horizon_days for name in models},
-            comments={f.name: f.comment for f in prepared.feature_set.features},
-            reasons=settings.training.reasons,
-            as_of=run.as_of,
-        )
-        cuts = {name: decile_cuts(counts) for name, counts in by_target.items()}
-        counted = Counted.over(with_decile(predictions, cuts), rows=F.count(F.lit(1)))
-        run.warehouse.replace(counted.frame, USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'")
-        return Predicted(counted.counts()["rows"])
-
-
 def _train(run: Run, prepared: Prepared, targets: list[str]) -> PropensityModels:
     by_horizon: dict[int, list[str]] = defaultdict(list)
     for name in targets:
@@ -257,74 +196,6 @@ def _train(run: Run, prepared: Prepared, targets: list[str]) -> PropensityModels
                 left_out[name] = f"{name} is not predicted: {' '.join(str(error).split())}"
                 run.note(left_out[name])
     return PropensityModels(models, left_out)
-
-
-def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: int) -> pd.DataFrame:
-    """Features and labels of the training days on the driver, at most ``training.max_rows``.
-
-    Raises:
-        InputError: The log is too short for one training day.
-    """
-    training = run.settings.training
-    first = prepared.inputs.events.agg(
-        F.to_date(F.min("event_time")).alias("day"),
-        F.approx_count_distinct("user_id").alias("users"),
-    ).first()
-    days = []
-    if first and first["day"]:
-        days = training_days(
-            run.as_of, horizon_days=horizon, count=training.as_of_days,
-            every_days=training.every_days, first_event=first["day"],
-        )  # fmt: skip
-    if not days or first is None:
-        raise InputError(
-            f"too little history to learn {', '.join(targets)}",
-            found=f"first event on {first['day'] if first else None}, as_of {run.as_of}, "
-            f"horizon {horizon} days",
-            fix="a horizon must have passed: choose a later as_of or a shorter horizon",
-        )
-    late = prepared.trained_through
-    if late is not None and late >= days[0].isoformat():
-        run.note(
-            f"the text model learned from labels up to {late}, later than training days from "
-            f"{days[0]} on: what texts add on the held-out day may be flattered"
-        )
-    frame = prepared.feature_set.training_set(
-        inputs_at(run, prepared, days),
-        days,
-        known_before=run.as_of,
-        labelled=targets,
-        shares=_shares(run, prepared, targets, days, rows=len(days) * first["users"]),
-        seed=training.seed,
-    )
-    labelled = [label_column(name) for name in targets]
-    with spark_errors("building the training set"):
-        table = frame.select("user_id", "as_of", *prepared.names, *labelled, "weight").toPandas()
-    run.say(f"{len(table):,} rows at {len(days)} as-of days, {days[0]} to {days[-1]}")
-    return table
-
-
-def _shares(
-    run: Run, prepared: Prepared, targets: list[str], days: list[dt.date], *, rows: int
-) -> Shares:
-    """How many of about so many rows to learn from; who did what is foretold is kept longest."""
-    most = run.settings.training.max_rows
-    if rows <= most:
-        return ALL
-    known = prepared.feature_set.label_rows(prepared.inputs, days, targets, known_before=run.as_of)
-    otherwise = labels_otherwise({name: run.settings.targets[name] for name in targets})
-    did = is_positive(list(otherwise))
-    with spark_errors("counting positives"):
-        if any(otherwise.values()):  # users without a row are positives too
-            positives = max(0, rows - known.where(~did).count())
-        else:
-            positives = known.where(did).count()
-    shares = shares_for(rows, positives, most=most)
-    run.note(
-        f"training on {shares.positives:.1%} of the rows with a positive label and "
-        f"{shares.negatives:.1%} of the others, weighted accordingly (training.max_rows)"
-    )
-    return shares
 
 
 def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -> PropensityModel:
