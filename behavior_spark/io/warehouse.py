@@ -15,13 +15,14 @@ from typing import Any
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql.types import StructType
 
 from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.history import Commit, Note, as_metadata, read_commits
+from behavior_spark.io.table_definition import column_definition, quoted, refuse_other_types
 from behavior_spark.schemas import TABLES, Contract
 
 _ADDED = "_added"
@@ -118,13 +119,13 @@ class Warehouse:
         if self.exists(contract):
             self._add_missing_columns(contract)
             return
-        columns = ", ".join(_definition(field) for field in contract.columns)
+        columns = ", ".join(column_definition(field) for field in contract.columns)
         layout = ", ".join(contract.cluster_by)
         clustering = f" CLUSTER BY ({layout})" if layout else ""
         with spark_errors(f"creating table {contract.name} at {self.location(contract)}"):
             self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(contract)} ({columns}) USING DELTA"
-                f"{clustering} COMMENT {_quoted(contract.comment)}"
+                f"{clustering} COMMENT {quoted(contract.comment)}"
             )
         self._known.add(contract.name)
 
@@ -176,7 +177,7 @@ class Warehouse:
         """Remove the rows whose ``column`` is one of ``values``; without values, do nothing."""
         if not values:
             return
-        listed = ", ".join(_quoted(value) for value in values)
+        listed = ", ".join(quoted(value) for value in values)
         with self._changing(contract, "removing rows of"):
             self.spark.sql(
                 f"DELETE FROM {self.identifier(contract)} WHERE `{column}` IN ({listed})"
@@ -317,7 +318,7 @@ class Warehouse:
                 name = f"{schema}.{contract.name}"
                 self.spark.sql(
                     f"CREATE TABLE IF NOT EXISTS {name} USING DELTA "
-                    f"LOCATION {_quoted(self.location(contract))}"
+                    f"LOCATION {quoted(self.location(contract))}"
                 )
                 names.append(name)
         return names
@@ -360,39 +361,15 @@ class Warehouse:
 
     def _add_missing_columns(self, contract: Contract) -> None:
         schema: StructType = self._load(contract).schema
-        _refuse_other_types(contract, schema)
+        refuse_other_types(contract, schema)
         missing = [f for f in contract.columns if f.name not in set(schema.names)]
         if not missing:
             return
         # Existing rows have no value in a new column.
-        added = ", ".join(_definition(field, nullable=True) for field in missing)
+        added = ", ".join(column_definition(field, nullable=True) for field in missing)
         with self._changing(contract, "adding columns to"):
             self.spark.sql(f"ALTER TABLE {self.identifier(contract)} ADD COLUMNS ({added})")
 
 
-def _refuse_other_types(contract: Contract, schema: StructType) -> None:
-    """A column that means another thing now cannot hold both: say what to do."""
-    stored = {field.name: field.dataType for field in schema.fields}
-    for field in contract.columns:
-        kind = stored.get(field.name, field.dataType)
-        if kind.simpleString() != field.dataType.simpleString():
-            raise InputError(
-                f"column {field.name} of table {contract.name} has another type than before",
-                found=f"stored as {kind.simpleString()}, now {field.dataType.simpleString()}",
-                fix="give the feature a name of its own, or start a new warehouse",
-            )
-
-
-def _definition(field: StructField, *, nullable: bool = False) -> str:
-    required = "" if field.nullable or nullable else " NOT NULL"
-    comment = _quoted(field.metadata.get("comment", ""))
-    return f"`{field.name}` {field.dataType.simpleString()}{required} COMMENT {comment}"
-
-
 def _old(name: str) -> str:
     return f"_old_{name}"
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -29,7 +29,7 @@ from behavior_spark.pipelines.logs.event_types import (
     describe_missing_types,
     refuse_types_never_stored,
 )
-from behavior_spark.pipelines.logs.ingestion import (
+from behavior_spark.pipelines.logs.mapped_sources import (
     MappedSources,
     map_all,
     with_clean_texts,

@@ -53,6 +53,19 @@ class SourceCounts:
         """Whether in = out + duplicates + refused."""
         return self.rows_in == self.rows_out + self.duplicates + self.refused
 
+    @property
+    def line(self) -> str:
+        """The counts in one line."""
+        line = (
+            f"{self.table_name}: {self.rows_in:,} in = {self.rows_out:,} out"
+            f" + {self.duplicates:,} duplicates + {self.refused:,} refused"
+        )
+        if self.without_user:
+            line += f"; {self.without_user:,} without a user"
+        if self.not_yet:
+            line += f"; {self.not_yet:,} not before as_of"
+        return line if self.balanced else f"{line} (DOES NOT ADD UP)"
+
 
 @dataclass
 class Run:

@@ -11,23 +11,26 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.cleaning import rows
-from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
-from behavior_spark.cleaning.identities import linked_versions, with_known_users
+from behavior_spark.cleaning.columns import clean_text_column
+from behavior_spark.cleaning.identities import with_known_users
 from behavior_spark.cleaning.item_versions import CONTESTED, NEW, compare_versions
-from behavior_spark.cleaning.personal_data import masking_of
 from behavior_spark.cleaning.readings import (
     change_counts,
     describe_changes,
     figures_of_changes,
-    read_rows,
 )
 from behavior_spark.config import Source
 from behavior_spark.errors import InputError
 from behavior_spark.io.counting import Counted
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.io.sources import map_source, read_raw
 from behavior_spark.pipelines.logs.event_types import all_named_types, describe_missing_types
+from behavior_spark.pipelines.logs.links import known_links, link_history
+from behavior_spark.pipelines.logs.mapped_sources import (
+    MappedSources,
+    with_clean_texts,
+    with_reasons,
+)
 from behavior_spark.pipelines.logs.retention import as_before_on_failure, days_to_replace
 from behavior_spark.runs.run import Run, SourceCounts, last_night_before
 from behavior_spark.runs.stages import StageResult, stage
@@ -42,10 +45,6 @@ from behavior_spark.schemas import (
 )
 
 _ROW_JSON_CAP = 2000
-
-
-# Mapped sources by contract and source name.
-MappedSources = dict[str, dict[str, DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -108,37 +107,12 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
                 refused += taken.refused
                 masked[contract.name], cut[contract.name] = taken.masked, taken.cut
                 changed |= taken.changed
-        linked = _link_history(run, start) if IDENTITIES.name in mapped else None
+        linked = link_history(run, start) if IDENTITIES.name in mapped else None
         _write_quarantine(run, refused)
         main = EVENTS if EVENTS.name in mapped else TEXTS
         if not any(c.rows_in for c in run.sources if c.table_name == main.name):
             _check_history(run, main)
     return Ingested(masked, cut, linked, changed)
-
-
-def _links(run: Run) -> DataFrame:
-    midnight = F.lit(run.as_of).cast("timestamp")
-    return run.warehouse.read(IDENTITIES).where(F.col("arrived_at") < midnight)
-
-
-def _link_history(run: Run, start: dt.date | None) -> int:
-    """Add the versions by which this night's links give earlier events their user.
-
-    Returns how many.
-
-    They arrive on this night's days, which a rerun replaces.
-    """
-    with run.step("link identities"), spark_errors("linking identities"):
-        midnight = F.lit(run.as_of).cast("timestamp")
-        events = run.warehouse.snapshot(EVENTS).where(F.col("arrived_at") < midnight)
-        added = Counted.over(
-            linked_versions(events, _links(run), since=start), rows=F.count(F.lit(1))
-        )
-        days = None if start is None else DayRange("arrived_day", since=start)
-        run.warehouse.append(added.frame, EVENTS, days=days)
-        linked = added.counts()["rows"]
-    run.say(f"events that a link gave a user: {linked:,}")
-    return linked
 
 
 def _check_history(run: Run, main: Contract) -> None:
@@ -160,30 +134,6 @@ def _check_history(run: Run, main: Contract) -> None:
             fix=f"check sources.{main.name} with `behavior-spark check`, and --as-of",
         )
     run.note(f"none of the {main.name} arrived in this night's days")
-
-
-def map_all(run: Run) -> MappedSources:
-    """Every source mapped to its contract, by contract and source name.
-
-    All mappings are checked before any row is read.
-    """
-    mapped: MappedSources = {}
-    for contract in INPUTS.values():
-        sources: list[Source] = getattr(run.settings.sources, contract.name)
-        for index, source in enumerate(sources):
-            label = source_label(contract, sources, index)
-            raw = read_raw(run.spark, source, label=label)
-            name = source.name or label.removeprefix("sources.")
-            frame = read_rows(map_source(raw, source, contract, label=label), contract)
-            own = run.settings.sources.id_prefixes(contract.name, index)
-            frame = rows.with_own_ids(frame, own)
-            mapped.setdefault(contract.name, {})[name] = frame.withColumn(rows.SOURCE, F.lit(name))
-    return mapped
-
-
-def source_label(contract: Contract, sources: list[Source], index: int) -> str:
-    """How a source is named in messages: as it stands in the config."""
-    return f"sources.{contract.name}" + (f"[{index}]" if len(sources) > 1 else "")
 
 
 @dataclass(frozen=True)
@@ -212,7 +162,7 @@ def _ingest_one(run: Run, mapped: DataFrame, contract: Contract, start: dt.date 
     )
     fresh = kept.frame.where(F.col(rows.COPY) == 1)
     if contract is EVENTS and run.settings.sources.identities:
-        fresh = with_known_users(fresh, _links(run))
+        fresh = with_known_users(fresh, known_links(run))
     written = _clean(run, fresh, contract)
     out = written.frame.where(F.col(rows.REASON).isNull())
     with spark_errors(f"ingest {contract.name}"):
@@ -229,7 +179,7 @@ def _ingest_one(run: Run, mapped: DataFrame, contract: Contract, start: dt.date 
         not_yet=first["not_yet"],
     )
     run.sources.append(counts)
-    run.say(describe(counts))
+    run.say(counts.line)
     for line in describe_changes(contract, first):
         run.note(line)
     if second["conflicts"]:
@@ -260,29 +210,6 @@ def _refuse_bad_times(run: Run, contract: Contract, counts: dict[str, int]) -> N
             "unit; intake.max_bad_times_share is the limit",
         )
     run.note(f"{contract.name}: {told}")
-
-
-def with_reasons(run: Run, mapped: DataFrame, contract: Contract) -> DataFrame:
-    """Mapped rows made ready, users as pseudonyms where configured, with reasons to be refused."""
-    skew = run.settings.intake.clock_skew_seconds
-    prepared = rows.prepare(mapped, contract, skew_seconds=skew)
-    key = run.settings.privacy.pseudonymise_key
-    for name in ("user_id", "anonymous_id"):
-        if key and name in prepared.columns:
-            prepared = prepared.withColumn(name, pseudonym_column(key=key)(F.col(name)))
-    return rows.with_reason(prepared, contract)
-
-
-def with_clean_texts(run: Run, frame: DataFrame, contract: Contract) -> DataFrame:
-    """Rows with their text normalised, masked, capped and hashed as the settings say."""
-    privacy, text = run.settings.privacy, run.settings.text
-    clean = clean_text_column(
-        max_chars=text.max_chars,
-        mask=masking_of(privacy),
-        key=privacy.pseudonymise_key,
-        form=text.normal_form,
-    )
-    return rows.clean_texts(frame, contract, clean=clean)
 
 
 def _read(
@@ -340,19 +267,6 @@ def _quarantine_form(run: Run) -> Callable[[DataFrame, Contract], DataFrame]:
     key = run.settings.privacy.pseudonymise_key
     mask = clean_text_column(max_chars=_ROW_JSON_CAP, mask=True, key=key)
     return partial(rows.quarantine_rows, run_id=run.run_id, as_of=run.as_of, clean=mask)
-
-
-def describe(counts: SourceCounts) -> str:
-    """Counts of a contract in one line."""
-    line = (
-        f"{counts.table_name}: {counts.rows_in:,} in = {counts.rows_out:,} out"
-        f" + {counts.duplicates:,} duplicates + {counts.refused:,} refused"
-    )
-    if counts.without_user:
-        line += f"; {counts.without_user:,} without a user"
-    if counts.not_yet:
-        line += f"; {counts.not_yet:,} not before as_of"
-    return line if counts.balanced else f"{line} (DOES NOT ADD UP)"
 
 
 def _write(

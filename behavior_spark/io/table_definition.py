@@ -1,0 +1,38 @@
+"""How a contract becomes a Delta table: column definitions, and types that cannot change."""
+
+from __future__ import annotations
+
+from pyspark.sql.types import StructField, StructType
+
+from behavior_spark.errors import InputError
+from behavior_spark.schemas import Contract
+
+
+def refuse_other_types(contract: Contract, schema: StructType) -> None:
+    """Refuse a contract whose column means another thing now than in the table.
+
+    Raises:
+        InputError: A column has another type; says what to do.
+    """
+    stored = {field.name: field.dataType for field in schema.fields}
+    for field in contract.columns:
+        kind = stored.get(field.name, field.dataType)
+        if kind.simpleString() != field.dataType.simpleString():
+            raise InputError(
+                f"column {field.name} of table {contract.name} has another type than before",
+                found=f"stored as {kind.simpleString()}, now {field.dataType.simpleString()}",
+                fix="give the feature a name of its own, or start a new warehouse",
+            )
+
+
+def column_definition(field: StructField, *, nullable: bool = False) -> str:
+    """A column of a Delta table in SQL, with its comment."""
+    required = "" if field.nullable or nullable else " NOT NULL"
+    comment = quoted(field.metadata.get("comment", ""))
+    return f"`{field.name}` {field.dataType.simpleString()}{required} COMMENT {comment}"
+
+
+def quoted(text: str) -> str:
+    """A string literal in SQL."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
