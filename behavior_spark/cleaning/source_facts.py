@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,22 @@ IDS = ("user_id", "anonymous_id", "item_id", "session_id")
 FREQUENT = 0.01  # share of rows
 _NO_ID, _POINT_ZERO, _REPLACED, _TYPE = "no_id", "point_zero", "replaced", "type"
 _ITEMS, _DATED = "items", "dated"
+
+
+def fitting_as_of(last: dt.datetime) -> dt.date:
+    """The as_of whose night sees a whole log: the day after its last one.
+
+    A log that stops before noon is taken as cut off during that day, which then is not seen; times
+    of 0:00 are days without a time.
+
+    >>> fitting_as_of(dt.datetime(2024, 6, 29, 22, 10)), fitting_as_of(dt.datetime(2024, 6, 29))
+    (datetime.date(2024, 6, 30), datetime.date(2024, 6, 30))
+    >>> fitting_as_of(dt.datetime(2024, 6, 29, 9, 30))
+    datetime.date(2024, 6, 29)
+    """
+    day = last.date()
+    cut_off = last.hour < 12 and last.time() != dt.time()
+    return day if cut_off else day + dt.timedelta(days=1)
 
 
 def source_metrics(
