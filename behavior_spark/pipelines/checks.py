@@ -13,6 +13,7 @@ from pyspark.sql.types import TimestampType
 from rich.console import RenderableType
 
 from behavior_spark.cleaning import rows
+from behavior_spark.cleaning.log_extent import LogExtent
 from behavior_spark.cleaning.source_facts import describe_facts, source_metrics, type_counts
 from behavior_spark.io.expressions import check_condition
 from behavior_spark.io.failures import spark_errors
@@ -35,9 +36,10 @@ from behavior_spark.pipelines.logs.ingestion import (
     with_clean_texts,
     with_reasons,
 )
+from behavior_spark.pipelines.logs.verdict import extent_from, metrics_at
 from behavior_spark.pipelines.texts.active_model import encoder_options
 from behavior_spark.pipelines.texts.work import unknown_note
-from behavior_spark.report.tables import records
+from behavior_spark.report.tables import SampledRows
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, INPUTS, ITEMS, TEXTS, Contract
@@ -63,10 +65,12 @@ class Sampled(StageResult):
     """Rows as they would be stored.
 
     Attributes:
-        rows: By source.
+        rows: By source; attributes too.
+        extent: How far the events reach; None without events.
     """
 
     rows: dict[str, list[dict[str, object]]]
+    extent: LogExtent | None = None
 
     @property
     def details(self) -> Mapping[str, Any]:
@@ -75,7 +79,7 @@ class Sampled(StageResult):
 
     def blocks(self) -> list[RenderableType]:
         """One table for each source."""
-        return [records(rows, title=name) for name, rows in self.rows.items()]
+        return [SampledRows(rows, title=name) for name, rows in self.rows.items()]
 
 
 @stage("check", does="compare the config with the tables that it names", models=("text",))
@@ -130,8 +134,9 @@ def sample_stage(run: Run, checked: Checked) -> Sampled:
             shown[table if name == table else f"{table} from {name}"] = _sample(
                 run, frame, contract
             )
-    look_at_sources(run, checked.mapped)
-    return Sampled(shown)
+    for name, frame in mapped_attributes(run).items():
+        shown[f"attributes from {name}"] = _sample_attributes(frame, name)
+    return Sampled(shown, look_at_sources(run, checked.mapped))
 
 
 def _check_encoder(run: Run, mapped: MappedSources) -> None:
@@ -167,8 +172,18 @@ def _sample(run: Run, frame: DataFrame, contract: Contract) -> list[dict[str, ob
     return [row.asDict() for row in collected]
 
 
-def look_at_sources(run: Run, mapped: MappedSources) -> None:
-    """Note what all rows of the sources tell: one aggregation for each source."""
+def _sample_attributes(frame: DataFrame, name: str) -> list[dict[str, object]]:
+    with spark_errors(f"reading sources.attributes.{name}"):
+        rows_read = frame.select(*[_shown(frame, column) for column in frame.columns])
+        return [row.asDict() for row in rows_read.limit(SAMPLE_ROWS).collect()]
+
+
+def look_at_sources(run: Run, mapped: MappedSources) -> LogExtent | None:
+    """Note what all rows of the sources tell: one aggregation for each source.
+
+    Returns how far the events reach; None without events.
+    """
+    extents: list[dict[str, Any]] = []
     types = all_named_types(run.settings)
     counts = dict.fromkeys(types, 0)
     for table, sources in mapped.items():
@@ -183,8 +198,11 @@ def look_at_sources(run: Run, mapped: MappedSources) -> None:
                 mapped=run.settings.sources.mapped(table),
             )
             with spark_errors(f"reading sources.{table}"):
+                if contract is EVENTS:
+                    metrics |= metrics_at(run.settings, run.as_of)
                 row = reasoned.agg(*[m.alias(key) for key, m in metrics.items()]).first()
             facts = row.asDict() if row else {"rows": 0}
+            extents += [facts] if contract is EVENTS else []
             for line in describe_facts(facts, contract, label=label):
                 run.note(line)
             if contract is EVENTS:
@@ -197,6 +215,7 @@ def look_at_sources(run: Run, mapped: MappedSources) -> None:
         lines = describe_missing_types(run.settings, counts, events) + lines
     for line in lines:
         run.note(line)
+    return extent_from(run.settings, extents, run.as_of) if extents else None
 
 
 def _shown(frame: DataFrame, name: str) -> Column:

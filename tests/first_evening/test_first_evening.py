@@ -13,6 +13,7 @@ from behavior_spark.config import load_settings
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.logs.starting import write_config
+from behavior_spark.pipelines.logs.verdict import Verdict
 from behavior_spark.schemas import EVENTS
 from tests.first_evening.logs import LOGS
 
@@ -33,6 +34,14 @@ def test_a_log_is_read_as_it_is_from_init_to_the_last_row(
     assert log.buys in settings.features.event_types
     purchase = next(iter(settings.targets.values()))
     assert purchase.event == f"event_type = '{log.buys}'"
+
+    checked = commands.check(settings, spark=spark, console=QUIET)
+    verdict = checked.of(Verdict)
+    assert verdict.failure is None and verdict.as_of == written.as_of
+    assert next(iter(verdict.targets.values())).positives > 20
+    assert not any(outlook.problem for outlook in verdict.targets.values())
+    assert checked.last_lines() == [verdict.last_line()]
+    assert "can run with --as-of 2024-06-29; your log ends 2024-06-28" in checked.last_lines()[0]
 
     result = commands.ingest(settings, as_of=written.as_of, spark=spark, console=QUIET)
     counts = next(c for c in result.sources if c.table_name == "events")
