@@ -266,7 +266,8 @@ def _outlook(settings: Settings, extent: LogExtent, name: str, as_of: dt.date) -
     learned = sum(count for count, _ in counts)
     if not happens:
         learned = min(learned, sum(total - count for count, total in counts))
-    if learned < _SURELY * wanted:
+    # What visitors did before they were known will count for users once links are read.
+    if learned < _SURELY * wanted and not settings.sources.identities:
         why = f"about {learned:,} positives, {wanted:,} are wanted (training.min_positives)"
         return TargetOutlook(positives, users, learned, why)
     return TargetOutlook(positives, users, learned)
