@@ -11,11 +11,10 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from behavior_spark.cleaning.rows import REASON
-from behavior_spark.cleaning.source_facts import fitting_as_of
+from behavior_spark.cleaning.source_facts import about_distinct, fitting_as_of
 from behavior_spark.config import Target
 
 _PREFIX = "extent"
-_ERROR = 0.02  # relative, of approximate counts of users
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def read_extent(
 
 
 def _users(condition: Column) -> Column:
-    return F.approx_count_distinct(F.when(condition, F.col("user_id")), _ERROR)
+    return about_distinct(F.when(condition, F.col("user_id")))
 
 
 def _moment(micros: int | None) -> dt.datetime | None:

@@ -105,8 +105,19 @@ class Verdict(StageResult):
         return "; ".join(parts)
 
 
+@dataclass(frozen=True)
+class Foreseen(StageResult):
+    """What the first night of a log can learn.
+
+    Attributes:
+        targets: Outlook of each target; none on later nights.
+    """
+
+    targets: Mapping[str, TargetOutlook] = field(default_factory=dict)
+
+
 @stage("foresee", does="say before any work whether the night can run, and what it can learn")
-def foresee_stage(run: Run, mapped: MappedSources) -> Verdict:
+def foresee_stage(run: Run, mapped: MappedSources) -> Foreseen:
     """Look at all events once, on the first night alone: later ones know their log.
 
     Raises:
@@ -114,7 +125,7 @@ def foresee_stage(run: Run, mapped: MappedSources) -> Verdict:
         ConfigError: The config names a type that no event has, and means another.
     """
     if EVENTS.name not in mapped or run.warehouse.exists(EVENTS):
-        return Verdict(run.as_of)
+        return Foreseen()
     with run.step("foresee"):
         verdict = judge(run, mapped, look_at_extent(run, mapped, run.as_of), run.as_of)
     if verdict.refusal is not None:
@@ -122,7 +133,7 @@ def foresee_stage(run: Run, mapped: MappedSources) -> Verdict:
     for name, outlook in verdict.targets.items():
         if outlook.problem:
             run.note(f"{name} will not be predicted: {outlook.problem}")
-    return verdict
+    return Foreseen(verdict.targets)
 
 
 @stage("verdict", does="say whether the night can run, on which as_of, and what it can learn")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame
+from pyspark.sql.types import NumericType
 
 from behavior_spark.config import Source
 from behavior_spark.pipelines.logs.starting.guesses import guess_leaves
@@ -107,9 +108,7 @@ def describe(log: ReadLog) -> list[str]:
     )
     lines.append(f"{count:,} rows, {span}, about {profile.users:,} users")
     if profile.refused:
-        lines.append(
-            f"{profile.refused / count:.1%} of the rows would be refused; mostly: {profile.reason}"
-        )
+        lines.append(f"{profile.refused:,} of the rows would be refused; mostly: {profile.reason}")
     names = {"user_id": "a user", "item_id": "an item", "value": "a value"}
     without = [
         f"{what} {profile.nulls[name] / max(1, count):.0%}"
@@ -120,7 +119,7 @@ def describe(log: ReadLog) -> list[str]:
     lines.append(f"rows without {', '.join(without)}")
     kept, left = log.chosen.kept, len(log.chosen.left_out) + log.more_kinds
     shown = ", ".join(f"{name} {log.chosen.events(name):,}" for name in list(kept)[:_KINDS_SHOWN])
-    lines.append(f"kinds of events: {shown}" + (f"; left out: {left:,} kinds" if left else ""))
+    lines.append(f"kinds of events: {shown}" + (f"; left out: {left:,}" if left else ""))
     return lines
 
 
@@ -128,8 +127,10 @@ def _map(
     frame: DataFrame, leaves: list[Leaf], found: dict[str, Leaf], shape: Shape | None,
     chosen: ChosenKinds, named: str, seen: KindsSeen,
 ) -> ColumnMapping:  # fmt: skip
-    plain = ("event_id", "event_time", "arrived_at", "session_id", "text_id")
-    mapping = map_plainly(found, [n for n in plain if n != "text_id"])
+    plain = ["event_id", "event_time", "arrived_at", "session_id"]
+    # Other ids than one of this name belong to the event itself.
+    plain += ["text_id"] if "text_id" in found and found["text_id"].key == "text_id" else []
+    mapping = map_plainly(found, plain)
     mapping.columns.setdefault("event_id", row_id(frame.schema))
     map_users(mapping, found, without_user=seen.without_user)
     map_session(mapping, leaves, shape)
@@ -177,7 +178,12 @@ def _fitted(
 
 def _without_kinds(found: dict[str, Leaf]) -> str:
     """What every row is, where no column says it: a log of money is one of purchases."""
-    return "'purchase'" if "value" in found or "quantity" in found else "'action'"
+    money = found.get("quantity") or found.get("value")
+    if money is None:
+        return "'action'"
+    if isinstance(money.kind, NumericType) and any(value < 0 for value in money.values):
+        return f"CASE WHEN {money.expression} < 0 THEN 'refund' ELSE 'purchase' END"
+    return "'purchase'"
 
 
 def _expression(found: dict[str, Leaf], name: str) -> str:

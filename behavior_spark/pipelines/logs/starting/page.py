@@ -95,7 +95,7 @@ def features_block(chosen: ChosenKinds) -> list[str]:
         )
     for kind, reason in chosen.left_out[:_LEFT_OUT_SHOWN]:
         name = kind.name or kind.raw
-        lines.append(f"  #   - {_one_line(name)}  # {kind.events:,} events: {reason}")
+        lines.append(f"  #   - {_one_line(name)}  # events: {kind.events:,}; {reason}")
     if more := len(chosen.left_out) - _LEFT_OUT_SHOWN:
         lines += [f"  #   and {more:,} rarer ones"] if more > 0 else []
     if entries := taxonomy(chosen):

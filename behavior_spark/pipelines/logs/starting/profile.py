@@ -13,6 +13,7 @@ from pyspark.sql.types import ArrayType, MapType, StructType
 
 from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.readings import read_rows
+from behavior_spark.cleaning.source_facts import about_distinct
 from behavior_spark.config import Source
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_source
@@ -21,7 +22,6 @@ from behavior_spark.schemas import EVENTS
 
 SAMPLE_ROWS = 500
 MOST_KINDS_READ = 300
-_EXACT = 0.01  # relative error of approximate distinct counts
 BULK_SHARE = 0.1  # of the days: rows that arrived on fewer days were loaded at once
 
 
@@ -125,7 +125,7 @@ def look_at_kinds(
         .groupBy("kind")
         .agg(
             F.count(F.lit(1)).alias("events"),
-            F.approx_count_distinct("who", _EXACT).alias("users"),
+            about_distinct(F.col("who")).alias("users"),
             F.count_if(F.coalesce(F.trim("user"), F.lit("")) == "").alias("nobody"),
             F.first("row").alias("a"), F.last("row").alias("b"),
             F.max_by("row", "order").alias("c"), F.min_by("row", "order").alias("d"),
@@ -173,11 +173,11 @@ def _metrics(names: Sequence[str]) -> list[Column]:
         F.min(happened).alias("first"),
         F.max(happened).alias("last"),
         F.max(known).alias("arrived"),
-        F.approx_count_distinct(F.when(ok, F.col("user_id")), _EXACT).alias("users"),
-        F.approx_count_distinct("event_id", _EXACT).alias("ids"),
-        F.approx_count_distinct(content, _EXACT).alias("contents"),
-        F.approx_count_distinct(F.when(ok, F.to_date("event_time")), _EXACT).alias("event_days"),
-        F.approx_count_distinct(F.when(ok, F.to_date("arrived_at")), _EXACT).alias("arrived_days"),
+        about_distinct(F.when(ok, F.col("user_id"))).alias("users"),
+        about_distinct(F.col("event_id")).alias("ids"),
+        about_distinct(content).alias("contents"),
+        about_distinct(F.when(ok, F.unix_date(F.to_date("event_time")))).alias("event_days"),
+        about_distinct(F.when(ok, F.unix_date(F.to_date("arrived_at")))).alias("arrived_days"),
         F.count_if(F.col("arrived_at") < F.col("event_time")).alias("early"),
         *[F.count_if(F.col(name).isNull()).alias(f"null {name}") for name in names],
     ]
