@@ -1,4 +1,4 @@
-"""How far a log reaches and how often its targets happen: aggregates for one look at its rows."""
+"""How far a log reaches and how often its targets happen: one look at all its events."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.cleaning.rows import REASON
-from behavior_spark.cleaning.source_facts import about_distinct, fitting_as_of
+from behavior_spark.cleaning.source_facts import fitting_as_of
 from behavior_spark.config import Target
-
-_PREFIX = "extent"
 
 
 @dataclass(frozen=True)
@@ -24,13 +22,13 @@ class LogExtent:
     Attributes:
         rows: Number of rows.
         refused: Of these, rows that would be refused.
-        reason: The most frequent reason.
+        reason: A reason of some of them.
         first: Time of the first event, UTC; None without a usable one.
         last: When the last event was known.
         seen: Events that a night of the as_of sees.
         happened: Events that fulfil each target's condition, by target.
-        doers: About how many users did so within the horizon from a day on, by target and day.
-        users: About how many users had an event of the population before a day, by day.
+        doers: Users who did so within the horizon from a day on, by target and day.
+        users: Users with an event of the population before a day, by day.
         types: Events of each type that the config names.
     """
 
@@ -51,91 +49,123 @@ class LogExtent:
         return fitting_as_of(self.last) if self.last else None
 
 
-def extent_metrics(
-    targets: Mapping[str, Target],
-    days: Mapping[str, Sequence[dt.date]],
-    *,
-    types: Sequence[str],
-    population: str,
-    as_of: dt.date,
-) -> dict[str, Column]:
-    """Aggregates over mapped events with ``_reason``, by name, for one ``agg``.
+@dataclass(frozen=True)
+class ExtentQuestion:
+    """What is asked of a log.
 
-    Args:
+    Attributes:
+        as_of: Day of the night.
         targets: Targets by name; a condition on items is not looked at.
         days: Days from which each target's horizon is looked at.
-        types: Event types that the config names.
         population: SQL condition on an event.
-        as_of: Day of the night.
+        types: Event types that the config names.
     """
+
+    as_of: dt.date
+    targets: Mapping[str, Target]
+    days: Mapping[str, Sequence[dt.date]]
+    population: str
+    types: Sequence[str]
+
+
+def extent_row(events: DataFrame, question: ExtentQuestion) -> DataFrame:
+    """One row of figures; users are counted exactly, by way of a row for each.
+
+    Args:
+        events: Mapped events with ``_reason``.
+        question: What is asked.
+    """
+    flags, counts = _by_user(question), _by_row(question)
+    by_user = events.groupBy("user_id").agg(
+        *[metric.alias(name) for name, metric in {**flags, **counts}.items()]
+    )
+    somebody = F.col("user_id").isNotNull()
+    sums = {name: F.sum(name) for name in counts if name not in ("first", "last", "reason")}
+    return by_user.agg(
+        F.min("first").alias("first"),
+        F.max("last").alias("last"),
+        F.max("reason").alias("reason"),
+        *[total.alias(name) for name, total in sums.items()],
+        *[F.count_if(somebody & F.col(name)).alias(name) for name in flags],
+    )
+
+
+def read_extent(figures: Mapping[str, Any], question: ExtentQuestion) -> LogExtent:
+    """The extent, from the row of ``extent_row``."""
+
+    def count(name: str) -> int:
+        return int(figures.get(name) or 0)
+
+    names = list(question.targets)
+    return LogExtent(
+        rows=count("rows"),
+        refused=count("refused"),
+        reason=figures.get("reason"),
+        first=_moment(figures.get("first")),
+        last=_moment(figures.get("last")),
+        seen=count("seen"),
+        happened={name: count(f"happened_{number}") for number, name in enumerate(names)},
+        doers={
+            name: {day: count(_named(f"doers_{number}", day)) for day in question.days[name]}
+            for number, name in enumerate(names)
+        },
+        users={day: count(_named("users", day)) for day in _all_days(question)},
+        types={kind: count(f"type_{number}") for number, kind in enumerate(question.types)},
+    )
+
+
+def _by_row(question: ExtentQuestion) -> dict[str, Column]:
+    """What is counted of rows, and their ends."""
     ok = F.col(REASON).isNull()
-    midnight = F.lit(as_of).cast("timestamp")
+    midnight = F.lit(question.as_of).cast("timestamp")
     metrics = {
         "rows": F.count(F.lit(1)),
         "refused": F.count_if(~ok),
-        "reason": F.mode(REASON),
+        "reason": F.max(REASON),
         "first": F.min(F.when(ok, F.unix_micros("event_time"))),
         "last": F.max(F.when(ok, F.unix_micros("arrived_at"))),
         "seen": F.count_if(ok & (F.col("arrived_at") < midnight)),
     }
-    # Conditions are looked at where rows are good: others may hold what cannot be compared.
-    member = F.when(ok, F.expr(f"({population})"))
-    for day in sorted({day for of_target in days.values() for day in of_target}):
-        before = member & (F.col("event_time") < F.lit(day).cast("timestamp"))
-        metrics[f"users {day}"] = _users(before)
-    for number, (name, target) in enumerate(targets.items()):
-        hit = F.when(ok, F.expr(f"({target.event})"))
-        metrics[f"happened {number}"] = F.count_if(hit)
-        for day in days[name]:
+    for number, target in enumerate(question.targets.values()):
+        metrics[f"happened_{number}"] = F.count_if(_hit(target))
+    for number, kind in enumerate(question.types):
+        metrics[f"type_{number}"] = F.count_if(F.col("event_type") == kind)
+    return metrics
+
+
+def _by_user(question: ExtentQuestion) -> dict[str, Column]:
+    """Whether a user belonged to the population by a day, and did what a target asks after it."""
+    time, flags = F.col("event_time"), {}
+    member = _where_good(question.population)
+    for day in _all_days(question):
+        flags[_named("users", day)] = F.bool_or(member & (time < _start(day)))
+    for number, (name, target) in enumerate(question.targets.items()):
+        for day in question.days[name]:
             end = day + dt.timedelta(days=target.horizon_days)
-            inside = (F.col("event_time") >= F.lit(day).cast("timestamp")) & (
-                F.col("event_time") < F.lit(end).cast("timestamp")
-            )
-            metrics[f"doers {number} {day}"] = _users(hit & inside)
-    for number, kind in enumerate(types):
-        metrics[f"type {number}"] = F.count_if(F.col("event_type") == kind)
-    return {f"{_PREFIX} {name}": metric for name, metric in metrics.items()}
+            inside = (time >= _start(day)) & (time < _start(end))
+            flags[_named(f"doers_{number}", day)] = F.bool_or(_hit(target) & inside)
+    return flags
 
 
-def read_extent(
-    facts: Sequence[Mapping[str, Any]],
-    targets: Mapping[str, Target],
-    days: Mapping[str, Sequence[dt.date]],
-    *,
-    types: Sequence[str],
-) -> LogExtent:
-    """The extent of a log of one or several sources, from the values of ``extent_metrics``.
-
-    Users of several sources are added up: they may be the same.
-    """
-
-    def total(name: str) -> int:
-        return sum(int(values.get(f"{_PREFIX} {name}") or 0) for values in facts)
-
-    def values_of(name: str) -> list[Any]:
-        values = [each.get(f"{_PREFIX} {name}") for each in facts]
-        return [value for value in values if value is not None]
-
-    all_days = {day for of_target in days.values() for day in of_target}
-    return LogExtent(
-        rows=total("rows"),
-        refused=total("refused"),
-        reason=next(iter(values_of("reason")), None),
-        first=_moment(min(values_of("first"), default=None)),
-        last=_moment(max(values_of("last"), default=None)),
-        seen=total("seen"),
-        happened={name: total(f"happened {number}") for number, name in enumerate(targets)},
-        doers={
-            name: {day: total(f"doers {number} {day}") for day in days[name]}
-            for number, name in enumerate(targets)
-        },
-        users={day: total(f"users {day}") for day in all_days},
-        types={kind: total(f"type {number}") for number, kind in enumerate(types)},
-    )
+def _hit(target: Target) -> Column:
+    return _where_good(target.event)
 
 
-def _users(condition: Column) -> Column:
-    return about_distinct(F.when(condition, F.col("user_id")))
+def _where_good(condition: str) -> Column:
+    """A condition is looked at where rows are good: others may hold what cannot be compared."""
+    return F.when(F.col(REASON).isNull(), F.expr(f"({condition})"))
+
+
+def _all_days(question: ExtentQuestion) -> list[dt.date]:
+    return sorted({day for days in question.days.values() for day in days})
+
+
+def _start(day: dt.date) -> Column:
+    return F.lit(day).cast("timestamp")
+
+
+def _named(what: str, day: dt.date) -> str:
+    return f"{what}_{day:%Y%m%d}"
 
 
 def _moment(micros: int | None) -> dt.datetime | None:

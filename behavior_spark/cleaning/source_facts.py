@@ -22,16 +22,8 @@ SENTINELS = (
 IDS = ("user_id", "anonymous_id", "item_id", "session_id")
 FREQUENT = 0.01  # share of rows
 _NO_ID, _POINT_ZERO, _REPLACED, _TYPE = "no_id", "point_zero", "replaced", "type"
+LAST = "last_arrival"  # of a good event, in microseconds since 1970
 _ITEMS, _DATED = "items", "dated"
-
-
-def about_distinct(value: Column) -> Column:
-    """Aggregate: number of distinct strings or integers, within 2 %; nearly exact for hundreds.
-
-    A sketch is one value of the aggregation; ``approx_count_distinct`` is hundreds of columns of
-    it, which many such counts make slow.
-    """
-    return F.coalesce(F.hll_sketch_estimate(F.hll_sketch_agg(value, 12)), F.lit(0))
 
 
 def fitting_as_of(last: dt.datetime) -> dt.date:
@@ -81,6 +73,7 @@ def source_metrics(
         metrics[_ITEMS] = F.count_distinct("item_id")
         metrics[_DATED] = F.count_if(dated)
     if "event_type" in frame.columns:
+        metrics[LAST] = F.max(F.when(F.col(REASON).isNull(), F.unix_micros("arrived_at")))
         for index, event_type in enumerate(types):
             metrics[f"{_TYPE}:{index}"] = F.count_if(F.col("event_type") == event_type)
     return metrics
@@ -102,7 +95,7 @@ def describe_facts(facts: Mapping[str, Any], contract: Contract, *, label: str) 
     rows = facts["rows"] or 0
     if not rows:
         return [f"{label}: no row"]
-    counts = {name: value for name, value in facts.items() if isinstance(value, int)}
+    counts = {n: value for n, value in facts.items() if isinstance(value, int) and n != LAST}
     lines = [line.replace(contract.name, label, 1) for line in describe_changes(contract, counts)]
     if counts.get(BAD_TIMES):
         lines.append(f"{label}: of {rows:,} rows {describe_bad_times(counts)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -13,8 +14,13 @@ from pyspark.sql.types import TimestampType
 from rich.console import RenderableType
 
 from behavior_spark.cleaning import rows
-from behavior_spark.cleaning.log_extent import LogExtent
-from behavior_spark.cleaning.source_facts import describe_facts, source_metrics, type_counts
+from behavior_spark.cleaning.source_facts import (
+    LAST,
+    describe_facts,
+    fitting_as_of,
+    source_metrics,
+    type_counts,
+)
 from behavior_spark.io.expressions import check_condition
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
@@ -36,7 +42,6 @@ from behavior_spark.pipelines.logs.ingestion import (
     with_clean_texts,
     with_reasons,
 )
-from behavior_spark.pipelines.logs.verdict import extent_from, metrics_at
 from behavior_spark.pipelines.texts.active_model import encoder_options
 from behavior_spark.pipelines.texts.work import unknown_note
 from behavior_spark.report.tables import SampledRows
@@ -66,11 +71,11 @@ class Sampled(StageResult):
 
     Attributes:
         rows: By source; attributes too.
-        extent: How far the events reach; None without events.
+        ends: The as_of that sees the whole log; None without usable events.
     """
 
     rows: dict[str, list[dict[str, object]]]
-    extent: LogExtent | None = None
+    ends: dt.date | None = None
 
     @property
     def details(self) -> Mapping[str, Any]:
@@ -178,12 +183,12 @@ def _sample_attributes(frame: DataFrame, name: str) -> list[dict[str, object]]:
         return [row.asDict() for row in rows_read.limit(SAMPLE_ROWS).collect()]
 
 
-def look_at_sources(run: Run, mapped: MappedSources) -> LogExtent | None:
+def look_at_sources(run: Run, mapped: MappedSources) -> dt.date | None:
     """Note what all rows of the sources tell: one aggregation for each source.
 
-    Returns how far the events reach; None without events.
+    Returns the as_of that sees all events; None without usable ones.
     """
-    extents: list[dict[str, Any]] = []
+    ends: list[int] = []
     types = all_named_types(run.settings)
     counts = dict.fromkeys(types, 0)
     for table, sources in mapped.items():
@@ -198,11 +203,9 @@ def look_at_sources(run: Run, mapped: MappedSources) -> LogExtent | None:
                 mapped=run.settings.sources.mapped(table),
             )
             with spark_errors(f"reading sources.{table}"):
-                if contract is EVENTS:
-                    metrics |= metrics_at(run.settings, run.as_of)
                 row = reasoned.agg(*[m.alias(key) for key, m in metrics.items()]).first()
             facts = row.asDict() if row else {"rows": 0}
-            extents += [facts] if contract is EVENTS else []
+            ends += [facts[LAST]] if contract is EVENTS and facts.get(LAST) else []
             for line in describe_facts(facts, contract, label=label):
                 run.note(line)
             if contract is EVENTS:
@@ -215,7 +218,8 @@ def look_at_sources(run: Run, mapped: MappedSources) -> LogExtent | None:
         lines = describe_missing_types(run.settings, counts, events) + lines
     for line in lines:
         run.note(line)
-    return extent_from(run.settings, extents, run.as_of) if extents else None
+    last = dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=max(ends, default=0))
+    return fitting_as_of(last) if ends else None
 
 
 def _shown(frame: DataFrame, name: str) -> Column:

@@ -68,7 +68,7 @@ def test_a_verdict_counts_who_did_what_on_the_newest_training_day(
     assert outlooks["never"].problem == "its condition is true of no event"
     assert checked.last_lines() == [
         "verdict: the night can run with --as-of 2024-06-30; your log ends 2024-06-29; "
-        "buys: about 20 of 40 users; away: about 20 of 40 users; "
+        "buys: 20 of 40 users; away: 20 of 40 users; "
         "never is left out (its condition is true of no event)"
     ]
     assert not (tmp_path / "w").exists()

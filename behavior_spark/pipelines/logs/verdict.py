@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich.console import RenderableType
 
-from behavior_spark.cleaning.log_extent import LogExtent, extent_metrics, read_extent
+from behavior_spark.cleaning.log_extent import ExtentQuestion, LogExtent, extent_row, read_extent
+from behavior_spark.cleaning.rows import REASON
 from behavior_spark.config import Settings
 from behavior_spark.errors import BehaviorError, ConfigError, InputError
 from behavior_spark.features.targets import outcome_of
@@ -25,8 +27,6 @@ from behavior_spark.schemas import EVENTS, RUNS
 
 # A quiet weekend, or a feed that is a day late, is no mistake.
 LATE_DAYS = 7
-# Counts of users are approximate: fewer than this share of what is wanted are too few for sure.
-_SURELY = 0.8
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class TargetOutlook:
     """What can be learned of a target.
 
     Attributes:
-        positives: About how many users of the newest training day fulfil it.
-        users: About how many users there were then.
-        learned: About how many positives (of the rarer outcome) all training days have.
+        positives: How many users of the newest training day fulfil it.
+        users: How many users there were then.
+        learned: How many positives (of the rarer outcome) all training days have.
         problem: Why it cannot be learned; empty if it can.
     """
 
@@ -98,7 +98,7 @@ class Verdict(StageResult):
         for name, outlook in self.targets.items():
             parts.append(
                 f"{name} is left out ({outlook.problem})" if outlook.problem else
-                f"{name}: about {outlook.positives:,} of {outlook.users:,} users"
+                f"{name}: {outlook.positives:,} of {outlook.users:,} users"
             )  # fmt: skip
         if self.last_seconds is not None:
             parts.append(f"the last one took {self.last_seconds:,.0f} s")
@@ -137,54 +137,41 @@ def foresee_stage(run: Run, mapped: MappedSources) -> Foreseen:
 
 
 @stage("verdict", does="say whether the night can run, on which as_of, and what it can learn")
-def verdict_stage(run: Run, mapped: MappedSources, extent: LogExtent | None) -> Verdict:
-    """The verdict of ``check``; it looks for an as_of that fits where the run's does not.
+def verdict_stage(run: Run, mapped: MappedSources, ends: dt.date | None) -> Verdict:
+    """The verdict of ``check``, for the day that fits where the run's does not.
 
     Args:
         run: The run.
         mapped: The sources.
-        extent: Of the events, at the run's as_of; None without events.
+        ends: The as_of that sees the whole log; None without usable events.
     """
-    if extent is None:
+    if EVENTS.name not in mapped:
         return Verdict(run.as_of)
-    as_of = run.as_of
-    past = extent.fitting is not None and (as_of - extent.fitting).days > LATE_DAYS
-    if extent.fitting is not None and (past or not extent.seen):
-        as_of = extent.fitting
-        extent = look_at_extent(run, mapped, as_of)
+    past = ends is not None and (run.as_of - ends).days > LATE_DAYS
+    as_of = ends if past and ends is not None else run.as_of
+    extent = look_at_extent(run, mapped, as_of)
     verdict = judge(run, mapped, extent, as_of)
     return Verdict(as_of, verdict.refusal, extent, verdict.targets, _last_seconds(run))
 
 
 def look_at_extent(run: Run, mapped: MappedSources, as_of: dt.date) -> LogExtent:
-    """One aggregation over each source of events."""
-    metrics, facts = metrics_at(run.settings, as_of), []
-    for frame in mapped[EVENTS.name].values():
-        with spark_errors("looking at events"):
-            row = with_reasons(run, frame, EVENTS).agg(
-                *[metric.alias(name) for name, metric in metrics.items()]
-            ).first()  # fmt: skip
-        facts.append(row.asDict() if row else {})
-    return extent_from(run.settings, facts, as_of)
-
-
-def metrics_at(settings: Settings, as_of: dt.date) -> dict[str, Column]:
-    """Aggregates of events that tell what a night of this day can learn."""
-    return extent_metrics(
-        settings.targets,
-        _days(settings, as_of),
-        types=all_named_types(settings),
-        population=settings.population,
+    """One query over all sources of events."""
+    settings = run.settings
+    question = ExtentQuestion(
         as_of=as_of,
+        targets=settings.targets,
+        days=_days(settings, as_of),
+        population=settings.population,
+        types=all_named_types(settings),
     )
-
-
-def extent_from(
-    settings: Settings, facts: Sequence[Mapping[str, Any]], as_of: dt.date
-) -> LogExtent:
-    """The extent, from the values of ``metrics_at`` of each source."""
-    types = all_named_types(settings)
-    return read_extent(facts, settings.targets, _days(settings, as_of), types=types)
+    frames = [
+        with_reasons(run, frame, EVENTS).select(*EVENTS.names, REASON)
+        for frame in mapped[EVENTS.name].values()
+    ]
+    events = reduce(lambda a, b: a.unionByName(b), frames)
+    with spark_errors("looking at events"):
+        row = extent_row(events, question).first()
+    return read_extent(row.asDict() if row else {}, question)
 
 
 def judge(run: Run, mapped: MappedSources, extent: LogExtent, as_of: dt.date) -> Verdict:
@@ -214,7 +201,7 @@ def _refusal_of_rows(settings: Settings, extent: LogExtent, as_of: dt.date) -> B
     if extent.refused == extent.rows or extent.fitting is None:
         return InputError(
             f"every row of {places} would be refused",
-            found=f"{extent.rows:,} rows; mostly: {extent.reason}",
+            found=f"{extent.rows:,} rows; such as: {extent.reason}",
             fix="see the sample of `behavior-spark check`, and map sources.events.columns anew",
         )
     if (as_of - extent.fitting).days > LATE_DAYS:
@@ -278,8 +265,9 @@ def _outlook(settings: Settings, extent: LogExtent, name: str, as_of: dt.date) -
     if not happens:
         learned = min(learned, sum(total - count for count, total in counts))
     # What visitors did before they were known will count for users once links are read.
-    if learned < _SURELY * wanted and not settings.sources.identities:
-        why = f"about {learned:,} positives, {wanted:,} are wanted (training.min_positives)"
+    if learned < wanted and not settings.sources.identities:
+        what = "positives" if happens else "rows of the rarer outcome"
+        why = f"{learned:,} {what}, {wanted:,} are wanted (training.min_positives)"
         return TargetOutlook(positives, users, learned, why)
     return TargetOutlook(positives, users, learned)
 

@@ -37,6 +37,7 @@ from behavior_spark.schemas import EVENTS
 
 _LABEL = "--events"
 _KINDS_SHOWN = 12
+_SHARED = 0.005  # of the rows: a few ids that clash are mistakes of the log
 
 
 @dataclass(frozen=True)
@@ -166,10 +167,13 @@ def _fitted(
         )
         mapping.remarks["arrived_at"] = f"not {was}, as {why}"
         changed = True
-    if not profile.has_ids and columns["event_id"] != row_id(frame.schema):
+    shared = profile.shared_ids > _SHARED * profile.rows
+    if shared and columns["event_id"] != row_id(frame.schema):
         was = columns["event_id"]
         columns["event_id"] = mapping.columns["event_id"] = row_id(frame.schema)
-        mapping.remarks["event_id"] = f"made of the row, as {was} is the same in different rows"
+        mapping.remarks["event_id"] = (
+            f"made of the row, as {profile.shared_ids:,} values of {was} are in several that differ"
+        )
         changed = True
     if changed:
         profile = profile_log(frame, source.model_copy(update={"columns": columns}), label=_LABEL)

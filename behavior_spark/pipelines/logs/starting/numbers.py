@@ -11,6 +11,8 @@ from behavior_spark.pipelines.logs.starting.leaves import Leaf
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _COMMA = re.compile(r"[+-]?\d{1,3}(\.\d{3})*,\d+|[+-]?\d{1,3}(\.\d{3})+|[+-]?\d+(,\d+)?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})*(\.\d+)?")
+_CURRENCY = r"([$€£¥￥₩₽₹₺元円원]|[A-Z]{3}|Ft|zł|kr|Kč|руб\.?)"  # noqa: RUF001
+_WITH_CURRENCY = re.compile(rf"({_CURRENCY}\s*)?[+-]?\d[\d.,\s]*({_CURRENCY})?")
 _NO_DIGIT = re.compile(r"[^0-9.,+-]")
 
 
@@ -28,10 +30,9 @@ def read_as_number(leaf: Leaf) -> str | None:
         return None
     expression = leaf.expression
     if not _mostly(_PLAIN, texts):
-        bare = [_NO_DIGIT.sub("", text) for text in texts]
-        longest = max(len(text) - len(rest) for text, rest in zip(texts, bare, strict=True))
-        if longest > 5:  # more than a currency and a blank is no number
+        if not _mostly(_WITH_CURRENCY, texts):
             return None
+        bare = [_NO_DIGIT.sub("", text) for text in texts]
         if bare != texts:
             expression = f"regexp_replace({expression}, '[^0-9.,+-]', '')"
         texts = bare

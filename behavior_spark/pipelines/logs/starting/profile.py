@@ -13,7 +13,6 @@ from pyspark.sql.types import ArrayType, MapType, StructType
 
 from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.readings import read_rows
-from behavior_spark.cleaning.source_facts import about_distinct
 from behavior_spark.config import Source
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_source
@@ -55,10 +54,9 @@ class Profile:
         arrived: When the last row was known.
         users: About how many.
         nulls: Rows without a value, by mapped column.
-        ids: About how many distinct ids.
-        contents: About how many distinct rows, ids aside.
-        event_days: About how many days have events.
-        arrived_days: About how many days have arrivals.
+        shared_ids: Ids of several rows that differ.
+        event_days: Days with events.
+        arrived_days: Days with arrivals.
         early: Rows that arrived before they happened.
     """
 
@@ -70,8 +68,7 @@ class Profile:
     arrived: dt.datetime | None
     users: int
     nulls: dict[str, int]
-    ids: int
-    contents: int
+    shared_ids: int
     event_days: int
     arrived_days: int
     early: int
@@ -85,11 +82,6 @@ class Profile:
     def loaded_at_once(self) -> bool:
         """Whether arrivals tell when a table was filled, and not when events were known."""
         return self.event_days > 14 and self.arrived_days < BULK_SHARE * self.event_days
-
-    @property
-    def has_ids(self) -> bool:
-        """Whether ids are as many as there are different rows."""
-        return self.ids >= 0.95 * self.contents
 
 
 def sample_of(frame: DataFrame, *, label: str) -> list[dict[str, Any]]:
@@ -125,7 +117,7 @@ def look_at_kinds(
         .groupBy("kind")
         .agg(
             F.count(F.lit(1)).alias("events"),
-            about_distinct(F.col("who")).alias("users"),
+            F.approx_count_distinct("who").alias("users"),
             F.count_if(F.coalesce(F.trim("user"), F.lit("")) == "").alias("nobody"),
             F.first("row").alias("a"), F.last("row").alias("b"),
             F.max_by("row", "order").alias("c"), F.min_by("row", "order").alias("d"),
@@ -150,22 +142,30 @@ def profile_log(frame: DataFrame, source: Source, *, label: str) -> Profile:
     names = [name for name in source.columns if name != "event_id"]
     with spark_errors(label):
         row = ready.agg(*_metrics(names)).first()
+        shared = _shared_ids(ready, [n for n in names if n != "arrived_at"]).count()
     facts = row.asDict() if row else {}
     return Profile(
         rows=facts["rows"], refused=facts["refused"], reason=facts["reason"],
         first=_moment(facts["first"]), last=_moment(facts["last"]),
         arrived=_moment(facts["arrived"]), users=facts["users"],
         nulls={name: facts[f"null {name}"] for name in names},
-        ids=facts["ids"], contents=facts["contents"], event_days=facts["event_days"],
+        shared_ids=shared, event_days=facts["event_days"],
         arrived_days=facts["arrived_days"], early=facts["early"],
     )  # fmt: skip
+
+
+def _shared_ids(ready: DataFrame, names: Sequence[str]) -> DataFrame:
+    """Ids of good rows that are not copies of one another."""
+    content = F.xxhash64(*[F.col(name) for name in names])
+    good = ready.where(F.col(rows.REASON).isNull()).select("event_id", content.alias("content"))
+    by_id = good.groupBy("event_id").agg(F.min("content").alias("a"), F.max("content").alias("b"))
+    return by_id.where(F.col("a") != F.col("b"))
 
 
 def _metrics(names: Sequence[str]) -> list[Column]:
     ok = F.col(rows.REASON).isNull()
     happened = F.when(ok, F.unix_micros("event_time"))
     known = F.when(ok, F.unix_micros("arrived_at"))
-    content = F.xxhash64(*[F.col(name) for name in names if name != "arrived_at"])
     return [
         F.count(F.lit(1)).alias("rows"),
         F.count_if(~ok).alias("refused"),
@@ -173,14 +173,17 @@ def _metrics(names: Sequence[str]) -> list[Column]:
         F.min(happened).alias("first"),
         F.max(happened).alias("last"),
         F.max(known).alias("arrived"),
-        about_distinct(F.when(ok, F.col("user_id"))).alias("users"),
-        about_distinct(F.col("event_id")).alias("ids"),
-        about_distinct(content).alias("contents"),
-        about_distinct(F.when(ok, F.unix_date(F.to_date("event_time")))).alias("event_days"),
-        about_distinct(F.when(ok, F.unix_date(F.to_date("arrived_at")))).alias("arrived_days"),
+        F.approx_count_distinct(F.when(ok, F.col("user_id")), 0.02).alias("users"),
+        _days(F.when(ok, F.to_date("event_time"))).alias("event_days"),
+        _days(F.when(ok, F.to_date("arrived_at"))).alias("arrived_days"),
         F.count_if(F.col("arrived_at") < F.col("event_time")).alias("early"),
         *[F.count_if(F.col(name).isNull()).alias(f"null {name}") for name in names],
     ]
+
+
+def _days(day: Column) -> Column:
+    """Number of distinct days: few enough to be kept as a set."""
+    return F.size(F.collect_set(day))
 
 
 def _moment(micros: int | None) -> dt.datetime | None:
