@@ -70,7 +70,7 @@ class SampledRows:
         for name in self.rows[0] if self.rows else ():
             values = [row[name] for row in self.rows]
             if all(value is None for value in values):
-                empty.append(name)
+                empty += [name] if name != "refused" else []
             else:
                 table.add_row(Text(name), *[Text(cell(value)) for value in values[:most]])
         if not self.rows:

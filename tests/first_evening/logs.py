@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
+import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -270,3 +271,9 @@ def _iso(time: dt.datetime) -> str:
 
 def _german(number: float) -> str:
     return f"{number:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[2])
+    place.mkdir(parents=True, exist_ok=True)
+    sys.stdout.write(f"{LOGS[sys.argv[1]](place).path}\n")

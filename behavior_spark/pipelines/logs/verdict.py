@@ -56,6 +56,7 @@ class Verdict(StageResult):
         extent: What the log holds; None where nothing was looked at.
         targets: Outlook of each target.
         last_seconds: What the last whole night took; None if there is none.
+        unlinked: Whether a night will give users events that are a visitor's yet.
     """
 
     as_of: dt.date
@@ -63,6 +64,7 @@ class Verdict(StageResult):
     extent: LogExtent | None = None
     targets: Mapping[str, TargetOutlook] = field(default_factory=dict)
     last_seconds: float | None = None
+    unlinked: bool = False
 
     @property
     def details(self) -> Mapping[str, Any]:
@@ -100,6 +102,8 @@ class Verdict(StageResult):
                 f"{name} is left out ({outlook.problem})" if outlook.problem else
                 f"{name}: {outlook.positives:,} of {outlook.users:,} users"
             )  # fmt: skip
+        if self.unlinked:
+            parts.append("visitors are not linked yet")
         if self.last_seconds is not None:
             parts.append(f"the last one took {self.last_seconds:,.0f} s")
         return "; ".join(parts)
@@ -151,7 +155,10 @@ def verdict_stage(run: Run, mapped: MappedSources, ends: dt.date | None) -> Verd
     as_of = ends if past and ends is not None else run.as_of
     extent = look_at_extent(run, mapped, as_of)
     verdict = judge(run, mapped, extent, as_of)
-    return Verdict(as_of, verdict.refusal, extent, verdict.targets, _last_seconds(run))
+    return Verdict(
+        as_of, verdict.refusal, extent, verdict.targets, _last_seconds(run),
+        unlinked=bool(run.settings.sources.identities),
+    )  # fmt: skip
 
 
 def look_at_extent(run: Run, mapped: MappedSources, as_of: dt.date) -> LogExtent:
