@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.cleaning.rows import REASON
-from behavior_spark.cleaning.source_facts import fitting_as_of
+from behavior_spark.cleaning.source_facts import fitting_as_of, last_arrival
 from behavior_spark.config import Target
 
 
@@ -123,7 +123,7 @@ def _by_row(question: ExtentQuestion) -> dict[str, Column]:
         "refused": F.count_if(~ok),
         "reason": F.max(REASON),
         "first": F.min(F.when(ok, F.unix_micros("event_time"))),
-        "last": F.max(F.when(ok, F.unix_micros("arrived_at"))),
+        "last": last_arrival(),
         "seen": F.count_if(ok & (F.col("arrived_at") < midnight)),
     }
     for number, target in enumerate(question.targets.values()):

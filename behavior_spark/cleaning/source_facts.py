@@ -26,6 +26,15 @@ LAST = "last_arrival"  # of a good event, in microseconds since 1970
 _ITEMS, _DATED = "items", "dated"
 
 
+def last_arrival() -> Column:
+    """Aggregate: when the last good event was known, in microseconds since 1970.
+
+    What lies in the future, by a clock that is wrong, is no end of a log.
+    """
+    real = F.col(REASON).isNull() & (F.col("arrived_at") < F.date_add(F.current_date(), 2))
+    return F.max(F.when(real, F.unix_micros("arrived_at")))
+
+
 def fitting_as_of(last: dt.datetime) -> dt.date:
     """The as_of whose night sees a whole log: the day after its last one.
 
@@ -73,7 +82,7 @@ def source_metrics(
         metrics[_ITEMS] = F.count_distinct("item_id")
         metrics[_DATED] = F.count_if(dated)
     if "event_type" in frame.columns:
-        metrics[LAST] = F.max(F.when(F.col(REASON).isNull(), F.unix_micros("arrived_at")))
+        metrics[LAST] = last_arrival()
         for index, event_type in enumerate(types):
             metrics[f"{_TYPE}:{index}"] = F.count_if(F.col("event_type") == event_type)
     return metrics

@@ -105,12 +105,12 @@ def map_users(mapping: ColumnMapping, leaves: Mapping[str, Leaf], *, without_use
         return
     mapping.columns["user_id"] = user.expression
     mapping.columns["anonymous_id"] = visitor.expression
-    if without_user > _IDENTIFIED:
+    if without_user > _IDENTIFIED and "event_time" in mapping.columns:
         mapping.remarks["user_id"] = f"null in {without_user:.0%} of the rows; see identities"
         mapping.links = {
             "anonymous_id": visitor.expression,
             "user_id": user.expression,
-            "linked_at": mapping.columns.get("event_time", ""),
+            "linked_at": mapping.columns["event_time"],
         }
 
 

@@ -13,7 +13,9 @@ from pyspark.sql.types import ArrayType, MapType, StructType
 
 from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.readings import read_rows
+from behavior_spark.cleaning.source_facts import last_arrival
 from behavior_spark.config import Source
+from behavior_spark.config.intake import Intake
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_source
 from behavior_spark.pipelines.logs.starting.kinds import SeenKind
@@ -138,11 +140,12 @@ def look_at_kinds(
 def profile_log(frame: DataFrame, source: Source, *, label: str) -> Profile:
     """Map all rows and aggregate them once."""
     mapped = read_rows(map_source(frame, source, EVENTS, label=label), EVENTS)
-    ready = rows.with_reason(rows.prepare(mapped, EVENTS), EVENTS)
+    skew = Intake().clock_skew_seconds
+    ready = rows.with_reason(rows.prepare(mapped, EVENTS, skew_seconds=skew), EVENTS)
     names = [name for name in source.columns if name != "event_id"]
     with spark_errors(label):
         row = ready.agg(*_metrics(names)).first()
-        shared = _shared_ids(ready, [n for n in names if n != "arrived_at"]).count()
+        shared = _shared_ids(ready, names).count()
     facts = row.asDict() if row else {}
     return Profile(
         rows=facts["rows"], refused=facts["refused"], reason=facts["reason"],
@@ -155,24 +158,24 @@ def profile_log(frame: DataFrame, source: Source, *, label: str) -> Profile:
 
 
 def _shared_ids(ready: DataFrame, names: Sequence[str]) -> DataFrame:
-    """Ids of good rows that are not copies of one another."""
-    content = F.xxhash64(*[F.col(name) for name in names])
-    good = ready.where(F.col(rows.REASON).isNull()).select("event_id", content.alias("content"))
-    by_id = good.groupBy("event_id").agg(F.min("content").alias("a"), F.max("content").alias("b"))
+    """Ids of good rows that are neither copies of one another nor, by their arrival, versions."""
+    content = F.xxhash64(*[F.col(name) for name in names if name != "arrived_at"])
+    key = ["event_id", *(name for name in names if name == "arrived_at")]
+    good = ready.where(F.col(rows.REASON).isNull()).select(*key, content.alias("content"))
+    by_id = good.groupBy(*key).agg(F.min("content").alias("a"), F.max("content").alias("b"))
     return by_id.where(F.col("a") != F.col("b"))
 
 
 def _metrics(names: Sequence[str]) -> list[Column]:
     ok = F.col(rows.REASON).isNull()
     happened = F.when(ok, F.unix_micros("event_time"))
-    known = F.when(ok, F.unix_micros("arrived_at"))
     return [
         F.count(F.lit(1)).alias("rows"),
         F.count_if(~ok).alias("refused"),
         F.mode(rows.REASON).alias("reason"),
         F.min(happened).alias("first"),
         F.max(happened).alias("last"),
-        F.max(known).alias("arrived"),
+        last_arrival().alias("arrived"),
         F.approx_count_distinct(F.when(ok, F.col("user_id")), 0.02).alias("users"),
         _days(F.when(ok, F.to_date("event_time"))).alias("event_days"),
         _days(F.when(ok, F.to_date("arrived_at"))).alias("arrived_days"),
