@@ -38,12 +38,14 @@ class TargetOutlook:
         users: How many users there were then.
         learned: How many positives (of the rarer outcome) all training days have.
         problem: Why it cannot be learned; empty if it can.
+        at_most: Whether its condition on items, which was not looked at, leaves fewer.
     """
 
     positives: int
     users: int
     learned: int
     problem: str = ""
+    at_most: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Verdict(StageResult):
         for name, outlook in self.targets.items():
             parts.append(
                 f"{name} is left out ({outlook.problem})" if outlook.problem else
-                f"{name}: {outlook.positives:,} of {outlook.users:,} users"
+                f"{name}: {'at most ' if outlook.at_most else ''}{outlook.positives:,} of {outlook.users:,} users"
             )  # fmt: skip
         if self.unlinked:
             parts.append("visitors are not linked yet")
@@ -276,7 +278,7 @@ def _outlook(settings: Settings, extent: LogExtent, name: str, as_of: dt.date) -
         what = "positives" if happens else "rows of the rarer outcome"
         why = f"{learned:,} {what}, {wanted:,} are wanted (training.min_positives)"
         return TargetOutlook(positives, users, learned, why)
-    return TargetOutlook(positives, users, learned)
+    return TargetOutlook(positives, users, learned, at_most=bool(target.item) and happens)
 
 
 def _days(settings: Settings, as_of: dt.date) -> dict[str, list[dt.date]]:
