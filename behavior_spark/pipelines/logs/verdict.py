@@ -47,6 +47,13 @@ class TargetOutlook:
     problem: str = ""
     at_most: bool = False
 
+    def __str__(self) -> str:
+        """After the target's name, in a line."""
+        if self.problem:
+            return f" is left out ({self.problem})"
+        most = "at most " if self.at_most else ""
+        return f": {most}{self.positives:,} of {self.users:,} users"
+
 
 @dataclass(frozen=True)
 class Verdict(StageResult):
@@ -99,11 +106,7 @@ class Verdict(StageResult):
             return None
         ends = f"; your log ends {self.extent.last:%Y-%m-%d}" if self.extent.last else ""
         parts = [f"verdict: the night can run with --as-of {self.as_of}{ends}"]
-        for name, outlook in self.targets.items():
-            parts.append(
-                f"{name} is left out ({outlook.problem})" if outlook.problem else
-                f"{name}: {'at most ' if outlook.at_most else ''}{outlook.positives:,} of {outlook.users:,} users"
-            )  # fmt: skip
+        parts += [f"{name}{outlook}" for name, outlook in self.targets.items()]
         if self.unlinked:
             parts.append("visitors are not linked yet")
         if self.last_seconds is not None:
