@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,33 @@ SENTINELS = (
 IDS = ("user_id", "anonymous_id", "item_id", "session_id")
 FREQUENT = 0.01  # share of rows
 _NO_ID, _POINT_ZERO, _REPLACED, _TYPE = "no_id", "point_zero", "replaced", "type"
+LAST = "last_arrival"  # of a good event, in microseconds since 1970
 _ITEMS, _DATED = "items", "dated"
+
+
+def last_arrival() -> Column:
+    """Aggregate: when the last good event was known, in microseconds since 1970.
+
+    What lies in the future, by a clock that is wrong, is no end of a log.
+    """
+    real = F.col(REASON).isNull() & (F.col("arrived_at") < F.date_add(F.current_date(), 2))
+    return F.max(F.when(real, F.unix_micros("arrived_at")))
+
+
+def fitting_as_of(last: dt.datetime) -> dt.date:
+    """The as_of whose night sees a whole log: the day after its last one.
+
+    A log that stops before noon is taken as cut off during that day, which then is not seen; times
+    of 0:00 are days without a time.
+
+    >>> fitting_as_of(dt.datetime(2024, 6, 29, 22, 10)), fitting_as_of(dt.datetime(2024, 6, 29))
+    (datetime.date(2024, 6, 30), datetime.date(2024, 6, 30))
+    >>> fitting_as_of(dt.datetime(2024, 6, 29, 9, 30))
+    datetime.date(2024, 6, 29)
+    """
+    day = last.date()
+    cut_off = last.hour < 12 and last.time() != dt.time()
+    return day if cut_off else day + dt.timedelta(days=1)
 
 
 def source_metrics(
@@ -55,6 +82,7 @@ def source_metrics(
         metrics[_ITEMS] = F.count_distinct("item_id")
         metrics[_DATED] = F.count_if(dated)
     if "event_type" in frame.columns:
+        metrics[LAST] = last_arrival()
         for index, event_type in enumerate(types):
             metrics[f"{_TYPE}:{index}"] = F.count_if(F.col("event_type") == event_type)
     return metrics
@@ -76,7 +104,7 @@ def describe_facts(facts: Mapping[str, Any], contract: Contract, *, label: str) 
     rows = facts["rows"] or 0
     if not rows:
         return [f"{label}: no row"]
-    counts = {name: value for name, value in facts.items() if isinstance(value, int)}
+    counts = {n: value for n, value in facts.items() if isinstance(value, int) and n != LAST}
     lines = [line.replace(contract.name, label, 1) for line in describe_changes(contract, counts)]
     if counts.get(BAD_TIMES):
         lines.append(f"{label}: of {rows:,} rows {describe_bad_times(counts)}")

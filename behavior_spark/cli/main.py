@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -104,11 +105,15 @@ def init(
     ),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a commented config from the schemas of your tables."""
+    """Write a commented config from what your tables hold."""
     from behavior_spark.pipelines.logs.starting import write_config
 
-    write_config(events=events, texts=texts, items=items, output=output, force=force)
-    typer.echo(f"wrote {output}\nnext: read it, then behavior-spark check --config {output}")
+    written = write_config(events=events, texts=texts, items=items, output=output, force=force)
+    config = shlex.quote(str(output))
+    typer.echo(f"wrote {output}\nnext: read it, then")
+    typer.echo(f"  behavior-spark check --config {config}")
+    if written.as_of is not None:
+        typer.echo(f"  behavior-spark nightly --config {config} --as-of {written.as_of}")
 
 
 @app.command()

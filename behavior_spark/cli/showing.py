@@ -41,6 +41,8 @@ def show(
             notes=result.notes,
         )
     )
+    for line in result.last_lines():
+        console.print(f"\n{line}", markup=False, highlight=False, style="bold", soft_wrap=True)
     if queries:
         console.print("\n[bold]Ask next:[/]")
         for query in queries:  # never wrapped, so that they can be copied

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -13,7 +14,13 @@ from pyspark.sql.types import TimestampType
 from rich.console import RenderableType
 
 from behavior_spark.cleaning import rows
-from behavior_spark.cleaning.source_facts import describe_facts, source_metrics, type_counts
+from behavior_spark.cleaning.source_facts import (
+    LAST,
+    describe_facts,
+    fitting_as_of,
+    source_metrics,
+    type_counts,
+)
 from behavior_spark.io.expressions import check_condition
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
@@ -37,7 +44,7 @@ from behavior_spark.pipelines.logs.mapped_sources import (
 )
 from behavior_spark.pipelines.texts.active_model import encoder_options
 from behavior_spark.pipelines.texts.work import unknown_note
-from behavior_spark.report.tables import records
+from behavior_spark.report.tables import SampledRows
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, INPUTS, ITEMS, TEXTS, Contract
@@ -63,10 +70,12 @@ class Sampled(StageResult):
     """Rows as they would be stored.
 
     Attributes:
-        rows: By source.
+        rows: By source; attributes too.
+        ends: The as_of that sees the whole log; None without usable events.
     """
 
     rows: dict[str, list[dict[str, object]]]
+    ends: dt.date | None = None
 
     @property
     def details(self) -> Mapping[str, Any]:
@@ -75,7 +84,7 @@ class Sampled(StageResult):
 
     def blocks(self) -> list[RenderableType]:
         """One table for each source."""
-        return [records(rows, title=name) for name, rows in self.rows.items()]
+        return [SampledRows(rows, title=name) for name, rows in self.rows.items()]
 
 
 @stage("check", does="compare the config with the tables that it names", models=("text",))
@@ -130,8 +139,9 @@ def sample_stage(run: Run, checked: Checked) -> Sampled:
             shown[table if name == table else f"{table} from {name}"] = _sample(
                 run, frame, contract
             )
-    look_at_sources(run, checked.mapped)
-    return Sampled(shown)
+    for name, frame in mapped_attributes(run).items():
+        shown[f"attributes from {name}"] = _sample_attributes(frame, name)
+    return Sampled(shown, look_at_sources(run, checked.mapped))
 
 
 def _check_encoder(run: Run, mapped: MappedSources) -> None:
@@ -167,8 +177,18 @@ def _sample(run: Run, frame: DataFrame, contract: Contract) -> list[dict[str, ob
     return [row.asDict() for row in collected]
 
 
-def look_at_sources(run: Run, mapped: MappedSources) -> None:
-    """Note what all rows of the sources tell: one aggregation for each source."""
+def _sample_attributes(frame: DataFrame, name: str) -> list[dict[str, object]]:
+    with spark_errors(f"reading sources.attributes.{name}"):
+        rows_read = frame.select(*[_shown(frame, column) for column in frame.columns])
+        return [row.asDict() for row in rows_read.limit(SAMPLE_ROWS).collect()]
+
+
+def look_at_sources(run: Run, mapped: MappedSources) -> dt.date | None:
+    """Note what all rows of the sources tell: one aggregation for each source.
+
+    Returns the as_of that sees all events; None without usable ones.
+    """
+    ends: list[int] = []
     types = all_named_types(run.settings)
     counts = dict.fromkeys(types, 0)
     for table, sources in mapped.items():
@@ -185,6 +205,7 @@ def look_at_sources(run: Run, mapped: MappedSources) -> None:
             with spark_errors(f"reading sources.{table}"):
                 row = reasoned.agg(*[m.alias(key) for key, m in metrics.items()]).first()
             facts = row.asDict() if row else {"rows": 0}
+            ends += [facts[LAST]] if contract is EVENTS and facts.get(LAST) else []
             for line in describe_facts(facts, contract, label=label):
                 run.note(line)
             if contract is EVENTS:
@@ -197,6 +218,8 @@ def look_at_sources(run: Run, mapped: MappedSources) -> None:
         lines = describe_missing_types(run.settings, counts, events) + lines
     for line in lines:
         run.note(line)
+    last = dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=max(ends, default=0))
+    return fitting_as_of(last) if ends else None
 
 
 def _shown(frame: DataFrame, name: str) -> Column:

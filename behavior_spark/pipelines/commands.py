@@ -20,6 +20,7 @@ from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.checks import check_stage, sample_stage
 from behavior_spark.pipelines.logs.ingestion import ingest_stage
 from behavior_spark.pipelines.logs.sessions import build_sessions_stage
+from behavior_spark.pipelines.logs.verdict import foresee_stage, verdict_stage
 from behavior_spark.pipelines.reports.outcomes import report_stage
 from behavior_spark.pipelines.texts.active_model import active_text_model
 from behavior_spark.pipelines.texts.functions import text_functions
@@ -46,11 +47,17 @@ from behavior_spark.schemas import TABLES
 _TEXT_FUNCTION = re.compile(r"\b(embed|classify)_text\s*\(", re.IGNORECASE)
 
 
-@command(stages=(check_stage, sample_stage), dated=False)
+@command(stages=(check_stage, sample_stage, verdict_stage), dated=False)
 def check(settings: Settings, **place: Unpack[Place]) -> Result:
-    """Validate a config against its tables; show five mapped rows of each. Starts no model."""
+    """Validate a config against its tables; show some mapped rows of each. Starts no model.
+
+    The last line says whether the night can run, on which as_of, and how many users of each
+    target there are to learn from.
+    """
     with running("check", settings, record=False, **place) as run:
-        sample_stage(run, check_stage(run))
+        checked = check_stage(run)
+        sampled = sample_stage(run, checked)
+        verdict_stage(run, checked.mapped, sampled.ends)
         return Result.of_run(run)
 
 
@@ -165,6 +172,7 @@ def register_stage(run: Run) -> Registered:
 @command(
     stages=(
         check_stage,
+        foresee_stage,
         ingest_stage,
         build_sessions_stage,
         score_texts_stage,
@@ -187,7 +195,9 @@ def nightly(
     Without sources.events the night ends after score-texts.
     """
     with running("nightly", settings, **place) as run:
-        ingest_stage(run, check_stage(run).mapped)
+        mapped = check_stage(run).mapped
+        foresee_stage(run, mapped)
+        ingest_stage(run, mapped)
         if settings.sources.events:
             build_sessions_stage(run)
         model = score_texts_stage(run).model

@@ -47,6 +47,39 @@ def rows_table(rows: list[dict[str, Any]], *, title: str | None = None) -> Table
     return table
 
 
+@dataclass(frozen=True)
+class SampledRows:
+    """Some rows of a source, one beside the other: a line for each column that has a value.
+
+    As many rows are shown as the terminal is wide enough for. Columns without a value are named in
+    one line.
+    """
+
+    rows: list[dict[str, Any]]
+    title: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Choose the number of rows by the width of the terminal."""
+        most = max(1, min(len(self.rows), (options.max_width - 16) // 22))
+        shown = self.rows[:most]
+        table = Table(title=Text(self.title), title_justify="left", show_header=False, box=None)
+        table.add_column(style="dim", no_wrap=True)
+        for _ in shown:
+            table.add_column(overflow="ellipsis", no_wrap=True)
+        empty = []
+        for name in self.rows[0] if self.rows else ():
+            values = [row[name] for row in self.rows]
+            if all(value is None for value in values):
+                empty += [name] if name != "refused" else []
+            else:
+                table.add_row(Text(name), *[Text(cell(value)) for value in values[:most]])
+        if not self.rows:
+            table.add_row("(no rows)")
+        yield table
+        if empty:
+            yield Text(f"no value here: {', '.join(empty)}", style="dim")
+
+
 def records(rows: list[dict[str, Any]], *, title: str, widest: int = WIDEST_CELL) -> Table:
     """Wide rows as records, one below the other, with one line for each column."""
     table = Table(title=Text(title), title_justify="left", show_header=False, box=None)

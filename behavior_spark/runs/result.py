@@ -96,6 +96,10 @@ class Result:
         """What all stages show on a terminal."""
         return [block for result in self.results for block in result.blocks()]
 
+    def last_lines(self) -> list[str]:
+        """What stages say after all else."""
+        return [line for result in self.results if (line := result.last_line())]
+
     def page(self) -> str | None:
         """The result as Markdown; None if no stage has a page."""
         pages = [page for result in self.results if (page := result.page())]

@@ -55,6 +55,10 @@ class StageResult:
         """Tables and texts for the summary on a terminal."""
         return []
 
+    def last_line(self) -> str | None:
+        """One line that the command line shows after all else."""
+        return None
+
     def page(self) -> str | None:
         """The result as Markdown, for ``--output``."""
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -15,6 +16,8 @@ from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
 
 _MOST_TYPES = 1000
+# Names that are as near as 'purchse' and 'purchase' (0.93), or 'refund' and 'refunded' (0.86).
+_SURELY_MEANT = 0.8
 
 
 def refuse_types_never_stored(settings: Settings) -> None:
@@ -55,6 +58,59 @@ def describe_missing_types(
     missing = {kind for kind, count in counts.items() if not count}
     if not missing:
         return []
+    there = _types_there(events)
+    return [
+        f"{place}: event_type = '{kind}' matches no event; {_nearest(kind, there)}"
+        for place, types in named_event_types(settings).items()
+        for kind in types
+        if kind in missing
+    ]
+
+
+@dataclass(frozen=True)
+class MisspeltType:
+    """A type that the config names, no event has, and one of nearly the same name has events.
+
+    Attributes:
+        place: Key of the config.
+        name: As the config writes it.
+        meant: The type that there is.
+        events: Number of its events.
+    """
+
+    place: str
+    name: str
+    meant: str
+    events: int
+
+
+def misspelt_types(
+    settings: Settings, counts: Mapping[str, int], events: DataFrame
+) -> list[MisspeltType]:
+    """Types without an event of which one that the same key does not name is a near spelling.
+
+    Only where a type has no event the events are read.
+
+    Args:
+        settings: The config.
+        counts: Events of each type that it names.
+        events: All events, with ``event_type``.
+    """
+    if all(counts.values()):
+        return []
+    there = _types_there(events)
+    misspelt = []
+    for place, types in named_event_types(settings).items():
+        others = [kind for kind in there if kind not in types]
+        for kind in types:
+            close = difflib.get_close_matches(kind, others, n=1, cutoff=_SURELY_MEANT)
+            if close and not counts.get(kind):
+                misspelt.append(MisspeltType(place, kind, close[0], there[close[0]]))
+    return misspelt
+
+
+def _types_there(events: DataFrame) -> dict[str, int]:
+    """Number of events by type, of the commonest types."""
     with spark_errors("counting event types"):
         rows = (
             events.where(F.col("event_type").isNotNull())
@@ -64,13 +120,7 @@ def describe_missing_types(
             .limit(_MOST_TYPES)
             .collect()
         )
-    there = {row["event_type"]: row["events"] for row in rows}
-    return [
-        f"{place}: event_type = '{kind}' matches no event; {_nearest(kind, there)}"
-        for place, types in named_event_types(settings).items()
-        for kind in types
-        if kind in missing
-    ]
+    return {row["event_type"]: row["events"] for row in rows}
 
 
 def _nearest(kind: str, there: Mapping[str, int]) -> str:
