@@ -19,7 +19,7 @@ from behavior_spark.errors import BehaviorError, ConfigError, InputError
 from behavior_spark.features.targets import outcome_of
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.logs.event_types import all_named_types, misspelt_types
-from behavior_spark.pipelines.logs.ingestion import MappedSources, with_reasons
+from behavior_spark.pipelines.logs.mapped_sources import MappedSources, with_reasons
 from behavior_spark.prediction.training_days import training_days
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
