@@ -12,36 +12,42 @@ if TYPE_CHECKING:
 
 WIDTH = 330
 COLOURS = ("#0b7a75", "#d9822b", "#5a67b0", "#b84a62", "#7d8793", "#6f9c3d")
-# Browsers write wider than vl-convert measures.
-_PADDING = {"left": 20, "right": 6, "top": 4, "bottom": 2}
+# Browsers write wider than vl-convert measures: room for that on the left, where names stand.
+_ROOM = 20
+_LONGEST_BESIDE = 16
 INK, SOFT, GRID, AXIS = "#1d2530", "#59636f", "#e4e6e6", "#7c8690"
 
 
-def bar_chart(frame: pd.DataFrame, *, name: str, value: str, title: str, form: str = ",.0f") -> Any:
-    """Horizontal bars in the frame's order, each with its figure.
+def bar_chart(frame: pd.DataFrame, *, name: str, value: str, form: str = ",.0f") -> Any:
+    """Horizontal bars in the frame's order, each with its figure; long names stand above them.
 
     Args:
         frame: One row for each bar.
         name: Column of the bars' names.
-        value: Column of their lengths.
-        title: Title of the axis of lengths.
+        value: Column of their lengths, not negative.
         form: d3 format of a figure.
     """
     import altair as alt
 
-    most = max(float(frame[value].max()), 0.0) if len(frame) else 0.0
-    low = min(float(frame[value].min()), 0.0) if len(frame) else 0.0
-    base = alt.Chart(frame[[name, value]]).encode(
-        x=alt.X(f"{value}:Q", title=title, axis=_axis(form, ticks=3),
-                scale=alt.Scale(domain=[low, most * 1.22 or 1.0], nice=False)),
-        y=alt.Y(f"{name}:N", sort=None, title=None,
-                axis=_names(125)),
-    )  # fmt: skip
-    bars = base.mark_bar(color=COLOURS[0])
-    figures = base.mark_text(align="left", dx=3, color=INK).encode(
-        text=alt.Text(f"{value}:Q", format=form)
+    drawn = frame[[name, value]].assign(start=0)
+    long = max((len(str(label)) for label in drawn[name]), default=0) > _LONGEST_BESIDE
+    most = max(float(drawn[value].max()), 0.0) if len(drawn) else 0.0
+    scale = alt.Scale(domain=[0, most * 1.22 or 1.0], nice=False)
+    below = alt.YOffset(value=29) if long else alt.YOffset(value=11)
+    base = alt.Chart(drawn).encode(
+        x=alt.X(f"{value}:Q", axis=None, scale=scale),
+        y=alt.Y(f"{name}:N", sort=None, title=None, axis=None if long else _names(125)),
     )
-    return _styled(bars + figures, height=22 * max(len(frame), 1))
+    parts: Any = base.mark_bar(color=COLOURS[0], height=14).encode(yOffset=below)
+    parts += base.mark_text(align="left", dx=4, color=INK).encode(
+        text=alt.Text(f"{value}:Q", format=form), yOffset=below
+    )
+    if long:
+        parts += base.mark_text(align="left", color=SOFT, limit=WIDTH).encode(
+            x=alt.X("start:Q", axis=None, scale=scale), text=f"{name}:N",
+            yOffset=alt.YOffset(value=11),
+        )  # fmt: skip
+    return _styled(parts, height=(40 if long else 22) * max(len(drawn), 1), beside=not long)
 
 
 def stacked_chart(
@@ -140,6 +146,38 @@ def line_chart(
     return _styled(drawn, height=200)
 
 
+def heat_chart(frame: pd.DataFrame, *, x: str, y: str, value: str, x_title: str) -> Any:
+    """Squares, the fuller the larger the share.
+
+    Args:
+        frame: One row for each square.
+        x: Column of the horizontal place, a number.
+        y: Column of the vertical place, a name.
+        value: Column of shares, in [0, 1].
+        x_title: Title of the horizontal axis.
+    """
+    import altair as alt
+
+    base = alt.Chart(frame[[x, y, value]]).encode(
+        x=alt.X(
+            f"{x}:O",
+            title=x_title,
+            axis=alt.Axis(labelAngle=0, domain=False, ticks=False, labelOverlap=True),
+        ),
+        y=alt.Y(f"{y}:O", sort=None, title=None, axis=_names(90)),
+    )
+    drawn: Any = base.mark_rect(color=COLOURS[0]).encode(
+        opacity=alt.Opacity(
+            f"{value}:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.04, 0.9])
+        )
+    )
+    if frame[x].nunique() <= 8:
+        drawn = drawn + base.mark_text(color=INK, fontSize=11).encode(
+            text=alt.Text(f"{value}:Q", format=".0%")
+        )
+    return _styled(drawn, height=22 * max(frame[y].nunique(), 1))
+
+
 def interval_chart(
     frame: pd.DataFrame, *, name: str, title: str, chance: float | None = None
 ) -> Any:
@@ -198,19 +236,20 @@ def _days(count: int) -> Any:
 
     every = max(1, -(-count // 6))
     named = f"datum.index * {max(count - 1, 1)} % {every} < 0.5 ? slice(datum.label, 5) : ''"
-    return alt.Axis(labelExpr=named, labelAngle=0, ticks=False, labelOverlap=False)
+    return alt.Axis(labelExpr=named, labelAngle=0, ticks=False, labelPadding=7, labelOverlap=False)
 
 
-def _styled(chart: Any, *, height: float) -> Any:
+def _styled(chart: Any, *, height: float, beside: bool = True) -> Any:
     import altair as alt
 
+    padding = {"left": _ROOM if beside else 2, "right": 6, "top": 4, "bottom": 2}
     return (
         chart.properties(
             width=WIDTH,
             height=height,
             autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         )
-        .configure(aria=False, background="transparent", font="sans-serif", padding=_PADDING)
+        .configure(aria=False, background="transparent", font="sans-serif", padding=padding)
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=SOFT, titleColor=SOFT, gridColor=GRID, domainColor=AXIS, tickColor=AXIS,

@@ -113,6 +113,21 @@ class NightFacts:
         refused: Refused rows of the night: table_name, source, reason, rows.
         by_day: Rows stored by arrival day: table_name, day, rows.
         targets: One for each configured target.
+        moved_from: The night before with predictions; None if there is none.
+        moved: Users by value of a score or feature, at this night and that before: kind (score or
+            feature), name, now (bool), step (null: not known), users, total (sum of the values).
+        words: Meaning of each feature.
+        reasons: Reasons of all predictions: target, feature, users, size (mean of the absolute
+            contribution), raises (share of users for whom it raises).
+        examples: Five users: target, decile, user_key, predicted, reasons (texts).
+        report_run: Key of the run that wrote the page; ``user_key`` is made with it.
+        periods: People active in periods: cohort and period (first day of each), users.
+        states: People by state at the end of each period: period, state, users.
+        period_days: Length of a period.
+        funnels: Steps of funnels: funnel, step, users.
+        funnel_days: Days that the funnels look back.
+        segments: People by segment: segment, users, and for each target what is predicted.
+        texts: Texts by label: head, period (first day), label (null: none), texts, users.
         min_group: Smaller groups of users are not shown.
     """
 
@@ -127,4 +142,25 @@ class NightFacts:
     )
     by_day: pd.DataFrame = field(default_factory=lambda: no_rows("table_name", "day", "rows"))
     targets: tuple[TargetFacts, ...] = ()
+    moved_from: dt.date | None = None
+    moved: pd.DataFrame = field(
+        default_factory=lambda: no_rows("kind", "name", "now", "step", "users", "total")
+    )
+    words: Mapping[str, str] = field(default_factory=dict)
+    reasons: pd.DataFrame = field(
+        default_factory=lambda: no_rows("target", "feature", "users", "size", "raises")
+    )
+    examples: pd.DataFrame = field(
+        default_factory=lambda: no_rows("target", "decile", "user_key", "predicted", "reasons")
+    )
+    report_run: str = ""
+    periods: pd.DataFrame = field(default_factory=lambda: no_rows("cohort", "period", "users"))
+    states: pd.DataFrame = field(default_factory=lambda: no_rows("period", "state", "users"))
+    period_days: int = 7
+    funnels: pd.DataFrame = field(default_factory=lambda: no_rows("funnel", "step", "users"))
+    funnel_days: int = 90
+    segments: pd.DataFrame = field(default_factory=lambda: no_rows("segment", "users"))
+    texts: pd.DataFrame = field(
+        default_factory=lambda: no_rows("head", "period", "label", "texts", "users")
+    )
     min_group: int = 10

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from behavior_spark.report.page.blocks import Page
 from behavior_spark.report.page.facts import NightFacts
+from behavior_spark.report.page.views.cost import cost_view
+from behavior_spark.report.page.views.moved import moved_view
+from behavior_spark.report.page.views.people import people_view
+from behavior_spark.report.page.views.reasons import reasons_view
 from behavior_spark.report.page.views.rows import rows_view
 from behavior_spark.report.page.views.targets import target_view
+from behavior_spark.report.page.views.texts import texts_view
 from behavior_spark.report.page.views.verdict import verdict_of
 from behavior_spark.report.page.words import counted
 
@@ -15,6 +20,11 @@ def night_page(facts: NightFacts) -> Page:
     sections = [
         rows_view(facts),
         *[target_view(target, facts) for target in facts.targets],
+        moved_view(facts),
+        reasons_view(facts),
+        people_view(facts),
+        texts_view(facts),
+        cost_view(facts),
     ]
     hidden = sum(section.hidden for section in sections)
     return Page(

@@ -8,6 +8,13 @@ from typing import Any
 
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.pipelines.reports.night.moved_read import (
+    feature_words,
+    night_before,
+    read_moved,
+)
+from behavior_spark.pipelines.reports.night.people_read import read_people
+from behavior_spark.pipelines.reports.night.reasons_read import read_examples, read_reasons
 from behavior_spark.pipelines.reports.night.runs_read import (
     READERS,
     read_runs,
@@ -15,6 +22,7 @@ from behavior_spark.pipelines.reports.night.runs_read import (
     rows_by_day,
 )
 from behavior_spark.pipelines.reports.night.targets_read import predicted_nights, read_targets
+from behavior_spark.pipelines.reports.night.texts_read import read_texts
 from behavior_spark.pipelines.reports.outcomes import Reported
 from behavior_spark.report.page import (
     NightFacts,
@@ -30,8 +38,11 @@ from behavior_spark.schemas import (
     ITEMS,
     QUARANTINE,
     RUNS,
+    SESSIONS,
+    TEXT_SCORES,
     TEXTS,
     USER_FEATURES,
+    USER_PROFILE,
     USER_PROPENSITY,
 )
 
@@ -61,7 +72,18 @@ class NightReported(Reported):
 @stage(
     "night-page",
     does="the night as one HTML page: rows, targets, people, texts, cost",
-    reads=(RUNS, QUARANTINE, EVENTS, TEXTS, ITEMS, USER_FEATURES, USER_PROPENSITY),
+    reads=(
+        RUNS,
+        QUARANTINE,
+        EVENTS,
+        TEXTS,
+        ITEMS,
+        TEXT_SCORES,
+        SESSIONS,
+        USER_FEATURES,
+        USER_PROPENSITY,
+        USER_PROFILE,
+    ),
     models=("propensity",),
 )
 def night_page_stage(run: Run) -> NightReported:
@@ -101,6 +123,7 @@ def read_facts(run: Run) -> NightFacts:
             found=f"the last one before is {last}" if last else "no run has read rows yet",
             fix=f"run `behavior-spark nightly --as-of {run.as_of}`, or choose another day",
         )
+    moved_from = night_before(nights, run.as_of)
     return NightFacts(
         job=run.settings.name,
         as_of=run.as_of,
@@ -111,6 +134,14 @@ def read_facts(run: Run) -> NightFacts:
         refused=refused_rows(run, night),
         by_day=rows_by_day(run),
         targets=read_targets(run, nights),
+        moved_from=moved_from,
+        moved=read_moved(run, moved_from),
+        words=feature_words(run),
+        reasons=read_reasons(run),
+        examples=read_examples(run),
+        report_run=run.run_id,
+        **read_people(run),
+        texts=read_texts(run, night.models if night else {}),
         min_group=run.settings.privacy.min_group,
     )
 

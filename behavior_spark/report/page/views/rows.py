@@ -103,7 +103,11 @@ def _refusals(facts: NightFacts) -> list[Block]:
         DataChart(
             "Refused rows, by reason",
             f"Most often: {first['reason']} ({share(first['rows'], total)} of the refused rows).",
-            bar_chart(by_reason.head(MOST_REASONS), name="reason", value="rows", title="rows"),
+            bar_chart(
+                by_reason.head(MOST_REASONS),
+                name="reason",
+                value="rows",
+            ),
             DataTable(
                 "Refused rows by table, source and reason",
                 ["table", "source", "reason", "rows"],

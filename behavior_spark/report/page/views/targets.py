@@ -139,7 +139,7 @@ def _deciles(target: TargetFacts) -> DataChart:
         f"In the first tenth, {shown} {unit} on average: {share(parts['expected'].iloc[0], total)} "
         "of all that is expected.",
         bar_chart(
-            parts, name="name", value="rate", title="predicted on average",
+            parts, name="name", value="rate",
             form=",.3~g" if target.numbers else ".1%",
         ),
         DataTable(

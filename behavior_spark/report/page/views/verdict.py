@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from behavior_spark.report.page.blocks import Level, Verdict
+from behavior_spark.report.page.drift import moved_most, names_with
 from behavior_spark.report.page.facts import NightFacts, NightRun
 from behavior_spark.report.page.words import baseline_words, counted, listed, number, share
 
@@ -18,7 +19,7 @@ Concern = tuple[Level, str]
 
 def verdict_of(facts: NightFacts) -> Verdict:
     """Judge a night by its rows, its models and what happened."""
-    concerns = [*_of_run(facts), *_of_rows(facts), *_of_targets(facts)]
+    concerns = [*_of_run(facts), *_of_rows(facts), *_of_targets(facts), *_of_moved(facts)]
     concerns.sort(key=lambda concern: concern[0] != "bad")
     reasons = [reason for _, reason in concerns]
     if any(level == "bad" for level, _ in concerns):
@@ -93,6 +94,17 @@ def _of_targets(facts: NightFacts) -> Iterator[Concern]:
                     "care",
                     f"{target.name}: {number(hits)} did it, {number(expected)} were expected.",
                 )
+
+
+def _of_moved(facts: NightFacts) -> Iterator[Concern]:
+    if facts.moved.empty:
+        return
+    moved = moved_most(facts.moved)
+    if scores := names_with(moved, "much", kind="score"):
+        yield "care", f"The predictions of {listed(scores)} moved much since {facts.moved_from}."
+    if features := names_with(moved, "much", kind="feature"):
+        named = listed(features[:3]) + (" and others" if len(features) > 3 else "")
+        yield "care", f"{counted(len(features), 'feature')} moved much: {named}."
 
 
 def _changes(facts: NightFacts) -> list[str]:
