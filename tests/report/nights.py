@@ -10,6 +10,7 @@ import pandas as pd
 
 from behavior_spark.report.outcomes import Measured, Outcome
 from behavior_spark.report.page.facts import NightFacts, NightRun, TargetFacts
+from behavior_spark.report.page.life_cycle import STATES
 
 AS_OF = dt.date(2024, 4, 30)
 # What a log may hold, and a page must show as it stands.
@@ -75,6 +76,21 @@ def measured_target(**changes: Any) -> TargetFacts:
     return target(measured_as_of=AS_OF, happened=happened, outcome=outcome, **changes)
 
 
+def week(number: int) -> dt.date:
+    """The first day of a week before the night; -1: the last."""
+    return AS_OF + dt.timedelta(days=7 * number)
+
+
+def moved() -> pd.DataFrame:
+    """A score and a feature that stay as they are."""
+    rows = []
+    for now in (False, True):
+        for step in range(10):
+            rows.append(("score", "purchase_30d", now, step, 100, 20.0))
+            rows.append(("feature", HOSTILE, now, step, 100, 100.0 * step))
+    return pd.DataFrame(rows, columns=["kind", "name", "now", "step", "users", "total"])
+
+
 def night(**changes: Any) -> NightFacts:
     """A night without anything to complain about, with hostile names wherever a log has names."""
     days = [AS_OF - dt.timedelta(days=back) for back in range(10, 0, -1)]
@@ -85,5 +101,37 @@ def night(**changes: Any) -> NightFacts:
         ),
         "by_day": pd.DataFrame({"table_name": "events", "day": days, "rows": 96}),
         "targets": (measured_target(description=HOSTILE),),
+        "moved_from": AS_OF - dt.timedelta(days=1),
+        "moved": moved(),
+        "words": {HOSTILE: HOSTILE, "visits": "visits in 30 days"},
+        "reasons": pd.DataFrame(
+            {"target": "purchase_30d", "feature": ["visits", HOSTILE, "rare"],
+             "users": [800, 300, 9], "size": [0.5, 0.3, 0.2], "raises": [0.6, 0.1, 1.0]}
+        ),
+        "examples": pd.DataFrame(
+            {"target": "purchase_30d", "decile": [1, 10], "user_key": ["0a1b2c3d4e", "5f6a7b8c9d"],
+             "predicted": [0.39, 0.01], "reasons": [[HOSTILE], ["visits: 0 (lowers)"]]}
+        ),
+        "periods": pd.DataFrame(
+            {"cohort": [week(-3)] * 3 + [week(-2)] * 2 + [week(-1)],
+             "period": [week(-3), week(-2), week(-1), week(-2), week(-1), week(-1)],
+             "users": [100, 50, 3, 40, 20, 5]}
+        ),
+        "states": pd.DataFrame(
+            {"period": [week(-2)] * 5 + [week(-1)] * 5, "state": [*STATES, *STATES],
+             "users": [50, 0, 40, 50, 0, 23, 0, 5, 117, 0]}
+        ),
+        "funnels": pd.DataFrame(
+            {"funnel": HOSTILE, "step": ["view", HOSTILE, "purchase"], "users": [500, 200, 4]}
+        ),
+        "segments": pd.DataFrame(
+            {"segment": [HOSTILE, "loyal", "tiny"], "users": [300, 600, 9],
+             "purchase_30d": [0.1, 0.3, 0.9]}
+        ),
+        "texts": pd.DataFrame(
+            {"head": "intent", "period": [week(-2), week(-2), week(-1), week(-1)],
+             "label": [HOSTILE, None, HOSTILE, "rare"], "texts": [60, 20, 80, 7],
+             "users": [50, 20, 60, 5]}
+        ),
     }  # fmt: skip
     return NightFacts(**known | changes)

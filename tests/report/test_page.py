@@ -130,8 +130,7 @@ def test_the_verdict_says_what_changed_since_the_night_before() -> None:
     assert "new models for purchase_30d" in said
 
 
-def test_the_first_n_are_those_with_the_highest_scores() -> None:
-    page = PageReader(render_page(night_page(night())))
+def test_the_first_n_are_those_with_the_highest_scores(page: PageReader) -> None:
     rows = {row[0]: row for row in page.tables["Reach the first N, by score"][1:]}
     chance = scores()["expected"].to_numpy()[:100]
     spread = 1.96 * (chance * (1 - chance)).sum() ** 0.5
@@ -139,20 +138,19 @@ def test_the_first_n_are_those_with_the_highest_scores() -> None:
     assert rows["100"][3] == "20"
 
 
-def test_what_happened_is_beside_what_was_predicted() -> None:
-    text = words_of(night())
-    assert "195 of 1,000 users did it (19.5 %), where 200 ±" in text
-    assert "as expected" in text and "AUC 0.810 (0.790 to 0.830)" in text
-    parts = PageReader(render_page(night_page(night()))).tables[
+def test_what_happened_is_beside_what_was_predicted(page: PageReader) -> None:
+    assert "195 of 1,000 users did it (19.5 %), where 200 ±" in page.text
+    assert "as expected" in page.text and "AUC 0.810 (0.790 to 0.830)" in page.text
+    parts = page.tables[
         "Predicted and happened, by part of users (ties at a limit are shared out)"
     ]
     assert [row[3] for row in parts[1:4]] == ["100.0 %", "95.0 %", "0.0 %"]
 
 
 def test_groups_of_too_few_users_are_hidden_and_counted() -> None:
-    facts = night(targets=(target(scores=scores(9)),), min_group=10)
-    text = words_of(facts)
-    assert "1 group hidden" in text and "9 users" not in text
+    content = night_page(night(targets=(target(scores=scores(9)),), min_group=10))
+    [section] = [section for section in content.sections if section.key == "target-1"]
+    assert section.hidden == 1 and not section.blocks and section.left_out
     # Of thirty users no tenth is shown, which would be three of them.
     few = measured_target()
     few = replace(few, happened=few.happened.head(30))
@@ -181,3 +179,39 @@ def test_without_the_extra_an_error_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(SetupError, match=r"vl_convert is not installed\n.*spark\[report\]"):
         render_page(night_page(night()))
+
+
+def test_small_groups_of_every_view_are_hidden(page: PageReader) -> None:
+    segments = page.tables["Segments, with what is predicted on average"]
+    assert [row[0] for row in segments[1:]] == ["loyal", HOSTILE]
+    assert page.tables[f"Funnel {HOSTILE}"][3] == ["purchase", "few", "few", ""]
+    assert page.tables["People by state (first day of each week)"][2] == [
+        "2024-04-23", "23", "0", "few", "117", "0",
+    ]  # fmt: skip
+    retention = page.tables["Retention: share active, by weeks after the first"]
+    assert retention[1:] == [
+        ["2024-04-09", "100", "50.0 %", "few"], ["2024-04-16", "40", "50.0 %", ""]
+    ]  # fmt: skip
+    reasons = page.tables["purchase_30d: most frequent reasons"]
+    assert [row[0] for row in reasons[1:]] == ["visits", HOSTILE]
+    assert page.tables["intent: texts by week (first day)"][2][2] == "few"
+    # A state, a cell and a cohort of who stays, a step, a segment, a reason and a label.
+    assert "7 groups hidden on this page" in page.text
+
+
+def test_users_are_named_by_a_key_alone(page: PageReader) -> None:
+    shown = page.tables["One user of each of five tenths, the strongest reason first"]
+    assert [row[0] for row in shown[1:]] == ["0a1b2c3d4e", "5f6a7b8c9d"]
+
+
+def test_texts_without_a_label_are_counted(page: PageReader) -> None:
+    assert "12.0 % got no label" in page.text
+    assert page.tables["intent: texts by week (first day)"][0][-1] == "(no label)"
+
+
+def test_every_view_of_an_empty_night_says_why_it_is_left_out() -> None:
+    facts = NightFacts(job="shop", as_of=AS_OF, run=night_run(stages={}, sources={}))
+    content = night_page(facts)
+    left_out = {section.key for section in content.sections if section.left_out}
+    assert left_out == {"moved", "why", "people", "texts", "cost"}
+    assert PageReader(render_page(content)).text

@@ -9,7 +9,7 @@ AWAY = 4
 STATES = ("returning", "back", "new", "quiet", "dormant")
 
 
-def states_by_period(counts: pd.DataFrame, returned: pd.DataFrame) -> pd.DataFrame:
+def states_by_period(counts: pd.DataFrame) -> pd.DataFrame:
     """People by state in each period before 0: period, state, users.
 
     ``new``: the first period with an event. ``returning``: active, with at most ``AWAY`` empty
@@ -20,7 +20,6 @@ def states_by_period(counts: pd.DataFrame, returned: pd.DataFrame) -> pd.DataFra
         counts: Users by active period (below 0), periods since the active one before (``away``,
             NaN: none) and until the next (``until``, NaN: none), both capped above AWAY + 1;
             ``users``.
-        returned: Users who are back, by period: period, users.
     """
     rows: list[tuple[int, str, int]] = []
     away, until = counts["away"].fillna(0), counts["until"].fillna(AWAY + 2)
@@ -40,8 +39,7 @@ def states_by_period(counts: pd.DataFrame, returned: pd.DataFrame) -> pd.DataFra
         seen += users["new"]
         # Dormant begins after AWAY whole empty periods, and ends with the next event.
         left = (counts["period"] == period - AWAY - 1) & (until > AWAY + 1)
-        came = returned.loc[returned["period"] == period, "users"].sum()
-        dormant += users_where(left) - int(came)
+        dormant += users_where(left) - users["back"]
         users["dormant"] = dormant
         users["quiet"] = seen - sum(users.values())
         rows += [(period, state, users[state]) for state in STATES]

@@ -69,11 +69,11 @@ def _funnels(run: Run, seen: DataFrame, *, days: int) -> pd.DataFrame:
 
 def _activity(run: Run, seen: DataFrame) -> dict[str, Any]:
     """Cohorts and states of people by period."""
-    first = seen.select(F.min(F.array_min("event_days")).alias("day")).first()
-    if first is None or first["day"] is None:
+    start = run.warehouse.read(SESSIONS).agg(F.to_date(F.min("session_start")).alias("day")).first()
+    if start is None or start["day"] is None:
         return {}
     length = next(
-        (days for days in PERIODS if (run.as_of - first["day"]).days <= days * MOST_PERIODS),
+        (days for days in PERIODS if (run.as_of - start["day"]).days <= days * MOST_PERIODS),
         PERIODS[-1],
     )
     # Period 0 ends the day before as_of; earlier ones have negative numbers.
@@ -98,13 +98,7 @@ def _activity(run: Run, seen: DataFrame) -> dict[str, Any]:
         .agg(F.count(F.lit(1)).alias("users"))
         .toPandas()
     )
-    returned = (
-        marked.where(F.col("until") > AWAY + 1)
-        .groupBy((F.col("period") + F.col("until")).alias("period"))
-        .agg(F.count(F.lit(1)).alias("users"))
-        .toPandas()
-    )
-    states = states_by_period(counts, returned)
+    states = states_by_period(counts)
     cohorts = pd.DataFrame(counts.groupby(["cohort", "period"])["users"].sum().reset_index())
     return {
         "periods": _named(cohorts,
