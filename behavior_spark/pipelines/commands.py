@@ -16,6 +16,7 @@ from pyspark.sql import Row
 from rich.console import RenderableType
 
 from behavior_spark.config import Settings
+from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.checks import check_stage, sample_stage
 from behavior_spark.pipelines.logs.ingestion import ingest_stage
@@ -211,7 +212,16 @@ def nightly(
 @command(
     stages=(report_stage, night_page_stage), page=True, by_ending={".html": {"html": True}}
 )
-def report(settings: Settings, *, html: bool = False, **place: Unpack[Place]) -> Result:
+def report(
+    settings: Settings,
+    *,
+    html: bool = False,
+    compare: Annotated[
+        dt.date | None,
+        Option("With a page: the night to compare with. Default: the last one before --as-of."),
+    ] = None,
+    **place: Unpack[Place],
+) -> Result:
     """The night as a page for people, or predictions of a day against what happened since.
 
     With `-o night.html`: one page of the night, for people, that needs no network and no script:
@@ -224,11 +234,17 @@ def report(settings: Settings, *, html: bool = False, **place: Unpack[Place]) ->
     Args:
         settings: The job's settings.
         html: Whether to make the page of the night.
+        compare: The night that the page compares with; by default the last one before.
         place: ``as_of``, ``spark`` and ``console``.
     """
+    if compare is not None and not html:
+        raise ConfigError(
+            "--compare needs a page to show two nights on",
+            fix="add -o night.html (in Python: html=True)",
+        )
     with running("report", settings, **place) as run:
         if html:
-            night_page_stage(run)
+            night_page_stage(run, compare=compare)
         else:
             report_stage(run)
         return Result.of_run(run)

@@ -8,7 +8,7 @@ _VOID = frozenset({"meta", "link", "br", "hr", "img", "input"})
 
 
 class PageReader(HTMLParser):
-    """Elements, attributes, tables by caption, and all visible text of a page."""
+    """Elements, attributes, tables by caption, SQL by section and name, and all visible text."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -16,6 +16,8 @@ class PageReader(HTMLParser):
         self.open: list[str] = []
         self.words: list[str] = []
         self.tables: dict[str, list[list[str]]] = {}
+        self.queries: dict[str, str] = {}
+        self._paragraph = ""
         self._rows: list[list[str]] = []
         self._caption = ""
         self.feed(page)
@@ -36,6 +38,8 @@ class PageReader(HTMLParser):
             self._rows.append([])
         elif tag in ("td", "th"):
             self._rows[-1].append("")
+        elif tag == "p":
+            self._paragraph = ""
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -50,6 +54,14 @@ class PageReader(HTMLParser):
         if "style" in self.open:
             return
         self.words.append(data)
+        if self.open[-1:] == ["p"]:
+            self._paragraph += data
+        if self.open[-1:] == ["code"]:
+            section = next(
+                attributes["id"] for tag, attributes in reversed(self.tags) if tag == "section"
+            )
+            name = f"{section}: {self._paragraph}"
+            self.queries[name] = self.queries.get(name, "") + data
         if "caption" in self.open:
             self._caption += data
         elif self.open and self.open[-1] in ("td", "th"):

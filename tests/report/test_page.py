@@ -213,5 +213,20 @@ def test_every_view_of_an_empty_night_says_why_it_is_left_out() -> None:
     facts = NightFacts(job="shop", as_of=AS_OF, run=night_run(stages={}, sources={}))
     content = night_page(facts)
     left_out = {section.key for section in content.sections if section.left_out}
-    assert left_out == {"moved", "why", "people", "texts", "cost"}
+    assert left_out == {"compared", "moved", "why", "people", "texts", "cost"}
     assert PageReader(render_page(content)).text
+
+
+def test_two_nights_stand_side_by_side() -> None:
+    before = night_run(
+        as_of=AS_OF - dt.timedelta(days=1), seconds=50.0,
+        sources={"events": {"rows_in": 900, "refused": 9}},
+        figures={"purchase_30d_roc_auc": 0.7},
+    )  # fmt: skip
+    page = PageReader(render_page(night_page(night(previous=before))))
+    rows = page.tables["Two nights side by side"]
+    assert rows[0] == ["", "2024-04-29", "2024-04-30"]
+    assert rows[1:3] == [["events read", "900", "1,000"], ["events refused", "1.0 %", "1.0 %"]]
+    assert ["purchase_30d: predicted on average", "20.0 %", "20.0 %"] in rows
+    assert ["purchase_30d: AUC when trained", "0.700", "-"] in rows
+    assert rows[-1] == ["seconds", "50", "100"]

@@ -213,7 +213,9 @@ def interval_chart(
 
 
 def _colour(alt: Any, series: str, order: list[str]) -> Any:
-    legend = alt.Legend(title=None, orient="top", columns=3, labelLimit=100, symbolType="square")
+    legend = alt.Legend(
+        title=None, orient="top", columns=3, labelLimit=88, columnPadding=20, symbolType="square"
+    )
     scale = alt.Scale(domain=order, range=list(COLOURS[: len(order)]))
     return alt.Color(f"{series}:N", scale=scale, sort=order, legend=legend)
 

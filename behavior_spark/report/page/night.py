@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from behavior_spark.report.page.blocks import Page
 from behavior_spark.report.page.facts import NightFacts
+from behavior_spark.report.page.views.compared import compared_view
 from behavior_spark.report.page.views.cost import cost_view
 from behavior_spark.report.page.views.moved import moved_view
 from behavior_spark.report.page.views.people import people_view
@@ -20,6 +21,7 @@ def night_page(facts: NightFacts) -> Page:
     sections = [
         rows_view(facts),
         *[target_view(target, facts) for target in facts.targets],
+        compared_view(facts),
         moved_view(facts),
         reasons_view(facts),
         people_view(facts),

@@ -65,6 +65,11 @@ def round_sizes(total: int, *, least: int) -> list[int]:
     return [size for size in sorted(sizes) if max(least, 1) <= size <= total]
 
 
+def typical_place(sizes: Sequence[int], total: int) -> int:
+    """Place of the size nearest to a tenth of all users."""
+    return min(range(len(sizes)), key=lambda place: abs(sizes[place] - total / 10))
+
+
 def wilson_interval(hits: float, users: float) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -86,8 +87,12 @@ class NightReported(Reported):
     ),
     models=("propensity",),
 )
-def night_page_stage(run: Run) -> NightReported:
+def night_page_stage(run: Run, *, compare: dt.date | None = None) -> NightReported:
     """Read the facts of the night ``run.as_of`` and write them as a page.
+
+    Args:
+        run: The run.
+        compare: The night to compare with; by default the last one before.
 
     Raises:
         SetupError: A package that the page needs is not installed.
@@ -95,7 +100,7 @@ def night_page_stage(run: Run) -> NightReported:
     """
     require_page_packages()
     with run.step("read facts"), spark_errors("reading the facts of the night"):
-        facts = read_facts(run)
+        facts = read_facts(run, compare=compare)
     with run.step("write page"):
         page = night_page(facts)
         content = render_page(page)
@@ -106,8 +111,8 @@ def night_page_stage(run: Run) -> NightReported:
     return NightReported(run.settings.name, outcomes, content, page.verdict.line)
 
 
-def read_facts(run: Run) -> NightFacts:
-    """The facts of the night ``run.as_of``.
+def read_facts(run: Run, *, compare: dt.date | None = None) -> NightFacts:
+    """The facts of the night ``run.as_of``; ``compare``: as in ``night_page_stage``.
 
     Raises:
         InputError: No run of this day has read rows, and nobody was predicted.
@@ -123,12 +128,22 @@ def read_facts(run: Run) -> NightFacts:
             found=f"the last one before is {last}" if last else "no run has read rows yet",
             fix=f"run `behavior-spark nightly --as-of {run.as_of}`, or choose another day",
         )
+    earlier = [r for r in readers if r.as_of < run.as_of]
     moved_from = night_before(nights, run.as_of)
+    if compare is not None:
+        earlier = [r for r in readers if r.as_of == compare]
+        moved_from = compare if any(compare in by_day for by_day in nights.values()) else None
+        if not earlier or compare == run.as_of:
+            raise InputError(
+                f"the night of {run.as_of} cannot be compared with {compare}",
+                found="no run of that day before it has read rows",
+                fix="choose a night that is in the table runs, before --as-of",
+            )
     return NightFacts(
         job=run.settings.name,
         as_of=run.as_of,
         run=night,
-        previous=next((r for r in reversed(readers) if r.as_of < run.as_of), None),
+        previous=earlier[-1] if earlier else None,
         failed=_failed(runs, run, after=night),
         runs=tuple(readers),
         refused=refused_rows(run, night),

@@ -11,7 +11,7 @@ from behavior_spark.report.page.charts import bar_chart
 from behavior_spark.report.page.drift import LARGE, MODERATE, moved_most, names_with
 from behavior_spark.report.page.facts import NightFacts
 from behavior_spark.report.page.ranked import rows_of
-from behavior_spark.report.page.words import amount, counted, listed, share
+from behavior_spark.report.page.words import amount, counted, listed, share, sql_text
 
 SHOWN = 12
 _TITLE = "What moved since the night before"
@@ -79,16 +79,18 @@ def _summary(frame: pd.DataFrame, facts: NightFacts) -> str:
 
 def _queries(facts: NightFacts, name: str, kind: str) -> list[tuple[str, str]]:
     days = f"(DATE'{facts.moved_from}', DATE'{facts.as_of}')"
+    column = "`" + name.replace("`", "``") + "`"
     if kind == "score":
         query = (
             "SELECT as_of, avg(coalesce(p.probability, p.expected)) AS mean, count(*) AS users\n"
             "FROM user_propensity p JOIN user_features f USING (user_id, as_of)\n"
-            f"WHERE as_of IN {days} AND target = '{name}' AND NOT coalesce(f.is_bot, false)\n"
+            f"WHERE as_of IN {days} AND target = {sql_text(name)}\n"
+            "  AND NOT coalesce(f.is_bot, false)\n"
             "GROUP BY as_of ORDER BY as_of"
         )
     else:
         query = (
-            f"SELECT as_of, avg(`{name}`) AS mean, count(`{name}`) / count(*) AS known\n"
+            f"SELECT as_of, avg({column}) AS mean, count({column}) / count(*) AS known\n"
             f"FROM user_features WHERE as_of IN {days} AND NOT coalesce(is_bot, false)\n"
             "GROUP BY as_of ORDER BY as_of"
         )

@@ -52,12 +52,13 @@ def _states(facts: NightFacts) -> Shown:
     order = list(STATES)
     drawn = frame[~small]
     unit = _period(facts)
+    said = {state: _count(last[state], facts).replace(_FEW, f"a {_FEW}") for state in order}
     return [
         DataChart(
             f"People by state, each {unit}",
-            f"In the last: {number(last['returning'])} returned, {_count(last['new'], facts)} were "
-            f"new, {_count(last['back'], facts)} came back after more than {AWAY} {unit}s away, "
-            f"{number(last['quiet'])} were quiet and {number(last['dormant'])} dormant.",
+            f"In the last: {said['returning']} returning, {said['new']} new, {said['back']} "
+            f"back after more than {AWAY} {unit}s away, {said['quiet']} quiet (away for {AWAY} at "
+            f"most), {said['dormant']} dormant (away for longer).",
             stacked_chart(
                 drawn, time="period", value="users", series="state", order=order, title="users"
             ),

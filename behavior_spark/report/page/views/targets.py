@@ -17,7 +17,13 @@ from behavior_spark.report.page.blocks import (
 )
 from behavior_spark.report.page.charts import bar_chart, interval_chart
 from behavior_spark.report.page.facts import NightFacts, TargetFacts
-from behavior_spark.report.page.ranked import parts_of, round_sizes, rows_of, sums_of_first
+from behavior_spark.report.page.ranked import (
+    parts_of,
+    round_sizes,
+    rows_of,
+    sums_of_first,
+    typical_place,
+)
 from behavior_spark.report.page.views.outcomes import happened_blocks, happened_queries
 from behavior_spark.report.page.words import (
     amount,
@@ -169,7 +175,7 @@ def _first_users(target: TargetFacts, users: int, *, least: int) -> list[Block]:
         [number(n), f"{k:,.0f} ± {c:,.0f}", share(k, n), number(n * average)]
         for n, k, c in zip(sizes, expected, spread, strict=True)
     ]
-    middle = min(range(len(sizes)), key=lambda place: abs(sizes[place] - users / 10))
+    middle = typical_place(sizes, users)
     n, k, c = sizes[middle], expected[middle], spread[middle]
     return [
         DataTable(
@@ -203,13 +209,16 @@ def _queries(target: TargetFacts, facts: NightFacts) -> list[tuple[str, str]]:
             f"  sum({column}) AS expected\n{people}\nGROUP BY decile ORDER BY decile",
         ),
     ]
-    if not target.numbers:
+    users = int(target.scores["users"].sum())
+    sizes = round_sizes(users, least=facts.min_group)
+    if sizes and not target.numbers:
+        size = sizes[typical_place(sizes, users)]
         queries.append(
             (
-                "Reach the first N (here 100)",
+                f"Reach the first {number(size)}",
                 "SELECT count(*) AS reach, sum(probability) AS expect,\n"
                 "  1.96 * sqrt(sum(probability * (1 - probability))) AS give_or_take\n"
-                f"FROM (SELECT p.probability {people}\n  ORDER BY p.score DESC LIMIT 100)",
+                f"FROM (SELECT p.probability {people}\n  ORDER BY p.score DESC LIMIT {size})",
             )
         )
     return queries + happened_queries(target)
