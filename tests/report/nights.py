@@ -64,14 +64,17 @@ def target(name: str = "purchase_30d", **changes: Any) -> TargetFacts:
     return TargetFacts(**known | changes)
 
 
-def measured_target(**changes: Any) -> TargetFacts:
+def measured_target(
+    *, auc: float = 0.81, gain: tuple[float, float, float] = (0.2, 0.1, 0.3), **changes: Any
+) -> TargetFacts:
     """A target whose horizon has passed: 195 of 1,000 did it, where 200 were expected."""
     happened = scores().assign(hits=0.0)
     happened.loc[:194, "hits"] = 1.0
     outcome = Outcome(
         target="purchase_30d", as_of=AS_OF, horizon_days=30, users=1000, positives=195,
         mean_probability=0.2, trained_through="2024-04-30",
-        measured={"AUC": Measured(0.81, 0.79, 0.83)},
+        measured={"AUC": Measured(auc, auc - 0.02, auc + 0.02)},
+        baselines={"recency": Measured(0.6, 0.58, 0.62)}, gains={"recency": Measured(*gain)},
     )  # fmt: skip
     return target(measured_as_of=AS_OF, happened=happened, outcome=outcome, **changes)
 

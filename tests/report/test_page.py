@@ -107,6 +107,14 @@ def test_a_night_without_a_flaw_is_good_to_use() -> None:
             "care", "not clearly better than recency alone",
         ),
         (
+            {"targets": (measured_target(auc=0.7, gain=(0.01, -0.02, 0.03)),)},
+            "care", "AUC was 0.700 (0.680 to 0.720) after 2024-04-30; the check before had",
+        ),
+        (
+            {"targets": (measured_target(gain=(0.01, -0.02, 0.03)),)},
+            "care", "not clearly better than recency alone (gain 0.010 (-0.020 to 0.030))",
+        ),
+        (
             {"run": night_run(sources={"events": {"rows_in": 100, "refused": 6}})},
             "care", "6.0 % of the rows of events were refused",
         ),
@@ -126,7 +134,7 @@ def test_the_verdict_says_what_changed_since_the_night_before() -> None:
         models={"purchase_30d": "old"},
     )  # fmt: skip
     said = " ".join(night_page(night(previous=before)).verdict.changes)
-    assert "2024-04-29" in said and "1,000 rows of events were read, then 900" in said
+    assert "2024-04-29" in said and "1,000 rows of events were read (before: 900)" in said
     assert "new models for purchase_30d" in said
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from behavior_spark.report.page.blocks import Level, Verdict
 from behavior_spark.report.page.drift import moved_most, names_with
-from behavior_spark.report.page.facts import NightFacts, NightRun
+from behavior_spark.report.page.facts import NightFacts, NightRun, TargetFacts
 from behavior_spark.report.page.words import baseline_words, counted, listed, number, share
 
 # Thresholds of "with care".
@@ -86,6 +86,7 @@ def _of_targets(facts: NightFacts) -> Iterator[Concern]:
                 f"{target.name}: on the held-out day the model was not clearly better than "
                 f"{listed(worse)}.",
             )
+        yield from _of_outcome(target)
         if not target.numbers and not target.happened.empty:
             expected, hits = (float(target.happened[name].sum()) for name in ("expected", "hits"))
             spread = 1.96 * float(target.happened["variance"].sum()) ** 0.5
@@ -94,6 +95,31 @@ def _of_targets(facts: NightFacts) -> Iterator[Concern]:
                     "care",
                     f"{target.name}: {number(hits)} did it, {number(expected)} were expected.",
                 )
+
+
+def _of_outcome(target: TargetFacts) -> Iterator[Concern]:
+    """What the last night that can be checked says against the model."""
+    outcome, title = target.outcome, target.first_title
+    if outcome is None:
+        return
+    checked, now = target.holdout.get(target.first_measure), outcome.measured.get(title)
+    if checked and now and now.high < float(checked["low"]):
+        yield (
+            "care",
+            f"{target.name}: {title} was {now} after {outcome.as_of}; the check before had given "
+            f"{float(checked['value']):.3f}.",
+        )
+    level = [
+        f"{baseline_words(name)} (gain {gain})"
+        for name, gain in outcome.gains.items()
+        if gain.low <= 0
+    ]
+    if level:
+        yield (
+            "care",
+            f"{target.name}: after {outcome.as_of} the model was not clearly better than "
+            f"{listed(level)}.",
+        )
 
 
 def _of_moved(facts: NightFacts) -> Iterator[Concern]:
@@ -125,4 +151,4 @@ def _changes(facts: NightFacts) -> list[str]:
 
 def _rows_changed(table: str, before: NightRun, now: NightRun) -> str:
     was, is_now = (run.sources.get(table, {}).get("rows_in", 0) for run in (before, now))
-    return f"{number(is_now)} rows of {table} were read, then {number(was)}"
+    return f"{number(is_now)} rows of {table} were read (before: {number(was)})"
