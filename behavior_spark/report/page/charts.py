@@ -223,7 +223,7 @@ def _colour(alt: Any, series: str, order: list[str]) -> Any:
 def _axis(form: str, *, ticks: int) -> Any:
     import altair as alt
 
-    return alt.Axis(format=form, tickCount=ticks)
+    return alt.Axis(format=form, tickCount=ticks, labelOverlap=True, labelSeparation=10)
 
 
 def _names(limit: int) -> Any:
