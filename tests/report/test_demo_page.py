@@ -140,6 +140,12 @@ def test_reasons_people_and_texts_are_those_of_the_tables(
     for day, returning, back, new, *_ in named(page, "People by state"):
         if "few" not in (returning, back, new):
             assert whole(returning) + whole(back) + whole(new) == active[day]
+    for funnel, declared in demo_night.settings.features.funnels.items():
+        furthest = answer(answers, f"people: Users by furthest step of {funnel}")
+        shown_steps = named(page, f"Funnel {funnel}")
+        assert [row[0] for row in shown_steps] == declared.steps
+        for place, row in enumerate(shown_steps, 1):
+            assert whole(row[1]) == sum(r["users"] for r in furthest if r["step"] >= place)
     heads: dict[str, int] = {}
     for row in answer(answers, "texts: Texts by label"):
         heads[row["head"]] = heads.get(row["head"], 0) + row["texts"]

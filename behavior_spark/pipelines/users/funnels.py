@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -85,21 +84,9 @@ def funnel_stage(run: Run, *, days: int | None) -> FunnelsCounted:
     steps: list[FunnelStep] = []
     with run.step("funnels"), spark_errors("counting funnels"):
         for name, funnel in funnels.items():
-            steps += count_steps(seen, name, funnel, days=days)
+            rows = count_reached(seen, funnel, days=days).drop("as_of").collect()
+            steps += _steps(name, funnel, [(r["step"], r["users"], r["sessions"]) for r in rows])
     return FunnelsCounted(steps)
-
-
-def count_steps(seen: DataFrame, name: str, funnel: Funnel, *, days: int) -> list[FunnelStep]:
-    """Steps of a funnel over the days before as_of.
-
-    Args:
-        seen: Sessions visible at one as_of, from ``sessions_seen``.
-        name: The funnel's name.
-        funnel: The funnel.
-        days: Days before as_of.
-    """
-    rows = count_reached(seen, funnel, days=days).drop("as_of").collect()
-    return _steps(name, funnel, [(r["step"], r["users"], r["sessions"]) for r in rows])
 
 
 def _steps(

@@ -162,7 +162,9 @@ def heat_chart(frame: pd.DataFrame, *, x: str, y: str, value: str, x_title: str)
         x=alt.X(
             f"{x}:O",
             title=x_title,
-            axis=alt.Axis(labelAngle=0, domain=False, ticks=False, labelOverlap=True),
+            axis=alt.Axis(
+                labelAngle=0, domain=False, ticks=False, labelOverlap=True, labelSeparation=6
+            ),
         ),
         y=alt.Y(f"{y}:O", sort=None, title=None, axis=_names(90)),
     )

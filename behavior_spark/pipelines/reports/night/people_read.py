@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 
 from behavior_spark.features.sessions.by_user import sessions_seen
 from behavior_spark.pipelines.reports.night.targets_read import people
-from behavior_spark.pipelines.users.funnels import count_steps
+from behavior_spark.report.page.facts import no_rows
 from behavior_spark.report.page.life_cycle import AWAY, states_by_period
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import SESSIONS, USER_PROFILE, USER_PROPENSITY
+from behavior_spark.schemas import SESSIONS, USER_FEATURES, USER_PROFILE, USER_PROPENSITY
 
 # Periods shown at most; longer logs are shown in longer periods.
 MOST_PERIODS = 26
@@ -23,13 +23,15 @@ PERIODS = (7, 28, 91)
 
 def read_people(run: Run) -> dict[str, Any]:
     """Facts of people by name, as in ``NightFacts``."""
-    facts: dict[str, Any] = {"segments": _segments(run)}
+    longest = run.settings.features.windows_days[-1]
+    facts: dict[str, Any] = {
+        "segments": _segments(run),
+        "funnels": _funnels(run, days=longest),
+        "funnel_days": longest,
+    }
     if not run.warehouse.exists(SESSIONS):
         return facts
-    seen = sessions_seen(run.warehouse.read(SESSIONS), [run.as_of])
-    longest = run.settings.features.windows_days[-1]
-    facts |= {"funnels": _funnels(run, seen, days=longest), "funnel_days": longest}
-    return facts | _activity(run, seen)
+    return facts | _activity(run, sessions_seen(run.warehouse.read(SESSIONS), [run.as_of]))
 
 
 def _segments(run: Run) -> pd.DataFrame:
@@ -57,14 +59,25 @@ def _segments(run: Run) -> pd.DataFrame:
     )
 
 
-def _funnels(run: Run, seen: DataFrame, *, days: int) -> pd.DataFrame:
-    """Users at each step of each funnel: funnel, step, users."""
+def _funnels(run: Run, *, days: int) -> pd.DataFrame:
+    """Users that came to each step of each funnel: funnel, step, users."""
+    features = run.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(run.as_of))
     steps = [
-        (name, step.step, step.users)
+        (name, step, F.count_if(F.col(f"`{column}`") >= place))
         for name, funnel in run.settings.features.funnels.items()
-        for step in count_steps(seen, name, funnel, days=days)
+        if (column := f"funnel_{name}_step_{days}d") in features.columns
+        for place, step in enumerate(funnel.steps, 1)
     ]
-    return pd.DataFrame(steps, columns=["funnel", "step", "users"])
+    if not steps:
+        return no_rows("funnel", "step", "users")
+    counts = (
+        features.join(people(run, run.as_of), "user_id", "left_semi")
+        .agg(*[count.alias(f"_{place}") for place, (*_, count) in enumerate(steps)])
+        .first()
+    )
+    rows = [(name, step, counts[place] if counts else 0)
+            for place, (name, step, _) in enumerate(steps)]  # fmt: skip
+    return pd.DataFrame(rows, columns=["funnel", "step", "users"])
 
 
 def _activity(run: Run, seen: DataFrame) -> dict[str, Any]:
@@ -76,7 +89,7 @@ def _activity(run: Run, seen: DataFrame) -> dict[str, Any]:
         (days for days in PERIODS if (run.as_of - start["day"]).days <= days * MOST_PERIODS),
         PERIODS[-1],
     )
-    # Period 0 ends the day before as_of; earlier ones have negative numbers.
+    # Period -1 ends the day before as_of; earlier ones have smaller numbers.
     number = -F.ceil(F.datediff(F.lit(run.as_of), "day") / length).cast("int")
     active = (
         seen.join(people(run, run.as_of), "user_id", "left_semi")
@@ -101,11 +114,10 @@ def _activity(run: Run, seen: DataFrame) -> dict[str, Any]:
     states = states_by_period(counts)
     cohorts = pd.DataFrame(counts.groupby(["cohort", "period"])["users"].sum().reset_index())
     return {
-        "periods": _named(cohorts,
-                          run.as_of, length),
+        "periods": _named(cohorts, run.as_of, length),
         "states": _named(states[states["period"] >= -MOST_PERIODS], run.as_of, length),
         "period_days": length,
-    }  # fmt: skip
+    }
 
 
 def _capped(name: str) -> Column:

@@ -202,7 +202,18 @@ def _segments(facts: NightFacts) -> Shown:
 
 
 def _queries(facts: NightFacts) -> list[tuple[str, str]]:
+    funnels = [
+        (
+            f"Users by furthest step of {name} (whoever came to a step came to those before)",
+            f"SELECT {column} AS step, count(*) AS users FROM user_features\n"
+            f"WHERE as_of = DATE'{facts.as_of}' AND NOT coalesce(is_bot, false)\n"
+            "GROUP BY step ORDER BY step",
+        )
+        for name in facts.funnels["funnel"].unique()
+        if (column := f"`funnel_{str(name).replace('`', '``')}_step_{facts.funnel_days}d`")
+    ]
     return [
+        *funnels,
         (
             "Segments, with what is predicted on average",
             "SELECT segment, target, count(*) AS users,\n"
