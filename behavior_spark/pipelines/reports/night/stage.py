@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import RenderableType
+from rich.text import Text
+
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.reports.night.moved_read import (
@@ -55,15 +58,22 @@ class NightReported(Reported):
     Attributes:
         content: The page as HTML.
         verdict: Its first line.
+        remarks: What speaks against using the night without care.
     """
 
     content: str = ""
     verdict: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def details(self) -> Mapping[str, Any]:
         """The outcomes and the verdict; the page itself is in ``--output``."""
-        return {**super().details, "verdict": self.verdict}
+        return {**super().details, "verdict": self.verdict, "remarks": list(self.remarks)}
+
+    def blocks(self) -> list[RenderableType]:
+        """The verdict with its remarks, then the outcomes."""
+        remarks = [Text(f"  - {remark}") for remark in self.remarks]
+        return [Text(f"\n{self.verdict}", style="bold"), *remarks, *super().blocks()]
 
     def html(self) -> str:
         """The page."""
@@ -108,7 +118,9 @@ def night_page_stage(run: Run, *, compare: dt.date | None = None) -> NightReport
         target.outcome for target in facts.targets
         if target.outcome and target.measured_as_of == run.as_of
     ]  # fmt: skip
-    return NightReported(run.settings.name, outcomes, content, page.verdict.line)
+    return NightReported(
+        run.settings.name, outcomes, content, page.verdict.line, tuple(page.verdict.reasons)
+    )
 
 
 def read_facts(run: Run, *, compare: dt.date | None = None) -> NightFacts:
