@@ -13,7 +13,17 @@ import pytest
 
 from behavior_spark.errors import SetupError
 from behavior_spark.report.page import NightFacts, night_page, render_page
-from tests.report.nights import AS_OF, HOSTILE, measured_target, night, night_run, scores, target
+from behavior_spark.report.page.facts import no_rows
+from tests.report.nights import (
+    AS_OF,
+    HOSTILE,
+    figure,
+    measured_target,
+    night,
+    night_run,
+    scores,
+    target,
+)
 from tests.report.pages import PageReader
 
 MOST_BYTES = 2_000_000
@@ -69,9 +79,9 @@ def test_every_chart_has_a_title_a_description_and_its_numbers_as_a_table(
         assert set(str(chart["aria-labelledby"]).split()) <= set(ids)
     figures = re.findall(r"<figure>.*?</figure>", content, re.S)
     assert len(figures) == len(charts)
-    for figure in figures:
-        assert re.search(r"<title[^>]*>[^<]+</title><desc[^>]*>[^<]+</desc>", figure)
-        assert "<details>" in figure and "<caption>" in figure
+    for drawn in figures:
+        assert re.search(r"<title[^>]*>[^<]+</title><desc[^>]*>[^<]+</desc>", drawn)
+        assert "<details>" in drawn and "<caption>" in drawn
 
 
 def test_what_charts_are_coloured_with_the_style_knows(content: str) -> None:
@@ -238,3 +248,34 @@ def test_two_nights_stand_side_by_side() -> None:
     assert ["purchase_30d: predicted on average", "20.0 %", "20.0 %"] in rows
     assert ["purchase_30d: AUC when trained", "0.700", "-"] in rows
     assert rows[-1] == ["seconds", "50", "100"]
+
+
+def test_a_target_that_is_a_number_is_not_shown_as_a_probability() -> None:
+    spearman = {"rows": 500, "spearman": figure(0.5), "top_decile_gain": figure(3.0)}
+    amounts = target(
+        "spend_30d", kind="amount", numbers=True, holdout=spearman, first_measure="spearman",
+        first_title="Spearman correlation", baselines={"recency": {
+            "spearman": figure(0.2), "spearman_gain_of_model": figure(0.3)}},
+        scores=scores().assign(expected=lambda frame: frame["expected"] * 100),
+    )  # fmt: skip
+    happened = amounts.scores.assign(hits=amounts.scores["expected"] * 1.1)
+    amounts = replace(amounts, measured_as_of=AS_OF, happened=happened)
+    content = night_page(night(targets=(amounts,), reasons=no_rows("target")))
+    page = PageReader(render_page(content))
+    [section] = [section for section in content.sections if section.key == "target-1"]
+    shown = page.text.partition("Target: spend_30d Predicted")[2].partition("Two nights")[0]
+    assert "an expected number" in shown and "expected in all 20,000" in shown
+    assert "22,000 in all, where 20,000 was expected" in shown
+    assert "Reliability" not in shown and "Reach the first" not in shown
+    tenths = page.tables["Predicted, by tenth of users (ties at a limit are shared out)"]
+    assert tenths[1][2] == "38"
+    assert [name for name, _ in section.queries if "What happened" in name] == []
+
+
+def test_a_target_that_is_something_left_undone_is_said_so() -> None:
+    facts = night(targets=(measured_target(kind="does_not"),))
+    content = night_page(facts)
+    [section] = [section for section in content.sections if section.key == "target-1"]
+    text = PageReader(render_page(content)).text
+    assert "195 of 1,000 users did not do it" in text and "expected not to do it 200" in text
+    assert any("if(did.user_id IS NOT NULL, 0, 1)" in query for _, query in section.queries)

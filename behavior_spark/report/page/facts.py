@@ -61,6 +61,7 @@ class TargetFacts:
     Attributes:
         name: Its name.
         description: Its meaning, from the config.
+        kind: Kind of target, such as ``does``.
         event: SQL condition on an event.
         item: SQL condition on its item; None: any.
         horizon_days: Length of its horizon.
@@ -83,6 +84,7 @@ class TargetFacts:
 
     name: str
     description: str = ""
+    kind: str = "does"
     event: str = "true"
     item: str | None = None
     horizon_days: int = 30
@@ -97,6 +99,16 @@ class TargetFacts:
     measured_as_of: dt.date | None = None
     happened: pd.DataFrame = field(default_factory=lambda: no_rows("step", "users", "hits"))
     outcome: Outcome | None = None
+
+    @property
+    def to_do(self) -> str:
+        """What is expected of a user with a high prediction."""
+        return "not to do it" if self.kind == "does_not" else "to do it"
+
+    @property
+    def did(self) -> str:
+        """The same of a user for whom it came true."""
+        return "did not do it" if self.kind == "does_not" else "did it"
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,7 @@ def _target(
     return TargetFacts(
         name=name,
         description=declared.description,
+        kind=declared.kind,
         event=declared.event,
         item=declared.item,
         horizon_days=declared.horizon_days,

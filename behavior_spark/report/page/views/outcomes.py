@@ -76,8 +76,8 @@ def _sum_of(target: TargetFacts, users: float, which: str) -> str:
         "more than expected" if hits > expected else "fewer than expected"
     )  # fmt: skip
     return (
-        f"After {which}: {number(hits)} of {number(users)} users did it ({share(hits, users)}), "
-        f"where {number(expected)} ± {spread:,.0f} were expected: {inside}."
+        f"After {which}: {number(hits)} of {number(users)} users {target.did} "
+        f"({share(hits, users)}), where {number(expected)} ± {spread:,.0f} were expected: {inside}."
     )
 
 
@@ -140,7 +140,7 @@ def _reliability(parts: pd.DataFrame) -> DataChart:
 
 def happened_queries(target: TargetFacts) -> list[tuple[str, str]]:
     """What happened, by decile; for targets that are a yes or no."""
-    if target.measured_as_of is None or target.numbers:
+    if target.measured_as_of is None or target.kind not in ("does", "does_not"):
         return []
     item = ""
     if target.item:
@@ -148,13 +148,14 @@ def happened_queries(target: TargetFacts) -> list[tuple[str, str]]:
             "\n    AND EXISTS (SELECT 1 FROM items WHERE items.item_id = events.item_id "
             f"AND ({target.item}))"
         )
+    nothing = "NOT " if target.kind == "does_not" else ""
     day = f"DATE'{target.measured_as_of}'"
     return [
         (
             f"What happened after {target.measured_as_of}, by decile (where no event was corrected "
             "later)",
             "SELECT p.decile, count(*) AS users, avg(p.probability) AS predicted,\n"
-            "  avg(if(did.user_id IS NULL, 0, 1)) AS happened\n"
+            f"  avg(if(did.user_id IS {nothing}NULL, 0, 1)) AS happened\n"
             "FROM user_propensity p LEFT JOIN (\n"
             "  SELECT DISTINCT user_id FROM events\n"
             f"  WHERE event_time >= {day} AND event_time < {day} + INTERVAL {target.horizon_days} "

@@ -61,7 +61,7 @@ def _introduction(target: TargetFacts, users: int) -> str:
     meaning = target.description or f"{target.name} within {target.horizon_days} days"
     what = (
         "an expected number" if target.numbers
-        else "a probability: of 100 users with 20 %, about 20 do it"
+        else "a probability: of 100 users with 20 %, it comes true for about 20"
     )  # fmt: skip
     return f"Predicted: who {meaning}. Each of {number(users)} users has {what}."
 
@@ -71,7 +71,7 @@ def _figures(target: TargetFacts, users: int) -> KeyFigures:
     figures = [
         KeyFigure("users predicted", number(users)),
         KeyFigure(
-            "expected in all" if target.numbers else "expected to do it",
+            "expected in all" if target.numbers else f"expected {target.to_do}",
             amount(expected) if target.numbers else number(expected),
             f"{amount(expected / users)} a user" if target.numbers else share(expected, users),
         ),
@@ -184,8 +184,8 @@ def _first_users(target: TargetFacts, users: int, *, least: int) -> list[Block]:
             rows,
         ),
         Words(
-            f"Reach the first {number(n)} and expect {k:,.0f} to do it, give or take {c:,.0f}; "
-            f"{number(n)} users taken by chance would give {n * average:,.0f}."
+            f"Reach the first {number(n)} and expect {k:,.0f} {target.to_do}, give or take "
+            f"{c:,.0f}; {number(n)} users taken by chance would give {n * average:,.0f}."
         ),
         Words(
             "Give or take: 19 times in 20, if the probabilities are right and users decide on "

@@ -93,7 +93,8 @@ def _of_targets(facts: NightFacts) -> Iterator[Concern]:
             if abs(hits - expected) > 2 * spread:
                 yield (
                     "care",
-                    f"{target.name}: {number(hits)} did it, {number(expected)} were expected.",
+                    f"{target.name}: {number(hits)} {target.did}, where {number(expected)} were "
+                    "expected.",
                 )
 
 
