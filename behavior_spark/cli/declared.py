@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from behavior_spark.cli.options import AsOf, Config, Json, Output, Set, day_from, settings_from
-from behavior_spark.cli.showing import next_queries, show, show_answer
+from behavior_spark.cli.showing import next_queries, show, show_answer, write_page
 from behavior_spark.pipelines import COMMANDS
 from behavior_spark.runs.commands import Command, Parameter
 from behavior_spark.runs.result import Result
@@ -46,6 +46,7 @@ def _runner(declared: Command) -> Callable[..., None]:
         settings = settings_from(config, overrides)
         if declared.answers:
             options["console"] = Console(stderr=True, quiet=True)
+        options |= declared.by_ending.get(output.suffix.lower() if output else "", {})
         result: Result = declared.function(settings, **options, **declared.fixed)
         if declared.answers:
             show_answer(result, as_json=as_json)
@@ -115,10 +116,9 @@ def _is_day(kind: Any) -> bool:
 
 
 def _write_page(result: Result, output: Path | None) -> None:
-    """Write the result's Markdown page to ``output``, if both are given."""
-    page = result.page()
+    """Write the result's page to ``output``, if both are given."""
+    page = result.html() or result.page()
     if output is None or page is None:
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(page, encoding="utf-8")
+    write_page(page, output)
     typer.echo(f"wrote {output}", err=True)

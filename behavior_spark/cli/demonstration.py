@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from behavior_spark.cli.showing import next_queries, show
+from behavior_spark.cli.showing import next_queries, show, write_page
 from behavior_spark.pipelines.demonstration import DemoResult, demo
 
 
@@ -35,6 +35,14 @@ def _show_steps(result: DemoResult, output: Path) -> None:
     night = steps["nightly"]
     queries = next_queries(settings, ["demo.yaml"], night.as_of.isoformat())
     show(night, as_json=False, queries=[_with_root(output) + q for q in queries])
+    page = steps["report"].html()
+    console = Console()
+    if page is None:
+        console.print("no report.html: pip install 'behavior-spark[report]'", markup=False)
+        return
+    write_page(page, output / "report.html")
+    console.print(f"\nThe night on one page, for your browser: {output / 'report.html'}",
+                  markup=False, highlight=False, soft_wrap=True)  # fmt: skip
 
 
 def _with_root(output: Path) -> str:

@@ -21,7 +21,8 @@ from behavior_spark.errors import BehaviorError
 _EXTRA_OF = {
     "pyspark": "spark", "delta": "spark", "torch": "model", "transformers": "model",
     "safetensors": "model", "xgboost": "model", "sklearn": "model", "scipy": "model",
-    "threadpoolctl": "model", "grpc": "connect",
+    "threadpoolctl": "model", "grpc": "connect", "altair": "report", "vl_convert": "report",
+    "jinja2": "report",
 }  # fmt: skip
 
 app = typer.Typer(

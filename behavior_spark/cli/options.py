@@ -36,7 +36,7 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on the last line of output.")
 ]
 
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Also write it as Markdown.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Also write it to this file.")]
 
 
 def settings_from(config: list[str], overrides: list[str]) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.console import Console
 
@@ -60,6 +61,12 @@ def show_answer(result: Result, *, as_json: bool) -> None:
         aside.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print_json(result)
+
+
+def write_page(page: str, output: Path) -> None:
+    """Write a page, with its folder if that is missing."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(page, encoding="utf-8")
 
 
 def print_json(result: Result) -> None:

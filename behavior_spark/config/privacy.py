@@ -39,6 +39,11 @@ class Privacy(Section):
         description="additional pattern recognisers of Presidio, such as UsPassportRecognizer; "
         "needs the extra presidio",
     )
+    min_group: int = Field(
+        10,
+        ge=1,
+        description="reports for people show no group of fewer users; hidden groups are counted",
+    )
 
     @field_validator("phone_regions")
     @classmethod

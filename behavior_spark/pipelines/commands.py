@@ -16,11 +16,13 @@ from pyspark.sql import Row
 from rich.console import RenderableType
 
 from behavior_spark.config import Settings
+from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.checks import check_stage, sample_stage
 from behavior_spark.pipelines.logs.ingestion import ingest_stage
 from behavior_spark.pipelines.logs.sessions import build_sessions_stage
 from behavior_spark.pipelines.logs.verdict import foresee_stage, verdict_stage
+from behavior_spark.pipelines.reports.night.stage import night_page_stage
 from behavior_spark.pipelines.reports.outcomes import report_stage
 from behavior_spark.pipelines.texts.active_model import active_text_model
 from behavior_spark.pipelines.texts.functions import text_functions
@@ -214,11 +216,44 @@ def nightly(
         return Result.of_run(run)
 
 
-@command(stages=(report_stage,), page=True)
-def report(settings: Settings, **place: Unpack[Place]) -> Result:
-    """Predictions of a day against what happened since, with intervals and baselines."""
+@command(
+    stages=(report_stage, night_page_stage), page=True, by_ending={".html": {"html": True}}
+)
+def report(
+    settings: Settings,
+    *,
+    html: bool = False,
+    compare: Annotated[
+        dt.date | None,
+        Option("With a page: the night to compare with. Default: the last one before --as-of."),
+    ] = None,
+    **place: Unpack[Place],
+) -> Result:
+    """The night as a page for people, or predictions of a day against what happened since.
+
+    With `-o night.html`: one page of the night, for people, that needs no network and no script:
+    is it good to use, rows, targets, what moved, reasons, people, texts, cost. Needs the extra
+    report.
+
+    Otherwise (`-o night.md`, or nothing): stored predictions against what happened, with intervals
+    and baselines; their horizon must have passed.
+
+    Args:
+        settings: The job's settings.
+        html: Whether to make the page of the night.
+        compare: The night that the page compares with; by default the last one before.
+        place: ``as_of``, ``spark`` and ``console``.
+    """
+    if compare is not None and not html:
+        raise ConfigError(
+            "--compare needs a page to show two nights on",
+            fix="add -o night.html (in Python: html=True)",
+        )
     with running("report", settings, **place) as run:
-        report_stage(run)
+        if html:
+            night_page_stage(run, compare=compare)
+        else:
+            report_stage(run)
         return Result.of_run(run)
 
 

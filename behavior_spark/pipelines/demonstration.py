@@ -14,6 +14,7 @@ from behavior_spark.config import LocalSpark, Settings, load_settings
 from behavior_spark.demo.generate import DemoLayout, generate_demo
 from behavior_spark.io.session import spark_session
 from behavior_spark.pipelines import commands, model_commands
+from behavior_spark.report.page import page_packages_missing
 from behavior_spark.runs.commands import Place
 from behavior_spark.runs.result import Result
 
@@ -65,6 +66,7 @@ def demo(
     console = console or Console(stderr=True)
     settings = demo_settings(output, overrides=overrides)
     steps: dict[str, Result] = {}
+    has_page = page_packages_missing() is None
     with spark_session(settings.spark or LocalSpark(), name="demo", given=spark) as session:
         console.print(f"[bold]generating[/] {users:,} users over {days} days")
         layout = generate_demo(
@@ -83,7 +85,7 @@ def demo(
             ("ingest", f"thirty days later: what arrived until {layout.end}",
              lambda: commands.ingest(settings, **later)),
             ("report", "predictions against what happened",
-             lambda: commands.report(settings, **place)),
+             lambda: commands.report(settings, html=has_page, **place)),
         ]  # fmt: skip
         for name, title, step in plan:
             console.print(f"[bold]{title}[/]")

@@ -77,6 +77,8 @@ class Command:
         stages: Stages in the order in which they run. A run may skip some, and adds none.
         dated: Whether it has the option ``--as-of``.
         page: Whether its result is also available as a Markdown page (``--output``).
+        by_ending: Arguments that the command line passes where the name in ``--output`` has an
+            ending, such as ``.html``.
         answers: Whether the command line prints only what the stages show, without a summary.
         fixed: Arguments that the command line always passes.
     """
@@ -88,6 +90,7 @@ class Command:
     page: bool = False
     answers: bool = False
     fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    by_ending: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def help(self) -> str:
@@ -129,14 +132,16 @@ def command(
     page: bool = False,
     answers: bool = False,
     fixed: Mapping[str, Any] | None = None,
+    by_ending: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Callable[[F], F]:
     """Declare a function as a command of the same name; see ``Command`` for the arguments."""
 
     def declare(function: F) -> F:
         name = function.__name__.replace("_", "-")
         COMMANDS[name] = Command(
-            name, function, stages, dated, page, answers, MappingProxyType(dict(fixed or {}))
-        )
+            name, function, stages, dated, page, answers, MappingProxyType(dict(fixed or {})),
+            MappingProxyType(dict(by_ending or {})),
+        )  # fmt: skip
         return function
 
     return declare

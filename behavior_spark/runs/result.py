@@ -105,6 +105,10 @@ class Result:
         pages = [page for result in self.results if (page := result.page())]
         return "\n".join(pages) or None
 
+    def html(self) -> str | None:
+        """The result as an HTML page; None if no stage has one."""
+        return next((page for result in self.results if (page := result.html())), None)
+
     def as_dict(self) -> dict[str, Any]:
         """The result as plain data; days as ISO text."""
         return {

@@ -63,6 +63,10 @@ class StageResult:
         """The result as Markdown, for ``--output``."""
         return None
 
+    def html(self) -> str | None:
+        """The result as an HTML page, for ``--output`` with a name that ends in ``.html``."""
+        return None
+
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=StageResult)

@@ -107,7 +107,8 @@ def test_a_command_is_a_function_a_cli_command_and_a_job_of_its_name(name: str) 
         job = (ROOT / "jobs" / f"{stem}.py").read_text(encoding="utf-8")
         assert f'run_job("{name}")' in job
     known = {option.name for option in declared.parameters}
-    own = {"settings", "place", *declared.fixed}
+    by_ending = {name for options in declared.by_ending.values() for name in options}
+    own = {"settings", "place", *declared.fixed, *by_ending}
     left = set(inspect.signature(declared.function).parameters) - known - own
     assert left <= {"retrain"}, f"{name}: no Option for {left}"
 

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich.console import RenderableType
 
-from behavior_spark.config import Target
+from behavior_spark.config import Settings, Target
 from behavior_spark.errors import InputError
 from behavior_spark.features.point_in_time import of_users
 from behavior_spark.features.targets import (
@@ -35,6 +35,8 @@ from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_PROPENSITY
 
 MOST_USERS = 1_000_000
 RESAMPLES = 1000
+# Steps per unit of score in sums by score: few enough to collect for any number of users.
+PAGE_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,9 @@ def report_stage(run: Run) -> Reported:
         )
     through = last_ingested(run) or run.as_of
     passed = {
-        name: target
-        for name, target in settings.targets.items()
-        if name in digests and run.as_of + dt.timedelta(days=target.horizon_days) <= through
+        name: digest
+        for name, digest in digests.items()
+        if name in settings.targets and horizon_end(settings, name, run.as_of) <= through
     }
     if not passed:
         first = min(t.horizon_days for t in settings.targets.values())
@@ -110,27 +112,62 @@ def report_stage(run: Run) -> Reported:
             f"{run.as_of + dt.timedelta(days=first)}` when those days have arrived",
         )
     with run.step("outcomes"), spark_errors("joining predictions with outcomes"):
-        events = of_users(warehouse.require(EVENTS, made_by="ingest"), key="event_id")
-        items = warehouse.read(ITEMS) if settings.sources.items else None
-        marked = mark_targets(events, items, passed)
-        happened = labels(marked, [run.as_of], passed, known_before=through).drop("as_of")
-        models = {
-            name: PropensityModel.load(model_store(run, name).fetch(digests[name]))
-            for name in passed
-        }
-        table = _table(run, happened, passed, models)
-    outcomes = [_measure(run, table, model) for model in models.values()]
-    return Reported(settings.name, outcomes)
+        measured = measure_night(run, run.as_of, passed, through=through)
+    return Reported(settings.name, [target.outcome for target in measured])
+
+
+def horizon_end(settings: Settings, target: str, as_of: dt.date) -> dt.date:
+    """The first day after the horizon of a night's prediction."""
+    return as_of + dt.timedelta(days=settings.targets[target].horizon_days)
+
+
+@dataclass(frozen=True)
+class MeasuredTarget:
+    """What happened to the predictions of one target.
+
+    Attributes:
+        outcome: Its measures.
+        by_score: Sums by score, highest first; see ``report.page.facts.TargetFacts.happened``.
+    """
+
+    outcome: Outcome
+    by_score: pd.DataFrame
+
+
+def measure_night(
+    run: Run, as_of: dt.date, digests: Mapping[str, str], *, through: dt.date
+) -> list[MeasuredTarget]:
+    """Measure the predictions of a night whose horizon has passed.
+
+    Args:
+        run: The run.
+        as_of: The night.
+        digests: The model of each target to measure.
+        through: Events known before this day's 00:00 UTC count.
+    """
+    warehouse = run.warehouse
+    targets = {name: run.settings.targets[name] for name in digests}
+    events = of_users(warehouse.require(EVENTS, made_by="ingest"), key="event_id")
+    items = warehouse.read(ITEMS) if run.settings.sources.items else None
+    marked = mark_targets(events, items, targets)
+    happened = labels(marked, [as_of], targets, known_before=through).drop("as_of")
+    models = {
+        name: PropensityModel.load(model_store(run, name).fetch(digest))
+        for name, digest in digests.items()
+    }
+    table = _table(run, as_of, happened, targets, models)
+    return [_measure(run, as_of, table, model) for model in models.values()]
 
 
 def _table(
     run: Run,
+    as_of: dt.date,
     happened: DataFrame,
     targets: Mapping[str, Target],
     models: Mapping[str, PropensityModel],
 ) -> pd.DataFrame:
     """One row per user: features, and for each target score, what is predicted, and label."""
-    tonight = F.col("as_of") == F.lit(run.as_of)
+    tonight = F.col("as_of") == F.lit(as_of)
     wide = (
         run.warehouse.read(USER_PROPENSITY)
         .where(tonight & F.col("target").isin(list(targets)))
@@ -157,7 +194,9 @@ def _table(
     return frame.toPandas()
 
 
-def _measure(run: Run, table: pd.DataFrame, model: PropensityModel) -> Outcome:
+def _measure(
+    run: Run, as_of: dt.date, table: pd.DataFrame, model: PropensityModel
+) -> MeasuredTarget:
     target = model.target
     truth = table[label_column(target)].to_numpy(dtype=float)
     columns = {name: table[f"{name}_{target}"].to_numpy(dtype=float) for name in PREDICTED}
@@ -170,9 +209,9 @@ def _measure(run: Run, table: pd.DataFrame, model: PropensityModel) -> Outcome:
     for name in sorted(model.baselines):
         margins = model.baseline_scores(table, name)
         rivals[name] = margins if first.of == "margin" else model.kind.from_margins(margins)
-    return Outcome(
+    outcome = Outcome(
         target=target,
-        as_of=run.as_of,
+        as_of=as_of,
         horizon_days=run.settings.targets[target].horizon_days,
         users=len(table),
         positives=int((truth > 0).sum()),
@@ -195,6 +234,21 @@ def _measure(run: Run, table: pd.DataFrame, model: PropensityModel) -> Outcome:
         },
         compared_by=first.title,
     )
+    return MeasuredTarget(outcome, _by_score(values["margin"], values["prediction"], truth))
+
+
+def _by_score(scores: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
+    """Sums of users by score: step, users, expected, variance, hits."""
+    rows = pd.DataFrame(
+        {
+            "step": np.floor(scores * PAGE_STEPS),
+            "users": 1.0,
+            "expected": predicted,
+            "variance": predicted * (1 - predicted),
+            "hits": truth,
+        }
+    )
+    return rows.groupby("step", as_index=False).sum().sort_values("step", ascending=False)
 
 
 def _interval(metric: Any, truth: np.ndarray, scores: np.ndarray) -> Measured:

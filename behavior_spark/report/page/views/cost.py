@@ -1,0 +1,81 @@
+"""View of cost: seconds by stage of the night, and of the nights before it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Section
+from behavior_spark.report.page.charts import bar_chart, line_chart
+from behavior_spark.report.page.facts import NightFacts, NightRun
+from behavior_spark.report.page.ranked import rows_of
+from behavior_spark.report.page.words import number, share
+
+STAGES, NIGHTS = 15, 30
+_TITLE = "Cost: where the time went"
+
+
+def cost_view(facts: NightFacts) -> Section:
+    """Seconds by stage, and seconds of the last nights."""
+    if facts.run is None or not facts.run.stages:
+        return Section("cost", _TITLE, left_out="the run that read this night recorded no times")
+    blocks: list[Block] = [_stages(facts.run)]
+    nights = [run for run in facts.runs if run.command == facts.run.command][-NIGHTS:]
+    if len(nights) > 1:
+        blocks.append(_nights(nights, facts.run.command))
+    queries = [
+        (
+            "Seconds by stage",
+            "SELECT explode(stages) AS (stage, seconds) FROM runs\n"
+            f"WHERE run_id = '{facts.run.run_id}' ORDER BY seconds DESC",
+        ),
+        (
+            "Seconds of the last nights",
+            "SELECT as_of, started_at, seconds FROM runs\n"
+            f"WHERE command = '{facts.run.command}' AND status = 'done' "
+            f"ORDER BY started_at DESC LIMIT {NIGHTS}",
+        ),
+    ]
+    return Section("cost", _TITLE, blocks, queries)
+
+
+def _stages(run: NightRun) -> DataChart:
+    stages = sorted(run.stages.items(), key=lambda item: (-item[1], item[0]))
+    frame = pd.DataFrame(stages, columns=["stage", "seconds"])
+    stage, seconds = stages[0]
+    return DataChart(
+        f"Seconds by stage of {run.command}",
+        f"{number(run.seconds)} s in all; the longest is {stage}, {share(seconds, run.seconds)}.",
+        bar_chart(
+            frame.head(STAGES),
+            name="stage",
+            value="seconds",
+        ),
+        DataTable(
+            "Seconds by stage",
+            ["stage", "seconds", "share"],
+            [
+                [row.stage, f"{row.seconds:,.1f}", share(row.seconds, run.seconds)]
+                for row in rows_of(frame)
+            ],
+        ),
+    )
+
+
+def _nights(nights: list[NightRun], command: str) -> DataChart:
+    frame = pd.DataFrame(
+        {"as_of": [str(run.as_of) for run in nights], "seconds": [run.seconds for run in nights]}
+    )
+    typical, last = frame["seconds"].median(), frame["seconds"].iloc[-1]
+    return DataChart(
+        f"Seconds of the last {len(nights)} runs of {command}",
+        f"This one took {number(last)} s; {number(typical)} s are typical.",
+        line_chart(
+            frame, x="as_of", y="seconds", x_title="night", y_title="seconds", y_form=",.0f",
+            days=True,
+        ),
+        DataTable(
+            "Seconds by night",
+            ["night", "seconds"],
+            [[row.as_of, f"{row.seconds:,.1f}"] for row in rows_of(frame)],
+        ),
+    )  # fmt: skip

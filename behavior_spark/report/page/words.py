@@ -1,0 +1,91 @@
+"""Figures and lists in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_BASELINES = {
+    "recency": "recency alone",
+    "recency_frequency_value": "recency, frequency, value",
+    "own_past": "the user's own past",
+}
+_TABLES = {
+    "events": "events",
+    "texts": "texts",
+    "items": "items",
+    "identities": "links of visitors",
+}
+
+
+def number(value: Any) -> str:
+    """A count with thousands separated; a dash for None and NaN."""
+    return "-" if value is None or math.isnan(value) else f"{value:,.0f}"
+
+
+def amount(value: float) -> str:
+    """A number with three digits that count."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+
+
+def share(part: float, whole: float) -> str:
+    """A share in percent; a dash of nothing.
+
+    >>> share(1, 3), share(1, 3000), share(0, 0)
+    ('33.3 %', '0.03 %', '-')
+    """
+    if not whole or math.isnan(part / whole):
+        return "-"
+    percent = 100 * part / whole
+    return f"{percent:.2f} %" if 0 < percent < 0.1 else f"{percent:.1f} %"
+
+
+def measured(figure: Mapping[str, Any] | None, *, digits: int = 3, signed: bool = False) -> str:
+    """A figure with its interval; ``signed``: with its sign, as differences have it."""
+    if not figure or math.isnan(float(figure["value"])):
+        return "-"
+    low, high = float(figure["low"]), float(figure["high"])
+    form = f"{'+' if signed else ''}.{digits}f"
+    value = format(float(figure["value"]), form)
+    return value if math.isnan(low) else f"{value} ({low:{form}} to {high:{form}})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a list in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join([*[", ".join(names[:-1])][: len(names) > 1], *names[-1:]])
+
+
+def counted(count: float, one: str, many: str | None = None) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "row"), counted(2, "row")
+    ('1 row', '2 rows')
+    """
+    return f"{count:,.0f} {one if count == 1 else many or one + 's'}"
+
+
+def baseline_words(name: str) -> str:
+    """A baseline's name for readers."""
+    return _BASELINES.get(name, name.replace("_", " "))
+
+
+def table_words(name: str) -> str:
+    """What the rows of a table are."""
+    return _TABLES.get(name, name)
+
+
+def sql_text(value: str) -> str:
+    """A text as an SQL literal.
+
+    >>> sql_text("it's")
+    "'it\\\\'s'"
+    """
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,84 @@
+"""Pages that commands write: where, in which form, and what says so. No session is started."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from behavior_spark.cli import demonstration
+from behavior_spark.cli.main import run
+from behavior_spark.config import Settings
+from behavior_spark.pipelines import COMMANDS
+from behavior_spark.pipelines.demonstration import DemoResult, demo_settings
+from behavior_spark.pipelines.reports.night.stage import NightReported
+from behavior_spark.runs.commands import Command
+from behavior_spark.runs.result import Result
+
+AS_OF = dt.date(2024, 4, 30)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Options that ``report`` was called with; it answers with a page."""
+    options: list[dict[str, Any]] = []
+
+    def report(settings: Settings, *, html: bool = False, **given: Any) -> Result:
+        options.append({"html": html, **given})
+        content = "<!DOCTYPE html>" if html else ""
+        return Result("report", AS_OF, results=(NightReported("shop", [], content),))
+
+    real = COMMANDS["report"]
+    fields = {name: getattr(real, name) for name in real.__dataclass_fields__}
+    command = Command(**fields | {"function": report})
+    monkeypatch.setitem(COMMANDS, "report", command)
+    return options
+
+
+@pytest.mark.parametrize(
+    ("name", "html", "beginning"),
+    [
+        ("night.html", True, "<!DOCTYPE html>"),
+        ("NIGHT.HTML", True, "<!DOCTYPE html>"),
+        ("night.md", False, "# shop"),
+        ("night", False, "# shop"),
+    ],
+)
+def test_the_ending_of_the_file_says_in_which_form_it_is_written(
+    asked: list[dict[str, Any]], tmp_path: Path, name: str, html: bool, beginning: str
+) -> None:
+    from behavior_spark.cli.declared import _runner
+
+    target = tmp_path / "new folder" / name
+    _runner(COMMANDS["report"])(
+        config=["conf/demo.yaml"], set_=[], as_of="2024-04-30", output=target, as_json=False
+    )
+    assert [options["html"] for options in asked] == [html]
+    assert target.read_text(encoding="utf-8").startswith(beginning)
+
+
+def test_two_nights_are_compared_on_a_page_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["report", "--config", "conf/demo.yaml", "--compare", "2024-04-01"]
+    assert run([*arguments, "-o", "night.md"]) == 2
+    assert "-o night.html" in capsys.readouterr().err
+
+
+def test_the_demo_ends_with_a_page_and_names_it_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = NightReported("demo", [], "<!DOCTYPE html> the night")
+    steps = {name: Result(name, AS_OF) for name in ("finetune", "nightly")}
+    steps["report"] = Result("report", AS_OF, results=(page,))
+
+    def demo(output: Path, **options: Any) -> DemoResult:
+        return DemoResult(None, demo_settings(output), steps)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(demonstration, "demo", demo)
+    demonstration.run_demo(
+        users=20, days=100, seed=1, output=tmp_path, generate_only=False, as_json=False
+    )
+    written = tmp_path / "report.html"
+    assert written.read_text(encoding="utf-8") == "<!DOCTYPE html> the night"
+    assert str(written) in capsys.readouterr().out.strip().splitlines()[-1]
