@@ -9,16 +9,12 @@ result = nightly(load_settings(["mine.yaml"]), as_of=date(2024, 5, 31))
 from behavior_spark.pipelines.commands import (
     build_features,
     check,
-    check_leakage,
     clean_scores,
-    funnel,
     ingest,
     nightly,
     predict,
     profile,
-    report,
     score_texts,
-    sql,
     train_propensity,
 )
 from behavior_spark.pipelines.model_commands import (
@@ -31,6 +27,7 @@ from behavior_spark.pipelines.model_commands import (
     rollback,
 )
 from behavior_spark.pipelines.planning import plan
+from behavior_spark.pipelines.report_commands import check_leakage, funnel, report, sql
 from behavior_spark.pipelines.texts.functions import similar_to, text_functions
 from behavior_spark.pipelines.users.describing import Described, describe_features
 from behavior_spark.pipelines.users.leakage import assert_no_leakage, find_leaks

@@ -13,7 +13,7 @@ from rich.console import Console
 from behavior_spark.config import LocalSpark, Settings, load_settings
 from behavior_spark.demo.generate import DemoLayout, generate_demo
 from behavior_spark.io.session import spark_session
-from behavior_spark.pipelines import commands, model_commands
+from behavior_spark.pipelines import commands, model_commands, report_commands
 from behavior_spark.report.page import page_packages_missing
 from behavior_spark.runs.commands import Place
 from behavior_spark.runs.result import Result
@@ -85,7 +85,7 @@ def demo(
             ("ingest", f"thirty days later: what arrived until {layout.end}",
              lambda: commands.ingest(settings, **later)),
             ("report", "predictions against what happened",
-             lambda: commands.report(settings, html=has_page, **place)),
+             lambda: report_commands.report(settings, html=has_page, **place)),
         ]  # fmt: skip
         for name, title, step in plan:
             console.print(f"[bold]{title}[/]")

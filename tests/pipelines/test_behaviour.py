@@ -22,7 +22,7 @@ from behavior_spark.features import feature_set
 from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Inputs
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines import commands
+from behavior_spark.pipelines import commands, report_commands
 from behavior_spark.pipelines.users.funnels import FunnelsCounted
 from behavior_spark.pipelines.users.leakage import LeakageChecked
 from behavior_spark.schemas import EVENTS, SESSIONS, USER_FEATURES, Contract
@@ -154,10 +154,10 @@ def test_sessions_of_another_gap_or_day_are_refused_not_read(
     short = settings.features.model_copy(update={"session_gap_minutes": 5})
     other = settings.model_copy(update={"features": short})
     with pytest.raises(InputError, match="a gap of 30 minutes, not 5"):
-        commands.check_leakage(other, as_of=FIRST, spark=spark, console=QUIET)
+        report_commands.check_leakage(other, as_of=FIRST, spark=spark, console=QUIET)
     commands.ingest(settings, as_of=LAST, spark=spark, console=QUIET)
     with pytest.raises(InputError, match=f"they reach to {FIRST}, wanted {LAST}"):
-        commands.check_leakage(settings, as_of=LAST, spark=spark, console=QUIET)
+        report_commands.check_leakage(settings, as_of=LAST, spark=spark, console=QUIET)
 
 
 def test_another_gap_builds_sessions_anew_and_the_gap_before_the_same_as_before(
@@ -179,7 +179,7 @@ def test_funnel_counts_users_and_sessions_as_known_at_the_day(
     spark: SparkSession, nightly: Settings
 ) -> None:
     settings = nightly
-    result = commands.funnel(settings, as_of=SECOND, spark=spark, console=QUIET)
+    result = report_commands.funnel(settings, as_of=SECOND, spark=spark, console=QUIET)
     steps = {s.step: (s.users, s.of_first) for s in result.of(FunnelsCounted).steps}
     assert steps == {"view": (3, 1.0), "purchase": (1, 1 / 3)}
     assert "| buy | purchase | 1 | 33.3% |" in result.page()
@@ -187,7 +187,7 @@ def test_funnel_counts_users_and_sessions_as_known_at_the_day(
         update={"features": settings.features.model_copy(update={"funnels": {}})}
     )
     with pytest.raises(ConfigError, match="no funnel is configured"):
-        commands.funnel(bare, spark=spark, console=QUIET)
+        report_commands.funnel(bare, spark=spark, console=QUIET)
 
 
 def test_check_leakage_passes_the_nightly_features_and_reports_what_it_could_not_check(
@@ -196,7 +196,7 @@ def test_check_leakage_passes_the_nightly_features_and_reports_what_it_could_not
     plans = Mock(wraps=feature_set.make_plan)
     monkeypatch.setattr(feature_set, "make_plan", plans)
     settings = nightly
-    result = commands.check_leakage(settings, as_of=SECOND, spark=spark, console=QUIET)
+    result = report_commands.check_leakage(settings, as_of=SECOND, spark=spark, console=QUIET)
     assert plans.call_count == 1  # though features are built twice
     found = result.of(LeakageChecked).report
     assert found.leaks == {} and found.features > 20
@@ -241,6 +241,6 @@ def test_a_wrong_attribute_is_named_before_any_work(
     with pytest.raises(ConfigError, match="valid_from is missing"):
         validate_settings(tree)
     with pytest.raises(InputError, match="sessions does not exist"):
-        commands.funnel(settings_in(shop, "nowhere"), spark=spark, console=QUIET)
+        report_commands.funnel(settings_in(shop, "nowhere"), spark=spark, console=QUIET)
     assert run(["funnel", "--help"]) == 0 and run(["check-leakage", "--help"]) == 0
     assert "Exit code 1 if something leaks" in " ".join(capsys.readouterr().out.split())

@@ -14,7 +14,7 @@ from rich.console import Console
 from behavior_spark.demo.logs import BOT, UserLogs
 from behavior_spark.features import feature_set
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines import commands
+from behavior_spark.pipelines import commands, report_commands
 from behavior_spark.pipelines.demonstration import DemoResult
 from behavior_spark.pipelines.reports.outcomes import Reported
 from behavior_spark.pipelines.text_models.finetuning import Finetuned
@@ -203,7 +203,7 @@ def test_a_run_is_recorded_with_its_counts_models_and_no_secret(
 
 
 def test_sql_reads_the_tables_by_their_names(spark: SparkSession, demo_night: DemoResult) -> None:
-    result = commands.sql(
+    result = report_commands.sql(
         demo_night.settings,
         "SELECT target, count(*) AS users FROM user_propensity GROUP BY target ORDER BY target",
         spark=spark, console=QUIET,

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from behavior_spark.config import load_settings
-from behavior_spark.pipelines import commands
+from behavior_spark.pipelines import commands, report_commands
 from behavior_spark.pipelines.reports.outcomes import Reported
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("compiled")]
@@ -37,7 +37,7 @@ def test_online_retail_reaches_its_figures_on_november(
     }
     assert sum(s.rows_in for s in read["events"]) == 541_909
     assert sum(s.duplicates for s in read["events"]) == 5_268
-    report = commands.report(settings, as_of=as_of, spark=spark, console=QUIET)
+    report = report_commands.report(settings, as_of=as_of, spark=spark, console=QUIET)
     measured = {o.target: o for o in report.of(Reported).outcomes}
     for target, least in (("purchase_30d", 0.74), ("lunch_30d", 0.87), ("cancel_30d", 0.78)):
         outcome = measured[target]
@@ -60,7 +60,7 @@ def test_the_forum_night_runs_and_is_reported_beside_recency(
     night = commands.nightly(settings, as_of=as_of, spark=spark, console=QUIET)
     assert night.figures["users"] == 364
     commands.ingest(settings, as_of=dt.date(2018, 9, 3), spark=spark, console=QUIET)
-    report = commands.report(settings, as_of=as_of, spark=spark, console=QUIET)
+    report = report_commands.report(settings, as_of=as_of, spark=spark, console=QUIET)
     outcome = report.of(Reported).outcomes[0]
     assert outcome.measured["AUC"].value > 0.8
     assert outcome.baselines["recency"].value > 0.8
