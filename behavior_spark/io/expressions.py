@@ -61,9 +61,9 @@ def type_of(frame: DataFrame, expression: str, *, label: str) -> DataType:
 
 def check_condition(frame: DataFrame, condition: str, *, label: str) -> None:
     """Raise ConfigError unless the condition is a boolean over the frame's columns."""
-    found = type_of(frame, condition, label=label)
-    if found.typeName() != "boolean":
-        raise ConfigError(f"{label} must be a condition", found=f"type {found.simpleString()}")
+    kind = type_of(frame, condition, label=label)
+    if kind.typeName() != "boolean":
+        raise ConfigError(f"{label} must be a condition", found=f"type {kind.simpleString()}")
 
 
 def sql_name(name: str) -> str:

@@ -56,8 +56,8 @@ def local_files(path: str) -> list[Path]:
         return [root]
     if not root.is_dir():
         return []
-    found = sorted(file for file in root.rglob("*") if file.is_file() and _is_data(file, root))
-    return found if len(found) <= MOST_FILES else []
+    files = sorted(file for file in root.rglob("*") if file.is_file() and _is_data(file, root))
+    return files if len(files) <= MOST_FILES else []
 
 
 def _is_data(file: Path, root: Path) -> bool:
@@ -165,9 +165,9 @@ def load_group(
         reader = reader.option("basePath", base)
     paths = [str(file) for file in files]
     with _nanoseconds_as_long(spark, bool(nanoseconds)):
-        found = reader.load(paths).schema
-    texts = _with_text(found, [file.as_posix() for file in files], names)
-    explicit = texts != found or bool(nanoseconds)
+        inferred = reader.load(paths).schema
+    texts = _with_text(inferred, [file.as_posix() for file in files], names)
+    explicit = texts != inferred or bool(nanoseconds)
     frame = (reader.schema(texts) if explicit else reader).load(paths)
     # A name with a dot or a backtick is one name.
     mended = {name: F.expr(f"timestamp_micros({_quoted(name)} div 1000)") for name in nanoseconds}
@@ -196,7 +196,7 @@ def union_by_name(frames: Iterable[DataFrame]) -> DataFrame:
     for frame in listed:
         for field in frame.schema.fields:
             kinds[field.name].append(field.dataType)
-    wide = {name: widest(found) for name, found in kinds.items()}
+    wide = {name: widest(types) for name, types in kinds.items()}
     cast = [
         frame.select(*[_as(field, wide[field.name]) for field in frame.schema.fields])
         for frame in listed

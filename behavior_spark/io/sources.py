@@ -184,8 +184,8 @@ def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: s
         if expression is None:
             selected += [F.lit(None).alias(name)]
             continue
-        found = type_of(frame, expression, label=f"{label}.columns.{name}")
-        _check_type(found, target, f"{label}.columns.{name}")
+        kind = type_of(frame, expression, label=f"{label}.columns.{name}")
+        _check_type(kind, target, f"{label}.columns.{name}")
         selected += [F.expr(expression).alias(name)]
     return frame.select(*selected)
 
@@ -228,17 +228,17 @@ def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataF
     selected, not_finite = [], F.lit(0)
     for name, expression in columns.items():
         place = f"{label}.columns.{name}"
-        found = type_of(frame, expression, label=place)
+        kind = type_of(frame, expression, label=place)
         value = F.expr(expression)
         if name == "user_id":
-            _check_type(found, StringType(), place)
+            _check_type(kind, StringType(), place)
             selected.append(value.alias(name))
         elif name in ("valid_from", "known_at"):
-            _check_type(found, TimestampType(), place)
+            _check_type(kind, TimestampType(), place)
             selected.append(value.alias(name))
-        elif isinstance(found, NumericType | BooleanType | NullType):
+        elif isinstance(kind, NumericType | BooleanType | NullType):
             # There is no cast from boolean to double in every mode; by way of an int there is.
-            number = value.cast("int") if isinstance(found, BooleanType) else value
+            number = value.cast("int") if isinstance(kind, BooleanType) else value
             double = number.cast("double")
             finite = ~F.isnan(double) & (F.abs(double) != float("inf"))
             not_finite = not_finite + F.when(~finite, 1).otherwise(0)
@@ -246,15 +246,15 @@ def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataF
         else:
             raise ConfigError(
                 f"{place} must be a number or a condition",
-                found=f"type {found.simpleString()}",
+                found=f"type {kind.simpleString()}",
                 fix="for a category write a condition, such as plan = 'pro'",
             )
     return frame.select(*selected, not_finite.alias(NOT_FINITE))
 
 
-def _check_type(found: DataType, target: DataType, label: str) -> None:
+def _check_type(kind: DataType, target: DataType, label: str) -> None:
     """Refuse casts that would guess: a number is no time, a list is no name."""
-    if isinstance(found, NullType) or found == target or isinstance(found, StringType):
+    if isinstance(kind, NullType) or kind == target or isinstance(kind, StringType):
         return
     allowed: tuple[type[DataType], ...]
     if isinstance(target, TimestampType):
@@ -269,10 +269,10 @@ def _check_type(found: DataType, target: DataType, label: str) -> None:
         allowed, hint = (NumericType,), "give a number"
     else:
         allowed, hint = (NumericType, DateType, TimestampType), "cast it to string"
-    if not isinstance(found, allowed):
+    if not isinstance(kind, allowed):
         raise ConfigError(
             f"{label} has the wrong type: {target.simpleString()} is wanted",
-            found=found.simpleString(),
+            found=kind.simpleString(),
             fix=hint,
         )
 

@@ -160,8 +160,8 @@ def _check_encoder(run: Run, mapped: MappedSources) -> None:
     for name, frame in mapped.get(TEXTS.name, {}).items():
         rows_read = with_reasons(run, frame.limit(SAMPLE_TEXTS), TEXTS)
         with spark_errors(f"reading sources.{TEXTS.name}"):
-            found = with_clean_texts(run, rows_read, TEXTS).select("text").collect()
-        sample = [row["text"] for row in found if row["text"]]
+            cleaned = with_clean_texts(run, rows_read, TEXTS).select("text").collect()
+        sample = [row["text"] for row in cleaned if row["text"]]
         if note := unknown_note(unknown_share_of(folder, sample)):
             run.note(f"{name}: {note}")
 
@@ -209,8 +209,8 @@ def look_at_sources(run: Run, mapped: MappedSources) -> dt.date | None:
             for line in describe_facts(facts, contract, label=label):
                 run.note(line)
             if contract is EVENTS:
-                found = type_counts(facts, types)
-                counts = {kind: counts[kind] + found[kind] for kind in types}
+                counted = type_counts(facts, types)
+                counts = {kind: counts[kind] + counted[kind] for kind in types}
     lines = describe_attributes(run)
     if EVENTS.name in mapped:
         frames = [frame.select("event_type") for frame in mapped[EVENTS.name].values()]

@@ -193,10 +193,10 @@ def judge(run: Run, mapped: MappedSources, extent: LogExtent, as_of: dt.date) ->
     refusal = _refusal_of_rows(settings, extent, as_of)
     if refusal is None:
         refusal = _refusal_of_types(settings, mapped, extent)
-    if refusal is None and outlooks and all(each.problem for each in outlooks.values()):
+    if refusal is None and outlooks and all(outlook.problem for outlook in outlooks.values()):
         refusal = InputError(
             "no target can be predicted",
-            found="; ".join(f"{name}: {each.problem}" for name, each in outlooks.items()),
+            found="; ".join(f"{name}: {outlook.problem}" for name, outlook in outlooks.items()),
             fix="a shorter horizon_days, another condition, or a longer log",
         )
     return Verdict(as_of, refusal, extent, outlooks)

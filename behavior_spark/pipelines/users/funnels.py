@@ -113,10 +113,10 @@ def funnels_markdown(steps: list[FunnelStep]) -> str:
     """The steps as one Markdown table."""
     lines = ["| funnel | step | users | of first | of before | sessions |"]
     lines.append("| --- | --- | ---: | ---: | ---: | ---: |")
-    for each in steps:
+    for step in steps:
         shares = " | ".join(
-            "-" if share is None else f"{share:.1%}" for share in (each.of_first, each.of_before)
+            "-" if share is None else f"{share:.1%}" for share in (step.of_first, step.of_before)
         )
-        sessions = "-" if each.sessions is None else f"{each.sessions:,}"
-        lines.append(f"| {each.funnel} | {each.step} | {each.users:,} | {shares} | {sessions} |")
+        sessions = "-" if step.sessions is None else f"{step.sessions:,}"
+        lines.append(f"| {step.funnel} | {step.step} | {step.users:,} | {shares} | {sessions} |")
     return "\n".join(lines) + "\n"

@@ -43,7 +43,7 @@ BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": 
 def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
     """What a model's meaning rests on: target, features and text model; 16 hex characters."""
     settings, features = run.settings, run.settings.features
-    declared = [each.model_dump(exclude={"description"}) for each in features.declared]
+    declared = [feature.model_dump(exclude={"description"}) for feature in features.declared]
     content = {
         "target": settings.targets[target].meaning,
         "population": settings.population,
@@ -62,12 +62,12 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
 
 
 def _plain(sections: Mapping[str, Section]) -> dict[str, Any]:
-    return {name: each.model_dump(mode="json") for name, each in sections.items()}
+    return {name: section.model_dump(mode="json") for name, section in sections.items()}
 
 
 def valid_models(run: Run, prepared: Prepared) -> dict[str, PropensityModel]:
     """For each target the newest model that fits, knows nothing after as_of and is fresh enough."""
-    found: dict[str, PropensityModel] = {}
+    newest: dict[str, PropensityModel] = {}
     oldest = run.as_of - dt.timedelta(days=run.settings.training.retrain_every_days)
     for target in run.settings.targets:
         wanted = fingerprint(run, prepared, target)
@@ -82,8 +82,8 @@ def valid_models(run: Run, prepared: Prepared) -> dict[str, PropensityModel]:
             if model.fingerprint == wanted and oldest < through <= run.as_of:
                 candidates.append((model.trained_through, model.digest, model))
         if candidates:
-            found[target] = max(candidates, key=lambda c: c[:2])[2]
-    return found
+            newest[target] = max(candidates, key=lambda c: c[:2])[2]
+    return newest
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,14 @@ class PropensityModels(StageResult):
     @property
     def figures_by_target(self) -> dict[str, dict[str, float]]:
         """Measures of each model on the held-out day, by name."""
-        found: dict[str, dict[str, float]] = {}
+        by_target: dict[str, dict[str, float]] = {}
         for target, model in self.by_target.items():
-            measures = found.setdefault(target, {})
+            measures = by_target.setdefault(target, {})
             for measure, value in model.metrics.get("holdout", {}).items():
                 number = value.get("value") if isinstance(value, dict) else value
                 if isinstance(number, int | float):
                     measures[measure] = float(number)
-        return found
+        return by_target
 
     @property
     def figures(self) -> Mapping[str, float]:

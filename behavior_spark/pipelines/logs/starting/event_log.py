@@ -73,24 +73,24 @@ def read_log(frame: DataFrame, source: Source) -> ReadLog:
     first = sample_of(frame, label=_LABEL)
     leaves = leaves_of(frame.schema, first)
     shape = recognise_shape([leaf.key for leaf in leaves])
-    found = guess_leaves(leaves, EVENTS, shape)
-    named = type_source(found, leaves, shape) or _without_kinds(found)
+    leaf_of = guess_leaves(leaves, EVENTS, shape)
+    named = type_source(leaf_of, leaves, shape) or _without_kinds(leaf_of)
     seen = look_at_kinds(
-        frame, named, _expression(found, "user_id"), _expression(found, "anonymous_id"),
+        frame, named, _expression(leaf_of, "user_id"), _expression(leaf_of, "anonymous_id"),
         label=_LABEL,
     )  # fmt: skip
     # Once more with rows of every kind: an order's amount is null in the first rows.
     leaves = leaves_of(frame.schema, [*first, *seen.rows])
     shape = shape or recognise_shape([leaf.key for leaf in leaves])
-    found = guess_leaves(leaves, EVENTS, shape)
-    if (again := type_source(found, leaves, shape) or _without_kinds(found)) != named:
+    leaf_of = guess_leaves(leaves, EVENTS, shape)
+    if (again := type_source(leaf_of, leaves, shape) or _without_kinds(leaf_of)) != named:
         named = again
-        seen = look_at_kinds(frame, named, _expression(found, "user_id"),
-                             _expression(found, "anonymous_id"), label=_LABEL)  # fmt: skip
+        seen = look_at_kinds(frame, named, _expression(leaf_of, "user_id"),
+                             _expression(leaf_of, "anonymous_id"), label=_LABEL)  # fmt: skip
     chosen = choose_kinds(seen.kinds)
     if not chosen.kept:
         chosen = ChosenKinds({"action": [SeenKind("action", 0)]}, chosen.left_out)
-    mapping = _map(frame, leaves, found, shape, chosen, named, seen)
+    mapping = _map(frame, leaves, leaf_of, shape, chosen, named, seen)
     mapping, profile = _fitted(frame, source, mapping)
     source = source.model_copy(update={"columns": mapping.columns})
     log = ReadLog(frame, source, shape, mapping, chosen, seen.more, profile)
@@ -125,21 +125,21 @@ def describe(log: ReadLog) -> list[str]:
 
 
 def _map(
-    frame: DataFrame, leaves: list[Leaf], found: dict[str, Leaf], shape: Shape | None,
+    frame: DataFrame, leaves: list[Leaf], leaf_of: dict[str, Leaf], shape: Shape | None,
     chosen: ChosenKinds, named: str, seen: KindsSeen,
 ) -> ColumnMapping:  # fmt: skip
     plain = ["event_id", "event_time", "arrived_at", "session_id"]
     # Other ids than one of this name belong to the event itself.
-    plain += ["text_id"] if "text_id" in found and found["text_id"].key == "text_id" else []
-    mapping = map_plainly(found, plain)
+    plain += ["text_id"] if "text_id" in leaf_of and leaf_of["text_id"].key == "text_id" else []
+    mapping = map_plainly(leaf_of, plain)
     mapping.columns.setdefault("event_id", row_id(frame.schema))
-    map_users(mapping, found, without_user=seen.without_user)
+    map_users(mapping, leaf_of, without_user=seen.without_user)
     map_session(mapping, leaves, shape)
     mapping.columns["event_type"] = type_expression(named, chosen)
-    if "event_type" not in found:
+    if "event_type" not in leaf_of:
         mapping.remarks["event_type"] = "TODO: no column says what happened"
-    kinds_named = named if "event_type" in found else ""
-    map_item_and_value(mapping, found, leaves, shape, chosen, kinds_named)
+    kinds_named = named if "event_type" in leaf_of else ""
+    map_item_and_value(mapping, leaf_of, leaves, shape, chosen, kinds_named)
     for name in ("user_id", "event_time"):
         if name not in mapping.columns:
             mapping.remarks[name] = "no column was found for it"
@@ -180,9 +180,9 @@ def _fitted(
     return mapping, profile
 
 
-def _without_kinds(found: dict[str, Leaf]) -> str:
+def _without_kinds(leaf_of: dict[str, Leaf]) -> str:
     """What every row is, where no column says it: a log of money is one of purchases."""
-    money = found.get("quantity") or found.get("value")
+    money = leaf_of.get("quantity") or leaf_of.get("value")
     if money is None:
         return "'action'"
     if isinstance(money.kind, NumericType) and any(value < 0 for value in money.values):
@@ -190,5 +190,5 @@ def _without_kinds(found: dict[str, Leaf]) -> str:
     return "'purchase'"
 
 
-def _expression(found: dict[str, Leaf], name: str) -> str:
-    return found[name].expression if name in found else "null"
+def _expression(leaf_of: dict[str, Leaf], name: str) -> str:
+    return leaf_of[name].expression if name in leaf_of else "null"

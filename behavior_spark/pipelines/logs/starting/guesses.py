@@ -112,9 +112,9 @@ def guess_leaves(
             if (ours in ("quantity", "unit_price") or leaf.expression not in taken)
             and _can_be(ours, leaf)
         ]  # fmt: skip
-        found = _by_name(free, guesses) or _by_content(ours, free)
-        if found is not None:
-            chosen[ours] = found
+        guessed = _by_name(free, guesses) or _by_content(ours, free)
+        if guessed is not None:
+            chosen[ours] = guessed
     return chosen
 
 

@@ -119,7 +119,7 @@ def _inside_json(
     if len(path) >= _DEEPEST:
         return
     for key in _keys(objects):
-        values = [each[key] for each in objects if each.get(key) is not None]
+        values = [mapping[key] for mapping in objects if mapping.get(key) is not None]
         below, inside = f"{place}.{key}", [v for v in values if isinstance(v, dict)]
         if not inside:
             inside = [v[0] for v in values if isinstance(v, list) and v and isinstance(v[0], dict)]
@@ -150,6 +150,6 @@ def _json_objects(values: list[Any]) -> list[dict[str, Any]]:
 
 def _keys(objects: Iterable[dict[str, Any]]) -> list[str]:
     """Keys of all objects, in the order in which they come; those a path cannot name are left."""
-    keys = dict.fromkeys(key for each in objects for key in each)
+    keys = dict.fromkeys(key for mapping in objects for key in mapping)
     safe = [key for key in keys if key and not _UNSAFE & set(key)]
     return safe[:MOST_KEYS]

@@ -171,7 +171,7 @@ def commented(section: type[BaseModel], skip: tuple[str, ...]) -> list[str]:
         if isinstance(default, BaseModel):
             default = default.model_dump(mode="json")
         meaning = f"  # {field.description}" if field.description else ""
-        shown = json.dumps(default, default=lambda each: each.model_dump())
+        shown = json.dumps(default, default=lambda value: value.model_dump())
         lines.append(f"  # {key}: {shown}{meaning}")
     return lines
 

@@ -128,10 +128,10 @@ def look_at_kinds(
     )  # fmt: skip
     with spark_errors(label):
         read = by_kind.limit(MOST_KINDS_READ + 1).collect()
-    total = sum(each["events"] for each in read)
-    nobody = sum(each["nobody"] for each in read)
+    total = sum(sampled["events"] for sampled in read)
+    nobody = sum(sampled["nobody"] for sampled in read)
     kinds = [SeenKind.of(r["kind"], r["events"], r["users"]) for r in read if r["kind"]]
-    sample = [each[n].asDict(recursive=True) for each in read for n in "abcd"]
+    sample = [sampled[n].asDict(recursive=True) for sampled in read for n in "abcd"]
     return KindsSeen(
         kinds[:MOST_KINDS_READ], max(0, len(read) - MOST_KINDS_READ), nobody / max(1, total), sample
     )

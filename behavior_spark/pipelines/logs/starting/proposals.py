@@ -62,7 +62,7 @@ def propose_targets(chosen: ChosenKinds, *, days: int) -> list[ProposedTarget]:
         names = [n for n in chosen.kept if (m := chosen.meaning(n)) and m.name == wanted]
         if names:
             # Of several kinds of one meaning the one that most users have.
-            name = max(names, key=lambda each: (chosen.users(each), chosen.events(each)))
+            name = max(names, key=lambda kind: (chosen.users(kind), chosen.events(kind)))
             does = _DOES.get(wanted, f"does {name}")
             why = f"{chosen.events(name):,} events {name} of about {chosen.users(name):,} users"
             targets.append(_of_kind(f"{wanted}_{horizon}d", name, horizon, does, why))
