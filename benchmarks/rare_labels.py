@@ -3,8 +3,8 @@
     python -m benchmarks.rare_labels --data FOLDER [--texts 3000] [--every 8]
 
 FOLDER holds banking77 (Casanueva et al. 2020): ``train.csv.gz`` and ``test.csv.gz`` with ``text``
-and ``category``. For every eighth intent a head learns it from 10, 15 or 30 texts beside the texts of
-all other intents, which are one label. Embeddings are those of MiniLM, not fine-tuned. Prints
+and ``category``. For every eighth intent a head learns it from 10, 15 or 30 texts beside the texts
+of all other intents, which are one label. Embeddings are those of MiniLM, not fine-tuned. Prints
 Markdown: texts found and false alarms on the test texts, by the most probable label and by tuned
 thresholds.
 """

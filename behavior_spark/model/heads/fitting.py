@@ -259,7 +259,8 @@ def head_metrics(head: Head, split: TaskSplit, held: Floats) -> dict[str, Any]:
         "dropped_labels": split.dropped_labels,
     }
     if held_out.any():
-        metrics["baselines"] = baseline_figures(split)
+        known = split.baselines
+        metrics["baselines"] = baseline_figures(split) if known is None else dict(known)
     if split.undated:
         metrics["undated_rows"] = split.undated
     if split.labels_cleaned:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -72,6 +72,7 @@ class TaskSplit:
         undated: Number of rows without a day in a task that has days.
         abstain: See :class:`LabelledTexts`.
         refit: Whether a head is also fitted to held-out texts after all choices are made.
+        baselines: Figures of the baselines on the held-out texts, where they were computed before.
     """
 
     name: str
@@ -88,6 +89,7 @@ class TaskSplit:
     refit: bool = False
     labels_cleaned: int = 0
     label_twins: tuple[tuple[str, ...], ...] = ()
+    baselines: Mapping[str, Any] | None = None
 
     @cached_property
     def rules(self) -> HeadKind:
@@ -235,9 +237,7 @@ def _with_clean_labels(task: LabelledTexts) -> tuple[LabelledTexts, int]:
         return result
 
     labels: Any = [
-        clean(label)
-        if isinstance(label, str)
-        else [name for name in map(clean, label) if name]
+        clean(label) if isinstance(label, str) else [name for name in map(clean, label) if name]
         for label in task.labels
     ]
     return replace(task, labels=labels), changed
