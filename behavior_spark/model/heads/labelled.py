@@ -16,7 +16,8 @@ import numpy.typing as npt
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools
 from behavior_spark.model.heads.kind import SINGLE_LABEL, HeadKind, Targets, find_head_kind
-from behavior_spark.model.heads.label_names import case_twins, clean_label
+from behavior_spark.model.heads.label_names import case_twins
+from behavior_spark.names import normal_name
 
 
 @dataclass
@@ -28,7 +29,7 @@ class LabelledTexts:
         texts: n texts; empty ones are dropped and counted.
         labels: For each text one label, or a list of labels (which may be empty) for kinds with
             several. White space at their ends is removed and blank labels are dropped
-            (``clean_label``).
+            (``normal_name``).
         kind: Name of the kind of head.
         days: For each text the ISO day on which its label was known, or None.
         held_out: For each text whether it is held out (an official dev set); None: by hash.
@@ -232,7 +233,7 @@ def _with_clean_labels(task: LabelledTexts) -> tuple[LabelledTexts, int]:
 
     def clean(label: str) -> str:
         nonlocal changed
-        result = clean_label(label)
+        result = normal_name(label)
         changed += result != label
         return result
 

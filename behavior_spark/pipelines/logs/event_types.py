@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from behavior_spark.cleaning.values import normal_name
 from behavior_spark.config import Settings
 from behavior_spark.config.event_types import named_event_types
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.names import normal_name
 
 _MOST_TYPES = 1000
 
