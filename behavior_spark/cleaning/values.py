@@ -18,7 +18,6 @@ The functions only build column expressions; none of these raises in ANSI mode.
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,14 +42,10 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-# White space of Unicode, control characters, soft hyphen, zero-width and direction marks.
+# White space of Unicode, control characters, soft hyphen, zero-width and direction marks: the
+# rule of ``names.normal_name``.
 EDGE = r"[\s\p{Z}\p{Cc}\u00AD\u180E\u200B-\u200F\u202A-\u202E\u2060-\u2064\uFEFF]"
 _BEGINNING = rf"\A{EDGE}++"
-_PYTHON_EDGE = (
-    r"[\s\x00-\x1f\x7f-\xa0\xad\u1680\u180E\u2000-\u200F\u2028-\u202F\u205F\u2060-\u2064\u3000"
-    r"\uFEFF]"
-)
-_PYTHON_EDGES = re.compile(rf"\A{_PYTHON_EDGE}+|{_PYTHON_EDGE}+\Z")
 # Below U+0300 every string is in composed form.
 _MAY_BE_DECOMPOSED = r"[^\u0000-\u02FF]"
 _DAY = r"\d{4}-\d{1,2}-\d{1,2}"
@@ -294,16 +289,6 @@ def _composed(rows: pd.Series) -> pd.Series:
 def is_changed(flags: Column, change: Change) -> Column:
     """Whether a sum of changes includes a change."""
     return flags.bitwiseAND(F.lit(int(change))) != 0
-
-
-def normal_name(text: str, *, lower: bool = False) -> str:
-    """The result of ``read_name`` and ``compose`` for one string, for names in a config.
-
-    >>> normal_name(" Order Completed\u00a0", lower=True)
-    'order completed'
-    """
-    composed = unicodedata.normalize("NFC", _PYTHON_EDGES.sub("", text))
-    return composed.lower() if lower else composed
 
 
 def trim(value: Column) -> Column:

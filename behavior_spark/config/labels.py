@@ -142,5 +142,8 @@ class Labels(Section):
             return None
         changes = part_table.model_dump(exclude_none=True)
         # The task's ``where`` is for the task's own table, so another table does not inherit it.
+        # The day that annotations have by themselves is not a column of another table.
         reset = dict.fromkeys(("path", "table", "annotated", "where", "dev", "test"))
+        if self.annotated is not None:
+            reset |= {"day": None}
         return self.model_copy(update=reset | changes)

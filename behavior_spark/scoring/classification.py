@@ -41,7 +41,7 @@ def _record_batch(
     keys: pa.Array, matrix: np.ndarray, head: Head, at: dt.datetime
 ) -> pa.RecordBatch:
     probabilities, codes = head.answer(matrix)
-    rows, top = len(keys), probabilities.argmax(axis=1)
+    rows = len(keys)
     labels = pa.array(head.labels, type=pa.string())
     return pa.RecordBatch.from_arrays(
         [
@@ -49,7 +49,7 @@ def _record_batch(
             pa.repeat(head.digest, rows),
             pa.repeat(head.name, rows),
             labels.take(pa.array(codes, mask=codes < 0)),
-            pa.array(probabilities[np.arange(rows), top], type=pa.float32()),
+            pa.array(head.confidence(probabilities), type=pa.float32()),
             map_array(probabilities, head.labels),
             pa.repeat(pa.scalar(at, pa.timestamp("us", tz="UTC")), rows),
         ],

@@ -272,7 +272,7 @@ def _classify(model: TextFunctions, text: pa.Array, head: pa.Array) -> pa.Array:
         used, inverse = np.unique(codes[rows], return_inverse=True)
         probabilities, best = model.heads[name].answer(vectors[used])
         label_codes[rows] = np.where(best < 0, -1, len(labels) + best)[inverse]
-        chances[rows] = probabilities.max(axis=1)[inverse]
+        chances[rows] = model.heads[name].confidence(probabilities)[inverse]
         answered[rows] = True
         labels += model.heads[name].labels
     return pa.StructArray.from_arrays(

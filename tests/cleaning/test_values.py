@@ -22,7 +22,8 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.cleaning.readings import CHANGED, UNREAD, read_rows
-from behavior_spark.cleaning.values import Change, normal_name
+from behavior_spark.cleaning.values import Change
+from behavior_spark.names import normal_name
 from behavior_spark.schemas import EVENTS
 
 NAN, INF = float("nan"), float("inf")
@@ -61,6 +62,7 @@ NAMES = [
     ("\ufeffu1\u200b", "u1", Change.TRIMMED),
     ("u1\u00ad\u2060", "u1", Change.TRIMMED),
     ("u1\x00", "u1", Change.TRIMMED),
+    ("\x80u1\x9f", "u1", Change.TRIMMED),
     ("\u2028u1\u2029", "u1", Change.TRIMMED),
     (COMPOSED, COMPOSED, NONE),
     (DECOMPOSED, COMPOSED, Change.COMPOSED),

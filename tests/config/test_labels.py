@@ -46,3 +46,12 @@ def test_a_task_is_an_overlay_of_any_config(task, monkeypatch):
 
 def test_there_are_tasks_for_intent_emotion_sentiment_abuse_and_topic():
     assert {"intent", "emotion", "sentiment", "abuse", "topic"} <= {p.stem for p in TASKS}
+
+
+def test_the_day_of_annotations_is_not_looked_for_in_a_table_of_labels_by_people():
+    head = Labels(annotated="ask", test={"path": "people.parquet", "text": "said"})
+    assert (head.text, head.day) == ("text", "day")
+    test = head.part("test")
+    assert (test.text, test.label, test.day, test.annotated) == ("said", "label", None, None)
+    dated = Labels(annotated="ask", test={"path": "people.parquet", "day": "given"})
+    assert dated.part("test").day == "given"

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from behavior_spark import pipelines
+from behavior_spark.cleaning.text import text_hash
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.warehouse import Warehouse
@@ -336,7 +337,11 @@ def test_a_language_model_labels_texts_once_and_a_head_learns_from_it(
     settings = shop.settings(annotate={"ask": task}, head=head, promote="manual")
     first = shop.do("annotate", settings)
     assert sum(first.of(Annotated).tasks["ask"].labels.values()) == 20
-    second = shop.do("annotate", settings)  # the rest
+    people = labelled(ITEMS[6:10])
+    people.to_parquet(shop.root / "people.parquet")
+    test = {"path": str(shop.root / "people.parquet"), "text": "said", "label": "label"}
+    checked = shop.settings(annotate={"ask": task}, head=head | {"test": test}, promote="manual")
+    second = shop.do("annotate", checked)  # the rest
     assert second.figures["ask_annotated_texts"] == 24
     rows = shop.warehouse.read(ANNOTATIONS).collect()
     assert len(rows) == len({row["text_hash"] for row in rows}) == 24
@@ -345,6 +350,17 @@ def test_a_language_model_labels_texts_once_and_a_head_learns_from_it(
         assert row["confidence"] == pytest.approx(row["votes"].count(row["label"]) / 2)
         assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-4)
         assert row["annotator_digest"] == second.models["annotator_ask"]
+    true = {text_hash(said): label for said, label in zip(people.said, people.label, strict=True)}
+    right = [row["label"] == true[row["text_hash"]] for row in rows]
+    sure = [row["confidence"] > 0.9 for row in rows]
+    check = second.of(Annotated).tasks["ask"].check
+    assert check.labels == 24 and check.accuracy == pytest.approx(sum(right) / 24)
+    surest = check.kept[-1]
+    assert surest.threshold == pytest.approx(1.0) and surest.labels == sum(sure)
+    hits = [hit for hit, is_sure in zip(right, sure, strict=True) if is_sure]
+    assert surest.accuracy == pytest.approx(sum(hits) / len(hits))
+    assert any(f"keeps {surest.share:.0%}" in note for note in second.notes)
+    assert "ask_calibration_error" in second.figures and "ask_accuracy" not in first.figures
     kept = {row["label"] for row in rows}
     if len(kept) == 2:
         result = shop.do("finetune", settings)

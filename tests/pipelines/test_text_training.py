@@ -93,6 +93,27 @@ def test_texts_that_were_scored_are_not_embedded_again(spark, shop, monkeypatch)
     assert result.figures["intent_accuracy"] > 0.9
 
 
+def test_labelled_texts_outside_the_warehouse_are_embedded_once_ever(spark, shop, monkeypatch):
+    count = 2 * len(ITEM_NAMES)
+    settings = settings_of(shop, head={"text": "concat(said, ' please')"}, promote="manual")
+    first = do(spark, "finetune", settings)
+    assert first.figures["texts_embedded"] == count and first.figures["texts_stored"] == 0
+    kept = list((shop / "warehouse").rglob("labelled_embeddings/*/*.safetensors"))
+    assert len(kept) == 1 and b"please" not in kept[0].read_bytes()
+
+    def refuse(*arguments, **named):
+        raise AssertionError("an encoder was loaded")
+
+    monkeypatch.setattr(Encoder, "load", refuse)
+    again = do(spark, "finetune", settings)
+    assert again.figures["texts_embedded"] == 0 and again.figures["texts_stored"] == count
+    assert again.models == first.models
+    measured = pipelines.evaluate(
+        settings, model=first.models["text"], as_of=NIGHT, spark=spark, console=QUIET
+    )
+    assert measured.figures  # by the kept embeddings: no encoder is loaded
+
+
 def test_a_split_keeps_its_test_rows_from_training(spark, shop):
     split = (
         "CASE WHEN said LIKE '%mug%' THEN 'test' WHEN said LIKE '%tie%' THEN 'dev' ELSE 'train' END"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,14 +60,37 @@ def annotator_digest(source: str, options: AnnotatorOptions) -> str:
     Equal digests mean equal annotations.
 
     Raises:
-        ModelError: There is no model at ``source``.
+        ModelError: There is no model at ``source``, or it is in GGUF.
     """
     content = {
-        "files": file_digests(resolve_model_folder(source)),
+        "files": file_digests(language_model_folder(source)),
         "options": [options.labels, options.words, options.prompts, options.calibrate,
                     options.max_length],
     }  # fmt: skip
     return digest_of(content)
+
+
+def language_model_folder(source: str) -> Path:
+    """The folder of a language model, as ``resolve_model_folder`` finds it.
+
+    Raises:
+        ModelError: There is none, or it is in GGUF (llama.cpp's format): its weights are quantised
+            and its tokenizer is rebuilt by rules that differ by model, so that it is converted
+            once, by hand, and looked at.
+    """
+    place = Path(source)
+    files = [place.name] if place.suffix.lower() == ".gguf" else []
+    if place.is_dir() and not any(place.glob("*.safetensors")):
+        files = sorted(path.name for path in place.iterdir() if path.suffix.lower() == ".gguf")
+    if files:
+        raise ModelError(
+            "a language model in GGUF is not read",
+            found=f"{source}: {files[0]}",
+            fix="give the folder it was made from (config.json, safetensors), or convert it: with "
+            "`pip install gguf`, AutoModelForCausalLM and AutoTokenizer.from_pretrained(folder, "
+            f'gguf_file="{files[0]}"), then save_pretrained of both',
+        )
+    return resolve_model_folder(source)
 
 
 class Annotator:
@@ -101,7 +125,7 @@ class Annotator:
             ModelError: The folder holds no causal language model in Hugging Face format with
                 safetensors and a fast tokenizer, or its context is too short for the prompts.
         """
-        folder = resolve_model_folder(source)
+        folder = language_model_folder(source)
         digest = annotator_digest(source, options)
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = torch.bfloat16 if is_native("bf16", target) else torch.float32

@@ -53,4 +53,7 @@ def answers_of(
         assigned = assigned & (codes >= 0)[:, None]
     predicted[:, : len(head.labels)] = assigned
     padding = np.zeros((len(truth), len(unknown)), dtype=np.float32)
-    return Answers(names, head.rules, truth, predicted, np.hstack([probabilities, padding]))
+    thresholds = np.append(head.thresholds, np.full(len(unknown), 0.5, dtype=np.float32))
+    return Answers(
+        names, head.rules, truth, predicted, np.hstack([probabilities, padding]), thresholds
+    )

@@ -51,12 +51,24 @@ def describe_findings(metrics: Mapping[str, Any]) -> list[str]:
         lines.append(f"labels that may be wrong: {count}, mostly {_shown(pairs)}")
     if copies := metrics.get("near_copies"):
         lines.append(f"held-out texts that are nearly a text learned from: {copies:,}")
+    if tuned := metrics.get("decision_thresholds"):
+        lines.append(_thresholds(tuned))
     if weak := _rare(metrics):
         lines.append(
             f"labels with few texts, most of which are missed: {_shown(weak)}; more labelled texts "
             "help, or text.tuning.class_weights: sqrt"
         )
     return lines
+
+
+def _thresholds(tuned: Mapping[str, Any]) -> str:
+    """Which rare labels win before they are the most probable one, and what that gained."""
+    thresholds = [f"{label} {value:.3g}" for label, value in tuned["thresholds"].items()]
+    f1 = tuned["f1_by_folds"]
+    return (
+        f"decision thresholds of rare labels (0.5 for the others): {_shown(thresholds)}; macro F1 "
+        f"by folds {f1['equal']:.3f} -> {f1['tuned']:.3f}"
+    )
 
 
 def _rare(metrics: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ import torch
 from behavior_spark.model.arrays import Bools, Doubles, Floats
 from behavior_spark.model.encoder.nearest import nearest
 from behavior_spark.model.heads.baselines import baseline_figures
+from behavior_spark.model.heads.decision_thresholds import tune_thresholds
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.kind import HeadKind
 from behavior_spark.model.heads.label_errors import conflicting_texts, suspected_labels
@@ -49,7 +50,9 @@ def fit_head(
     ``choice_loss`` on held-out texts; temperature or thresholds are then fitted on the same texts
     (``calibrate``). If fewer than ``FEW_HELD_OUT`` texts are held out, or fewer than
     ``FEW_OF_A_LABEL`` of one of the labels, all labelled texts are used for both instead, each with
-    the logits of a head that was fitted on the other folds (``out_of_fold_logits``). The metrics
+    the logits of a head that was fitted on the other folds (``out_of_fold_logits``). Thresholds of
+    rare labels, where each text has one label, are chosen by these logits too if there are at most
+    ``MOST_FOR_FOLDS`` texts, else on the held-out texts (``tune_thresholds``). The metrics
     are measured on the held-out texts. No weight is fitted to these texts, but because choices
     are, the metrics are slightly too high. With ``split.refit`` the weights are fitted again at
     the end, on all texts, with the chosen strength; the metrics are not changed.
@@ -76,8 +79,12 @@ def fit_head(
         head = split.rules.calibrate(head, judged, split.targets)
     else:
         head = split.rules.calibrate(head, head.raw_logits(embeddings[held]), split.targets[held])
+    if split.rules.exclusive and judged is not None:
+        head, tuned = tune_thresholds(head, judged, split.truth)
+    else:
+        head, tuned = _tuned_on_held_out(split, head, embeddings[held], held)
     head = with_scope(split, head, embeddings)
-    metrics = head_metrics(head, split, embeddings[held]) | {"inverse_l2": strength}
+    metrics = head_metrics(head, split, embeddings[held]) | {"inverse_l2": strength} | tuned
     metrics |= label_findings(head, split, judged) | near_copies(split, embeddings)
     if split.refit:
         weights = fitting.fit(np.ones(len(held), dtype=np.bool_), weights, strength)
@@ -168,7 +175,18 @@ def head_of(
     embedded: Bools = np.asarray(np.isfinite(held).all(axis=1))
     logits = head.raw_logits(held[embedded])
     head = split.rules.calibrate(head, logits, split.targets[split.validation][embedded])
-    return replace(head, metrics=head_metrics(head, split, held))
+    rows = np.flatnonzero(split.validation)[embedded]
+    head, tuned = _tuned_on_held_out(split, head, held[embedded], rows)
+    return replace(head, metrics=head_metrics(head, split, held) | tuned)
+
+
+def _tuned_on_held_out(
+    split: TaskSplit, head: Head, held: Floats, rows: npt.NDArray[Any]
+) -> tuple[Head, dict[str, Any]]:
+    """``tune_thresholds`` on held-out vectors, float32 [m, dimension], of ``rows`` of the task."""
+    if not split.rules.exclusive or not len(held):
+        return head, {}
+    return tune_thresholds(head, head.raw_logits(held), split.truth[rows])
 
 
 def with_scope(split: TaskSplit, head: Head, embeddings: Floats) -> Head:
@@ -241,7 +259,8 @@ def head_metrics(head: Head, split: TaskSplit, held: Floats) -> dict[str, Any]:
         "dropped_labels": split.dropped_labels,
     }
     if held_out.any():
-        metrics["baselines"] = baseline_figures(split)
+        known = split.baselines
+        metrics["baselines"] = baseline_figures(split) if known is None else dict(known)
     if split.undated:
         metrics["undated_rows"] = split.undated
     if split.labels_cleaned:

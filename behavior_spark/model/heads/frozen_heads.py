@@ -34,6 +34,10 @@ CHUNK = 2048  # number of texts embedded between two reports of progress
 Tell = Callable[[str, int, int], None]
 # From the digest of an encoder and texts to the stored embeddings by text, float32 [dimension].
 Stored = Callable[[str, Sequence[str]], Mapping[str, Floats]]
+# Keeps embeddings, float32 [n, dimension], of n texts by the encoder with a digest.
+Keep = Callable[[str, Sequence[str], Floats], None]
+# Texts of which heads are fitted to compare precisions by, unless a task has more labels.
+PILOT_TEXTS = 1024
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class EncoderSetup:
         device: As for :meth:`Encoder.load`.
         stored: Looks up stored embeddings; None if there are none.
         tell: Called with a stage, the amount done, and the total.
+        keep: Keeps what was embedded, for a later ``stored``; None if it is not kept.
     """
 
     options: EncoderOptions
@@ -53,6 +58,7 @@ class EncoderSetup:
     device: str | None
     stored: Stored | None
     tell: Tell
+    keep: Keep | None = None
 
 
 @dataclass(frozen=True)
@@ -64,43 +70,54 @@ class FittedHeads:
         heads: Heads by name.
         check: Result of the self-check of precision, for the model's metadata; empty without one.
         stored: Number of texts whose embedding was read from the store.
+        embedded: Number of texts that were embedded.
     """
 
     options: EncoderOptions
     heads: dict[str, Head]
     check: dict[str, Any] = field(default_factory=dict)
     stored: int = 0
+    embedded: int = 0
 
 
 class _Embedder:
-    """Embeds texts with one encoder. The encoder is loaded only if an embedding is not stored."""
+    """Embeds texts with one encoder, each text once.
+
+    The encoder is loaded only if an embedding is not stored.
+    """
 
     def __init__(self, source: str, setup: EncoderSetup, precision: Precision) -> None:
         folder = resolve_model_folder(source)
         chosen = replace(setup.options, precision=precision)
         self.options = effective_options(folder, chosen)
         self.digest = backbone_digest(source, self.options)
-        self.stored = 0
+        self.stored = self.embedded = 0
         self._source, self._setup = source, setup
+        self._known: dict[str, Floats] = {}
 
     def __call__(self, texts: Sequence[str]) -> Floats:
-        """Embeddings, float32 [n, dimension]; NaN for a text that could not be embedded.
+        """Embeddings, float32 [n, dimension]; NaN for a text that could not be embedded."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new and self._setup.stored:
+            stored = self._setup.stored(self.digest, new)
+            self._known.update((text, stored[text]) for text in new if text in stored)
+            missing = [text for text in new if text not in stored]
+            self.stored += len(new) - len(missing)
+            new = missing
+        if new:
+            self._embed(new)
+        return np.stack([self._known[text] for text in texts]).astype(np.float32, copy=False)
 
-        Equal texts are embedded once.
-        """
-        distinct_texts = list(dict.fromkeys(texts))
-        embeddings = (
-            dict(self._setup.stored(self.digest, distinct_texts)) if self._setup.stored else {}
-        )
-        self.stored += len(embeddings)
-        missing = [text for text in distinct_texts if text not in embeddings]
-        if missing:
-            encoder = Encoder.load(self._source, self.options, device=self._setup.device)
-            for start in range(0, len(missing), CHUNK):
-                chunk = missing[start : start + CHUNK]
-                embeddings.update(zip(chunk, encoder.embed(chunk).embeddings, strict=True))
-                self._setup.tell("embed", min(start + CHUNK, len(missing)), len(missing))
-        return np.stack([embeddings[text] for text in texts]).astype(np.float32, copy=False)
+    def _embed(self, texts: list[str]) -> None:
+        encoder = Encoder.load(self._source, self.options, device=self._setup.device)
+        for start in range(0, len(texts), CHUNK):
+            chunk = texts[start : start + CHUNK]
+            self._known.update(zip(chunk, encoder.embed(chunk).embeddings, strict=True))
+            self._setup.tell("embed", min(start + CHUNK, len(texts)), len(texts))
+        self.embedded += len(texts)
+        if self._setup.keep:
+            vectors = np.stack([self._known[text] for text in texts])
+            self._setup.keep(self.digest, texts, vectors)
 
 
 def fit_heads(
@@ -122,7 +139,7 @@ def fit_heads(
         ModelError: The encoder cannot be used, or no text of a task could be embedded.
     """
 
-    def make(embed: _Embedder) -> dict[str, Head]:
+    def make(embed: _Embedder, splits: Sequence[TaskSplit]) -> dict[str, Head]:
         heads = {}
         vectors = _by_split(embed, splits, [split.texts for split in splits])
         for done, split in enumerate(splits, start=1):
@@ -157,7 +174,7 @@ def trained_heads(
         layers: For each task the weight [labels, dimension] and the bias [labels].
     """
 
-    def make(embed: _Embedder) -> dict[str, Head]:
+    def make(embed: _Embedder, splits: Sequence[TaskSplit]) -> dict[str, Head]:
         held = [[s.texts[row] for row in np.flatnonzero(s.validation)] for s in splits]
         vectors = _by_split(embed, splits, held)
         heads = {
@@ -179,28 +196,48 @@ def _in_precision(
     source: str,
     setup: EncoderSetup,
     splits: Sequence[TaskSplit],
-    make: Callable[[_Embedder], dict[str, Head]],
+    make: Callable[[_Embedder, Sequence[TaskSplit]], dict[str, Head]],
 ) -> FittedHeads:
     """Call ``make`` with an embedder in the given precision, or in that which a check chooses.
 
-    With ``choose_precision`` heads are first made in bf16 if the device computes in it, then
-    checked; if the check chooses the other precision, they are made again.
+    With ``choose_precision`` on a device that computes in bf16, the check compares labels by heads
+    made in fp32 of at most ``PILOT_TEXTS`` of each task. All texts are then embedded in the chosen
+    precision alone.
     """
-    precision: Precision = setup.options.precision
-    if setup.choose_precision:
-        precision = "bf16" if is_native("bf16", device_of(setup.device)) else "fp32"
-    embed = _Embedder(source, setup, precision)
-    heads = make(embed)
     if not setup.choose_precision:
-        return FittedHeads(embed.options, heads, stored=embed.stored)
+        embed = _Embedder(source, setup, setup.options.precision)
+        heads = make(embed, splits)
+        return FittedHeads(embed.options, heads, stored=embed.stored, embedded=embed.embedded)
+    embed, pilot, embedded = _Embedder(source, setup, "fp32"), {}, 0
+    if is_native("bf16", device_of(setup.device)):
+        pilot = make(embed, [_pilot(split) for split in splits])
     held = [t for s in splits for t, out in zip(s.texts, s.validation, strict=True) if out]
     if len(held) < SAMPLE:  # among few texts, one changed label is too large a share
         held = [text for split in splits for text in split.texts]
-    check = check_precision(source, setup.options, held, heads=heads, device=setup.device)
-    if check.precision != precision:
-        embed = _Embedder(source, setup, check.precision)
-        heads = make(embed)
-    return FittedHeads(embed.options, heads, {"precision": check.as_dict()}, embed.stored)
+    check = check_precision(source, setup.options, held, heads=pilot, device=setup.device)
+    if check.precision != "fp32":
+        embed, embedded = _Embedder(source, setup, check.precision), embed.embedded
+    heads = make(embed, splits)
+    found = {"precision": check.as_dict()}
+    return FittedHeads(embed.options, heads, found, embed.stored, embedded + embed.embedded)
+
+
+def _pilot(split: TaskSplit) -> TaskSplit:
+    """The task with about ``PILOT_TEXTS`` texts: two to learn of each label, others by chance."""
+    rows = np.random.default_rng(0).permutation(len(split.texts))[:PILOT_TEXTS]
+    learned = split.truth & ~split.validation[:, None]
+    needed = [np.flatnonzero(column)[:2] for column in learned.T]
+    held = np.flatnonzero(split.validation)[:1]
+    rows = np.unique(np.concatenate([rows, held, *needed]))
+    return replace(
+        split,
+        texts=[split.texts[row] for row in rows],
+        targets=split.targets[rows],
+        validation=split.validation[rows],
+        abstain=None,
+        refit=False,
+        baselines={},
+    )
 
 
 def _by_split(
@@ -242,4 +279,5 @@ def _keep_rows(split: TaskSplit, embedded: npt.NDArray[np.bool_]) -> TaskSplit:
         targets=split.targets[embedded],
         validation=split.validation[embedded],
         dropped={**split.dropped, "not_embedded": int((~embedded).sum())},
+        baselines=None,
     )

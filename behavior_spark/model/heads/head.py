@@ -55,8 +55,9 @@ class Head:
         kind: Name of the kind of head, such as ``single_label`` or ``multi_label``.
         weight: float32 [labels, dimension].
         bias: float32 [labels].
-        thresholds: float32 [labels]; a label is predicted if its probability is at or above its
-            threshold. Only some kinds use them.
+        thresholds: float32 [labels], 0.5 unless tuned. With several labels a text, a label is
+            predicted if its probability is at or above its threshold; with one, the label with
+            the largest probability in proportion to its threshold.
         temperature: Divisor of the logits (Guo et al. 2017, "On Calibration of Modern Neural
             Networks", arXiv 1706.04599).
         backbone_digest: Digest of the encoder whose embeddings this head reads.
@@ -183,6 +184,16 @@ class Head:
             closeness = self.scope.closeness(embeddings[embedded], probabilities[embedded])
             codes[np.flatnonzero(embedded)[closeness < np.float32(self.scope.threshold)]] = -1
         return probabilities, codes
+
+    def confidence(self, probabilities: Floats) -> Floats:
+        """Probability of the label that the head decides for, float32 [n], from [n, labels].
+
+        The largest probability in a row without a decision. Abstention by scope changes nothing.
+        """
+        codes = self.rules.top(probabilities, self.thresholds)
+        decided = np.where(codes < 0, probabilities.argmax(axis=1), codes)
+        confidence: Floats = probabilities[np.arange(len(probabilities)), decided]
+        return confidence
 
     def decide(self, probabilities: Floats) -> list[str | None]:
         """The predicted label of each row of probabilities [n, labels], None without one.

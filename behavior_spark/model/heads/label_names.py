@@ -1,23 +1,8 @@
-"""Labels as people and tables write them: trimmed, in one Unicode form, without blank ones."""
+"""Labels that look alike; their normal form is that of all names (``names.normal_name``)."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable
-
-# White space, and what nobody sees: soft hyphen, zero-width and direction marks, byte-order mark.
-_EDGE = r"[\s\x00-\x1f\x7f\xad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
-_EDGES = re.compile(rf"\A{_EDGE}+|{_EDGE}+\Z")
-
-
-def clean_label(label: str) -> str:
-    """A label in NFC, without white space and invisible characters at its ends.
-
-    >>> clean_label(" delivery\u200b"), clean_label("re\u0301ponse"), clean_label(" ")
-    ('delivery', 'réponse', '')
-    """
-    return unicodedata.normalize("NFC", _EDGES.sub("", label))
 
 
 def case_twins(labels: Iterable[str]) -> list[tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -16,7 +16,8 @@ import numpy.typing as npt
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools
 from behavior_spark.model.heads.kind import SINGLE_LABEL, HeadKind, Targets, find_head_kind
-from behavior_spark.model.heads.label_names import case_twins, clean_label
+from behavior_spark.model.heads.label_names import case_twins
+from behavior_spark.names import normal_name
 
 
 @dataclass
@@ -28,7 +29,7 @@ class LabelledTexts:
         texts: n texts; empty ones are dropped and counted.
         labels: For each text one label, or a list of labels (which may be empty) for kinds with
             several. White space at their ends is removed and blank labels are dropped
-            (``clean_label``).
+            (``normal_name``).
         kind: Name of the kind of head.
         days: For each text the ISO day on which its label was known, or None.
         held_out: For each text whether it is held out (an official dev set); None: by hash.
@@ -72,6 +73,7 @@ class TaskSplit:
         undated: Number of rows without a day in a task that has days.
         abstain: See :class:`LabelledTexts`.
         refit: Whether a head is also fitted to held-out texts after all choices are made.
+        baselines: Figures of the baselines on the held-out texts, where they were computed before.
     """
 
     name: str
@@ -88,6 +90,7 @@ class TaskSplit:
     refit: bool = False
     labels_cleaned: int = 0
     label_twins: tuple[tuple[str, ...], ...] = ()
+    baselines: Mapping[str, Any] | None = None
 
     @cached_property
     def rules(self) -> HeadKind:
@@ -230,14 +233,12 @@ def _with_clean_labels(task: LabelledTexts) -> tuple[LabelledTexts, int]:
 
     def clean(label: str) -> str:
         nonlocal changed
-        result = clean_label(label)
+        result = normal_name(label)
         changed += result != label
         return result
 
     labels: Any = [
-        clean(label)
-        if isinstance(label, str)
-        else [name for name in map(clean, label) if name]
+        clean(label) if isinstance(label, str) else [name for name in map(clean, label) if name]
         for label in task.labels
     ]
     return replace(task, labels=labels), changed

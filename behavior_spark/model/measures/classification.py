@@ -9,7 +9,7 @@ resamples, so that two models measured on the same texts can be compared in pair
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,6 +58,7 @@ class Answers:
         truth: True labels, bool [n, L].
         predicted: bool [n, L]; a row without any True got no label.
         probabilities: float32 [n, L]; 0 for a label that the head does not have.
+        thresholds: float32 [L], by which the kind of head decided; None: 0.5 of each label.
     """
 
     labels: tuple[str, ...]
@@ -65,9 +66,17 @@ class Answers:
     truth: Bools
     predicted: Bools
     probabilities: Floats
+    thresholds: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    @property
+    def decision_thresholds(self) -> Floats:
+        """The thresholds, float32 [L]."""
+        if self.thresholds is None:
+            return np.full(len(self.labels), 0.5, dtype=np.float32)
+        return self.thresholds
 
 
 Confusion = dict[str, Any]
@@ -234,12 +243,13 @@ def risk_coverage(answers: Answers, *, steps: int = 10) -> list[dict[str, float]
     """Accuracy if only the most confident texts got an answer, from a tenth of them to all.
 
     The risk-coverage curve (El-Yaniv & Wiener 2010, "On the Foundations of Noise-free Selective
-    Classification"); confidence is the largest probability.
+    Classification"); confidence is the probability of the predicted label, with several labels
+    a text the largest probability.
     """
     n = len(answers)
     if not n:
         return []
-    order = np.argsort(-answers.probabilities.max(axis=1), kind="stable")
+    order = np.argsort(-answers.kind.confidence(answers)[0].max(axis=1), kind="stable")
     right = (answers.truth == answers.predicted).all(axis=1)[order]
     counts = np.unique(np.ceil(np.arange(1, steps + 1) / steps * n).astype(np.int64))
     return [
@@ -287,8 +297,7 @@ def _f1_intervals(
         parts.append(np.where(positives > 0, f1, np.nan))
     values = np.concatenate(parts)
     return {
-        label: _percentiles(values[:, column], level)
-        for column, label in enumerate(answers.labels)
+        label: _percentiles(values[:, column], level) for column, label in enumerate(answers.labels)
     }
 
 
@@ -362,12 +371,11 @@ def _share(part: Doubles, total: Doubles) -> Doubles:
 def _among(answers: Answers, selected: Bools) -> Answers:
     if selected.all():
         return answers
-    return Answers(
-        answers.labels,
-        answers.kind,
-        answers.truth[selected],
-        answers.predicted[selected],
-        answers.probabilities[selected],
+    return replace(
+        answers,
+        truth=answers.truth[selected],
+        predicted=answers.predicted[selected],
+        probabilities=answers.probabilities[selected],
     )
 
 

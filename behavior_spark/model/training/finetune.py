@@ -20,6 +20,7 @@ from behavior_spark.model.encoder.saving import save_encoder
 from behavior_spark.model.heads.frozen_heads import (
     EncoderSetup,
     FittedHeads,
+    Keep,
     Stored,
     device_of,
     fit_heads,
@@ -50,7 +51,7 @@ from behavior_spark.model.training.distributed import (
 )
 from behavior_spark.model.training.joint import train_together
 
-__all__ = ["FinetuneResult", "LabelledTexts", "Mode", "Progress", "Stored", "finetune"]
+__all__ = ["FinetuneResult", "Keep", "LabelledTexts", "Mode", "Progress", "Stored", "finetune"]
 
 Progress = Callable[[str, int, int], None]
 Mode = Literal["heads", "few", "full", "auto"]
@@ -70,6 +71,7 @@ class FinetuneResult:
         metrics: What was measured of each head, by the task's name.
         mode: The mode that was used.
         texts_stored: Texts whose embedding was read from the store.
+        texts_embedded: Texts that were embedded by the encoder before fine-tuning.
     """
 
     folder: Path
@@ -77,6 +79,7 @@ class FinetuneResult:
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     mode: Mode = "heads"
     texts_stored: int = 0
+    texts_embedded: int = 0
 
 
 def finetune(
@@ -93,6 +96,7 @@ def finetune(
     choose_precision: bool = False,
     device: str | None = None,
     stored: Stored | None = None,
+    keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> FinetuneResult:
     """Train one head per task and write the text model to ``<output_root>/<digest>/``.
@@ -123,6 +127,7 @@ def finetune(
         choose_precision: Let a self-check choose between bf16 and fp32, and record it.
         device: As for :meth:`Encoder.load`.
         stored: Looks up embeddings that were computed before.
+        keep: Keeps the embeddings of the encoder before fine-tuning that ``stored`` did not have.
         progress: Called with a stage (``embed`` in texts, ``train`` and ``contrast`` in steps,
             ``heads``), the amount done, and the total.
 
@@ -138,12 +143,14 @@ def finetune(
     if mode == "few" and tuning.label_names:
         splits = [with_label_names(split) for split in splits]
     device = own_device(device)
-    setup = EncoderSetup(options, choose_precision, device, stored, progress or _silent)
+    setup = EncoderSetup(options, choose_precision, device, stored, progress or _silent, keep)
     settings = {"mode": mode, "seed": seed, "validation_share": validation_share}
     with process_group(device_of(device)):
         frozen = from_first(
             lambda: _heads_on_frozen_encoder(encoder_source, setup, splits, tuning, mode)
         )
+        measured = {name: head.metrics.get("baselines") for name, head in frozen.heads.items()}
+        splits = [replace(split, baselines=measured[split.name]) for split in splits]
         job = _Job(encoder_source, setup, splits, output_root, tuning, seed, frozen, settings)
         return from_first(job.keep_frozen) if mode == "heads" else _train_in_processes(job, mode)
 
@@ -165,7 +172,7 @@ def _train_in_processes(job: _Job, mode: Mode) -> FinetuneResult:
     """Train the encoder in this process, or start ``tuning.processes`` processes for it."""
     if job.tuning.processes <= 1 or world_size() > 1:
         return _train_encoder(job, mode)
-    picklable = replace(job, setup=replace(job.setup, stored=None, tell=_silent))
+    picklable = replace(job, setup=replace(job.setup, stored=None, tell=_silent, keep=None))
     return run_processes(_train_encoder, job.tuning.processes, picklable, mode)
 
 
@@ -224,7 +231,8 @@ class _Job:
                 metadata=metadata | fitted.check,
             )
         metrics = {name: head.metrics for name, head in heads.items()}
-        return FinetuneResult(folder, digest, metrics, metadata["mode"], self.frozen.stored)
+        counts = self.frozen.stored, self.frozen.embedded
+        return FinetuneResult(folder, digest, metrics, metadata["mode"], *counts)
 
 
 def _train_encoder(job: _Job, mode: Mode) -> FinetuneResult:
@@ -265,7 +273,7 @@ def _keep_better(
 ) -> FinetuneResult:
     """Save the fine-tuned encoder with its heads; after ``few`` the frozen one if it is better."""
     job.root.mkdir(parents=True, exist_ok=True)
-    setup = replace(job.setup, stored=None)
+    setup = replace(job.setup, stored=None, keep=None)
     with tempfile.TemporaryDirectory(prefix=".finetune-", dir=job.root) as scratch:
         folder = save_encoder(encoder, job.source, Path(scratch) / "encoder")
         if layers:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from behavior_spark.cleaning.values import normal_name
 from behavior_spark.config import Settings
 from behavior_spark.config.event_types import named_event_types
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.names import normal_name
 
 _MOST_TYPES = 1000
 # Names that are as near as 'purchse' and 'purchase' (0.93), or 'refund' and 'refunded' (0.86).

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.config import Annotation
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.expressions import check_condition
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.pipelines.text_models.annotation_check import AnnotationCheck, check_annotations
+from behavior_spark.pipelines.text_models.stored_annotations import (
+    annotator_recipe,
+    is_by,
+    stored_annotations,
+)
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ANNOTATIONS, TEXTS
@@ -31,11 +36,13 @@ class AnnotatedTask:
         annotator: Digest of the model and its prompts.
         labels: Number of texts by label.
         confidence: Mean share of the prompts that agree; None if no text is annotated.
+        check: The annotations beside labels that people gave; None if there are none.
     """
 
     annotator: str
     labels: Mapping[str, int]
     confidence: float | None
+    check: AnnotationCheck | None = None
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,16 @@ class Annotated(StageResult):
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Texts and mean confidence of each task."""
+        """Texts and mean confidence of each task, and what a check by labels found."""
         figures: dict[str, float] = {}
         for name, task in self.tasks.items():
             figures[f"{name}_annotated_texts"] = float(sum(task.labels.values()))
             if task.confidence is not None:
                 figures[f"{name}_mean_confidence"] = task.confidence
+            if task.check is not None:
+                figures[f"{name}_checked_texts"] = float(task.check.labels)
+                figures[f"{name}_accuracy"] = task.check.accuracy
+                figures[f"{name}_calibration_error"] = task.check.calibration_error
         return figures
 
     @property
@@ -65,8 +76,10 @@ class Annotated(StageResult):
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """Number of texts by task and label."""
-        return {"labels": {name: dict(task.labels) for name, task in self.tasks.items()}}
+        """Number of texts by task and label, and the check of each task by labels."""
+        checks = {n: asdict(task.check) for n, task in self.tasks.items() if task.check is not None}
+        labels = {name: dict(task.labels) for name, task in self.tasks.items()}
+        return {"labels": labels, "checks": checks}
 
 
 @stage(
@@ -103,54 +116,10 @@ def annotate_stage(run: Run, *, tasks: Sequence[str] = ()) -> Annotated:
         recipe = annotator_recipe(name, configured[name])
         with run.step(f"annotate {name}"):
             _annotate(run, configured[name], recipe)
-        labelled[name] = _tell(run, recipe)
+        annotated = _tell(run, recipe)
+        check = check_annotations(run, recipe) if annotated.labels else None
+        labelled[name] = replace(annotated, check=check)
     return Annotated(labelled)
-
-
-def annotator_recipe(name: str, task: Annotation) -> AnnotatorRecipe:
-    """What a worker needs to annotate for a task.
-
-    Raises:
-        ModelError: There is no model where the config says.
-    """
-    # Imported here because it loads torch, which takes seconds.
-    from behavior_spark.model.heads.annotator import AnnotatorOptions, annotator_digest
-
-    options = AnnotatorOptions(
-        labels=tuple(task.labels),
-        words=tuple(" ".join(words.split()) for words in task.labels.values()),
-        prompts=tuple(task.prompts),
-        calibrate=task.calibrate,
-        max_length=task.max_length,
-    )
-    digest = annotator_digest(task.model, options)
-    return AnnotatorRecipe(name, task.model, options, digest, task.device)
-
-
-def annotated_labels(run: Run, name: str, *, min_confidence: float) -> DataFrame:
-    """``text, label, day`` of a task's confident annotations; day is the text's first arrival day.
-
-    Args:
-        run: The run.
-        name: Task under ``annotate``. Only labels by its present model and prompts are returned.
-        min_confidence: Share of prompts that must agree.
-
-    Raises:
-        ConfigError: There is no such task.
-    """
-    if name not in run.settings.annotate:
-        raise ConfigError(
-            f"no annotation task {name!r}",
-            found=f"annotate has {', '.join(run.settings.annotate) or 'no task'}",
-            fix="add annotate.<task> with model, labels and prompts, and run `annotate`",
-        )
-    recipe = annotator_recipe(name, run.settings.annotate[name])
-    kept = _annotations(run, recipe).where(F.col("confidence") >= min_confidence - 1e-6)
-    texts = run.warehouse.require(TEXTS, made_by="ingest")
-    known = texts.groupBy("text_hash").agg(
-        F.min("text").alias("text"), F.min("arrived_day").alias("day")
-    )
-    return known.join(kept, "text_hash").select("text", "label", "day")
 
 
 def _annotate(run: Run, task: Annotation, recipe: AnnotatorRecipe) -> None:
@@ -161,7 +130,7 @@ def _annotate(run: Run, task: Annotation, recipe: AnnotatorRecipe) -> None:
         check_condition(texts, task.where, label=f"annotate.{recipe.task}.where")
         texts = texts.where(task.where)
     distinct = distinct_texts(texts)
-    done = run.warehouse.snapshot(ANNOTATIONS).where(_is_by(recipe))
+    done = run.warehouse.snapshot(ANNOTATIONS).where(is_by(recipe))
     pending = not_scored(distinct, done).orderBy(F.xxhash64("text_hash"), "text_hash")
     chosen = pending.limit(task.most_texts)
     parts = max(1, min(run.parallelism, -(-task.most_texts // TEXTS_PER_TASK)))
@@ -177,7 +146,7 @@ def _tell(run: Run, recipe: AnnotatorRecipe) -> AnnotatedTask:
     name = recipe.task
     with spark_errors("counting annotations"):
         rows = (
-            _annotations(run, recipe)
+            stored_annotations(run, recipe)
             .groupBy("label")
             .agg(F.count("*").alias("texts"), F.sum("confidence").alias("confidence"))
             .collect()
@@ -192,16 +161,3 @@ def _tell(run: Run, recipe: AnnotatorRecipe) -> AnnotatedTask:
     shown = ", ".join(f"{label} {count:,}" for label, count in descending[:5])
     run.say(f"{name}: {total:,} texts, {agreement:.1%} of prompts agree; {shown}")
     return AnnotatedTask(recipe.digest, dict(descending), agreement)
-
-
-def _annotations(run: Run, recipe: AnnotatorRecipe) -> DataFrame:
-    """Stored annotations of a task by its present annotator, one per text.
-
-    Two runs at the same time may both have stored one.
-    """
-    stored = run.warehouse.read(ANNOTATIONS).where(_is_by(recipe))
-    return stored.dropDuplicates(["text_hash"])
-
-
-def _is_by(recipe: AnnotatorRecipe) -> Any:
-    return (F.col("task") == recipe.task) & (F.col("annotator_digest") == recipe.digest)

@@ -36,12 +36,11 @@ from behavior_spark.pipelines.text_models.held_out import (
     read_out_of_scope,
     without_learned,
 )
+from behavior_spark.pipelines.text_models.label_embeddings import embed_held_out
 from behavior_spark.report.quality import heads_table
 from behavior_spark.report.text_quality import text_quality_markdown
 from behavior_spark.runs.run import Run, versions
 from behavior_spark.runs.stages import StageResult, stage
-
-CHUNK = 2048  # texts embedded per line of progress
 
 
 def text_store(run: Run) -> ModelStore:
@@ -152,23 +151,6 @@ def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> Evalua
     fingerprints = [measured["data"]["fingerprint"] for measured in content["heads"].values()]
     store.record_evaluation(digest, short_digest("".join(fingerprints).encode()), content)
     return Evaluated(content)
-
-
-def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
-    """Embeddings by the model's encoder, float32 [n, dimension]; NaN for texts it cannot embed."""
-    # Imported here because it loads torch, which takes seconds.
-    from behavior_spark.model.encoder.encoder import cached_encoder
-
-    device = None if run.settings.text.device == "auto" else run.settings.text.device
-    encoder = cached_encoder(model.encoder_source, model.options, device)
-    parts = []
-    for start in range(0, len(texts), CHUNK):
-        parts.append(encoder.embed(texts[start : start + CHUNK]).embeddings)
-        if len(texts) > CHUNK:
-            run.say(f"{min(start + CHUNK, len(texts)):,} of {len(texts):,} texts embedded")
-    if not parts:
-        return np.empty((0, encoder.dimension), dtype=np.float32)
-    return np.concatenate(parts)
 
 
 def answer_held_out(

@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import RenderableType
 
-from behavior_spark.cleaning.text import text_hash
 from behavior_spark.config.labels import PARTS
 from behavior_spark.errors import ConfigError
-from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.encoder.model_folder import backbone_digest, resolve_model_folder
 from behavior_spark.model.heads.findings import describe_findings
 from behavior_spark.model.heads.labelled import LabelledTexts
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import TextModel
 from behavior_spark.model.registry.training_texts import learned_from
+from behavior_spark.pipelines.text_models.label_embeddings import keep_with, look_up_with
 from behavior_spark.pipelines.text_models.labelled_tables import labelled_rows, labelled_task
 from behavior_spark.pipelines.text_models.promotion import register_model
 from behavior_spark.pipelines.texts.active_model import (
@@ -26,14 +24,13 @@ from behavior_spark.pipelines.texts.active_model import (
     configured_encoder,
     has_encoder,
 )
-from behavior_spark.pipelines.texts.scoring import stored_embeddings
 from behavior_spark.report.quality import heads_table
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ANNOTATIONS, TEXT_EMBEDDINGS, TEXTS
 
 if TYPE_CHECKING:
-    from behavior_spark.model.training.finetune import FinetuneResult, Stored
+    from behavior_spark.model.training.finetune import FinetuneResult
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,15 @@ class Finetuned(StageResult):
     Attributes:
         digest: Digest of the model.
         heads: What training measured on held-out texts, by head.
-        texts_stored: Labelled texts whose embedding was read from the store.
+        texts_stored: Labelled texts whose embedding was read: of a night or an earlier training.
+        texts_embedded: Labelled texts that were embedded by the encoder before fine-tuning.
         goes_to_gate: Whether the gate must decide in this run if it becomes the champion.
     """
 
     digest: str
     heads: Mapping[str, Mapping[str, Any]]
     texts_stored: int
+    texts_embedded: int
     goes_to_gate: bool
 
     @property
@@ -66,8 +65,9 @@ class Finetuned(StageResult):
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Number of embeddings read from the store, and measures of each head."""
-        return {"texts_stored": self.texts_stored} | {
+        """Numbers of embeddings read and made, and measures of each head."""
+        counts = {"texts_stored": self.texts_stored, "texts_embedded": self.texts_embedded}
+        return counts | {
             f"{head}_{name}": number
             for head, numbers in self.figures_by_head.items()
             for name, number in numbers.items()
@@ -117,7 +117,8 @@ def finetune_stage(run: Run) -> Finetuned:
     for name, metrics in result.metrics.items():
         for line in describe_findings(metrics):
             run.note(f"{name}: {line}")
-    trained = Finetuned(result.digest, result.metrics, result.texts_stored, False)
+    counts = result.texts_stored, result.texts_embedded
+    trained = Finetuned(result.digest, result.metrics, *counts, False)
     store = ModelStore(run.settings.models_path)
     base = configured_encoder(text, store, run.as_of)
     learned = learned_from(tasks, run.settings)
@@ -134,7 +135,8 @@ def finetune_stage(run: Run) -> Finetuned:
 def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult:
     """Train on ``tasks`` by ``text.finetune`` and ``text.tuning``, and publish the model.
 
-    Embeddings that the configured encoder has in the store are read, not computed.
+    Embeddings that the configured encoder has in the warehouse, or that an earlier training made,
+    are read, not computed; new ones are kept in the registry.
     """
     # Imported here because it loads torch, which takes seconds.
     from behavior_spark.model.training.finetune import finetune
@@ -153,12 +155,16 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
         max_examples=text.max_examples,
         choose_precision=base.unchecked,
         device=None if text.device == "auto" else text.device,
-        stored=_from_store(run, base.digest),
+        stored=look_up_with(run, base.digest),
+        keep=keep_with(run),
         progress=progress_of(run),
     )
     store.shared.publish(result.digest)
     _keep_precision(store, base, store.load(result.digest))
-    run.say(f"mode {result.mode}; {result.texts_stored:,} embeddings were in the store")
+    run.say(
+        f"mode {result.mode}; {result.texts_embedded:,} texts embedded, {result.texts_stored:,} "
+        "taken from before"
+    )
     return result
 
 
@@ -167,28 +173,6 @@ def _keep_precision(store: ModelStore, base: ActiveTextModel, model: TextModel) 
     if base.unchecked and "precision" in model.metadata and has_encoder(model, base):
         exact = replace(base.options, precision="fp32")
         store.record_precision(backbone_digest(base.source, exact), model.metadata["precision"])
-
-
-def _from_store(run: Run, digest: str) -> Stored:
-    """A function that looks up stored embeddings of texts by the encoder with this digest."""
-    key = run.settings.privacy.pseudonymise_key
-
-    def look_up(encoder: str, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        if encoder != digest or not texts or not run.warehouse.exists(TEXT_EMBEDDINGS):
-            return {}
-        of_hash = {text_hash(text, key=key): text for text in texts}
-        wanted = run.spark.createDataFrame([(text,) for text in of_hash], "text_hash string")
-        stored = stored_embeddings(run, digest).where("embedding IS NOT NULL")
-        with spark_errors("reading stored embeddings"):
-            table = stored.join(wanted, "text_hash", "left_semi").toArrow()
-        if not table.num_rows:
-            return {}
-        column = table.column("embedding").combine_chunks()
-        vectors = np.asarray(column.flatten(), dtype=np.float32).reshape(table.num_rows, -1)
-        hashes = table.column("text_hash").to_pylist()
-        return {of_hash[key]: vector for key, vector in zip(hashes, vectors, strict=True)}
-
-    return look_up
 
 
 def progress_of(run: Run) -> Callable[[str, int, int], None]:

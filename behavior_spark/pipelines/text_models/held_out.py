@@ -14,7 +14,6 @@ from behavior_spark.config.labels import Part
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_labels, read_raw
-from behavior_spark.model.heads.label_names import clean_label
 from behavior_spark.model.registry.held_out import (
     HeldOut,
     Origin,
@@ -22,6 +21,7 @@ from behavior_spark.model.registry.held_out import (
     slice_masks,
 )
 from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
+from behavior_spark.names import normal_name
 from behavior_spark.pipelines.text_models.labelled_tables import MOST_LABELS, cleaned, labelled_rows
 from behavior_spark.runs.run import Run
 
@@ -46,9 +46,9 @@ def read_held_out(run: Run, name: str) -> HeldOut:
         table: pd.DataFrame = ordered.limit(MOST_LABELS).toPandas()
     texts = [cleaned(text, run.settings).strip() for text in table["text"]]
     labels = [
-        tuple(filter(None, (clean_label(str(name)) for name in value)))
+        tuple(filter(None, (normal_name(str(name)) for name in value)))
         if multi
-        else (clean_label(str(value)),)
+        else (normal_name(str(value)),)
         for value in table["label"]
     ]
     held = HeldOut(name, origin, texts, labels, {}, {})

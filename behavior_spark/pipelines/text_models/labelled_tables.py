@@ -18,7 +18,7 @@ from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
 from behavior_spark.model.heads.kind import MULTI_LABEL, SINGLE_LABEL
 from behavior_spark.model.heads.labelled import LabelledTexts
-from behavior_spark.pipelines.text_models.annotation import annotated_labels
+from behavior_spark.pipelines.text_models.stored_annotations import annotated_labels
 from behavior_spark.runs.run import Run
 
 MOST_LABELS = 200_000
@@ -81,9 +81,7 @@ def cleaned(text: object, settings: Settings) -> str:
     return clean_text(str(text), max_chars=cap, mask=mask, form=settings.text.normal_form).text
 
 
-def labelled_rows(
-    run: Run, name: str, *, parts: Sequence[Part], usable: bool = True
-) -> DataFrame:
+def labelled_rows(run: Run, name: str, *, parts: Sequence[Part], usable: bool = True) -> DataFrame:
     """``text, label, day, part`` of the head ``name``, for labels given before the night.
 
     With ``slices``, a map of strings, if the config names any. Rows without text or label are

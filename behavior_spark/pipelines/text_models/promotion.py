@@ -40,7 +40,6 @@ from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import TextModel
 from behavior_spark.pipelines.text_models.evaluation import (
     answer_held_out,
-    embed_held_out,
     embedded_rows,
     text_store,
 )
@@ -49,6 +48,7 @@ from behavior_spark.pipelines.text_models.held_out import (
     read_out_of_scope,
     without_learned,
 )
+from behavior_spark.pipelines.text_models.label_embeddings import embed_held_out
 from behavior_spark.report.tables import rows_table
 from behavior_spark.runs.run import Run, redacted, versions
 from behavior_spark.runs.stages import StageResult, stage

@@ -119,3 +119,21 @@ def test_a_prompt_without_its_parts_is_refused(folder: Path, prompt: str) -> Non
 def test_an_encoder_is_no_language_model(tiny_folder: Path) -> None:
     with pytest.raises(ModelError, match="language model"):
         Annotator.load(str(tiny_folder), OPTIONS, device="cpu")
+
+
+def test_a_model_in_gguf_is_refused_by_name_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "small-Q4_K_M.gguf").write_bytes(b"GGUF")
+    (tmp_path / "config.json").write_text("{}")
+    for source in (tmp_path, tmp_path / "small-Q4_K_M.gguf"):
+        with pytest.raises(ModelError, match="GGUF") as error:
+            annotator_digest(str(source), OPTIONS)
+        assert "small-Q4_K_M.gguf" in str(error.value) and "save_pretrained" in str(error.value)
+        with pytest.raises(ModelError, match="GGUF"):
+            Annotator.load(str(source), OPTIONS, device="cpu")
+    assert len(str(error.value).splitlines()) == 3
+
+
+def test_gguf_beside_a_whole_model_is_not_in_the_way(tmp_path: Path) -> None:
+    folder = tiny_language_model(tmp_path / "lm")
+    (folder / "small.gguf").write_bytes(b"GGUF")
+    assert annotator_digest(str(folder), OPTIONS)

@@ -2,6 +2,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from behavior_spark.model.encoder import devices
 from behavior_spark.model.encoder.devices import describe_processor, is_native
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions, backbone_digest
-from behavior_spark.model.heads import precision
+from behavior_spark.model.heads import frozen_heads, precision
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.precision import (
     SAMPLE,
@@ -291,6 +292,34 @@ def test_heads_belong_to_the_precision_that_was_chosen(lenient, tuned):
 def test_without_a_choice_nothing_is_recorded_and_the_options_precision_is_used(native, tuned):
     model = tuned()
     assert "precision" not in model.metadata and belong(model, "fp32")
+
+
+def test_every_text_is_embedded_once_whichever_precision_the_check_chooses(
+    request, native, tiny_folder, tmp_path, monkeypatch
+):
+    """Beside the sample of the check, and the texts that its heads were fitted on."""
+    embedded, embed = Counter(), Encoder.embed
+
+    def counted(encoder, texts, **arguments):
+        embedded.update((encoder.options.precision, text) for text in texts)
+        return embed(encoder, texts, **arguments)
+
+    monkeypatch.setattr(Encoder, "embed", counted)
+    monkeypatch.setattr(precision, "SAMPLE", 8)
+    monkeypatch.setattr(frozen_heads, "SAMPLE", 8)
+    monkeypatch.setattr(frozen_heads, "PILOT_TEXTS", 40)
+    given = task(400)
+    arguments = {"mode": "heads", "device": "cpu", "choose_precision": True}
+    for chosen, other, least_cosine in (("fp32", "bf16", 2.0), ("bf16", "fp32", -1.0)):
+        monkeypatch.setattr(precision, "LEAST_COSINE", least_cosine)
+        monkeypatch.setattr(precision, "MOST_LABELS_CHANGED", 1.0)
+        embedded.clear()
+        result = finetune(str(tiny_folder), OPTIONS, [given], tmp_path / chosen, **arguments)
+        counts = Counter(how for how, _ in embedded.elements())
+        assert load_text_model(result.folder).options.precision == chosen
+        assert 400 <= counts[chosen] <= 400 + 16  # and the sample of the check
+        assert counts[other] <= 16 + 45
+        assert result.texts_embedded <= 400 + 45
 
 
 @pytest.mark.parametrize("why", ["foreign", "check"])

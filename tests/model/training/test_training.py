@@ -244,6 +244,7 @@ def test_heads_from_stored_embeddings_are_those_of_embedded_texts_and_load_no_en
         return store
 
     again = trained(tiny_folder, tmp_path / "stored", mode="heads", stored=stored)
+    assert again.texts_embedded == 0 and plain.texts_embedded == len(texts)
     assert asked == [encoder.digest] and again.texts_stored == len(texts)
     assert again.metrics["colour"]["f1"] == plain.metrics["colour"]["f1"]
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # With fewer held-out rows, the temperature stays at 1.
 MIN_CALIBRATION_ROWS = 30
 _TEMPERATURES = (0.1, 10.0)
+LEAST_THRESHOLD = np.float32(1e-6)
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,17 @@ class SingleLabel:
         return softmax(logits)
 
     def top(self, probabilities: Floats, thresholds: Floats) -> Integers:
-        """The most probable label; thresholds are ignored. -1 for a row of NaN."""
-        return most_probable(probabilities, np.float32(0.0))
+        """The label with the largest probability in proportion to its threshold; -1 for NaN.
+
+        With equal thresholds this is the most probable label. A label whose threshold is a tenth
+        of the others' wins where it is more than a tenth as probable: to miss a text of it costs
+        ten times as much (Elkan 2001, "The Foundations of Cost-Sensitive Learning").
+        """
+        least = np.maximum(thresholds, LEAST_THRESHOLD).astype(np.float32)
+        return most_probable(probabilities / least, np.float32(0.0))
 
     def predict(self, probabilities: Floats, thresholds: Floats) -> Bools:
-        """The most probable label of each row."""
+        """The label of each row by :meth:`top`."""
         top = self.top(probabilities, thresholds)
         return self.truth(top, probabilities.shape[1])
 
@@ -96,8 +103,8 @@ class SingleLabel:
         return replace(head, temperature=math.exp(find_minimum(loss, low, high)))
 
     def confidence(self, answers: Answers) -> tuple[Doubles, Doubles]:
-        """Probability of the top label, and whether it is right (0 or 1); float64 [n, 1] each."""
-        top = answers.probabilities.argmax(axis=1)[:, None]
+        """Probability of the label by :meth:`top`, and whether it is right; float64 [n, 1] each."""
+        top = self.top(answers.probabilities, answers.decision_thresholds)[:, None]
         chosen = np.take_along_axis(answers.probabilities, top, axis=1).astype(np.float64)
         return chosen, np.take_along_axis(answers.truth, top, axis=1).astype(np.float64)
 

@@ -1,0 +1,24 @@
+"""One normal form for names that people write: labels, event types, names in a config."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# White space of Unicode, control characters (C0, DEL and C1), and what nobody sees: soft hyphen,
+# zero-width and direction marks, byte-order mark. ``cleaning.values.EDGE`` is the same in Java.
+_EDGE = (
+    r"[\s\x00-\x1f\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f\u2060-\u2064\u3000"
+    r"\ufeff]"
+)
+_EDGES = re.compile(rf"\A{_EDGE}+|{_EDGE}+\Z")
+
+
+def normal_name(text: str, *, lower: bool = False) -> str:
+    """A name in NFC, without white space and invisible characters at its ends.
+
+    >>> normal_name(" Order Completed\\u00a0", lower=True), normal_name(" delivery\\u200b")
+    ('order completed', 'delivery')
+    """
+    composed = unicodedata.normalize("NFC", _EDGES.sub("", text))
+    return composed.lower() if lower else composed
