@@ -57,10 +57,12 @@ def _night_run(row: Row) -> NightRun:
 
 
 def refused_rows(run: Run, night: NightRun | None) -> pd.DataFrame:
-    """Refused rows of the night: table_name, source, reason, rows."""
-    refused = run.warehouse.read(QUARANTINE).where(
-        F.col("run_id") == F.lit(night.run_id if night else "")
-    )
+    """Refused rows of the night: table_name, source, reason, rows.
+
+    A night that is run again replaces those of its as_of.
+    """
+    of_night = F.col("as_of") == F.lit(night.as_of) if night else F.lit(False)
+    refused = run.warehouse.read(QUARANTINE).where(of_night)
     return (
         refused.groupBy("table_name", "source", "reason")
         .agg(F.sum("refused_rows").alias("rows"))

@@ -133,7 +133,7 @@ def _queries(facts: NightFacts) -> list[tuple[str, str]]:
         (
             "Refused rows by reason",
             "SELECT table_name, source, reason, sum(refused_rows) AS rows FROM quarantine\n"
-            f"WHERE run_id = '{run_id}'\n"
+            f"WHERE as_of = DATE'{facts.run.as_of if facts.run else facts.as_of}'\n"
             "GROUP BY table_name, source, reason ORDER BY rows DESC",
         ),
     ]
