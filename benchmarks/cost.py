@@ -39,12 +39,18 @@ def night_costs(log: Path, start: dt.datetime) -> Costs:
     """Figures of each step of the runs that began at a moment or later, from an event log."""
     costs: Costs = defaultdict(lambda: dict.fromkeys(UNITS, 0.0))
     step_of: dict[int, str] = {}
+    # Jobs of an execution that other threads start have no tags of their own: it has them.
+    tags_of_execution: dict[str, str] = {}
     for event in _events(log):
         kind = event["Event"]
-        if kind == "SparkListenerJobStart":
+        if kind.endswith("SparkListenerSQLExecutionStart"):
+            tags_of_execution[str(event["executionId"])] = ",".join(event.get("jobTags") or ())
+        elif kind == "SparkListenerJobStart":
             if event["Submission Time"] < start.timestamp() * 1000:
                 continue
-            step = _step(event["Properties"].get("spark.job.tags", ""))
+            execution = event["Properties"].get("spark.sql.execution.id", "")
+            own = event["Properties"].get("spark.job.tags", "")
+            step = _step(f"{own},{tags_of_execution.get(execution, '')}")
             costs[step]["jobs"] += 1
             step_of |= dict.fromkeys(event["Stage IDs"], step)
         elif kind == "SparkListenerTaskEnd" and event["Stage ID"] in step_of:
@@ -62,7 +68,7 @@ def night_costs(log: Path, start: dt.datetime) -> Costs:
 
 def _events(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_file() and not path.name.startswith((".", "appstatus")):  # checksums, a marker
             with path.open() as lines:
                 yield from map(json.loads, lines)
 
