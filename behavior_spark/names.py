@@ -1,4 +1,4 @@
-"""One normal form for names that people write: labels, event types, names in a config."""
+"""Names that people write, such as labels and event types: one normal form, and as SQL."""
 
 from __future__ import annotations
 
@@ -22,3 +22,12 @@ def normal_name(text: str, *, lower: bool = False) -> str:
     """
     composed = unicodedata.normalize("NFC", _EDGES.sub("", text))
     return composed.lower() if lower else composed
+
+
+def sql_text(text: str) -> str:
+    r"""A string literal of SQL.
+
+    >>> print(sql_text("it's"))
+    'it\'s'
+    """
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

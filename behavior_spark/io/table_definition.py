@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql.types import StructField, StructType
 
 from behavior_spark.errors import InputError
+from behavior_spark.names import sql_text
 from behavior_spark.schemas import Contract
 
 
@@ -28,11 +29,5 @@ def refuse_other_types(contract: Contract, schema: StructType) -> None:
 def column_definition(field: StructField, *, nullable: bool = False) -> str:
     """A column of a Delta table in SQL, with its comment."""
     required = "" if field.nullable or nullable else " NOT NULL"
-    comment = quoted(field.metadata.get("comment", ""))
+    comment = sql_text(field.metadata.get("comment", ""))
     return f"`{field.name}` {field.dataType.simpleString()}{required} COMMENT {comment}"
-
-
-def quoted(text: str) -> str:
-    """A string literal in SQL."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

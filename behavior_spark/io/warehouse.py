@@ -22,7 +22,8 @@ from behavior_spark.errors import InputError
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.history import Commit, Note, as_metadata, read_commits
-from behavior_spark.io.table_definition import column_definition, quoted, refuse_other_types
+from behavior_spark.io.table_definition import column_definition, refuse_other_types
+from behavior_spark.names import sql_text
 from behavior_spark.schemas import TABLES, Contract
 
 _ADDED = "_added"
@@ -125,7 +126,7 @@ class Warehouse:
         with spark_errors(f"creating table {contract.name} at {self.location(contract)}"):
             self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(contract)} ({columns}) USING DELTA"
-                f"{clustering} COMMENT {quoted(contract.comment)}"
+                f"{clustering} COMMENT {sql_text(contract.comment)}"
             )
         self._known.add(contract.name)
 
@@ -177,7 +178,7 @@ class Warehouse:
         """Remove the rows whose ``column`` is one of ``values``; without values, do nothing."""
         if not values:
             return
-        listed = ", ".join(quoted(value) for value in values)
+        listed = ", ".join(sql_text(value) for value in values)
         with self._changing(contract, "removing rows of"):
             self.spark.sql(
                 f"DELETE FROM {self.identifier(contract)} WHERE `{column}` IN ({listed})"
@@ -318,7 +319,7 @@ class Warehouse:
                 name = f"{schema}.{contract.name}"
                 self.spark.sql(
                     f"CREATE TABLE IF NOT EXISTS {name} USING DELTA "
-                    f"LOCATION {quoted(self.location(contract))}"
+                    f"LOCATION {sql_text(self.location(contract))}"
                 )
                 names.append(name)
         return names

@@ -79,13 +79,3 @@ def baseline_words(name: str) -> str:
 def table_words(name: str) -> str:
     """What the rows of a table are."""
     return _TABLES.get(name, name)
-
-
-def sql_text(value: str) -> str:
-    """A text as an SQL literal.
-
-    >>> sql_text("it's")
-    "'it\\\\'s'"
-    """
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

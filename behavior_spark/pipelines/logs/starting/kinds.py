@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from behavior_spark.config.features import usual_behaviour
 from behavior_spark.config.settings import RESERVED
-from behavior_spark.names import normal_name
+from behavior_spark.names import normal_name, sql_text
 from behavior_spark.pipelines.logs.starting.meanings import Meaning, meaning_of
-from behavior_spark.pipelines.logs.starting.words import plain_name, sql_text
+from behavior_spark.pipelines.logs.starting.words import plain_name
 
 MOST_KINDS = 12
 FEWEST_EVENTS = 10  # a kind with fewer events can tell little of anybody

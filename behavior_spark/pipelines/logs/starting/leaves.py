@@ -10,7 +10,8 @@ from typing import Any
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType
 
 from behavior_spark.io.expressions import sql_name
-from behavior_spark.pipelines.logs.starting.words import snake, sql_text
+from behavior_spark.names import sql_text
+from behavior_spark.pipelines.logs.starting.words import snake
 
 MOST_KEYS = 200  # of one JSON text, map or list of parameters
 _DEEPEST = 4

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pyspark.sql.types import ArrayType, MapType, NumericType, StringType, StructType
 
 from behavior_spark.io.expressions import sql_name
+from behavior_spark.names import sql_text
 from behavior_spark.pipelines.logs.starting.kinds import ChosenKinds
 from behavior_spark.pipelines.logs.starting.leaves import Leaf
 from behavior_spark.pipelines.logs.starting.numbers import read_as_number
 from behavior_spark.pipelines.logs.starting.shapes import Shape
 from behavior_spark.pipelines.logs.starting.times import read_as_time
-from behavior_spark.pipelines.logs.starting.words import sql_text
 
 TIMES = ("event_time", "text_time", "arrived_at", "valid_from", "linked_at")
 NUMBERS = ("value", "price")

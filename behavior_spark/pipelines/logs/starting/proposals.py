@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from behavior_spark.names import sql_text
 from behavior_spark.pipelines.logs.starting.kinds import ChosenKinds
-from behavior_spark.pipelines.logs.starting.words import sql_text
 
 # What people ask for, in this order.
 _WANTED = (

@@ -9,8 +9,8 @@ from typing import Any
 
 from pyspark.sql.types import DateType, NumericType, StringType, TimestampNTZType, TimestampType
 
+from behavior_spark.names import sql_text
 from behavior_spark.pipelines.logs.starting.leaves import Leaf
-from behavior_spark.pipelines.logs.starting.words import sql_text
 
 # Seconds since 1970 from 1990 to 2100. A number is of the unit in which it lies in these years.
 _FIRST, _LAST = 631_152_000, 4_102_444_800

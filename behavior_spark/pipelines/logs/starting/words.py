@@ -40,12 +40,3 @@ def plain_name(text: str) -> str | None:
     """
     name = re.sub(r"[\W_]+", "_", folded(text)).strip("_")
     return name if NAME.match(name) else None
-
-
-def sql_text(text: str) -> str:
-    r"""A string literal of SQL.
-
-    >>> print(sql_text("it's"))
-    'it\'s'
-    """
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

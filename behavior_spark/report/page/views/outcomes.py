@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from behavior_spark.names import sql_text
 from behavior_spark.report.outcomes import outcome_rows
 from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Heading, Words
 from behavior_spark.report.page.charts import line_chart
 from behavior_spark.report.page.facts import NightFacts, TargetFacts
 from behavior_spark.report.page.ranked import parts_of, rows_of, wilson_interval
-from behavior_spark.report.page.words import amount, number, share, sql_text
+from behavior_spark.report.page.words import amount, number, share
 
 PARTS = 10
 

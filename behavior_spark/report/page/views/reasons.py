@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from behavior_spark.names import sql_text
 from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Heading, Section, Words
 from behavior_spark.report.page.charts import bar_chart
 from behavior_spark.report.page.facts import NightFacts, TargetFacts
 from behavior_spark.report.page.ranked import rows_of
-from behavior_spark.report.page.words import amount, number, share, sql_text
+from behavior_spark.report.page.words import amount, number, share
 
 SHOWN = 8
 _TITLE = "Why: reasons of the predictions"

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from behavior_spark.names import sql_text
 from behavior_spark.report.page.blocks import (
     Block,
     DataChart,
@@ -31,7 +32,6 @@ from behavior_spark.report.page.words import (
     measured,
     number,
     share,
-    sql_text,
 )
 
 
