@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import random
 import sys
 import time
@@ -25,6 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from behavior_spark.cleaning.personal_data import find_personal_data
+from behavior_spark.model.measures.confidence import wilson_interval
 from benchmarks.ordinary_numbers import ORDINARY
 from benchmarks.personal_examples import (
     FRAMES,
@@ -143,11 +143,8 @@ def measure(
 
 def bounds(hits: int, count: int, digits: int) -> str:
     """Wilson's 95 % interval of a share."""
-    z, share = 1.96, hits / count
-    middle = share + z * z / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    low, high = ((middle + sign * half) / (1 + z * z / count) for sign in (-1, 1))
-    return f"{max(low, 0):.{digits}f} to {min(high, 1):.{digits}f}"
+    low, high = wilson_interval(hits / count, count)
+    return f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def show(title: str, table: dict[str, dict[str, Tally]], each: int, digits: int) -> None:

@@ -101,6 +101,11 @@ class TargetFacts:
     outcome: Outcome | None = None
 
     @property
+    def spread(self) -> float:
+        """Half the width of the 95 % interval of how many in ``happened`` were expected."""
+        return float(1.96 * self.happened["variance"].sum() ** 0.5)
+
+    @property
     def to_do(self) -> str:
         """What is expected of a user with a high prediction."""
         return "not to do it" if self.kind == "does_not" else "to do it"

@@ -68,17 +68,3 @@ def round_sizes(total: int, *, least: int) -> list[int]:
 def typical_place(sizes: Sequence[int], total: int) -> int:
     """Place of the size nearest to a tenth of all users."""
     return min(range(len(sizes)), key=lambda place: abs(sizes[place] - total / 10))
-
-
-def wilson_interval(hits: float, users: float) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927).
-
-    >>> [round(end, 3) for end in wilson_interval(5, 50)]
-    [0.043, 0.214]
-    """
-    if users <= 0:
-        return float("nan"), float("nan")
-    z, rate = 1.96, hits / users
-    middle = (rate + z * z / (2 * users)) / (1 + z * z / users)
-    half = z * float(np.sqrt(rate * (1 - rate) / users + z * z / (4 * users * users)))
-    return middle - half / (1 + z * z / users), middle + half / (1 + z * z / users)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from behavior_spark.model.measures.confidence import wilson_interval
 from behavior_spark.names import sql_text
 from behavior_spark.report.outcomes import outcome_rows
 from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Heading, Words
 from behavior_spark.report.page.charts import line_chart
 from behavior_spark.report.page.facts import NightFacts, TargetFacts
-from behavior_spark.report.page.ranked import parts_of, rows_of, wilson_interval
+from behavior_spark.report.page.ranked import parts_of, rows_of
 from behavior_spark.report.page.words import amount, number, share
 
 PARTS = 10
@@ -72,7 +73,7 @@ def _sum_of(target: TargetFacts, users: float, which: str) -> str:
     expected, hits = (float(target.happened[name].sum()) for name in ("expected", "hits"))
     if target.numbers:
         return f"After {which}: {amount(hits)} in all, where {amount(expected)} was expected."
-    spread = 1.96 * float(target.happened["variance"].sum()) ** 0.5
+    spread = target.spread
     inside = "as expected" if abs(hits - expected) <= spread else (
         "more than expected" if hits > expected else "fewer than expected"
     )  # fmt: skip
@@ -111,7 +112,7 @@ def _by_tenth(target: TargetFacts, parts: pd.DataFrame) -> DataChart:
 
 
 def _reliability(parts: pd.DataFrame) -> DataChart:
-    bounds = [wilson_interval(row.hits, row.users) for row in rows_of(parts)]
+    bounds = [wilson_interval(row.hits / row.users, row.users) for row in rows_of(parts)]
     outside = sum(
         not low <= row.predicted <= high
         for row, (low, high) in zip(rows_of(parts), bounds, strict=True)

@@ -89,8 +89,7 @@ def _of_targets(facts: NightFacts) -> Iterator[Concern]:
         yield from _of_outcome(target)
         if not target.numbers and not target.happened.empty:
             expected, hits = (float(target.happened[name].sum()) for name in ("expected", "hits"))
-            spread = 1.96 * float(target.happened["variance"].sum()) ** 0.5
-            if abs(hits - expected) > 2 * spread:
+            if abs(hits - expected) > 2 * target.spread:
                 yield (
                     "care",
                     f"{target.name}: {number(hits)} {target.did}, where {number(expected)} were "
