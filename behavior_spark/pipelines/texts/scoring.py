@@ -11,6 +11,7 @@ from typing import Literal
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
+from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.history import Note
 from behavior_spark.io.warehouse import Warehouse
@@ -170,12 +171,11 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
     known, work, chunk = distinct_texts(rows), Work(), Chunk(run, model)
     if most <= few:
         # A single job: counting the texts first would take longer.
-        counting = Observation()
-        seen = known.observe(counting, F.count("text_hash").alias("known"))
-        pending = not_scored(seen, stored, among=known if large else None)
+        counted = Counted.over(known, known=F.count("text_hash"))
+        pending = not_scored(counted.frame, stored, among=known if large else None)
         chunk.embed(pending, work, most=most, note=note)
         with spark_errors("counting texts"):
-            work.count(known, counting)
+            work.known = counted.counts()["known"]
     else:
         _embed_chunks(chunk, known, stored, work, note)
     work.tell(run)

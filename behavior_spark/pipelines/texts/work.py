@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import Observation
 
 from behavior_spark.runs.run import Run
 
@@ -68,16 +68,6 @@ class Work:
         if metrics["started"] is not None:
             self._spent("find", float(metrics["started"]) - started)
             self._spent("write", ended - float(metrics["ended"]))
-
-    def count(self, known: DataFrame, observation: Observation) -> None:
-        """Set ``known`` from the observed count of ``known`` rows.
-
-        If no text is new, Spark may prune the observed plan; then the rows are counted by a job.
-        """
-        try:
-            self.known = int(observation.get["known"])
-        except Exception:
-            self.known = known.select("text_hash").count()
 
     def _spent(self, step: str, seconds: float) -> None:
         self.seconds[step] = self.seconds.get(step, 0.0) + max(0.0, seconds)
