@@ -148,7 +148,7 @@ class Warehouse:
         writer = self._fitted(frame, contract).write.format("delta").mode("append")
         if transaction:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
-        with spark_errors(f"writing table {contract.name}"):
+        with self._changing(contract, "writing"):
             self._save(writer, contract, days, note)
 
     def replace(
@@ -171,7 +171,7 @@ class Warehouse:
             .option("replaceWhere", where.sql if isinstance(where, DayRange) else where)
         )
         days = where if isinstance(where, DayRange) else None
-        with spark_errors(f"writing table {contract.name}"):
+        with self._changing(contract, "writing"):
             self._save(writer, contract, days, note)
 
     def delete(self, contract: Contract, *, column: str, values: Sequence[str]) -> None:
@@ -336,7 +336,6 @@ class Warehouse:
         days: DayRange | None,
         note: Note | None,
     ) -> None:
-        self._commits.pop(contract.name, None)
         writer = writer.option("userMetadata", as_metadata(self._id, days, note))
         if self.settings.schema_:
             writer.saveAsTable(self.location(contract))
