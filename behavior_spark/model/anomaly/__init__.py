@@ -1,0 +1,1 @@
+"""Models of what is unusual: users unlike their peers."""

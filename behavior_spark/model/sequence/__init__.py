@@ -1,0 +1,1 @@
+"""Models of what a user does next: items after items, in order of time."""

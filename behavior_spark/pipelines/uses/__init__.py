@@ -1,0 +1,1 @@
+"""Stages that make the tables of the uses: one module a use."""
