@@ -89,12 +89,17 @@ def predict(
     names = [n for n in USER_PROPENSITY.names if n != "decile"]
     schema = StructType([USER_PROPENSITY.field(n) for n in names])
     nulls = dict.fromkeys(PREDICTED, float("nan"))  # null: not predicted by this kind
+    verdicts = {
+        name: model.verdict.better_than_chance if model.verdict else None
+        for name, model in models.items()
+    }
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for frame in frames:
             for target, model in models_by_target.items():
                 margins = model.margins(frame)
-                reason_rows = model.reasons(frame, top=reasons) if reasons else [[]] * len(frame)
+                asked = reasons if model.ranks else 0
+                reason_rows = model.reasons(frame, top=asked) if asked else [[]] * len(frame)
                 yield pd.DataFrame(
                     {
                         "user_id": frame["user_id"],
@@ -103,9 +108,12 @@ def predict(
                         "score": margins,
                         **nulls,
                         **model.prediction_columns(margins),
-                        "reasons": [[_reason(r, meaning) for r in row] for row in reason_rows],
+                        # Null, not empty: reasons[0] of an empty array is an error in SQL.
+                        "reasons": [[_reason(r, meaning) for r in row] or None
+                                    for row in reason_rows],
                         "model_digest": model.digest,
                         "valid_until": until[target],
+                        "better_than_chance": verdicts[target],
                     }
                 )[names]
 
@@ -114,7 +122,10 @@ def predict(
 
 
 def with_decile(predictions: DataFrame, cuts: Mapping[str, Sequence[int]]) -> DataFrame:
-    """Add ``decile`` from the limits of :func:`decile_cuts`: 1 for the highest scores."""
+    """Add ``decile`` from the limits of :func:`decile_cuts`: 1 for the highest scores.
+
+    Targets without limits have none.
+    """
     step = F.floor(F.col("score") * SCORE_STEPS)
     decile: Column = F.lit(None).cast("int")
     for target, steps in cuts.items():

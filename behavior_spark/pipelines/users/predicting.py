@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.io.counting import Counted
@@ -54,10 +55,7 @@ def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityM
     features = features.select("user_id", *needed)
     settings = run.settings
     with run.step("predict"), spark_errors("predicting"):
-        histogram = score_histogram(score_margins(people, models)).collect()
-        by_target: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for row in histogram:
-            by_target[row["target"]].append((row["step"], row["users"]))
+        cuts = _cuts(people, {name: model for name, model in models.items() if model.ranks})
         predictions = predict(
             features,
             models,
@@ -66,7 +64,15 @@ def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityM
             reasons=settings.training.reasons,
             as_of=run.as_of,
         )
-        cuts = {name: decile_cuts(counts) for name, counts in by_target.items()}
         counted = Counted.over(with_decile(predictions, cuts), rows=F.count(F.lit(1)))
         run.warehouse.replace(counted.frame, USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'")
         return Predicted(counted.counts()["rows"])
+
+
+def _cuts(people: DataFrame, models: Mapping[str, PropensityModel]) -> dict[str, list[int]]:
+    """Limits of the deciles of each model that ranks users."""
+    by_target: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    if models:
+        for row in score_histogram(score_margins(people, models)).collect():
+            by_target[row["target"]].append((row["step"], row["users"]))
+    return {name: decile_cuts(counts) for name, counts in by_target.items()}

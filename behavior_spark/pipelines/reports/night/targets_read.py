@@ -126,6 +126,8 @@ def _target(
         trained_through=model.trained_through if model else "",
         holdout=model.metrics.get("holdout", {}) if model else {},
         baselines=model.metrics.get("baselines", {}) if model else {},
+        verdict=model.verdict if model else None,
+        ranks=model.ranks if model else True,
         first_measure=first.name if first else "roc_auc",
         first_title=first.title if first else "AUC",
         scores=scores[scores["target"] == name].drop(columns="target"),

@@ -43,10 +43,11 @@ def happened_blocks(target: TargetFacts, facts: NightFacts) -> tuple[list[Block]
     blocks: list[Block] = [
         Heading("What really happened"),
         Words(_sum_of(target, users, which)),
-        _by_tenth(target, parts),
     ]
-    if not target.numbers:
-        blocks.append(_reliability(parts))
+    if not target.outcome or target.outcome.gains:  # else everybody got one prediction
+        blocks.append(_by_tenth(target, parts))
+        if not target.numbers:
+            blocks.append(_reliability(parts))
     if target.outcome:
         blocks.append(
             DataTable(
