@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
 from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.schemas import USER_PROPENSITY
 
 _SCORES = StructType([StructField("target", StringType()), StructField("score", DoubleType())])
@@ -20,19 +21,25 @@ SCORE_STEPS = 1000
 PREDICTED = ("probability", "expected", "expected_low", "expected_high")
 
 
-def score_margins(features: DataFrame, models: Mapping[str, PropensityModel]) -> DataFrame:
-    """``target, score`` for every row of features and every model; no user ids.
+def score_margins(
+    features: DataFrame,
+    models: Mapping[str, PropensityModel],
+    populations: Mapping[str, TargetPopulation] | None = None,
+) -> DataFrame:
+    """``target, score`` for every member of each target's population; no user ids.
 
     Args:
-        features: The models' features, one row per user.
+        features: The features of models and populations, one row per user.
         models: Models by target; they are pickled into the function.
+        populations: Populations by target; of others everybody is a member.
     """
-    models_by_target = dict(models)
+    models_by_target, members = dict(models), dict(populations or {})
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for frame in frames:
             for target, model in models_by_target.items():
-                yield pd.DataFrame({"target": target, "score": model.margins(frame)})
+                margins = model.margins(_members(frame, members.get(target)))
+                yield pd.DataFrame({"target": target, "score": margins})
 
     return features.mapInPandas(run, _SCORES)
 
@@ -70,21 +77,24 @@ def predict(
     comments: Mapping[str, str],
     reasons: int,
     as_of: dt.date,
+    populations: Mapping[str, TargetPopulation] | None = None,
 ) -> DataFrame:
-    """Predictions of every user and target.
+    """Predictions of every target for the users of its population.
 
     Args:
-        features: ``user_id`` and the models' features, one row per user.
+        features: ``user_id`` and the features of models and populations, one row per user.
         models: Models by target; they are pickled into the function.
         horizons: Horizon of each target, in days.
         comments: Meaning of each feature, for reasons in words.
         reasons: Number of reasons for each prediction.
         as_of: Day of the prediction.
+        populations: Populations by target; of others everybody is a member.
 
     Returns:
-        One row per user and target, with the columns of ``user_propensity`` except ``decile``.
+        One row per target and user of its population, with the columns of ``user_propensity``
+        except ``decile``.
     """
-    models_by_target, meaning = dict(models), dict(comments)
+    models_by_target, meaning, members = dict(models), dict(comments), dict(populations or {})
     until = {name: as_of + dt.timedelta(days=days) for name, days in horizons.items()}
     names = [n for n in USER_PROPENSITY.names if n != "decile"]
     schema = StructType([USER_PROPENSITY.field(n) for n in names])
@@ -95,8 +105,9 @@ def predict(
     }
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for frame in frames:
+        for rows in frames:
             for target, model in models_by_target.items():
+                frame = _members(rows, members.get(target))
                 margins = model.margins(frame)
                 asked = reasons if model.ranks else 0
                 reason_rows = model.reasons(frame, top=asked) if asked else [[]] * len(frame)
@@ -132,6 +143,10 @@ def with_decile(predictions: DataFrame, cuts: Mapping[str, Sequence[int]]) -> Da
         place = sum(((step < cut).cast("int") for cut in steps), F.lit(1))
         decile = F.when(F.col("target") == target, place).otherwise(decile)
     return predictions.withColumn("decile", decile.cast("int"))
+
+
+def _members(frame: pd.DataFrame, population: TargetPopulation | None) -> pd.DataFrame:
+    return frame if population is None else frame[population.members(frame)]
 
 
 def _reason(

@@ -199,6 +199,7 @@ def _measure(
     run: Run, as_of: dt.date, table: pd.DataFrame, model: PropensityModel
 ) -> MeasuredTarget:
     target = model.target
+    table = table[table[f"score_{target}"].notna()]  # others are not of its population
     truth = table[label_column(target)].to_numpy(dtype=float)
     columns = {name: table[f"{name}_{target}"].to_numpy(dtype=float) for name in PREDICTED}
     values = {

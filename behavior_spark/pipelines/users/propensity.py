@@ -23,7 +23,7 @@ from behavior_spark.model.propensity.target_kind import find_target_kind
 from behavior_spark.model.propensity.training import train_propensity_model
 from behavior_spark.model.propensity.verdict import TargetVerdict
 from behavior_spark.pipelines.users.features import Prepared
-from behavior_spark.pipelines.users.training_rows import training_table
+from behavior_spark.pipelines.users.training_rows import rows_of_target, training_table
 from behavior_spark.report.quality import targets_table
 from behavior_spark.report.verdicts import verdicts_table, without_ranking
 from behavior_spark.runs.run import Run
@@ -240,6 +240,7 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
     training = run.settings.training
     label, declared = label_column(target), run.settings.targets[target]
     kind = find_target_kind(declared.kind)
+    table = rows_of_target(run, table, target)
     evidence = kind.evidence(table[label].to_numpy(dtype=float))
     if evidence < training.min_positives:
         raise ModelError(

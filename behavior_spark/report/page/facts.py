@@ -66,6 +66,7 @@ class TargetFacts:
         event: SQL condition on an event.
         item: SQL condition on its item; None: any.
         horizon_days: Length of its horizon.
+        population: Which users are predicted, in words; empty: everybody.
         numbers: Whether numbers are predicted (kinds count and amount), not yes or no.
         digest: Digest of the model; None if it was not predicted.
         trained_through: The model used no data from this day on.
@@ -91,6 +92,7 @@ class TargetFacts:
     event: str = "true"
     item: str | None = None
     horizon_days: int = 30
+    population: str = ""
     numbers: bool = False
     digest: str | None = None
     trained_through: str = ""

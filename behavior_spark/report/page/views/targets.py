@@ -64,7 +64,8 @@ def _introduction(target: TargetFacts, users: int) -> str:
         "an expected number" if target.numbers
         else "a probability: of 100 users with 20 %, it comes true for about 20"
     )  # fmt: skip
-    said = f"Predicted: who {meaning}. Each of {number(users)} users has {what}."
+    of = f" Of {target.population} alone." if target.population else ""
+    said = f"Predicted: who {meaning}.{of} Each of {number(users)} users has {what}."
     if target.verdict and not target.ranks:
         said += f" {without_ranking(target.name, target.verdict)}."
     return said
