@@ -39,7 +39,8 @@ class Outcome:
         measured: Figures of the model by name.
         baselines: The first figure, of each baseline.
         gains: What the model gains over chance and each baseline by the first figure, paired over
-            users; empty where everybody got the base rate.
+            users.
+        ranked: Whether users were ranked; if not, everybody got the base rate.
         compared_by: Title of the first figure.
         mean_expected: The number predicted on average; None where the answer is yes or no.
         mean_happened: The number that came on average.
@@ -55,6 +56,7 @@ class Outcome:
     measured: dict[str, Measured]
     baselines: dict[str, Measured] = field(default_factory=dict)
     gains: dict[str, Gain] = field(default_factory=dict)
+    ranked: bool = True
     compared_by: str = "AUC"
     mean_expected: float | None = None
     mean_happened: float | None = None
@@ -81,7 +83,7 @@ def outcome_rows(outcome: Outcome) -> list[tuple[str, str]]:
         rows.append((f"{outcome.compared_by} of {shown}", str(measured)))
         if name in outcome.gains:
             rows.append((f"better than {shown}?", gain_words(outcome.gains[name])))
-    if not outcome.gains:
+    if not outcome.ranked:
         rows.append(("ranking", "none: everybody got the base rate"))
     return rows
 

@@ -229,6 +229,7 @@ def _measure(
         },
         baselines={name: _interval(first.metric, truth, s) for name, s in rivals.items()},
         gains=dict(verdict.gains) if verdict and model.ranks else {},
+        ranked=model.ranks,
         compared_by=first.title,
     )
     return MeasuredTarget(outcome, _by_score(values["margin"], values["prediction"], truth))

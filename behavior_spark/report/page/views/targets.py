@@ -214,7 +214,8 @@ def _queries(target: TargetFacts, facts: NightFacts) -> list[tuple[str, str]]:
                 "Users and what is expected",
                 f"SELECT count(*) AS users, avg({column}) AS predicted,\n"
                 f"  sum({column}) AS expected\n{people}",
-            )
+            ),
+            *happened_queries(target),
         ]
     queries = [
         (
