@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from behavior_spark.model.measures import amounts, ranking
-from behavior_spark.model.propensity.learners.xgboost import TrainingOptions
+from behavior_spark.model.propensity.learners.xgboost import TrainingOptions, least_leaf
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.target_kind import Measure
 from behavior_spark.model.propensity.training import train_propensity_model
@@ -93,6 +93,33 @@ def test_a_planted_signal_is_ranked_and_beats_recency(label: str, kind: str) -> 
         assert verdict.answers[CHANCE] == verdict.answers["recency"] == "yes"
         # Frequency is the whole signal, so that the third baseline cannot be beaten clearly.
         assert verdict.answers["recency_frequency_value"] != "yes"
+
+
+def test_a_rare_outcome_in_a_small_log_is_learned_all_the_same() -> None:
+    """Of 140 rows with a dozen positives no leaf has the weight that large logs ask for."""
+    dice = np.random.default_rng(8)
+    days = pd.date_range("2024-01-01", periods=3, freq="30D")
+    frame = pd.DataFrame(
+        {"user_id": [f"u{n}" for n in range(120)] * 3, "as_of": np.repeat(days, 120),
+         "recency_days": dice.exponential(20, 360)}
+    )  # fmt: skip
+    frame["did"] = ((frame["recency_days"] > 45) & (dice.random(360) < 0.8)).astype(int)
+    assert 20 < frame["did"].sum() < 45
+    model = train_propensity_model(
+        frame, target="churn", features=["recency_days"], label="did", as_of="as_of",
+        horizon_days=30, resamples=200,
+    )  # fmt: skip
+    assert model.ranks and len(set(model.predictions(frame))) > 1
+
+
+def test_large_training_sets_keep_their_leaves() -> None:
+    options = TrainingOptions()
+    rare, weights = (np.arange(4_000) % 20 == 0).astype(float), np.full(4_000, 2.0)
+    assert least_leaf(rare, None, options=options, loss="logistic") == options.min_child_weight
+    assert least_leaf(rare[:400], None, options=options, loss="logistic") == pytest.approx(0.76)
+    assert least_leaf(rare[:400], weights[:400], options=options, loss="poisson") == (
+        pytest.approx(1.6)
+    )
 
 
 def test_a_baseline_below_chance_counts_as_chance() -> None:
