@@ -22,10 +22,11 @@ from behavior_spark.model.propensity.verdict import CHANCE, LEVEL, judge
 AUC = Measure("roc_auc", "AUC", roc_auc, chance=0.5)
 CASES = ((40, 3), (40, 5), (100, 10), (400, 40), (400, 5), (1000, 100))
 SHIFTS = {"chance": 0.0, "AUC 0.71": 0.8}
-RESAMPLES = 1000
 
 
-def coverage(users: int, positives: int, shift: float, draws: int) -> dict[str, float]:
+def coverage(
+    users: int, positives: int, shift: float, *, draws: int, resamples: int
+) -> dict[str, float]:
     """Shares of draws in which the true gain is below, inside and above an interval."""
     labels = np.zeros(users)
     labels[:positives] = 1
@@ -37,7 +38,7 @@ def coverage(users: int, positives: int, shift: float, draws: int) -> dict[str, 
         common = dice.normal(size=users)
         model = np.sqrt(0.5) * (common + dice.normal(size=users)) + shift * labels
         rival = np.sqrt(0.5) * (common + dice.normal(size=users)) + shift / 2 * labels
-        verdict = judge(AUC, labels, model, {"rival": rival}, resamples=RESAMPLES)
+        verdict = judge(AUC, labels, model, {"rival": rival}, resamples=resamples)
         if verdict is None:
             raise RuntimeError("the measure says what chance is")
         gain, over = verdict.gains[CHANCE], verdict.gains["rival"]
@@ -47,7 +48,7 @@ def coverage(users: int, positives: int, shift: float, draws: int) -> dict[str, 
             counts["paired_inside"] += over.low <= true_auc - weaker <= over.high
         else:
             counts["paired_inside"] += over.low <= true_auc - 0.5 <= over.high
-        [values] = resampled(roc_auc, labels, [model], resamples=RESAMPLES)
+        [values] = resampled(roc_auc, labels, [model], resamples=resamples)
         low, high = percentile_interval(values - 0.5, LEVEL)
         counts["plain_below"] += true_auc - 0.5 < low
         counts["plain_above"] += true_auc - 0.5 > high
@@ -58,11 +59,12 @@ def main(arguments: list[str]) -> None:
     """Print a table, or the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     results = {
         f"{users} users, {positives} positives, {name}": coverage(
-            users, positives, shift, options.draws
+            users, positives, shift, draws=options.draws, resamples=options.resamples
         )
         for users, positives in CASES
         for name, shift in SHIFTS.items()
