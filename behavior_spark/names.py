@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 
 # White space of Unicode, control characters (C0, DEL and C1), and what nobody sees: soft hyphen,
 # zero-width and direction marks, byte-order mark. ``cleaning.values.EDGE`` is the same in Java.
@@ -31,3 +34,27 @@ def sql_text(text: str) -> str:
     'it\'s'
     """
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def slug(label: str) -> str:
+    """A label as part of a column name.
+
+    >>> slug("Refund request!")
+    'refund_request'
+    """
+    return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_") or "other"
+
+
+def label_slugs(labels: Sequence[str]) -> dict[str, str]:
+    """The part of each label in column names: its slug, with a hash if labels share a slug.
+
+    >>> label_slugs(["refund", "Refund!", "spam?"])
+    {'refund': 'refund', 'Refund!': 'refund_0590498d', 'spam?': 'spam'}
+    """
+    shared = Counter(slug(label) for label in labels)
+    return {
+        label: slug(label)
+        if shared[slug(label)] == 1 or label == slug(label)
+        else f"{slug(label)}_{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+        for label in labels
+    }

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from behavior_spark.config.labels import Format
 from behavior_spark.config.reader_options import refuse_unknown_options
 from behavior_spark.config.section import Section, checked_names
+from behavior_spark.names import label_slugs
 
 
 class Source(Section):
@@ -44,6 +45,7 @@ class Source(Section):
 
 # Columns of a table of attributes that are not attributes.
 ATTRIBUTE_KEYS = ("user_id", "valid_from", "known_at")
+_OTHER = "other"
 
 
 class Attributes(Source):
@@ -52,7 +54,12 @@ class Attributes(Source):
     columns: dict[str, str] = Field(
         description="user_id, valid_from (since when the row is valid), known_at (since when it "
         "was known; by default valid_from); every other name is a feature: an SQL expression of a "
-        "number or a condition"
+        "number, a condition, or a category"
+    )
+    categories: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="attributes that are categories, such as a plan: name -> its values; each is a "
+        "feature of 0 and 1, and one more (other) holds all values that are not named",
     )
 
     @field_validator("columns")
@@ -64,6 +71,41 @@ class Attributes(Source):
         if not set(value) - set(ATTRIBUTE_KEYS):
             raise ValueError("no attribute: map at least one more column")
         return checked_names(value, "attribute")
+
+    @model_validator(mode="after")
+    def _categories_of_attributes(self) -> Attributes:
+        for name, values in self.categories.items():
+            if name not in self.columns or name in ATTRIBUTE_KEYS:
+                raise ValueError(f"categories.{name}: columns has no such attribute")
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"categories.{name}: name each value once, and at least one")
+            if _OTHER in values:
+                raise ValueError(f"categories.{name}: other holds what is not named: leave it out")
+        names = self.feature_names
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"two attributes give the feature {twice}: rename one")
+        return self
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the features, in order: of a category one for each value, and other."""
+        return [
+            feature
+            for name in self.columns if name not in ATTRIBUTE_KEYS
+            for feature in (self.category_features(name).values() or [name])
+        ]  # fmt: skip
+
+    def category_features(self, name: str) -> dict[str | None, str]:
+        """Feature of each value of a category, and under None of all others; else empty."""
+        values = self.categories.get(name, [])
+        if not values:
+            return {}
+        parts = label_slugs([*values, _OTHER])
+        return {
+            **{value: f"{name}_is_{parts[value]}" for value in values},
+            None: f"{name}_is_{_OTHER}",
+        }
 
 
 def _as_list(value: object) -> object:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.features.declared import label_slugs
 from behavior_spark.features.point_in_time import as_seen, of_users
+from behavior_spark.names import label_slugs
 
 
 def preferred_category(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,8 @@ def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataF
         elif name in ("valid_from", "known_at"):
             _check_type(kind, TimestampType(), place)
             selected.append(value.alias(name))
+        elif name in source.categories:
+            selected += _category_columns(value, source.category_features(name))
         elif isinstance(kind, NumericType | BooleanType | NullType):
             # There is no cast from boolean to double in every mode; by way of an int there is.
             number = value.cast("int") if isinstance(kind, BooleanType) else value
@@ -245,11 +248,22 @@ def map_attributes(frame: DataFrame, source: Attributes, *, label: str) -> DataF
             selected.append(F.when(finite, double).alias(name))
         else:
             raise ConfigError(
-                f"{place} must be a number or a condition",
-                found=f"type {kind.simpleString()}",
-                fix="for a category write a condition, such as plan = 'pro'",
+                f"{place} must be a number, a condition or a category",
+                found=f"type {kind.simpleString()}, and {label}.categories does not name it",
+                fix=f"list its values: categories: {{{name}: [...]}}; or write a condition",
             )
     return frame.select(*selected, not_finite.alias(NOT_FINITE))
+
+
+def _category_columns(value: Column, features: Mapping[str | None, str]) -> list[Column]:
+    """One column of 0 and 1 for each value, and one for all others; null where there is none."""
+    text = F.trim(value.cast("string"))
+    named = [category for category in features if category is not None]
+    return [
+        F.when(text.isNotNull(), (~text.isin(named) if category is None else text == category))
+        .cast("int").cast("double").alias(name)
+        for category, name in features.items()
+    ]  # fmt: skip
 
 
 def _check_type(kind: DataType, target: DataType, label: str) -> None:

@@ -11,8 +11,9 @@ from pyspark.sql.types import StructType
 
 from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.errors import ConfigError
-from behavior_spark.features.declared import Feature, label_slugs
+from behavior_spark.features.declared import Feature
 from behavior_spark.features.inputs import Inputs
+from behavior_spark.names import label_slugs
 from behavior_spark.schemas import USER_FEATURES
 from tests.features.frames import FEATURES, TARGETS, build_features, list_features, make_inputs
 from tests.features.random_logs import DAYS, random_log

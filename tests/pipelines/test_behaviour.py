@@ -234,7 +234,7 @@ def test_a_wrong_attribute_is_named_before_any_work(
     account = tree["sources"]["attributes"]["account"]
     account["columns"]["plan"] = "plan"
     with pytest.raises(
-        ConfigError, match=r"account\.columns\.plan must be a number or a condition"
+        ConfigError, match=r"account\.columns\.plan must be a number, a condition or a category"
     ):
         commands.check(validate_settings(tree), spark=spark, console=QUIET)
     del account["columns"]["valid_from"]

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from behavior_spark.config import DeclaredFeature
 from behavior_spark.errors import ConfigError
 from behavior_spark.extensions import OPERATIONS
-from behavior_spark.features.declared import Feature, label_slugs
+from behavior_spark.features.declared import Feature
 from behavior_spark.features.directions import target_directions
 from behavior_spark.features.family import Family
 from behavior_spark.features.inputs import Inputs, Offer, Request
@@ -23,6 +23,7 @@ from behavior_spark.features.operations.text_similarity import ClosestText, Text
 from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.features.text_operation import TextFeature, TextOperands, TextOperation
 from behavior_spark.features.texts import labels_by_text, similarities_by_text
+from behavior_spark.names import label_slugs
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

@@ -52,6 +52,12 @@ def describe_attributes(run: Run) -> list[str]:
                 F.count_if(~unread & F.col("valid_from").isNull()).alias("have no valid_from"),
                 F.count_if(unknown).alias("are of users without a stored event"),
                 F.count_if(F.col(NOT_FINITE) > 0).alias("have an infinity or NaN: null"),
+                *[
+                    F.count_if(F.col(source.category_features(category)[None]) > 0).alias(
+                        f"have a {category} that is none of categories.{category}: other"
+                    )
+                    for category in source.categories
+                ],
             ).first()
         counts = row.asDict() if row else {}
         lines += [f"sources.attributes.{name}: {n:,} {what}" for what, n in counts.items() if n]

@@ -6,7 +6,6 @@ import datetime as dt
 from dataclasses import dataclass, field
 
 from behavior_spark.config import Settings
-from behavior_spark.config.sources import ATTRIBUTE_KEYS
 from behavior_spark.features.declared import Feature
 from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Offer, with_items
@@ -41,7 +40,7 @@ def describe_features(settings: Settings, *, as_of: dt.date | None = None) -> De
         head_labels=labels,
         similar_to=tuple(with_items(settings.targets)) if model else (),
         attributes={
-            name: [column for column in source.columns if column not in ATTRIBUTE_KEYS]
+            name: source.feature_names
             for name, source in settings.sources.attributes.items()
         },
     )

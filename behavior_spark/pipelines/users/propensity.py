@@ -55,7 +55,11 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "gap": features.session_gap_minutes,
         "declared": declared,
         "funnels": _plain(features.funnels),
-        "attributes": _plain(settings.sources.attributes),
+        "attributes": {
+            # Without categories as before there were any, so that models stay valid.
+            name: {key: value for key, value in plain.items() if key != "categories" or value}
+            for name, plain in _plain(settings.sources.attributes).items()
+        },
         "backbone": prepared.backbone,
         "heads": dict(prepared.inputs.heads),
     }
