@@ -32,6 +32,17 @@ class BehaviorError(Exception):
             lines.append(f"  fix: {fix}")
         super().__init__("\n".join(lines))
 
+    @property
+    def line(self) -> str:
+        """The error as a part of a sentence.
+
+        >>> BehaviorError("no such table", found="events, texts", fix="check the name").line
+        'no such table: events, texts (check the name)'
+        """
+        text = f"{self.problem}: {self.found}" if self.found else self.problem
+        text = f"{text} ({self.fix})" if self.fix else text
+        return " ".join(text.split())
+
 
 class ConfigError(BehaviorError):
     """A setting is missing, unknown or of the wrong type."""

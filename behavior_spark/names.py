@@ -58,3 +58,12 @@ def label_slugs(labels: Sequence[str]) -> dict[str, str]:
         else f"{slug(label)}_{hashlib.sha256(label.encode()).hexdigest()[:8]}"
         for label in labels
     }
+
+
+def counted(count: float, one: str, many: str | None = None) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "row"), counted(2, "row")
+    ('1 row', '2 rows')
+    """
+    return f"{count:,.0f} {one if count == 1 else many or one + 's'}"

@@ -11,10 +11,13 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from behavior_spark.config.settings import Settings
 from behavior_spark.errors import ConfigError
 
+# Mistakes of a config that one message names beside the first.
+MOST_PROBLEMS = 9
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
 
 
@@ -152,21 +155,32 @@ def _expand(value: Any, environment: Mapping[str, str], key: str = "") -> Any:
 
 
 def _explain(error: ValidationError) -> ConfigError:
-    """The error for the first faulty key, which is named as in the file."""
+    """The error for the first faulty key, named as in the file, and in its second line the others.
+
+    A misspelt key often makes another key missing, so misspellings come first.
+    """
     problems = error.errors(include_url=False, include_input=False)
-    # A misspelt key often makes another key missing: report the misspelling.
-    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
-    where = _dotted(first["loc"])
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    if first["type"] == "extra_forbidden":
-        allowed = _known_keys(first["loc"][:-1])
-        close = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
+    first, *others = sorted(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    problem, fix = _told(first)
+    if not others:
+        return ConfigError(problem, fix=fix)
+    also = "; ".join(_told(other)[0] for other in others[:MOST_PROBLEMS])
+    more = f"; and {len(others) - MOST_PROBLEMS} more" if len(others) > MOST_PROBLEMS else ""
+    return ConfigError(f"{problem} (and {len(others)} more)", found=f"also {also}{more}", fix=fix)
+
+
+def _told(problem: ErrorDetails) -> tuple[str, str | None]:
+    """What is wrong, and what to do."""
+    where = _dotted(problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        allowed = _known_keys(problem["loc"][:-1])
+        close = difflib.get_close_matches(str(problem["loc"][-1]), allowed, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(allowed)}"
-        return ConfigError(f"unknown key {where}{more}", fix=hint)
-    if first["type"] == "missing":
-        return ConfigError(f"{where} is missing{more}", fix=_describe(first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{where or 'config'}: {message}{more}", fix=_describe(first["loc"]))
+        return f"unknown key {where}", hint
+    if problem["type"] == "missing":
+        return f"{where} is missing", _describe(problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where or 'config'}: {message}", _describe(problem["loc"])
 
 
 def _dotted(location: Sequence[str | int]) -> str:

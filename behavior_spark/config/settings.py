@@ -6,6 +6,8 @@ field has a description; ``behavior-spark init`` writes descriptions as comments
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydantic import Field, field_validator, model_validator
 
 from behavior_spark.config.behaviour import LeakageSettings
@@ -110,45 +112,52 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
+        if problems := [*self._missing(), *self._wrong_names(), *self._contradictions()]:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _missing(self) -> Iterator[str]:
+        """Sections without which there is nothing to do."""
         if not self.sources.events and not self.sources.texts:
-            raise ValueError("sources.events is missing: what users did; or sources.texts alone")
+            yield "sources.events is missing: what users did; or sources.texts alone"
         if self.sources.events and not self.features.event_types:
-            raise ValueError(
-                "features.event_types is missing: event types that get features of their own"
-            )
+            yield "features.event_types is missing: event types that get features of their own"
         if self.sources.events and not self.targets:
-            raise ValueError("targets is missing: what is predicted, by name")
+            yield "targets is missing: what is predicted, by name"
         if self.targets and not self.sources.events:
-            raise ValueError("targets: nothing can be predicted without sources.events")
+            yield "targets: nothing can be predicted without sources.events"
         if self.warehouse.schema_ and not self.models:
-            raise ValueError("models: a folder is needed where the warehouse is a schema")
+            yield "models: a folder is needed where the warehouse is a schema"
+
+    def _wrong_names(self) -> Iterator[str]:
+        """Names that two features would have."""
+        named = [*self.targets, *self.features.event_types, *self.text.heads]
+        for name in sorted(RESERVED.intersection(named)):
+            yield f"{name} names features of all events: choose another name"
+        for name in sorted(set(self.targets) & set(self.features.event_types)):
+            yield f"a target and an event type share the name {name}"
+
+    def _contradictions(self) -> Iterator[str]:
+        """What one section asks for and another leaves out."""
         if self.text.heads and not self.text.encoder:
-            raise ValueError("text.heads need text.encoder")
+            yield "text.heads need text.encoder"
         for name, labels in self.text.heads.items():
             if labels.annotated is not None and labels.annotated not in self.annotate:
-                raise ValueError(f"text.heads.{name}: annotate has no task {labels.annotated!r}")
+                yield f"text.heads.{name}: annotate has no task {labels.annotated!r}"
         if not self.features.built("activity"):
-            raise ValueError(
+            yield (
                 "features.groups needs activity: recency, frequency and value are what every "
                 "model is measured against"
             )
-        named = [*self.targets, *self.features.event_types, *self.text.heads]
-        reserved = sorted(RESERVED.intersection(named))
-        if reserved:
-            raise ValueError(f"{reserved[0]} names features of all events: choose another name")
-        clash = set(self.targets) & set(self.features.event_types)
-        if clash:
-            raise ValueError(f"a target and an event type share the name {sorted(clash)[0]}")
         for name, target in self.targets.items():
             own = target.is_event_type(self.features.event_types) is None
             if target.who != "everybody" and own and not self.features.built("targets"):
-                raise ValueError(
+                yield (
                     f"targets.{name}.who: {target.who} needs the target's past: add targets to "
                     "features.groups"
                 )
         if any(target.item for target in self.targets.values()) and not self.sources.items:
-            raise ValueError("a target filters on items, but sources.items is not mapped")
-        return self
+            yield "a target filters on items, but sources.items is not mapped"
 
     @property
     def models_path(self) -> str:

@@ -223,9 +223,16 @@ def test_a_value_of_the_wrong_kind_is_named_with_its_key(write, override, key):
     assert refused([write(BASE)], overrides=[override]).startswith(key)
 
 
-def test_several_faults_are_counted(write):
-    message = refused([write(BASE)], overrides=["training.seed=a", "training.max_rows=b"])
-    assert "(and 1 more)" in message
+def test_several_faults_are_all_told_in_one_go(write):
+    message = refused(
+        [write(BASE)],
+        overrides=["training.seed=a", "training.max_rows=b", "trainng.x=1",
+                   "targets.view_30d.kind=dose"],
+    )  # fmt: skip
+    first, also, fix = message.splitlines()
+    assert first == "unknown key trainng (and 3 more)" and "training" in fix
+    for key in ("training.seed: ", "training.max_rows: ", "targets.view_30d.kind: there is no"):
+        assert key in also
 
 
 def test_a_plain_mapping_is_checked_the_same_way():

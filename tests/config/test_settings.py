@@ -207,3 +207,22 @@ def test_models_in_a_store_that_is_not_known_are_refused_by_name_and_tables_are_
     kept = validate_settings(tree(warehouse=address, models="/Volumes/main/models"))
     assert kept.models_path == "/Volumes/main/models"
     assert validate_settings(tree(warehouse="build/w")).models_path == "build/w/_models"
+
+
+def test_every_contradiction_of_a_config_is_told_in_one_go() -> None:
+    told = refused(
+        features={"event_types": ["view"], "groups": ["sessions"]},
+        targets={"view": {"event": "event_type = 'view'", "item": "price > 5"},
+                 "again": {"event": "value > 5", "who": "before"}},
+    )  # fmt: skip
+    for problem in ("share the name view", "features.groups needs activity", "filters on items",
+                    "targets.again.who: before needs the target's past"):  # fmt: skip
+        assert problem in told
+
+
+def test_an_event_type_tells_who_did_it_before_without_features_of_targets() -> None:
+    groups = {"event_types": ["view"], "groups": ["activity", "sessions"]}
+    target = {"event": "event_type = 'view'", "who": "never_before"}
+    assert validate_settings(tree(features=groups, targets={"first_view": target}))
+    assert "seen_within_days" in refused(targets__view_30d__seen_within_days=0)
+    assert "targets.view_30d.who" in refused(targets__view_30d__who="nobody")

@@ -24,7 +24,7 @@ from behavior_spark.model.measures.confidence import (
     expected_calibration_error,
     kept_by_threshold,
 )
-from behavior_spark.names import normal_name
+from behavior_spark.names import counted, normal_name
 from behavior_spark.pipelines.text_models.labelled_tables import MOST_LABELS, cleaned, labelled_rows
 from behavior_spark.pipelines.text_models.stored_annotations import stored_annotations
 from behavior_spark.runs.run import Run
@@ -133,18 +133,18 @@ def _heads(run: Run, task: str) -> Iterator[tuple[str, Sequence[Part]]]:
 
 def _tell(run: Run, task: str, check: AnnotationCheck) -> None:
     run.say(
-        f"{task}: {check.accuracy:.1%} right beside {check.labels:,} labels of people; confidence "
-        f"is off by {check.calibration_error:.1%} on average"
+        f"{task}: {check.accuracy:.1%} right beside {counted(check.labels, 'label')} of people; "
+        f"confidence is off by {check.calibration_error:.1%} on average"
     )
     for part in check.bins:
         run.say(
             f"{task}: confidence {part.low:.1f} to {part.high:.1f}, mean {part.confidence:.2f}: "
-            f"{part.accuracy:.1%} right, from {part.labels:,} labels"
+            f"{part.accuracy:.1%} right, from {counted(part.labels, 'label')}"
         )
     step = max(1, -(-len(check.kept) // _SHOWN))
     for kept in check.kept[::-1][::step]:
         run.note(
             f"{task}: min_confidence {kept.threshold:.2f} keeps {kept.share:.0%}: "
             f"{kept.accuracy:.1%} right ({kept.low:.1%} to {kept.high:.1%}), "
-            f"from {kept.labels:,} labels"
+            f"from {counted(kept.labels, 'label')}"
         )

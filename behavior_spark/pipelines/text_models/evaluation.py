@@ -31,6 +31,7 @@ from behavior_spark.model.registry.held_out import HeldOut
 from behavior_spark.model.registry.learned_from import LearnedFrom
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.model.registry.text_model import TextModel
+from behavior_spark.names import counted
 from behavior_spark.pipelines.text_models.held_out import (
     read_held_out,
     read_out_of_scope,
@@ -196,7 +197,8 @@ def _measured(run: Run, model: TextModel, head: Head, held: HeldOut) -> dict[str
     draws, seed = run.settings.text.evaluation.resamples, run.settings.training.seed
     unknown = [label for label in answers.labels if label not in head.labels]
     if unknown:
-        run.note(f"{head.name}: {len(unknown)} labels of the held-out texts are new to the head")
+        labels = counted(len(unknown), "label")
+        run.note(f"{head.name}: {labels} of the held-out texts new to the head")
     measured = {
         "digest": head.digest,
         "data": {

@@ -154,7 +154,7 @@ def check_leakage_stage(run: Run, prepared: Prepared) -> LeakageChecked:
             try:
                 _check_training(run, prepared, targets, horizon, report)
             except BehaviorError as error:
-                run.note(" ".join(str(error).split()))
+                run.note(error.line)
     return LeakageChecked(report)
 
 
@@ -198,4 +198,4 @@ def _check_training(
                 )
             )
         except BehaviorError as error:
-            run.note(f"{target} is not checked: {' '.join(str(error).split())}")
+            run.note(f"{target} is not checked: {error.line}")

@@ -227,7 +227,7 @@ def _train(run: Run, prepared: Prepared, targets: list[str]) -> PropensityModels
         try:
             table = training_table(run, prepared, names, horizon)
         except InputError as error:
-            why = " ".join(str(error).split())
+            why = error.line
             run.note(why)
             left_out |= dict.fromkeys(names, why)
             continue
@@ -235,7 +235,7 @@ def _train(run: Run, prepared: Prepared, targets: list[str]) -> PropensityModels
             try:
                 models[name] = _train_one(run, prepared, table, name)
             except BehaviorError as error:
-                left_out[name] = f"{name} is not predicted: {' '.join(str(error).split())}"
+                left_out[name] = f"{name} is not predicted: {error.line}"
                 run.note(left_out[name])
     return PropensityModels(models, left_out)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from behavior_spark.names import counted
 from behavior_spark.report.page.blocks import Page
 from behavior_spark.report.page.facts import NightFacts
 from behavior_spark.report.page.views.compared import compared_view
@@ -13,7 +14,6 @@ from behavior_spark.report.page.views.rows import rows_view
 from behavior_spark.report.page.views.targets import target_view
 from behavior_spark.report.page.views.texts import texts_view
 from behavior_spark.report.page.views.verdict import verdict_of
-from behavior_spark.report.page.words import counted
 
 
 def night_page(facts: NightFacts) -> Page:

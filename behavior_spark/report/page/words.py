@@ -57,15 +57,6 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([*[", ".join(names[:-1])][: len(names) > 1], *names[-1:]])
 
 
-def counted(count: float, one: str, many: str | None = None) -> str:
-    """A count with its noun.
-
-    >>> counted(1, "row"), counted(2, "row")
-    ('1 row', '2 rows')
-    """
-    return f"{count:,.0f} {one if count == 1 else many or one + 's'}"
-
-
 def table_words(name: str) -> str:
     """What the rows of a table are."""
     return _TABLES.get(name, name)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from behavior_spark.config import FeatureSettings, Privacy, Source, TextSettings, TrainingSettings
 from behavior_spark.io.sources import DERIVED, MUST_MAP
+from behavior_spark.names import counted
 from behavior_spark.pipelines.logs.starting.kinds import ChosenKinds, taxonomy
 from behavior_spark.pipelines.logs.starting.mapping import ColumnMapping
 from behavior_spark.pipelines.logs.starting.proposals import ProposedTarget
@@ -86,7 +87,8 @@ def features_block(chosen: ChosenKinds) -> list[str]:
     for name, kinds in chosen.kept.items():
         meaning = chosen.meaning(name)
         own = sorted({kind.raw for kind in kinds} - {name})
-        said = [f"{chosen.events(name):,} events", *(["means " + meaning.name] if meaning else [])]
+        said = [counted(chosen.events(name), "event")]
+        said += [f"means {meaning.name}"] if meaning else []
         said += ["their " + ", ".join(own)] if own else []
         lines.append(f"    - {name:<{width}}  # {_one_line('; '.join(said))}")
     if chosen.left_out:

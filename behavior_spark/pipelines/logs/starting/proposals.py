@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from behavior_spark.names import sql_text
+from behavior_spark.names import counted, sql_text
 from behavior_spark.pipelines.logs.starting.kinds import ChosenKinds
 
 # What people ask for, in this order.
@@ -66,7 +66,9 @@ def propose_targets(chosen: ChosenKinds, *, days: int) -> list[ProposedTarget]:
             # Of several kinds of one meaning the one that most users have.
             name = max(names, key=lambda kind: (chosen.users(kind), chosen.events(kind)))
             does = _DOES.get(wanted, f"does {name}")
-            why = f"{chosen.events(name):,} events {name} of about {chosen.users(name):,} users"
+            why = f"{counted(chosen.events(name), 'event')} {name} of about " + counted(
+                chosen.users(name), "user"
+            )
             targets.append(_of_kind(f"{wanted}_{horizon}d", name, horizon, does, why))
             break
     if not targets and chosen.kept:

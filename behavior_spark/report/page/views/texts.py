@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from behavior_spark.names import counted
 from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Section, Words
 from behavior_spark.report.page.charts import COLOURS, stacked_chart
 from behavior_spark.report.page.facts import NightFacts
@@ -36,8 +37,9 @@ def texts_view(facts: NightFacts) -> Section:
     for head in sorted(frame["head"].unique()):
         blocks.append(_head(frame[frame["head"] == head], head, small))
     if hidden:
-        said = f"{hidden} groups (a label in a week) of fewer than {facts.min_group} users"
-        blocks.append(Words(f"{said} are counted as {OTHER} or shown as few.", aside=True))
+        groups = f"{counted(hidden, 'group')} (a label in a week)"
+        said = f"{groups} of fewer than {facts.min_group} users"
+        blocks.append(Words(f"{said}: counted as {OTHER} or shown as few.", aside=True))
     return Section("texts", _TITLE, blocks, _queries(facts), hidden=hidden)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from behavior_spark.names import counted
 from behavior_spark.report.page.blocks import Level, Verdict
 from behavior_spark.report.page.drift import moved_most, names_with
 from behavior_spark.report.page.facts import NightFacts, NightRun, TargetFacts
-from behavior_spark.report.page.words import counted, listed, number, share
+from behavior_spark.report.page.words import listed, number, share
 from behavior_spark.report.verdicts import gain_words, rival_words, without_ranking
 
 # Thresholds of "with care".
