@@ -1,6 +1,6 @@
 """How often the interval of a target's verdict holds the true gain, by simulation.
 
-    python -m benchmarks.verdict_coverage --draws 1000
+    python -m benchmarks.verdict_coverage --draws 200 --resamples 300
 
 Scores of positives are normal around ``shift``, those of others around 0, so the true AUC is
 Phi(shift / sqrt(2)). A baseline is correlated with the model, as it is in reality.
@@ -20,7 +20,7 @@ from behavior_spark.model.propensity.target_kind import Measure
 from behavior_spark.model.propensity.verdict import CHANCE, LEVEL, judge
 
 AUC = Measure("roc_auc", "AUC", roc_auc, chance=0.5)
-CASES = ((40, 3), (40, 5), (100, 10), (400, 40), (400, 5), (1000, 100))
+CASES = ((40, 5), (100, 10), (400, 40))
 SHIFTS = {"chance": 0.0, "AUC 0.71": 0.8}
 
 

@@ -44,4 +44,8 @@ def test_the_tour_leads_from_a_log_to_a_list(
     assert verdict.strip() in shown["check"]
     assert f"{log.rows:,} in = {log.rows - log.duplicates - log.refused:,} out" in shown["nightly"]
     assert "purchase_30d" in shown["nightly"] and "churn_30d" in shown["nightly"]
+    # Both have a planted signal: small as the log is, users are ranked, and the list is suggested.
+    assert "Is the model better than ...?" in shown["nightly"]
+    assert "nobody is ranked" not in shown["nightly"]
+    assert "target = 'purchase_30d' ORDER BY score" in shown["nightly"]
     assert "u0" in shown["sql"]

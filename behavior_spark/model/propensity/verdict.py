@@ -25,6 +25,8 @@ from behavior_spark.model.propensity.target_kind import Measure
 Answer = Literal["yes", "no", "cannot tell"]
 CHANCE = "chance"
 LEVEL = 0.95
+# With fewer users of the rarer outcome intervals are too narrow (see the benchmark): none is given.
+LEAST_USERS = 5
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def judge(
 
 
 def expanded_level(observations: int) -> float:
-    """Level of percentiles that covers 95 % with so few observations; NaN below two.
+    """Level of percentiles that covers 95 % with so few observations; NaN below five.
 
     It is ``2 * Phi(sqrt(n / (n - 1)) * t) - 1``, with t the quantile of Student's distribution
     of n - 1 degrees of freedom (Hesterberg 2015).
@@ -153,7 +155,7 @@ def expanded_level(observations: int) -> float:
     >>> round(expanded_level(10), 4), round(expanded_level(1_000_000), 4)
     (0.9829, 0.95)
     """
-    if observations < 2:
+    if observations < LEAST_USERS:
         return math.nan
     from scipy.stats import norm, t
 

@@ -14,6 +14,7 @@ from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.target_kind import Measure
 from behavior_spark.model.propensity.training import train_propensity_model
 from behavior_spark.model.propensity.verdict import CHANCE, TargetVerdict, judge
+from behavior_spark.report.verdicts import gain_words
 
 AUC = Measure("roc_auc", "AUC", ranking.roc_auc, chance=0.5)
 SPEARMAN = Measure("spearman", "Spearman correlation", amounts.spearman, chance=0.0)
@@ -167,12 +168,14 @@ def test_rows_of_one_user_are_drawn_together() -> None:
     assert apart.high - apart.low < 0.6 * (together.high - together.low)
 
 
-def test_one_positive_tells_nothing() -> None:
+@pytest.mark.parametrize("positives", [1, 4])
+def test_a_handful_of_positives_tells_nothing(positives: int) -> None:
     labels = np.zeros(50)
-    labels[7] = 1
+    labels[:positives] = 1
     verdict = judge(AUC, labels, labels, {"recency": np.arange(50.0)})
     assert verdict is not None
     assert set(verdict.answers.values()) == {"cannot tell"}
+    assert gain_words(verdict.gains[CHANCE]) == "cannot tell: too few held-out users"
 
 
 @pytest.mark.parametrize("positives", [5, 10, 50])
