@@ -32,9 +32,9 @@ def gain_words(gain: Gain) -> str:
 def without_ranking(target: str, verdict: TargetVerdict) -> str:
     """Why everybody gets the base rate."""
     return (
-        f"{target}: nobody is ranked. Is the model better than chance? "
-        f"{gain_words(verdict.gains[CHANCE])} {verdict.title} on {verdict.rows:,} held-out users. "
-        "So everybody gets the base rate, without deciles and reasons"
+        f"{target}: nobody is ranked, as the model is not clearly better than chance "
+        f"({gain_words(verdict.gains[CHANCE])} {verdict.title}, on {verdict.rows:,} held-out "
+        "users). Everybody gets the base rate, without decile and reasons"
     )
 
 

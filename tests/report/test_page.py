@@ -111,8 +111,8 @@ def test_a_night_without_a_flaw_is_good_to_use() -> None:
         ({"targets": (target(scores=scores(0)),)}, "care", "was not predicted"),
         (
             {"targets": (target(verdict=verdict(chance=(0.05, -0.01, 0.1)), ranks=False),)},
-            "care", "purchase_30d: nobody is ranked. Is the model better than chance? "
-            "cannot tell: +0.050 (-0.010 to +0.100) AUC on 500 held-out users. So everybody",
+            "care", "purchase_30d: nobody is ranked, as the model is not clearly better than chance "
+            "(cannot tell: +0.050 (-0.010 to +0.100) AUC, on 500 held-out users). Everybody gets",
         ),
         (
             {"targets": (target(verdict=verdict(recency=(0.01, -0.01, 0.03))),)},
@@ -173,7 +173,7 @@ def test_a_target_at_the_base_rate_is_shown_without_any_ranking() -> None:
     content = night_page(night(targets=(flat,)))
     [section] = [section for section in content.sections if section.key == "target-1"]
     page = PageReader(render_page(content))
-    assert "everybody gets the base rate" in page.text
+    assert "Everybody gets the base rate" in page.text
     assert not [name for name in page.tables if "by tenth" in name or "Reach the first" in name]
     assert not [sql for _, sql in section.queries if "decile" in sql or "LIMIT" in sql]
     assert "users predicted" in page.text and "1,000" in page.text

@@ -124,8 +124,9 @@ def holdout_metrics(
         values.
     """
     ranked, train = holdout.ranked, holdout.fits[-1][0]
+    _, user_numbers = np.unique(np.asarray(users, dtype=object), return_inverse=True)
     measured = _HeldOut(
-        kind, holdout, np.asarray(users, dtype=object), labels, weights,
+        kind, holdout, user_numbers, labels, weights,
         resamples if ranked.sum() <= 200_000 else max(50, resamples // 10),
     )  # fmt: skip
     positive = labels[ranked] > 0
@@ -161,7 +162,7 @@ class _HeldOut:
 
     kind: TargetKind
     holdout: Holdout
-    users: npt.NDArray[np.object_]
+    users: npt.NDArray[np.int64]
     labels: Doubles
     weights: Doubles
     resamples: int
