@@ -111,7 +111,8 @@ def test_a_night_without_a_flaw_is_good_to_use() -> None:
         ({"targets": (target(scores=scores(0)),)}, "care", "was not predicted"),
         (
             {"targets": (target(verdict=verdict(chance=(0.05, -0.01, 0.1)), ranks=False),)},
-            "care", "purchase_30d: nobody is ranked, as the model is not clearly better than chance "
+            "care",
+            "purchase_30d: nobody is ranked, as the model is not clearly better than chance "
             "(cannot tell: +0.050 (-0.010 to +0.100) AUC, on 500 held-out users). Everybody gets",
         ),
         (
