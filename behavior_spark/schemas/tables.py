@@ -254,7 +254,12 @@ RUNS = Contract(
         column("as_of", _DAY, "night", required=True),
         column("started_at", _TIME, "UTC", required=True),
         column("seconds", _DOUBLE, "wall time of the run"),
-        column("status", _STRING, "done or failed", required=True),
+        column(
+            "status",
+            _STRING,
+            "done; failed; or unchanged: an earlier run did this night, and nothing has changed",
+            required=True,
+        ),
         column("error", _STRING, "what went wrong, without any row's content"),
         column("sources", ArrayType(_SOURCE_COUNTS), "rows in = out + duplicates + refused"),
         column("stages", MapType(_STRING, _DOUBLE), "seconds for each stage"),
@@ -264,6 +269,7 @@ RUNS = Contract(
         column("versions", MapType(_STRING, _STRING), "of the package and what it runs on"),
         column("ingested_from", _DAY, "first arrival day read; null: all history"),
         column("balanced", BooleanType(), "whether every source's rows add up"),
+        column("inputs", _STRING, "digest of sources, config, code and models; null: not known"),
     ),
     key=("run_id",),
 )
