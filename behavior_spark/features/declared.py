@@ -32,6 +32,8 @@ class Feature:
         group: Feature group, such as activity, targets, sessions, texts, or a declared one.
         window: Days before as_of that it covers; None for all history.
         source: Tables from which it is computed.
+        reads: Column of the events that a log need not have, if it is made of one: without it,
+            the feature is the same for everybody.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Feature:
     group: str = ""
     window: int | None = None
     source: str = ""
+    reads: str = ""
 
     @property
     def field(self) -> StructField:

@@ -22,6 +22,8 @@ from behavior_spark.features.tiles.definitions import Definition, Need, Ranked, 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
+# Columns of the events that dimensions are read from, where a log need not have them.
+_READS = {"value": "value", "item_id": "item_id", "category": "item_id"}
 ResultType = Literal["long", "double", "string", "strings"]
 
 
@@ -140,12 +142,18 @@ class EventOperation(ABC):
             zero=self.zero,
             window=self.looks_back(operands, days),
             source="events and items" if operands.of == "category" else "",
+            reads=_READS.get(self._dimension(operands), ""),
         )
         ranked = self.ranked(operands, days)
         if ranked is not None:
             return Definition(feature, ranked=ranked)
         value = partial(self._value, operands, days)
         return Definition(feature, self.needs(operands, days), value)
+
+    def _dimension(self, operands: Operands) -> str:
+        """What the values are of; empty: of the events themselves."""
+        allowed = self.spec.of
+        return (operands.of if operands.of in allowed else allowed[0]) or "" if allowed else ""
 
     def _value(self, operands: Operands, days: int | None, *totals: Column) -> Column:
         return self.value(operands, days, totals)

@@ -83,11 +83,11 @@ def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) 
             Feature(f"session_bounce_share_{days}d", DOUBLE, f"share {of} that are one event",
                     zero=False),
             Feature(f"session_depth_mean_{days}d", DOUBLE, f"mean distinct items {of}",
-                    zero=False),
+                    zero=False, reads="item_id"),
             Feature(f"session_seconds_mean_{days}d", DOUBLE, f"mean duration in seconds {of}",
                     zero=False),
             Feature(f"session_value_max_{days}d", DOUBLE, f"largest value {of}",
-                    zero=False),
+                    zero=False, reads="value"),
         ]  # fmt: skip
     return features
 
