@@ -61,6 +61,18 @@ def test_every_feature_says_what_it_means_and_no_two_say_the_same(inputs: Inputs
     assert len(set(comments)) == len(comments)
 
 
+def test_every_feature_has_a_sentence_for_reasons_whatever_its_value(inputs: Inputs) -> None:
+    numeric = [feature for feature in declared(inputs) if feature.numeric]
+    for feature in numeric:
+        saying = feature.in_reasons.saying
+        said = [saying.of(value) for value in (None, 0.0, 1.0, 4.0, 0.25, 12345.678)]
+        assert all(said) and len(set(said)) >= 2 and "{" not in "".join(said), feature.name
+        if not feature.zero:
+            assert "unknown" not in said[0], feature.name
+    subjects = {feature.in_reasons.subject for feature in numeric}
+    assert len(subjects) * 5 < len(numeric)  # features of one subject are one reason
+
+
 def test_names_are_unique_and_plain(inputs: Inputs) -> None:
     names = [feature.name for feature in declared(inputs)]
     assert len(set(names)) == len(names)
