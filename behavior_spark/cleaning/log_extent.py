@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -29,6 +30,8 @@ class LogExtent:
         happened: Events that fulfil each target's condition, by target.
         doers: Users who did so within the horizon from a day on, by target and day.
         users: Users with an event of the population before a day, by day.
+        members: Users of each target's population before a day, by target and day, of targets
+            that are not about everybody.
         types: Events of each type that the config names.
     """
 
@@ -42,6 +45,7 @@ class LogExtent:
     doers: Mapping[str, Mapping[dt.date, int]]
     users: Mapping[dt.date, int]
     types: Mapping[str, int]
+    members: Mapping[str, Mapping[dt.date, int]] = field(default_factory=dict)
 
     @property
     def fitting(self) -> dt.date | None:
@@ -111,6 +115,11 @@ def read_extent(figures: Mapping[str, Any], question: ExtentQuestion) -> LogExte
         },
         users={day: count(_named("users", day)) for day in _all_days(question)},
         types={kind: count(f"type_{number}") for number, kind in enumerate(question.types)},
+        members={
+            name: {day: count(_named(f"members_{number}", day)) for day in question.days[name]}
+            for number, (name, target) in enumerate(question.targets.items())
+            if not target.of_everybody
+        },
     )
 
 
@@ -143,8 +152,26 @@ def _by_user(question: ExtentQuestion) -> dict[str, Column]:
         for day in question.days[name]:
             end = day + dt.timedelta(days=target.horizon_days)
             inside = (time >= _start(day)) & (time < _start(end))
-            flags[_named(f"doers_{number}", day)] = F.bool_or(_hit(target) & inside)
+            did = F.bool_or(_hit(target) & inside)
+            if not target.of_everybody:
+                is_member = _is_member(target, member, day)
+                flags[_named(f"members_{number}", day)] = is_member
+                did = did & is_member
+            flags[_named(f"doers_{number}", day)] = did
     return flags
+
+
+def _is_member(target: Target, member: Column, day: dt.date) -> Column:
+    """Whether a user is of a target's population at a day, as an aggregate over his events."""
+    time = F.col("event_time")
+    before = time < _start(day)
+    since = day - dt.timedelta(days=target.seen_within_days or 0)
+    seen = before & (time >= _start(since)) if target.seen_within_days else before
+    conditions = [F.bool_or(member & before), F.bool_or(seen & F.col(REASON).isNull())]
+    did_before = F.coalesce(F.bool_or(_hit(target) & before), F.lit(False))
+    if target.who != "everybody":
+        conditions.append(did_before if target.who == "before" else ~did_before)
+    return reduce(lambda a, b: a & b, conditions)
 
 
 def _hit(target: Target) -> Column:

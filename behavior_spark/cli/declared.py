@@ -53,7 +53,9 @@ def _runner(declared: Command) -> Callable[..., None]:
             written = {table.name for stage in declared.stages for table in stage.writes}
             queries: list[str] = []
             if written & _WORTH_A_LOOK:
-                queries = next_queries(settings, config, result.as_of.isoformat(), overrides)
+                queries = next_queries(
+                    settings, config, result.as_of.isoformat(), overrides, ranked=_ranked(result)
+                )
             show(result, as_json=as_json, queries=queries)
         _write_page(result, output)
         if result.failure:
@@ -63,6 +65,14 @@ def _runner(declared: Command) -> Callable[..., None]:
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     return run
+
+
+def _ranked(result: Result) -> list[str] | None:
+    """Targets whose users the command has ranked; None if it has predicted none."""
+    targets = result.details.get("targets")
+    if targets is None:
+        return None
+    return [name for name, target in targets.items() if target["ranked"]]
 
 
 def _parameters(declared: Command) -> list[inspect.Parameter]:

@@ -62,17 +62,38 @@ def print_json(result: Result) -> None:
 
 
 def next_queries(
-    settings: Settings, config: list[str], as_of: str, overrides: Sequence[str] = ()
+    settings: Settings,
+    config: list[str],
+    as_of: str,
+    overrides: Sequence[str] = (),
+    *,
+    ranked: Sequence[str] | None = None,
 ) -> list[str]:
-    """Command lines with queries that are useful after a night."""
+    """Command lines with queries that are useful after a night.
+
+    Args:
+        settings: Settings of the job.
+        config: Config files, as given.
+        as_of: The night.
+        overrides: Overrides of the config, as given.
+        ranked: Targets whose users are ranked, of which a list makes sense; None: all.
+    """
     command = "behavior-spark sql" + "".join(f" --config {name}" for name in config)
     command += "".join(f" --set {override}" for override in overrides)
     queries = [
         f"SELECT reason, sum(refused_rows) AS refused_rows FROM quarantine "
         f"WHERE as_of = '{as_of}' GROUP BY reason"
     ]
-    if settings.targets:
-        target = next(iter(settings.targets))
+    targets = [name for name in settings.targets if ranked is None or name in ranked]
+    if settings.targets and not targets:
+        queries.insert(
+            0,
+            "SELECT target, better_than_chance, count(*) AS users, "
+            "avg(coalesce(probability, expected)) AS predicted FROM user_propensity "
+            f"WHERE as_of = '{as_of}' GROUP BY ALL",
+        )
+    elif targets:
+        target = targets[0]
         queries = [
             "SELECT user_id, coalesce(probability, expected) AS predicted, "
             "reasons[0].text AS why FROM user_propensity "

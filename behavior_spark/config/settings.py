@@ -139,6 +139,13 @@ class Settings(Section):
         clash = set(self.targets) & set(self.features.event_types)
         if clash:
             raise ValueError(f"a target and an event type share the name {sorted(clash)[0]}")
+        for name, target in self.targets.items():
+            own = target.is_event_type(self.features.event_types) is None
+            if target.who != "everybody" and own and not self.features.built("targets"):
+                raise ValueError(
+                    f"targets.{name}.who: {target.who} needs the target's past: add targets to "
+                    "features.groups"
+                )
         if any(target.item for target in self.targets.values()) and not self.sources.items:
             raise ValueError("a target filters on items, but sources.items is not mapped")
         return self

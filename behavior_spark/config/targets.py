@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -24,6 +25,17 @@ class Target(Section):
         None, description="SQL condition on its item: item_id, title, category, price"
     )
     horizon_days: int = Field(30, ge=1, le=730, description="[as_of, as_of + horizon)")
+    who: Literal["everybody", "never_before", "before"] = Field(
+        "everybody",
+        description="whose outcome is predicted: everybody's; never_before: of users who never "
+        "did it before as_of (the first time); before: of users who did (again)",
+    )
+    seen_within_days: int | None = Field(
+        None,
+        ge=1,
+        description="only of users with any event within so many days before as_of; by default "
+        "of all",
+    )
     description: str = Field("", description="meaning of a high prediction, for readers")
 
     @field_validator("kind")
@@ -34,6 +46,19 @@ class Target(Section):
     @property
     def meaning(self) -> dict[str, Any]:
         """Everything that the meaning of a prediction depends on, as JSON values."""
-        # The default kind is left out, so that models made before there was a choice stay valid.
-        excluded = {"description"} | ({"kind"} if self.kind == "does" else set())
-        return self.model_dump(exclude=excluded)
+        # Defaults are left out, so that models made before there was a choice stay valid.
+        defaults = {"kind": "does", "who": "everybody", "seen_within_days": None}
+        usual = {name for name, default in defaults.items() if getattr(self, name) == default}
+        return self.model_dump(exclude={"description"} | usual)
+
+    @property
+    def of_everybody(self) -> bool:
+        """Whether it is predicted of all users."""
+        return self.who == "everybody" and self.seen_within_days is None
+
+    def is_event_type(self, event_types: Sequence[str]) -> str | None:
+        """The event type that the target is, such as of ``event_type = 'purchase'``; else None."""
+        if self.item:
+            return None
+        condition = " ".join(self.event.split())
+        return next((n for n in event_types if condition == f"event_type = '{n}'"), None)

@@ -26,7 +26,9 @@ class TrainingSettings(Section):
     )
     min_positives: int = Field(20, ge=2, description="a target with fewer positives is refused")
     learner: str = Field(
-        "xgboost", description="learner of all targets: xgboost (boosted trees), or one you added"
+        "xgboost",
+        description="learner of all targets: xgboost (boosted trees), base_rate (the same for "
+        "everybody), or one you added",
     )
     calibration: Literal["auto", "isotonic", "platt"] = Field(
         "auto",

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config import Target
 from behavior_spark.extensions import TARGET_OUTCOMES
+from behavior_spark.model.propensity.population import TargetPopulation
 
 ALWAYS = "1970-01-01 00:00:00"
 
@@ -77,15 +78,26 @@ def with_own_history(targets: Mapping[str, Target], event_types: Sequence[str]) 
 
     A target that is just one event type, such as ``event_type = 'purchase'``, gets none: the
     features of that type are the same, and equal features would appear twice in reasons. Targets
-    that predict that nothing happens get none either.
+    that predict that nothing happens get none either, unless their past says who is predicted.
     """
-    single_type_conditions = {f"event_type = '{event_type}'" for event_type in event_types}
     return [
         name
         for name, target in targets.items()
-        if (target.item or " ".join(target.event.split()) not in single_type_conditions)
-        and outcome_of(target).happens
+        if target.is_event_type(event_types) is None
+        and (outcome_of(target).happens or target.who != "everybody")
     ]
+
+
+def population_of(name: str, target: Target, event_types: Sequence[str]) -> TargetPopulation:
+    """The users that a target is about, by the feature that tells its past.
+
+    Args:
+        name: Name of the target.
+        target: The target.
+        event_types: Event types that have features of their own.
+    """
+    events = target.is_event_type(event_types) or name
+    return TargetPopulation(target.who, target.seen_within_days, f"{events}_recency_days")
 
 
 def past_column(name: str, target: Target, features: Sequence[str]) -> str | None:

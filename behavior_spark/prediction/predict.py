@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
 from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.schemas import USER_PROPENSITY
 
 _SCORES = StructType([StructField("target", StringType()), StructField("score", DoubleType())])
@@ -20,19 +21,25 @@ SCORE_STEPS = 1000
 PREDICTED = ("probability", "expected", "expected_low", "expected_high")
 
 
-def score_margins(features: DataFrame, models: Mapping[str, PropensityModel]) -> DataFrame:
-    """``target, score`` for every row of features and every model; no user ids.
+def score_margins(
+    features: DataFrame,
+    models: Mapping[str, PropensityModel],
+    populations: Mapping[str, TargetPopulation] | None = None,
+) -> DataFrame:
+    """``target, score`` for every member of each target's population; no user ids.
 
     Args:
-        features: The models' features, one row per user.
+        features: The features of models and populations, one row per user.
         models: Models by target; they are pickled into the function.
+        populations: Populations by target; of others everybody is a member.
     """
-    models_by_target = dict(models)
+    models_by_target, members = dict(models), dict(populations or {})
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for frame in frames:
             for target, model in models_by_target.items():
-                yield pd.DataFrame({"target": target, "score": model.margins(frame)})
+                margins = model.margins(_members(frame, members.get(target)))
+                yield pd.DataFrame({"target": target, "score": margins})
 
     return features.mapInPandas(run, _SCORES)
 
@@ -70,31 +77,40 @@ def predict(
     comments: Mapping[str, str],
     reasons: int,
     as_of: dt.date,
+    populations: Mapping[str, TargetPopulation] | None = None,
 ) -> DataFrame:
-    """Predictions of every user and target.
+    """Predictions of every target for the users of its population.
 
     Args:
-        features: ``user_id`` and the models' features, one row per user.
+        features: ``user_id`` and the features of models and populations, one row per user.
         models: Models by target; they are pickled into the function.
         horizons: Horizon of each target, in days.
         comments: Meaning of each feature, for reasons in words.
         reasons: Number of reasons for each prediction.
         as_of: Day of the prediction.
+        populations: Populations by target; of others everybody is a member.
 
     Returns:
-        One row per user and target, with the columns of ``user_propensity`` except ``decile``.
+        One row per target and user of its population, with the columns of ``user_propensity``
+        except ``decile``.
     """
-    models_by_target, meaning = dict(models), dict(comments)
+    models_by_target, meaning, members = dict(models), dict(comments), dict(populations or {})
     until = {name: as_of + dt.timedelta(days=days) for name, days in horizons.items()}
     names = [n for n in USER_PROPENSITY.names if n != "decile"]
     schema = StructType([USER_PROPENSITY.field(n) for n in names])
     nulls = dict.fromkeys(PREDICTED, float("nan"))  # null: not predicted by this kind
+    verdicts = {
+        name: model.verdict.better_than_chance if model.verdict else None
+        for name, model in models.items()
+    }
 
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for frame in frames:
+        for rows in frames:
             for target, model in models_by_target.items():
+                frame = _members(rows, members.get(target))
                 margins = model.margins(frame)
-                reason_rows = model.reasons(frame, top=reasons) if reasons else [[]] * len(frame)
+                asked = reasons if model.ranks else 0
+                reason_rows = model.reasons(frame, top=asked) if asked else [[]] * len(frame)
                 yield pd.DataFrame(
                     {
                         "user_id": frame["user_id"],
@@ -103,9 +119,12 @@ def predict(
                         "score": margins,
                         **nulls,
                         **model.prediction_columns(margins),
-                        "reasons": [[_reason(r, meaning) for r in row] for row in reason_rows],
+                        # Null, not empty: reasons[0] of an empty array is an error in SQL.
+                        "reasons": [[_reason(r, meaning) for r in row] or None
+                                    for row in reason_rows],
                         "model_digest": model.digest,
                         "valid_until": until[target],
+                        "better_than_chance": verdicts[target],
                     }
                 )[names]
 
@@ -114,13 +133,20 @@ def predict(
 
 
 def with_decile(predictions: DataFrame, cuts: Mapping[str, Sequence[int]]) -> DataFrame:
-    """Add ``decile`` from the limits of :func:`decile_cuts`: 1 for the highest scores."""
+    """Add ``decile`` from the limits of :func:`decile_cuts`: 1 for the highest scores.
+
+    Targets without limits have none.
+    """
     step = F.floor(F.col("score") * SCORE_STEPS)
     decile: Column = F.lit(None).cast("int")
     for target, steps in cuts.items():
         place = sum(((step < cut).cast("int") for cut in steps), F.lit(1))
         decile = F.when(F.col("target") == target, place).otherwise(decile)
     return predictions.withColumn("decile", decile.cast("int"))
+
+
+def _members(frame: pd.DataFrame, population: TargetPopulation | None) -> pd.DataFrame:
+    return frame if population is None else frame[population.members(frame)]
 
 
 def _reason(

@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
-_NAMES = {
-    "recency": "recency alone",
-    "recency_frequency_value": "recency, frequency, value",
-    "own_past": "the user's own past",
-}
+from behavior_spark.model.propensity.verdict import CHANCE, Gain
+from behavior_spark.report.verdicts import gain_words, rival_words
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,9 @@ class Outcome:
         trained_through: The model used no data from this day on.
         measured: Figures of the model by name.
         baselines: The first figure, of each baseline.
-        gains: The first figure of the model less that of each baseline, paired over users.
+        gains: What the model gains over chance and each baseline by the first figure, paired over
+            users.
+        ranked: Whether users were ranked; if not, everybody got the base rate.
         compared_by: Title of the first figure.
         mean_expected: The number predicted on average; None where the answer is yes or no.
         mean_happened: The number that came on average.
@@ -56,7 +55,8 @@ class Outcome:
     trained_through: str
     measured: dict[str, Measured]
     baselines: dict[str, Measured] = field(default_factory=dict)
-    gains: dict[str, Measured] = field(default_factory=dict)
+    gains: dict[str, Gain] = field(default_factory=dict)
+    ranked: bool = True
     compared_by: str = "AUC"
     mean_expected: float | None = None
     mean_happened: float | None = None
@@ -76,10 +76,15 @@ def outcome_rows(outcome: Outcome) -> list[tuple[str, str]]:
         ("model trained through", outcome.trained_through),
     ]
     rows += [(name, str(measured)) for name, measured in outcome.measured.items()]
+    if CHANCE in outcome.gains:
+        rows.append(("better than chance?", gain_words(outcome.gains[CHANCE])))
     for name, measured in outcome.baselines.items():
-        shown = _NAMES.get(name, name)
+        shown = rival_words(name)
         rows.append((f"{outcome.compared_by} of {shown}", str(measured)))
-        rows.append((f"{outcome.compared_by} gained over {shown}", str(outcome.gains[name])))
+        if name in outcome.gains:
+            rows.append((f"better than {shown}?", gain_words(outcome.gains[name])))
+    if not outcome.ranked:
+        rows.append(("ranking", "none: everybody got the base rate"))
     return rows
 
 

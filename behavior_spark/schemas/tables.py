@@ -182,13 +182,28 @@ USER_PROPENSITY = Contract(
         column("target", _STRING, "what is predicted (config: targets)", required=True),
         column("score", _DOUBLE, "uncalibrated margin: log-odds; of numbers the log of the mean"),
         column("probability", _DOUBLE, "calibrated probability in [0, 1]; null for numbers"),
-        column("decile", _INT, "1 = the tenth of users with the highest score"),
-        column("reasons", ArrayType(REASON), "largest SHAP contributions first"),
+        column(
+            "decile",
+            _INT,
+            "1 = the tenth of users with the highest score; null without a ranking",
+        ),
+        column(
+            "reasons",
+            ArrayType(REASON),
+            "largest SHAP contributions first; null without a ranking",
+        ),
         column("model_digest", _STRING, "model that made the prediction"),
         column("valid_until", _DAY, "end of the horizon: as_of + horizon_days"),
         column("expected", _DOUBLE, "expected number (kinds count, amount); null for yes or no"),
         column("expected_low", _DOUBLE, "lower end of a 90 % prediction interval around expected"),
         column("expected_high", _DOUBLE, "its upper end"),
+        column(
+            "better_than_chance",
+            _STRING,
+            "whether the model ranked held-out users better than chance: yes, no or cannot tell; "
+            "unless yes there is no ranking, and everybody gets the base rate; null: a model from "
+            "before there were verdicts",
+        ),
     ),
     key=("user_id", "as_of", "target"),
     cluster_by=("as_of", "target"),

@@ -161,7 +161,8 @@ def test_settings_are_the_same_after_a_round_trip():
 def test_a_kind_or_learner_that_is_not_there_is_refused_with_those_that_are() -> None:
     told = refused(targets__view_30d__kind="doesnt")
     assert "no target kind 'doesnt'; known: amount, count, does, does_not" in told
-    assert "no learner 'forest'; known: xgboost" in refused(training={"learner": "forest"})
+    told = refused(training={"learner": "forest"})
+    assert "no learner 'forest'; known: base_rate, xgboost" in told
 
 
 def test_saying_the_usual_kind_changes_no_model() -> None:

@@ -157,7 +157,7 @@ def test_a_notebook_finds_the_session_and_prints_where_databricks_is_not(
 ) -> None:
     runpy.run_path(str(NOTEBOOKS / "02_who_to_reach.py"))
     printed = capsys.readouterr().out
-    assert "share_that_did" in printed and "AUC gained over recency alone" in printed
+    assert "share_that_did" in printed and "better than recency alone?" in printed
     assert SparkSession.getActiveSession() is spark
 
 

@@ -87,18 +87,31 @@ def test_every_user_seen_before_gets_a_row_for_each_target(
         assert same_rows(users, seen)
 
 
-def test_predictions_are_probabilities_with_deciles_and_reasons(
+def test_predictions_are_probabilities_with_deciles_and_reasons_where_a_model_ranks(
     demo_night: DemoResult, warehouse: Warehouse
 ) -> None:
+    nightly = demo_night.steps["nightly"]
     rows = warehouse.read(USER_PROPENSITY).collect()
     assert rows
+    targets = nightly.details["targets"]
+    assert targets["purchase_30d"]["ranked"]
     for row in rows:
         assert 0.0 <= row["probability"] <= 1.0
-        assert 1 <= row["decile"] <= 10
         assert row["valid_until"] == demo_night.layout.as_of + dt.timedelta(days=30)
+        answer = targets[row["target"]]["better_than"]["chance"]
+        assert row["better_than_chance"] == answer
+        assert targets[row["target"]]["ranked"] == (answer == "yes")
+        if answer != "yes":
+            assert row["decile"] is None and row["reasons"] is None
+            continue
+        assert 1 <= row["decile"] <= 10
         assert len(row["reasons"]) == demo_night.settings.training.reasons
         sizes = [abs(reason["contribution"]) for reason in row["reasons"]]
         assert sizes == sorted(sizes, reverse=True)
+    for name, target in targets.items():
+        if not target["ranked"]:
+            assert len({row["probability"] for row in rows if row["target"] == name}) == 1
+            assert any(note.startswith(f"{name}: nobody is ranked") for note in nightly.notes)
     purchase = [r for r in rows if r["target"] == "purchase_30d"]
     best = max(purchase, key=lambda r: r["score"])
     worst = min(purchase, key=lambda r: r["score"])
@@ -299,4 +312,5 @@ def test_the_shops_one_machine_is_flagged_and_nobody_else(
     assert {row["user_id"] for row in flagged} == {machine}
     assert all("regularity" in row["bot_reason"] for row in flagged)
     predicted = warehouse.read(USER_PROPENSITY).where(F.col("user_id") == machine)
+    predicted = predicted.where("target = 'purchase_30d'")
     assert not predicted.isEmpty() and predicted.where("decile IS NULL").isEmpty()

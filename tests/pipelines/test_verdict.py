@@ -58,18 +58,30 @@ def test_a_verdict_counts_who_did_what_on_the_newest_training_day(
     away = {"event": "event_type = 'purchase'", "kind": "does_not"}
     bought = {"event": "event_type = 'purchase'"}
     never = {"event": "event_type = 'view' AND value > 5"}
-    job = config(log, tmp_path / "w", targets={"buys": bought, "away": away, "never": never})
+    again, first = {**bought, "who": "before"}, {**bought, "who": "never_before"}
+    lately = {**away, "who": "before", "seen_within_days": 2}
+    job = config(
+        log, tmp_path / "w",
+        targets={"buys": bought, "away": away, "never": never, "again": again, "first": first,
+                 "lately": lately},
+    )  # fmt: skip
     checked = commands.check(job, spark=spark, console=QUIET, as_of=dt.date(2026, 1, 1))
     verdict = checked.of(Verdict)
     assert (verdict.as_of, verdict.failure) == (AS_OF, None)
     outlooks = verdict.targets
     assert [outlooks[name].users for name in ("buys", "away", "never")] == [USERS] * 3
     assert [outlooks[name].positives for name in ("buys", "away", "never")] == [20, 20, 0]
+    # Every second user buys, so that only the others are of the population of a first time.
+    assert [outlooks[name].users for name in ("again", "first")] == [20, 20]
+    assert [outlooks[name].positives for name in ("again", "first")] == [20, 0]
+    assert 0 < outlooks["lately"].users < 20 and outlooks["lately"].positives == 0
     assert outlooks["never"].problem == "its condition is true of no event"
     assert checked.last_lines() == [
         "verdict: the night can run with --as-of 2024-06-30; your log ends 2024-06-29; "
         "buys: 20 of 40 users; away: 20 of 40 users; "
-        "never is left out (its condition is true of no event)"
+        "never is left out (its condition is true of no event); again: 20 of 20 users; "
+        "first is left out (0 positives, 20 are wanted (training.min_positives)); "
+        "lately is left out (0 rows of the rarer outcome, 20 are wanted (training.min_positives))"
     ]
     assert not (tmp_path / "w").exists()
 

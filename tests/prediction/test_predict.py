@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 
+import numpy as np
+import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from behavior_spark.prediction.predict import decile_cuts, score_histogram, with_decile
+from behavior_spark.model.propensity.learners.xgboost import TrainingOptions
+from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.model.propensity.population import TargetPopulation
+from behavior_spark.model.propensity.training import train_propensity_model
+from behavior_spark.prediction.predict import decile_cuts, predict, score_histogram, with_decile
 from behavior_spark.prediction.training_days import training_days
 
 
@@ -59,3 +65,47 @@ def test_every_training_day_has_a_past_and_a_horizon_that_is_over(
     assert all(first < day <= as_of - dt.timedelta(days=horizon) for day in days)
     if history > horizon:
         assert days[-1] == as_of - dt.timedelta(days=horizon)
+
+
+def model_of(target: str, *, signal: float) -> PropensityModel:
+    """A model that learned from 600 users; without signal it is the base rate."""
+    dice = np.random.default_rng(3)
+    count = dice.poisson(2, 600).astype(float)
+    did = dice.random(600) < 1 / (1 + np.exp(1.4 - signal * (count - 2)))
+    frame = pd.DataFrame(
+        {"user_id": [f"u{n}" for n in range(600)], "as_of": "2024-01-01", "count": count,
+         "did": did.astype(int)}
+    )  # fmt: skip
+    return train_propensity_model(
+        frame, target=target, features=["count"], label="did", as_of="as_of", horizon_days=30,
+        options=TrainingOptions(rounds=20, learning_rate=0.2, threads=1), resamples=100,
+    )  # fmt: skip
+
+
+def test_a_target_that_nothing_predicts_has_the_base_rate_no_decile_and_no_reason(
+    spark: SparkSession,
+) -> None:
+    models = {"noise": model_of("noise", signal=0.0), "buys": model_of("buys", signal=1.5)}
+    verdicts = {name: model.verdict for name, model in models.items()}
+    assert [v.better_than_chance == "yes" for v in verdicts.values() if v] == [False, True]
+    features = spark.createDataFrame(
+        [(f"u{n}", float(n), None if n % 4 else 3.0) for n in range(20)],
+        "user_id string, count double, buy_recency_days double",
+    )
+    populations = {"buys": TargetPopulation("never_before", None, "buy_recency_days")}
+    predictions = predict(
+        features, models, horizons={"noise": 30, "buys": 30}, comments={}, reasons=3,
+        as_of=dt.date(2024, 6, 1), populations=populations,
+    )  # fmt: skip
+    rows = with_decile(predictions, {"buys": list(range(900, 0, -100))}).collect()
+    by_target = {name: [row for row in rows if row["target"] == name] for name in models}
+    assert len(by_target["noise"]) == 20 and len(by_target["buys"]) == 15
+    assert {row["user_id"] for row in by_target["buys"]} == {f"u{n}" for n in range(20) if n % 4}
+    rate = models["noise"].predictions(pd.DataFrame({"count": [0.0]}))[0]
+    for row in by_target["noise"]:
+        assert row["probability"] == rate
+        assert row["decile"] is None and row["reasons"] is None
+        assert row["better_than_chance"] in ("no", "cannot tell")
+    for row in by_target["buys"]:
+        assert row["decile"] is not None and row["better_than_chance"] == "yes"
+    assert any(row["reasons"] for row in by_target["buys"])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from behavior_spark.model.propensity.verdict import CHANCE, Gain, TargetVerdict
 from behavior_spark.report.outcomes import Measured, Outcome
 from behavior_spark.report.page.facts import NightFacts, NightRun, TargetFacts
 from behavior_spark.report.page.life_cycle import STATES
@@ -50,6 +51,14 @@ def figure(value: float) -> dict[str, float]:
     return {"value": value, "low": value - 0.02, "high": value + 0.02}
 
 
+def verdict(
+    *, chance: tuple[float, float, float] = (0.3, 0.28, 0.32), **over: tuple[float, float, float]
+) -> TargetVerdict:
+    """A verdict: what the model gains over chance and baselines, with intervals."""
+    gains = {CHANCE: Gain(*chance), **{name: Gain(*gain) for name, gain in over.items()}}
+    return TargetVerdict("roc_auc", "AUC", 500, gains)
+
+
 def target(name: str = "purchase_30d", **changes: Any) -> TargetFacts:
     """A target with a model, not yet measured."""
     known: dict[str, Any] = {
@@ -59,6 +68,7 @@ def target(name: str = "purchase_30d", **changes: Any) -> TargetFacts:
                     "lift_at_10pct": figure(3.0)},
         "baselines": {"recency": {"roc_auc": figure(0.6), "lift_at_10pct": figure(1.5),
                                   "roc_auc_gain_of_model": figure(0.2)}},
+        "verdict": verdict(recency=(0.2, 0.18, 0.22)),
         "scores": scores(),
     }  # fmt: skip
     return TargetFacts(**known | changes)
@@ -74,7 +84,7 @@ def measured_target(
         target="purchase_30d", as_of=AS_OF, horizon_days=30, users=1000, positives=195,
         mean_probability=0.2, trained_through="2024-04-30",
         measured={"AUC": Measured(auc, auc - 0.02, auc + 0.02)},
-        baselines={"recency": Measured(0.6, 0.58, 0.62)}, gains={"recency": Measured(*gain)},
+        baselines={"recency": Measured(0.6, 0.58, 0.62)}, gains={"recency": Gain(*gain)},
     )  # fmt: skip
     return target(measured_as_of=AS_OF, happened=happened, outcome=outcome, **changes)
 

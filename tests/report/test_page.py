@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from behavior_spark.errors import SetupError
@@ -23,6 +24,7 @@ from tests.report.nights import (
     night_run,
     scores,
     target,
+    verdict,
 )
 from tests.report.pages import PageReader
 
@@ -108,13 +110,13 @@ def test_a_night_without_a_flaw_is_good_to_use() -> None:
         ({"failed": night_run(command="predict")}, "bad", "predict) failed"),
         ({"targets": (target(scores=scores(0)),)}, "care", "was not predicted"),
         (
-            {"targets": (target(holdout={"roc_auc": {"value": 0.55, "low": 0.49, "high": 0.6}}),)},
-            "care", "no better than chance",
+            {"targets": (target(verdict=verdict(chance=(0.05, -0.01, 0.1)), ranks=False),)},
+            "care", "purchase_30d: nobody is ranked. Is the model better than chance? "
+            "cannot tell: +0.050 (-0.010 to +0.100) AUC on 500 held-out users. So everybody",
         ),
         (
-            {"targets": (target(baselines={"recency": {
-                "roc_auc_gain_of_model": {"value": 0.01, "low": -0.01, "high": 0.03}}}),)},
-            "care", "not clearly better than recency alone",
+            {"targets": (target(verdict=verdict(recency=(0.01, -0.01, 0.03))),)},
+            "care", "held-out users the model was not clearly better than recency alone (cannot",
         ),
         (
             {"targets": (measured_target(auc=0.7, gain=(0.01, -0.02, 0.03)),)},
@@ -122,7 +124,7 @@ def test_a_night_without_a_flaw_is_good_to_use() -> None:
         ),
         (
             {"targets": (measured_target(gain=(0.01, -0.02, 0.03)),)},
-            "care", "not clearly better than recency alone (gain 0.010 (-0.020 to 0.030))",
+            "care", "than recency alone (cannot tell: +0.010 (-0.020 to +0.030))",
         ),
         (
             {"run": night_run(sources={"events": {"rows_in": 100, "refused": 6}})},
@@ -163,6 +165,18 @@ def test_what_happened_is_beside_what_was_predicted(page: PageReader) -> None:
         "Predicted and happened, by part of users (ties at a limit are shared out)"
     ]
     assert [row[3] for row in parts[1:4]] == ["100.0 %", "95.0 %", "0.0 %"]
+
+
+def test_a_target_at_the_base_rate_is_shown_without_any_ranking() -> None:
+    same = pd.DataFrame({"step": [-139], "users": [1000.0], "expected": 200.0, "variance": 160.0})
+    flat = target(scores=same, ranks=False, verdict=verdict(chance=(0.01, -0.02, 0.04)))
+    content = night_page(night(targets=(flat,)))
+    [section] = [section for section in content.sections if section.key == "target-1"]
+    page = PageReader(render_page(content))
+    assert "everybody gets the base rate" in page.text
+    assert not [name for name in page.tables if "by tenth" in name or "Reach the first" in name]
+    assert not [sql for _, sql in section.queries if "decile" in sql or "LIMIT" in sql]
+    assert "users predicted" in page.text and "1,000" in page.text
 
 
 def test_groups_of_too_few_users_are_hidden_and_counted() -> None:

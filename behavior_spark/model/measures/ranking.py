@@ -94,6 +94,7 @@ def bootstrap_interval(
     scores: npt.ArrayLike,
     *,
     weights: npt.ArrayLike | None = None,
+    users: npt.ArrayLike | None = None,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -106,6 +107,8 @@ def bootstrap_interval(
         labels: 0/1, shape (n,).
         scores: Shape (n,).
         weights: Number of users that a row represents, shape (n,); 1 by default.
+        users: User of each row, shape (n,), if a user may have several rows, which are then drawn
+            together (cluster bootstrap); by default each row is a user.
         resamples: Number of resamples.
         level: Coverage of the interval.
         seed: Seed of the resamples; the same seed and rows give the same interval.
@@ -113,8 +116,10 @@ def bootstrap_interval(
     Returns:
         Low and high; NaN where the labels have one class.
     """
-    [values] = _resampled(metric, labels, [scores], weights=weights, resamples=resamples, seed=seed)
-    return _percentiles(values, level)
+    [values] = resampled(
+        metric, labels, [scores], weights=weights, users=users, resamples=resamples, seed=seed
+    )
+    return percentile_interval(values, level)
 
 
 def paired_bootstrap_difference(
@@ -133,8 +138,8 @@ def paired_bootstrap_difference(
     Both are computed on the same resamples, so that their common variation cancels out.
     """
     pair: list[npt.ArrayLike] = [scores_a, scores_b]
-    values = _resampled(metric, labels, pair, weights=weights, resamples=resamples, seed=seed)
-    low, high = _percentiles(values[0] - values[1], level)
+    values = resampled(metric, labels, pair, weights=weights, resamples=resamples, seed=seed)
+    low, high = percentile_interval(values[0] - values[1], level)
     counted = {} if weights is None else {"weights": weights}
     return metric(labels, scores_a, **counted) - metric(labels, scores_b, **counted), low, high
 
@@ -336,16 +341,35 @@ def resample_counts(size: int, resamples: int, seed: int) -> Iterator[Doubles]:
         yield counts.reshape(rows, size).astype(np.float64)
 
 
-def _resampled(
+def _row_counts(
+    users: npt.ArrayLike | None, size: int, resamples: int, seed: int
+) -> Iterator[Doubles]:
+    """Like :func:`resample_counts`, but rows of one user are drawn together."""
+    if users is None:
+        yield from resample_counts(size, resamples, seed)
+        return
+    _, user_of_row = np.unique(np.asarray(users), return_inverse=True)
+    for counts in resample_counts(int(user_of_row.max()) + 1, resamples, seed):
+        yield counts[:, user_of_row]
+
+
+def resampled(
     metric: Metric,
     labels: npt.ArrayLike,
     score_sets: list[npt.ArrayLike],
     *,
-    weights: npt.ArrayLike | None,
-    resamples: int,
-    seed: int,
+    weights: npt.ArrayLike | None = None,
+    users: npt.ArrayLike | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> list[Doubles]:
-    """Metric of each set of scores on each resample; all sets have the same resamples."""
+    """Metric of each set of scores on each resample; all sets have the same resamples.
+
+    Arguments as of :func:`bootstrap_interval`.
+
+    Returns:
+        For each set, float64 (resamples,); NaN where a resample has one class.
+    """
     batched, check = _batched_form(metric)
     pairs = [_checked(labels, scores, check) for scores in score_sets]
     size = pairs[0][0].size
@@ -355,7 +379,7 @@ def _resampled(
         raise ValueError("only metrics of this module can be weighted")
     row_weights = _row_weights(weights, size)
     blocks: list[list[Doubles]] = [[] for _ in pairs]
-    for counts in resample_counts(size, resamples, seed):
+    for counts in _row_counts(users, size, resamples, seed):
         for values, (truth, scores) in zip(blocks, pairs, strict=True):
             if batched is not None:
                 values.append(batched(truth, scores, counts * row_weights))
@@ -365,7 +389,8 @@ def _resampled(
     return [np.concatenate(values) for values in blocks]
 
 
-def _percentiles(values: Doubles, level: float) -> tuple[float, float]:
+def percentile_interval(values: Doubles, level: float) -> tuple[float, float]:
+    """Ends of the middle ``level`` of the values that are not NaN; NaN without any."""
     defined = values[~np.isnan(values)]
     if not defined.size:
         return float("nan"), float("nan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools, Doubles
 from behavior_spark.model.measures import ranking as metrics
 from behavior_spark.model.propensity.baselines import fit_baselines
-from behavior_spark.model.propensity.target_kind import MarginCalibrator, TargetKind
+from behavior_spark.model.propensity.target_kind import MarginCalibrator, Measure, TargetKind
+from behavior_spark.model.propensity.verdict import CHANCE, TargetVerdict, judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +29,21 @@ class Holdout:
         scheme: ``rolling_origin``, ``halves_of_last_day`` or ``users_by_hash``.
         fits: For each fit, the mask of training rows and that of rows it predicts, bool (rows,).
         calibrate: Rows to fit the calibrator on, bool (rows,).
-        check: Rows to measure on, bool (rows,).
+        check: Rows to measure predictions on, bool (rows,).
     """
 
     scheme: str
     fits: tuple[tuple[Bools, Bools], ...]
     calibrate: Bools
     check: Bools
+
+    @property
+    def ranked(self) -> Bools:
+        """Rows to measure margins on, bool (rows,): all that the last fit predicts.
+
+        Some of them may be rows that the calibrator is fitted on, which changes no margin.
+        """
+        return self.fits[-1][1]
 
 
 def plan_holdout(
@@ -84,6 +94,7 @@ def plan_holdout(
 
 def holdout_metrics(
     frame: pd.DataFrame,
+    users: npt.ArrayLike,
     labels: Doubles,
     weights: Doubles,
     margins: Doubles,
@@ -94,10 +105,11 @@ def holdout_metrics(
     baseline_columns: dict[str, str],
     resamples: int,
 ) -> dict[str, Any]:
-    """Measures of the model and its baselines on the checked rows, with bootstrap intervals.
+    """Measures of the model and its baselines on held-out rows, and the verdict.
 
     Args:
         frame: All rows.
+        users: User of each row, (rows,).
         labels: Labels, float64 (rows,).
         weights: Number of rows that each row represents, float64 (rows,).
         margins: Margins by models that were not trained on the row, float64 (rows,).
@@ -105,79 +117,83 @@ def holdout_metrics(
         calibrator: Fitted on ``holdout.calibrate``.
         kind: Kind of target.
         baseline_columns: Column of each baseline by role; empty: no baselines.
-        resamples: Bootstrap resamples; a tenth, at least 50, above 200,000 checked rows.
+        resamples: Bootstrap resamples; a tenth, at least 50, above 200,000 held-out rows.
 
     Returns:
-        ``holdout`` and ``baselines``; JSON values.
+        ``holdout``, ``baselines`` and ``verdict`` (``TargetVerdict.to_json``, or None); JSON
+        values.
     """
-    check, train = holdout.check, holdout.fits[-1][0]
-    checked = _CheckedRows(
-        kind,
-        labels[check],
-        weights[check],
-        resamples if check.sum() <= 200_000 else max(50, resamples // 10),
-    )
-    positive = checked.labels > 0
+    ranked, train = holdout.ranked, holdout.fits[-1][0]
+    measured = _HeldOut(
+        kind, holdout, np.asarray(users, dtype=object), labels, weights,
+        resamples if ranked.sum() <= 200_000 else max(50, resamples // 10),
+    )  # fmt: skip
+    positive = labels[ranked] > 0
     result: dict[str, Any] = {
         "holdout": {
-            "rows": int(check.sum()),
+            "rows": int(ranked.sum()),
             "positives": int(positive.sum()),
-            "base_rate": float(np.average(positive, weights=checked.weights)),
-            **checked.measures(margins[check], calibrator.predict(margins[check])),
+            "base_rate": float(np.average(positive, weights=weights[ranked])),
+            **measured.figures(margins, calibrator.predict(margins)),
         },
         "baselines": {},
     }
     baselines = fit_baselines(
         frame[train], labels[train], baseline_columns, weights=weights[train], kind=kind
     )
+    first, rivals = kind.measures[0], {}
     for name, baseline in baselines.items():
-        scores = baseline.scores(frame[check])
+        scores = baseline.scores(frame)
         predictions = kind.from_margins(scores)
-        result["baselines"][name] = {
-            **checked.measures(scores, predictions),
-            **checked.gain(margins[check], calibrator.predict(margins[check]), scores, predictions),
-        }
-    return result
+        result["baselines"][name] = measured.figures(scores, predictions)
+        rivals[name] = scores if first.of == "margin" else predictions
+    own = margins if first.of == "margin" else calibrator.predict(margins)
+    verdict = measured.verdict(first, own, rivals)
+    for name, gain in verdict.gains.items() if verdict else ():
+        if name != CHANCE:
+            result["baselines"][name][f"{first.name}_gain_of_model"] = gain.figures()
+    return result | {"verdict": verdict.to_json() if verdict else None}
 
 
-@dataclass(frozen=True)
-class _CheckedRows:
+@dataclass(frozen=True, eq=False)
+class _HeldOut:
     """The rows on which a model and its baselines are measured."""
 
     kind: TargetKind
+    holdout: Holdout
+    users: npt.NDArray[np.object_]
     labels: Doubles
     weights: Doubles
     resamples: int
 
-    def measures(self, margins: Doubles, predictions: Doubles) -> dict[str, dict[str, float]]:
-        """Each measure with its interval."""
-        measured = {}
+    def figures(self, margins: Doubles, predictions: Doubles) -> dict[str, dict[str, float]]:
+        """Each measure with its interval, of margins and predictions, float64 (rows,)."""
+        figures = {}
         for measure in self.kind.measures:
-            values = predictions if measure.of == "prediction" else margins
+            rows = self._rows(measure)
+            values = (predictions if measure.of == "prediction" else margins)[rows]
+            labels, weights = self.labels[rows], self.weights[rows]
             low, high = metrics.bootstrap_interval(
-                measure.metric, self.labels, values, weights=self.weights, resamples=self.resamples
-            )
-            value = measure.metric(self.labels, values, weights=self.weights)
-            measured[measure.name] = {"value": value, "low": low, "high": high}
-        return measured
+                measure.metric, labels, values, weights=weights, users=self.users[rows],
+                resamples=self.resamples,
+            )  # fmt: skip
+            value = measure.metric(labels, values, weights=weights)
+            figures[measure.name] = {"value": value, "low": low, "high": high}
+        return figures
 
-    def gain(
-        self,
-        margins: Doubles,
-        predictions: Doubles,
-        baseline_margins: Doubles,
-        baseline_predictions: Doubles,
-    ) -> dict[str, dict[str, float]]:
-        """The kind's first measure of the model minus that of the baseline, paired bootstrap."""
-        measure = self.kind.measures[0]
-        pair = (margins, baseline_margins)
-        if measure.of == "prediction":
-            pair = (predictions, baseline_predictions)
-        difference = metrics.paired_bootstrap_difference(
-            measure.metric, self.labels, *pair, weights=self.weights, resamples=self.resamples
-        )
-        interval = dict(zip(("value", "low", "high"), difference, strict=True))
-        return {f"{measure.name}_gain_of_model": interval}
+    def verdict(
+        self, measure: Measure, model: Doubles, rivals: Mapping[str, Doubles]
+    ) -> TargetVerdict | None:
+        """The model beside chance and its rivals, by what the measure measures of all rows."""
+        rows = self._rows(measure)
+        return judge(
+            measure, self.labels[rows], model[rows],
+            {name: scores[rows] for name, scores in rivals.items()},
+            weights=self.weights[rows], users=self.users[rows], resamples=self.resamples,
+        )  # fmt: skip
+
+    def _rows(self, measure: Measure) -> Bools:
+        return self.holdout.check if measure.of == "prediction" else self.holdout.ranked
 
 
 def user_quarters(users: pd.Series[Any]) -> npt.NDArray[np.int64]:

@@ -11,6 +11,7 @@ Loss = Literal["logistic", "poisson", "tweedie"]
 """Training loss. The margin is the log-odds (logistic) or the logarithm of the mean (others)."""
 
 DEFAULT_LEARNER = "xgboost"
+BASE_RATE = "base_rate"  # takes the place of a model that is not better than chance
 
 
 class FittedLearner(Protocol):

@@ -17,6 +17,7 @@ from behavior_spark.model.arrays import Doubles
 from behavior_spark.model.propensity.baselines import Baseline
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
 from behavior_spark.model.propensity.learner import (
+    BASE_RATE,
     DEFAULT_LEARNER,
     FittedLearner,
     Learner,
@@ -28,6 +29,7 @@ from behavior_spark.model.propensity.target_kind import (
     TargetKind,
     find_target_kind,
 )
+from behavior_spark.model.propensity.verdict import TargetVerdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +51,7 @@ class PropensityModel:
         options: Settings of the learner.
         calibrator: Converts margins to predictions.
         baselines: Baselines by name, for which columns were given.
-        metrics: `holdout` (each measure with `value`, `low`, `high`), `baselines`.
+        metrics: `holdout` (each measure with `value`, `low`, `high`), `baselines`, `verdict`.
         metadata: Scheme, as-of days, rows and positives.
         trained_through: First day after the horizons of all training days. Measuring the model
             on an earlier as-of day would be leakage.
@@ -69,6 +71,19 @@ class PropensityModel:
     trained_through: str
     fingerprint: str
     learned: bytes = field(repr=False)
+
+    @property
+    def verdict(self) -> TargetVerdict | None:
+        """What the learner gained over chance and baselines on held-out rows.
+
+        None for models that were trained before there were verdicts.
+        """
+        return verdict_in(self.metrics)
+
+    @property
+    def ranks(self) -> bool:
+        """Whether predictions differ between users; if not, all get the base rate."""
+        return self.learner.name != BASE_RATE
 
     def margins(self, frame: pd.DataFrame) -> Doubles:
         """Margins before calibration, float64 (rows,); log-odds if the outcome is yes or no.
@@ -245,6 +260,12 @@ class PropensityModel:
         if recorded != _digest(data, learned):
             raise ModelError(problem, found="its digest does not match", fix="train it again")
         return model
+
+
+def verdict_in(metrics: Mapping[str, Any]) -> TargetVerdict | None:
+    """The verdict in a model's metrics; None if they have none."""
+    data = metrics.get("verdict")
+    return TargetVerdict.from_json(data) if data else None
 
 
 def _named(text: bytes, key: str, default: str) -> str:

@@ -28,12 +28,15 @@ class Measure:
         metric: Function of labels, values and weights, for ``bootstrap_interval``.
         of: Values that are measured: margins (for ranking, because calibration may make ties) or
             predictions.
+        chance: Its value if users are ranked by chance. The first measure of a kind needs it for
+            the target's verdict; without it there is none.
     """
 
     name: str
     title: str
     metric: Metric
     of: Literal["margin", "prediction"] = "margin"
+    chance: float | None = None
 
 
 class MarginCalibrator(Protocol):
@@ -74,7 +77,10 @@ class TargetKind(Protocol):
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """Measures of predictions; the first is used to compare a model with its baselines."""
+        """Measures of predictions.
+
+        The first compares a model with chance and with its baselines: higher must be better.
+        """
 
     @property
     def baselines(self) -> Mapping[str, tuple[str, ...]]:

@@ -13,6 +13,9 @@ Training uses rolling origins. Let d1 < ... < dn be the as-of days; the label of
 With too few days (or days with too little of an outcome), half of the users of the last day are
 used for calibration and half for checking. With one day, users are split by hash.
 `metadata["scheme"]` is the scheme that was used.
+
+A model that is not clearly better than chance (``verdict``) is not kept: the base rate of all
+training rows takes its place, for everybody. Its metrics are still those of what was tried.
 """
 
 from __future__ import annotations
@@ -36,12 +39,13 @@ from behavior_spark.model.propensity.holdout import (
     user_quarters,
 )
 from behavior_spark.model.propensity.learner import (
+    BASE_RATE,
     DEFAULT_LEARNER,
     FittedLearner,
     Learner,
     find_learner,
 )
-from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.model.propensity.model import PropensityModel, verdict_in
 from behavior_spark.model.propensity.target_kind import (
     DEFAULT_KIND,
     MarginCalibrator,
@@ -121,26 +125,35 @@ def train_propensity_model(
             margins[mask], rows.labels[mask], weights=rows.weights[mask], choice=calibration
         )
 
+    measured = holdout_metrics(
+        rows.frame, rows.frame[user].astype(str), rows.labels, rows.weights, margins, holdout,
+        calibrated(holdout.calibrate),
+        kind=target_kind, baseline_columns=baseline_columns, resamples=resamples,
+    )  # fmt: skip
+    verdict = verdict_in(measured)
+    if verdict is not None and verdict.better_than_chance != "yes":
+        learned = _learn_base_rate(rows, fit)
+    else:
+        learned = _Learned(
+            fit.learner, fit.options, tuple(features), calibrated(~np.isnan(margins)),
+            fit(rows.values, rows.labels, rows.weights),
+        )  # fmt: skip
     return PropensityModel(
         target=target,
         kind=target_kind,
-        learner=fit.learner,
-        features=tuple(features),
-        options=fit.options,
-        calibrator=calibrated(~np.isnan(margins)),
+        learner=learned.learner,
+        features=learned.features,
+        options=learned.options,
+        calibrator=learned.calibrator,
         baselines=fit_baselines(
             rows.frame, rows.labels, baseline_columns, weights=rows.weights, kind=target_kind
         ),
-        metrics=holdout_metrics(
-            rows.frame, rows.labels, rows.weights, margins, holdout,
-            calibrated(holdout.calibrate),
-            kind=target_kind, baseline_columns=baseline_columns, resamples=resamples,
-        ),
+        metrics=measured,
         metadata=_metadata(rows, holdout, horizon_days),
         trained_through=str(rows.last_day + timedelta(days=horizon_days)),
         fingerprint=fingerprint,
-        learned=fit(rows.values, rows.labels, rows.weights).to_bytes(),
-    )  # fmt: skip
+        learned=learned.fitted.to_bytes(),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +223,7 @@ class _Fit:
                 found=f"it minimises {', '.join(sorted(learner.losses))}, not {kind.loss}",
                 fix="choose another training.learner",
             )
-        self.learner, self.loss = learner, kind.loss
+        self.kind, self.learner, self.loss = kind, learner, kind.loss
         self.options = learner.make_options() if options is None else options
 
     def __call__(self, values: Floats, labels: Doubles, weights: Doubles) -> FittedLearner:
@@ -228,6 +241,30 @@ class _Fit:
             fitted = self(rows.values[train], rows.labels[train], rows.weights[train])
             margins[predict] = fitted.margins(rows.values[predict])
         return margins
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What a model predicts with."""
+
+    learner: Learner
+    options: Any
+    features: tuple[str, ...]
+    calibrator: MarginCalibrator
+    fitted: FittedLearner
+
+
+def _learn_base_rate(rows: _TrainingRows, fit: _Fit) -> _Learned:
+    """The base rate of all training rows, for everybody; no feature has a part in it."""
+    learner = find_learner(BASE_RATE)
+    options = learner.make_options()
+    fitted = learner.fit(
+        rows.values, rows.labels, weights=rows.weights, options=options, loss=fit.kind.loss
+    )
+    calibrator = fit.kind.fit_calibrator(
+        fitted.margins(rows.values), rows.labels, weights=rows.weights, choice="identity"
+    )
+    return _Learned(learner, options, (), calibrator, fitted)
 
 
 def _ordered(

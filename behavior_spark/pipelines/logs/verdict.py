@@ -253,7 +253,8 @@ def _outlook(settings: Settings, extent: LogExtent, name: str, as_of: dt.date) -
     happens = outcome_of(target).happens
 
     def of_day(day: dt.date) -> tuple[int, int]:
-        doers, users = extent.doers[name].get(day, 0), extent.users.get(day, 0)
+        members = extent.users if target.of_everybody else extent.members[name]
+        doers, users = extent.doers[name].get(day, 0), members.get(day, 0)
         return (doers, users) if happens else (max(0, users - doers), users)
 
     positives, users = of_day(newest)

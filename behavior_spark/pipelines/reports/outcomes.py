@@ -26,6 +26,7 @@ from behavior_spark.features.targets import (
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.measures import ranking as metrics
 from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.model.propensity.verdict import judge
 from behavior_spark.pipelines.users.propensity import model_store
 from behavior_spark.prediction.predict import PREDICTED
 from behavior_spark.report.outcomes import Measured, Outcome, outcome_table, outcomes_markdown
@@ -198,6 +199,7 @@ def _measure(
     run: Run, as_of: dt.date, table: pd.DataFrame, model: PropensityModel
 ) -> MeasuredTarget:
     target = model.target
+    table = table[table[f"score_{target}"].notna()]  # others are not of its population
     truth = table[label_column(target)].to_numpy(dtype=float)
     columns = {name: table[f"{name}_{target}"].to_numpy(dtype=float) for name in PREDICTED}
     values = {
@@ -209,6 +211,7 @@ def _measure(
     for name in sorted(model.baselines):
         margins = model.baseline_scores(table, name)
         rivals[name] = margins if first.of == "margin" else model.kind.from_margins(margins)
+    verdict = judge(first, truth, values[first.of], rivals, resamples=RESAMPLES)
     outcome = Outcome(
         target=target,
         as_of=as_of,
@@ -222,16 +225,11 @@ def _measure(
         measured={
             measure.title: _interval(measure.metric, truth, values[measure.of])
             for measure in model.kind.measures
+            if model.ranks or measure.of == "prediction"
         },
         baselines={name: _interval(first.metric, truth, s) for name, s in rivals.items()},
-        gains={
-            name: Measured(
-                *metrics.paired_bootstrap_difference(
-                    first.metric, truth, values[first.of], scores, resamples=RESAMPLES
-                )
-            )
-            for name, scores in rivals.items()
-        },
+        gains=dict(verdict.gains) if verdict and model.ranks else {},
+        ranked=model.ranks,
         compared_by=first.title,
     )
     return MeasuredTarget(outcome, _by_score(values["margin"], values["prediction"], truth))

@@ -18,7 +18,7 @@ from behavior_spark.features.inputs import Inputs
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity.leakage import feature_aucs, train_on_shuffled_labels
 from behavior_spark.pipelines.users.features import Prepared, check_sessions
-from behavior_spark.pipelines.users.training_rows import training_table
+from behavior_spark.pipelines.users.training_rows import rows_of_target, training_table
 from behavior_spark.report.leakage import LeakageReport, Suspicious
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
@@ -176,9 +176,10 @@ def _stored_leaks(run: Run, prepared: Prepared) -> dict[str, int]:
 def _check_training(
     run: Run, prepared: Prepared, targets: list[str], horizon: int, report: LeakageReport
 ) -> None:
-    table = training_table(run, prepared, targets, horizon)
+    rows = training_table(run, prepared, targets, horizon)
     limits, training = run.settings.leakage, run.settings.training
     for target in targets:
+        table = rows_of_target(run, rows, target)
         aucs = feature_aucs(table, prepared.names, f"label_{target}")
         for name, auc in zip(prepared.names, aucs, strict=True):
             if max(auc, 1 - auc) >= limits.suspicious_auc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,9 +21,11 @@ from behavior_spark.model.propensity.learner import DEFAULT_LEARNER, find_learne
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.target_kind import find_target_kind
 from behavior_spark.model.propensity.training import train_propensity_model
+from behavior_spark.model.propensity.verdict import TargetVerdict
 from behavior_spark.pipelines.users.features import Prepared
-from behavior_spark.pipelines.users.training_rows import training_table
+from behavior_spark.pipelines.users.training_rows import rows_of_target, training_table
 from behavior_spark.report.quality import targets_table
+from behavior_spark.report.verdicts import verdicts_table, without_ranking
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import (
@@ -108,11 +111,21 @@ class PropensityModels(StageResult):
                 number = value.get("value") if isinstance(value, dict) else value
                 if isinstance(number, int | float):
                     measures[measure] = float(number)
+            for rival, gain in model.verdict.gains.items() if model.verdict else ():
+                for end, number in gain.figures().items():
+                    if math.isfinite(number):
+                        suffix = "" if end == "value" else f"_{end}"
+                        measures[f"gain_over_{rival}{suffix}"] = number
         return by_target
 
     @property
+    def verdicts(self) -> dict[str, TargetVerdict]:
+        """The verdict of each target whose model has one."""
+        return {name: m.verdict for name, m in self.by_target.items() if m.verdict}
+
+    @property
     def figures(self) -> Mapping[str, float]:
-        """Measures of each target's model."""
+        """Measures of each target's model, and what it gains over chance and baselines."""
         return {
             f"{target}_{measure}": number
             for target, measures in self.figures_by_target.items()
@@ -125,9 +138,25 @@ class PropensityModels(StageResult):
         return {target: model.digest for target, model in self.by_target.items()}
 
     def blocks(self) -> list[RenderableType]:
-        """Measures of each target's model as a table."""
+        """Measures of each target's model as a table, and its verdict as another."""
         measured = {name: m for name, m in self.figures_by_target.items() if "roc_auc" in m}
-        return [targets_table(measured)] if measured else []
+        tables: list[RenderableType] = [targets_table(measured)] if measured else []
+        if self.verdicts:
+            tables.append(verdicts_table(self.verdicts))
+        return tables
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """For each target the answers of its verdict, and whether it ranks users."""
+        return {
+            "targets": {
+                name: {
+                    "ranked": model.ranks,
+                    "better_than": model.verdict.answers if model.verdict else {},
+                }
+                for name, model in self.by_target.items()
+            }
+        }
 
 
 @stage("find-models", does="find each target's newest valid model", models=("propensity",))
@@ -138,6 +167,7 @@ def find_models_stage(run: Run, prepared: Prepared) -> PropensityModels:
     left_out = {name: why for name in run.settings.targets if name not in models}
     for name in left_out:
         run.note(f"{name} has {why}")
+    _note_base_rates(run, models)
     return PropensityModels(models, left_out)
 
 
@@ -172,7 +202,15 @@ def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> PropensityMod
             found="; ".join(dict.fromkeys(left_out.values())),
             fix="ingest a longer history, or shorten the horizons",
         )
+    _note_base_rates(run, models)
     return PropensityModels(models, left_out)
+
+
+def _note_base_rates(run: Run, models: Mapping[str, PropensityModel]) -> None:
+    """Say of which targets everybody gets the base rate, and why."""
+    for name, model in models.items():
+        if not model.ranks and model.verdict is not None:
+            run.note(without_ranking(name, model.verdict))
 
 
 def _train(run: Run, prepared: Prepared, targets: list[str]) -> PropensityModels:
@@ -202,6 +240,7 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
     training = run.settings.training
     label, declared = label_column(target), run.settings.targets[target]
     kind = find_target_kind(declared.kind)
+    table = rows_of_target(run, table, target)
     evidence = kind.evidence(table[label].to_numpy(dtype=float))
     if evidence < training.min_positives:
         raise ModelError(

@@ -7,10 +7,12 @@ import datetime as dt
 import pandas as pd
 from pyspark.sql import functions as F
 
+from behavior_spark.config import Settings
 from behavior_spark.errors import InputError
 from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
-from behavior_spark.features.targets import label_column, labels_otherwise
+from behavior_spark.features.targets import label_column, labels_otherwise, population_of
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.pipelines.users.features import Prepared, inputs_at
 from behavior_spark.prediction.training_days import training_days
 from behavior_spark.runs.run import Run
@@ -59,6 +61,19 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
         table = frame.select("user_id", "as_of", *prepared.names, *labelled, "weight").toPandas()
     run.say(f"{len(table):,} rows at {len(days)} as-of days, {days[0]} to {days[-1]}")
     return table
+
+
+def rows_of_target(run: Run, table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of a training table that are of a target's population."""
+    members = target_population(run.settings, name).members(table)
+    if not members.all():
+        run.say(f"{name}: {members.sum():,} of {len(table):,} rows are of its population")
+    return table[members]
+
+
+def target_population(settings: Settings, name: str) -> TargetPopulation:
+    """The population of a configured target."""
+    return population_of(name, settings.targets[name], settings.features.event_types)
 
 
 def _shares(

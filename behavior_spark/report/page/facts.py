@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from behavior_spark.model.propensity.verdict import TargetVerdict
 from behavior_spark.report.outcomes import Outcome
 
 
@@ -65,12 +66,15 @@ class TargetFacts:
         event: SQL condition on an event.
         item: SQL condition on its item; None: any.
         horizon_days: Length of its horizon.
+        population: Which users are predicted, in words; empty: everybody.
         numbers: Whether numbers are predicted (kinds count and amount), not yes or no.
         digest: Digest of the model; None if it was not predicted.
         trained_through: The model used no data from this day on.
         holdout: Measures of the model on held-out users: each has value, low, high.
         baselines: Likewise of each baseline, and what the model gains over it.
-        holdout_rows: Rows and positives of the held-out day.
+        verdict: Whether the model was better than chance and baselines; None without a model, or
+            with one from before there were verdicts.
+        ranks: Whether users are ranked; if not, everybody got the base rate.
         first_measure: Name of the measure that compares model and baselines, such as ``roc_auc``.
         first_title: Title of that measure, such as AUC.
         scores: Users by score, highest first: step, users, expected (sum of predictions), variance
@@ -88,11 +92,14 @@ class TargetFacts:
     event: str = "true"
     item: str | None = None
     horizon_days: int = 30
+    population: str = ""
     numbers: bool = False
     digest: str | None = None
     trained_through: str = ""
     holdout: Mapping[str, Any] = field(default_factory=dict)
     baselines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    verdict: TargetVerdict | None = None
+    ranks: bool = True
     first_measure: str = "roc_auc"
     first_title: str = "AUC"
     scores: pd.DataFrame = field(default_factory=lambda: no_rows("step", "users", "expected"))

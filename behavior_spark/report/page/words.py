@@ -6,11 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_BASELINES = {
-    "recency": "recency alone",
-    "recency_frequency_value": "recency, frequency, value",
-    "own_past": "the user's own past",
-}
 _TABLES = {
     "events": "events",
     "texts": "texts",
@@ -69,11 +64,6 @@ def counted(count: float, one: str, many: str | None = None) -> str:
     ('1 row', '2 rows')
     """
     return f"{count:,.0f} {one if count == 1 else many or one + 's'}"
-
-
-def baseline_words(name: str) -> str:
-    """A baseline's name for readers."""
-    return _BASELINES.get(name, name.replace("_", " "))
 
 
 def table_words(name: str) -> str:

@@ -207,7 +207,7 @@ def test_labels_that_are_no_amounts_or_all_equal_are_refused(frame, values, mess
 def test_an_unknown_kind_or_learner_is_refused_with_those_that_are_known(frame) -> None:
     with pytest.raises(ConfigError, match=r"no target kind 'dose'(.|\n)*amount, count, does, "):
         trained(frame, "dose", "did")
-    with pytest.raises(ConfigError, match=r"no learner 'forest'(.|\n)*known: xgboost"):
+    with pytest.raises(ConfigError, match=r"no learner 'forest'(.|\n)*known: base_rate, xgboost"):
         trained(frame, "does", "did", learner="forest")
 
 

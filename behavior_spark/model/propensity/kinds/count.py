@@ -39,7 +39,7 @@ class HowMuch:
     predicted: str = "expected"
     baselines: ClassVar[Mapping[str, tuple[str, ...]]] = {**BASELINES, **OWN_PAST}
     measures: ClassVar[tuple[Measure, ...]] = (
-        Measure("spearman", "Spearman correlation", amounts.spearman),
+        Measure("spearman", "Spearman correlation", amounts.spearman, chance=0.0),
         Measure(
             "mean_absolute_error",
             "mean absolute error",

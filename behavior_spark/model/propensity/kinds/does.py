@@ -32,7 +32,7 @@ class YesOrNo:
     predicted: str = "probability"
     baselines: ClassVar[Mapping[str, tuple[str, ...]]] = BASELINES
     measures: ClassVar[tuple[Measure, ...]] = (
-        Measure("roc_auc", "AUC", metrics.roc_auc),
+        Measure("roc_auc", "AUC", metrics.roc_auc, chance=0.5),
         Measure("average_precision", "average precision", metrics.average_precision),
         Measure("lift_at_10pct", "lift at 10 %", metrics.lift_at),
         Measure(

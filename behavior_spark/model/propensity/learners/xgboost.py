@@ -27,6 +27,9 @@ _OBJECTIVES: dict[Loss, str] = {
 # a yes-or-no outcome. So settings such as min_child_weight have the same effect in any currency.
 _MEAN_AMOUNT = 0.25
 _LOG_UNIT = "log_unit"
+# A leaf needs no larger share of the Hessian of all rows than this, whatever min_child_weight says:
+# else a few hundred rows with a rare outcome give trees without a split.
+_LEAST_LEAF_SHARE = 0.04
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,9 @@ class TrainingOptions:
 
     In rolling-origin checks (a shop, July to September 2011; a forum, May and June 2018) nearby
     settings gave similar results. With `min_child_weight` above 10, trees for the forum's first
-    weeks (about 200 users) had no split. `threads=0` means one thread below 100,000 rows and all
-    cores above; the trees do not depend on the number of threads.
+    weeks (about 200 users) had no split; small training sets lower it (`least_leaf`). `threads=0`
+    means one thread below 100,000 rows and all cores above; the trees do not depend on the number
+    of threads.
     """
 
     learning_rate: float = 0.03
@@ -139,7 +143,12 @@ class BoostedTrees:
             unit = float(np.average(labels, weights=weights)) / _MEAN_AMOUNT
             labels = labels / unit
         data = xgboost.DMatrix(values, label=labels, weight=weights, nthread=threads)
-        settings = {"objective": _OBJECTIVES[loss], **options.parameters(), "nthread": threads}
+        settings = {
+            "objective": _OBJECTIVES[loss],
+            **options.parameters(),
+            "min_child_weight": least_leaf(labels, weights, options=options, loss=loss),
+            "nthread": threads,
+        }
         booster = xgboost.train(settings, data, num_boost_round=options.rounds)
         if unit != 1.0:
             booster.set_attr(**{_LOG_UNIT: repr(math.log(unit))})
@@ -148,6 +157,23 @@ class BoostedTrees:
     def load(self, content: bytes) -> FittedTrees:
         """The trees from their bytes."""
         return FittedTrees(content)
+
+
+def least_leaf(
+    labels: Doubles, weights: Doubles | None, *, options: TrainingOptions, loss: Loss
+) -> float:
+    """Smallest Hessian of a leaf: ``min_child_weight``, or 4 % of all rows' if that is less.
+
+    Args:
+        labels: Labels, float64 (rows,), as they are learned.
+        weights: How often each row counts, float64 (rows,); None: once.
+        options: Settings.
+        loss: Loss, which says what the Hessian of a row is, at the mean of all labels.
+    """
+    mean = float(np.average(labels, weights=weights))
+    of_row = mean * (1 - mean) if loss == "logistic" else mean
+    total = of_row * (len(labels) if weights is None else float(weights.sum()))
+    return min(options.min_child_weight, _LEAST_LEAF_SHARE * total)
 
 
 LEARNER: Learner = BoostedTrees()

@@ -117,6 +117,7 @@ def targets_block(targets: Sequence[ProposedTarget]) -> list[str]:
             f"    horizon_days: {target.horizon_days}",
             f"    description: {target.description}",
         ]
+        lines += [f"    # {key}" for key in target.also]
     return lines
 
 

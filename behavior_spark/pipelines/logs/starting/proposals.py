@@ -30,6 +30,7 @@ class ProposedTarget:
         description: What a high prediction means.
         kind: As ``targets.*.kind``.
         why: Why it is proposed, for a comment.
+        also: Keys that it may have too, each with what it does, for comments.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ProposedTarget:
     description: str
     kind: str = "does"
     why: str = ""
+    also: tuple[str, ...] = ()
 
 
 def horizon_for(days: int) -> int:
@@ -73,11 +75,14 @@ def propose_targets(chosen: ChosenKinds, *, days: int) -> list[ProposedTarget]:
         targets.append(_of_kind(f"{name}_{horizon}d", name, horizon, f"does {name}", why))
     churn = ProposedTarget(
         f"churn_{horizon}d", "true", horizon, f"does nothing for {horizon} days", "does_not",
-        "of all users so far; with population, of those that you name",
+        "of all users so far, those who left long ago included",
+        (f"seen_within_days: {3 * horizon}  # of users with an event in these days alone",),
     )  # fmt: skip
     return [*targets, churn]
 
 
 def _of_kind(target: str, name: str, horizon: int, does: str, why: str) -> ProposedTarget:
     condition = f"event_type = {sql_text(name)}"
-    return ProposedTarget(target, condition, horizon, f"{does} within {horizon} days", why=why)
+    again = "who: before  # of users who did it before alone; never_before: the first time"
+    meaning = f"{does} within {horizon} days"
+    return ProposedTarget(target, condition, horizon, meaning, why=why, also=(again,))

@@ -32,13 +32,12 @@ def read_reasons(run: Run) -> pd.DataFrame:
     )
 
 
-def read_examples(run: Run) -> pd.DataFrame:
-    """The first target's user with the highest score in some deciles, without the user's id.
+def read_examples(run: Run, target: str) -> pd.DataFrame:
+    """A target's user with the highest score in some deciles, without the user's id.
 
     ``user_key`` is a hash of the id with the key of this run, which is in the table ``runs`` and
     not on the page: who has the tables can find the user, who has the page cannot.
     """
-    target = next(iter(run.settings.targets), "")
     key = F.sha2(F.concat(F.lit(run.run_id), "user_id"), 256).substr(1, KEY_LENGTH)
     shown = F.struct(
         key.alias("user_key"),

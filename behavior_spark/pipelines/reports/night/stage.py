@@ -151,6 +151,8 @@ def read_facts(run: Run, *, compare: dt.date | None = None) -> NightFacts:
                 found="no run of that day before it has read rows",
                 fix="choose a night that is in the table runs, before --as-of",
             )
+    targets = read_targets(run, nights)
+    first_ranked = next((target.name for target in targets if target.ranks), "")
     return NightFacts(
         job=run.settings.name,
         as_of=run.as_of,
@@ -160,12 +162,12 @@ def read_facts(run: Run, *, compare: dt.date | None = None) -> NightFacts:
         runs=tuple(readers),
         refused=refused_rows(run, night),
         by_day=rows_by_day(run),
-        targets=read_targets(run, nights),
+        targets=targets,
         moved_from=moved_from,
         moved=read_moved(run, moved_from),
         words=feature_words(run),
         reasons=read_reasons(run),
-        examples=read_examples(run),
+        examples=read_examples(run, first_ranked),
         report_run=run.run_id,
         **read_people(run),
         texts=read_texts(run, night.models if night else {}),

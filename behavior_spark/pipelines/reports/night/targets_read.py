@@ -18,6 +18,7 @@ from behavior_spark.pipelines.reports.outcomes import (
     measure_night,
 )
 from behavior_spark.pipelines.users.propensity import model_store
+from behavior_spark.pipelines.users.training_rows import target_population
 from behavior_spark.report.page.facts import TargetFacts, no_rows
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import USER_FEATURES, USER_PROPENSITY
@@ -121,11 +122,14 @@ def _target(
         event=declared.event,
         item=declared.item,
         horizon_days=declared.horizon_days,
+        population=target_population(run.settings, name).words,
         numbers=model.kind.predicted != "probability" if model else declared.kind != "does",
         digest=digest,
         trained_through=model.trained_through if model else "",
         holdout=model.metrics.get("holdout", {}) if model else {},
         baselines=model.metrics.get("baselines", {}) if model else {},
+        verdict=model.verdict if model else None,
+        ranks=model.ranks if model else True,
         first_measure=first.name if first else "roc_auc",
         first_title=first.title if first else "AUC",
         scores=scores[scores["target"] == name].drop(columns="target"),

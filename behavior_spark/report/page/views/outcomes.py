@@ -43,10 +43,11 @@ def happened_blocks(target: TargetFacts, facts: NightFacts) -> tuple[list[Block]
     blocks: list[Block] = [
         Heading("What really happened"),
         Words(_sum_of(target, users, which)),
-        _by_tenth(target, parts),
     ]
-    if not target.numbers:
-        blocks.append(_reliability(parts))
+    if not target.outcome or target.outcome.ranked:  # else everybody got one prediction
+        blocks.append(_by_tenth(target, parts))
+        if not target.numbers:
+            blocks.append(_reliability(parts))
     if target.outcome:
         blocks.append(
             DataTable(
@@ -141,7 +142,7 @@ def _reliability(parts: pd.DataFrame) -> DataChart:
 
 
 def happened_queries(target: TargetFacts) -> list[tuple[str, str]]:
-    """What happened, by decile; for targets that are a yes or no."""
+    """What happened, by decile if users are ranked; for targets that are a yes or no."""
     if target.measured_as_of is None or target.kind not in ("does", "does_not"):
         return []
     item = ""
@@ -152,18 +153,19 @@ def happened_queries(target: TargetFacts) -> list[tuple[str, str]]:
         )
     nothing = "NOT " if target.kind == "does_not" else ""
     day = f"DATE'{target.measured_as_of}'"
+    part, grouped, by = "p.decile, ", "\nGROUP BY p.decile ORDER BY p.decile", ", by decile"
+    if target.outcome and not target.outcome.ranked:
+        part = grouped = by = ""
     return [
         (
-            f"What happened after {target.measured_as_of}, by decile (where no event was corrected "
-            "later)",
-            "SELECT p.decile, count(*) AS users, avg(p.probability) AS predicted,\n"
+            f"What happened after {target.measured_as_of}{by} (where no event was corrected later)",
+            f"SELECT {part}count(*) AS users, avg(p.probability) AS predicted,\n"
             f"  avg(if(did.user_id IS {nothing}NULL, 0, 1)) AS happened\n"
             "FROM user_propensity p LEFT JOIN (\n"
             "  SELECT DISTINCT user_id FROM events\n"
             f"  WHERE event_time >= {day} AND event_time < {day} + INTERVAL {target.horizon_days} "
             f"DAYS\n    AND ({target.event}){item}\n"
             ") did ON did.user_id = p.user_id\n"
-            f"WHERE p.as_of = {day} AND p.target = {sql_text(target.name)}\n"
-            "GROUP BY p.decile ORDER BY p.decile",
+            f"WHERE p.as_of = {day} AND p.target = {sql_text(target.name)}{grouped}",
         )
     ]

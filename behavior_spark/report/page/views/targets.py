@@ -28,11 +28,11 @@ from behavior_spark.report.page.ranked import (
 from behavior_spark.report.page.views.outcomes import happened_blocks, happened_queries
 from behavior_spark.report.page.words import (
     amount,
-    baseline_words,
     measured,
     number,
     share,
 )
+from behavior_spark.report.verdicts import gain_words, rival_words, without_ranking
 
 
 def target_view(target: TargetFacts, facts: NightFacts) -> Section:
@@ -49,8 +49,9 @@ def target_view(target: TargetFacts, facts: NightFacts) -> Section:
     blocks: list[Block] = [Words(_introduction(target, users)), _figures(target, users)]
     if quality := _quality(target):
         blocks += quality
-    blocks.append(_deciles(target))
-    if not target.numbers:
+    if target.ranks:
+        blocks.append(_deciles(target))
+    if target.ranks and not target.numbers:
         blocks += _first_users(target, users, least=facts.min_group)
     happened, hidden = happened_blocks(target, facts)
     blocks += happened
@@ -63,7 +64,11 @@ def _introduction(target: TargetFacts, users: int) -> str:
         "an expected number" if target.numbers
         else "a probability: of 100 users with 20 %, it comes true for about 20"
     )  # fmt: skip
-    return f"Predicted: who {meaning}. Each of {number(users)} users has {what}."
+    of = f" Of {target.population} alone." if target.population else ""
+    said = f"Predicted: who {meaning}.{of} Each of {number(users)} users has {what}."
+    if target.verdict and not target.ranks:
+        said += f" {without_ranking(target.name, target.verdict)}."
+    return said
 
 
 def _figures(target: TargetFacts, users: int) -> KeyFigures:
@@ -97,7 +102,7 @@ def _quality(target: TargetFacts) -> list[Block]:
     """The model beside its baselines, on users that it had not seen."""
     name = target.first_measure
     compared = {"the model": target.holdout, **{
-        baseline_words(baseline): measures for baseline, measures in target.baselines.items()
+        rival_words(baseline): measures for baseline, measures in target.baselines.items()
     }}  # fmt: skip
     rows = [
         {"name": label, **measures[name]}
@@ -106,12 +111,13 @@ def _quality(target: TargetFacts) -> list[Block]:
     ]
     if not rows:
         return []
-    gains = [
-        f"{measured(gain, signed=True)} over {baseline_words(baseline)}"
-        for baseline, measures in target.baselines.items()
-        if (gain := measures.get(f"{name}_gain_of_model"))
-    ]
-    said = f"The model gains {'; '.join(gains)}." if gains else "There is no baseline."
+    said = "The model is from before there were verdicts."
+    if target.verdict:
+        answers = [
+            f"than {rival_words(rival)}? {gain_words(gain)}"
+            for rival, gain in target.verdict.gains.items()
+        ]
+        said = f"Better {'; '.join(answers)}."
     table = DataTable(
         "Measures on the held-out day, with 95 % intervals",
         ["", target.first_title, "lift of the first tenth"],
@@ -202,6 +208,15 @@ def _queries(target: TargetFacts, facts: NightFacts) -> list[tuple[str, str]]:
         f"WHERE p.as_of = DATE'{facts.as_of}' AND p.target = {sql_text(target.name)} "
         "AND NOT coalesce(f.is_bot, false)"
     )
+    if not target.ranks:
+        return [
+            (
+                "Users and what is expected",
+                f"SELECT count(*) AS users, avg({column}) AS predicted,\n"
+                f"  sum({column}) AS expected\n{people}",
+            ),
+            *happened_queries(target),
+        ]
     queries = [
         (
             "Users and what is expected, by decile (the night's deciles; bots left out)",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from behavior_spark.report.page.blocks import Level, Verdict
 from behavior_spark.report.page.drift import moved_most, names_with
 from behavior_spark.report.page.facts import NightFacts, NightRun, TargetFacts
-from behavior_spark.report.page.words import baseline_words, counted, listed, number, share
+from behavior_spark.report.page.words import counted, listed, number, share
+from behavior_spark.report.verdicts import gain_words, rival_words, without_ranking
 
 # Thresholds of "with care".
 MOST_REFUSED = 0.05
@@ -67,25 +67,20 @@ def _of_targets(facts: NightFacts) -> Iterator[Concern]:
         if target.scores.empty:
             yield "care", f"{target.name} was not predicted."
             continue
-        first = target.holdout.get(target.first_measure)
-        if target.first_measure == "roc_auc" and first and not float(first["low"]) > 0.5:
-            yield (
-                "care",
-                f"{target.name}: the model may be no better than chance (see its interval).",
-            )
-        worse = [
-            baseline_words(name)
-            for name, measures in target.baselines.items()
-            if (gain := measures.get(f"{target.first_measure}_gain_of_model"))
-            and not math.isnan(float(gain["low"]))
-            and not float(gain["low"]) > 0
-        ]
-        if worse:
-            yield (
-                "care",
-                f"{target.name}: on the held-out day the model was not clearly better than "
-                f"{listed(worse)}.",
-            )
+        if target.verdict and not target.ranks:
+            yield "care", f"{without_ranking(target.name, target.verdict)}."
+        elif target.verdict:
+            level = [
+                f"{rival_words(name)} ({gain_words(gain)})"
+                for name, gain in target.verdict.gains.items()
+                if gain.answer != "yes"
+            ]
+            if level:
+                yield (
+                    "care",
+                    f"{target.name}: on held-out users the model was not clearly better than "
+                    f"{listed(level)}.",
+                )
         yield from _of_outcome(target)
         if not target.numbers and not target.happened.empty:
             expected, hits = (float(target.happened[name].sum()) for name in ("expected", "hits"))
@@ -110,9 +105,9 @@ def _of_outcome(target: TargetFacts) -> Iterator[Concern]:
             f"{float(checked['value']):.3f}.",
         )
     level = [
-        f"{baseline_words(name)} (gain {gain})"
+        f"{rival_words(name)} ({gain_words(gain)})"
         for name, gain in outcome.gains.items()
-        if gain.low <= 0
+        if gain.answer != "yes"
     ]
     if level:
         yield (
