@@ -164,10 +164,10 @@ USER_FEATURES = Contract(
 
 REASON = StructType(
     [
-        StructField("feature", _STRING, True, {"comment": "which feature"}),
+        StructField("feature", _STRING, True, {"comment": "of its subject the feature that moves it most"}),
         StructField("value", _DOUBLE, True, {"comment": "its value; null if the user has none"}),
-        StructField("contribution", _DOUBLE, True, {"comment": "SHAP value in log-odds"}),
-        StructField("text", _STRING, True, {"comment": "the same in words"}),
+        StructField("contribution", _DOUBLE, True, {"comment": "SHAP values of all features of its subject, summed, in log-odds"}),
+        StructField("text", _STRING, True, {"comment": "what is so of the user, and whether it raises or lowers"}),
     ]
 )
 
@@ -190,7 +190,7 @@ USER_PROPENSITY = Contract(
         column(
             "reasons",
             ArrayType(REASON),
-            "largest SHAP contributions first; null without a ranking",
+            "what raises and lowers it, the strongest first; null without a ranking",
         ),
         column("model_digest", _STRING, "model that made the prediction"),
         column("valid_until", _DAY, "end of the horizon: as_of + horizon_days"),
