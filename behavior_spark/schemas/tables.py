@@ -164,10 +164,10 @@ USER_FEATURES = Contract(
 
 REASON = StructType(
     [
-        StructField("feature", _STRING, True, {"comment": "of its subject the feature that moves it most"}),
-        StructField("value", _DOUBLE, True, {"comment": "its value; null if the user has none"}),
-        StructField("contribution", _DOUBLE, True, {"comment": "SHAP values of all features of its subject, summed, in log-odds"}),
-        StructField("text", _STRING, True, {"comment": "what is so of the user, and whether it raises or lowers"}),
+        column("feature", _STRING, "of its subject the feature that moves it most"),
+        column("value", _DOUBLE, "its value; null if the user has none"),
+        column("contribution", _DOUBLE, "summed SHAP values of its subject, in log-odds"),
+        column("text", _STRING, "what is so of the user, and whether it raises or lowers"),
     ]
 )
 
