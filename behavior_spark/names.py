@@ -67,3 +67,12 @@ def counted(count: float, one: str, many: str | None = None) -> str:
     ('1 row', '2 rows')
     """
     return f"{count:,.0f} {one if count == 1 else many or one + 's'}"
+
+
+def quoted_name(name: str) -> str:
+    """A name of a column or a path in SQL, in backticks.
+
+    >>> quoted_name("a`b")
+    '`a``b`'
+    """
+    return "`" + name.replace("`", "``") + "`"

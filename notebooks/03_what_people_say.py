@@ -8,33 +8,10 @@
 
 # COMMAND ----------
 
-import os
-from pathlib import Path
+import behavior_spark
 
-root = Path(os.environ.get("DEMO_ROOT", "build/demo"))
-
-# COMMAND ----------
-
-from behavior_spark.io.session import get_session
-from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines.demonstration import demo_settings
-from behavior_spark.schemas import TEXT_SCORES
-
-settings = demo_settings(root)
-
-# Databricks gives `spark` and `display`. Elsewhere: the active session, or a local one.
-if "spark" not in globals():
-    spark, _ = get_session(settings.spark, name="notebook")
-if "display" not in globals():
-
-    def display(frame):
-        frame.show(40, truncate=100)
-
-
-spark.conf.set("spark.sql.session.timeZone", "UTC")
-warehouse = Warehouse(spark, settings.warehouse)
-warehouse.require(TEXT_SCORES, made_by="demo")
-warehouse.register_views()  # makes a temporary view of each table, with the table's name
+shop = behavior_spark.open_demo()  # your own: behavior_spark.open("mine.yaml")
+display = globals().get("display", behavior_spark.show)  # Databricks has its own
 
 # COMMAND ----------
 
@@ -45,14 +22,14 @@ warehouse.register_views()  # makes a temporary view of each table, with the tab
 
 # COMMAND ----------
 
-spark.sql(
+shop.sql(
     """
     CREATE OR REPLACE TEMPORARY VIEW last_night AS
     SELECT max_by(as_of, started_at) AS as_of, max_by(models, started_at) AS models
     FROM runs WHERE command = 'nightly' AND status = 'done'
     """
 )
-spark.sql(
+shop.sql(
     """
     CREATE OR REPLACE TEMPORARY VIEW labelled_texts AS
     WITH labels AS (
@@ -77,7 +54,7 @@ spark.sql(
 # COMMAND ----------
 
 for head in ("intent", "emotion"):
-    texts = spark.table("labelled_texts").where("NOT is_spam")
+    texts = shop.spark.table("labelled_texts").where("NOT is_spam")
     by_kind = texts.groupBy(head).pivot("kind").count()
     display(by_kind.na.fill(0).orderBy(head))
 
@@ -90,7 +67,7 @@ for head in ("intent", "emotion"):
 # COMMAND ----------
 
 for head in ("emotion", "intent"):
-    by_week = spark.sql(
+    by_week = shop.sql(
         f"""
         SELECT to_date(date_trunc('week', text_time)) AS week, {head}
         FROM labelled_texts WHERE NOT is_spam AND kind <> 'search'
@@ -108,7 +85,7 @@ for head in ("emotion", "intent"):
 # COMMAND ----------
 
 display(
-    spark.sql(
+    shop.sql(
         """
         WITH distinct_texts AS (
             SELECT text_hash, any_value(text) AS text, any_value(intent) AS intent,
@@ -134,7 +111,7 @@ display(
 # COMMAND ----------
 
 display(
-    spark.sql(
+    shop.sql(
         """
         WITH upset AS (
             SELECT user_id, count(*) AS upset_texts, max_by(emotion, text_time) AS emotion,
@@ -163,7 +140,7 @@ display(
 # COMMAND ----------
 
 display(
-    spark.sql(
+    shop.sql(
         """
         WITH daily AS (
             SELECT user_id, event_count_90d AS events, active_days_90d AS active_days,
@@ -200,14 +177,12 @@ display(
 
 # COMMAND ----------
 
-from behavior_spark.pipelines import similar_to, text_functions
-
 messages = [
     "where is my parcel? it should have been here last week",
     "can i send the blue mug back and get my money",
 ]
-functions = text_functions(settings, spark=spark)
-inbox = spark.createDataFrame([(message,) for message in messages], "message string")
+functions = shop.text_functions()
+inbox = shop.spark.createDataFrame([(message,) for message in messages], "message string")
 display(
     inbox.select(
         "message",
@@ -220,7 +195,7 @@ display(
 
 inbox.createOrReplaceTempView("inbox")
 display(
-    spark.sql(
+    shop.sql(
         """
         SELECT message, round(spam.probability, 3) AS probability, spam.label AS spam
         FROM (SELECT message, classify_text(message, 'spam') AS spam FROM inbox)
@@ -236,4 +211,4 @@ display(
 
 # COMMAND ----------
 
-display(similar_to(settings, messages, k=3, spark=spark).orderBy("query", "rank"))
+display(shop.similar(messages, k=3).orderBy("query", "rank"))

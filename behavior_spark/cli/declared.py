@@ -5,20 +5,19 @@ This module names no command: names, help, options and types come from ``runs.co
 
 from __future__ import annotations
 
-import datetime as dt
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 from rich.console import Console
 
-from behavior_spark.cli.options import AsOf, Config, Json, Output, Set, day_from, settings_from
+from behavior_spark.cli.options import AsOf, Config, Json, Output, Set, settings_from
 from behavior_spark.cli.showing import next_queries, show, show_answer, write_page
+from behavior_spark.config.days import day_from
 from behavior_spark.pipelines import COMMANDS
-from behavior_spark.runs.commands import Command, Parameter
+from behavior_spark.runs.commands import Command, Parameter, takes_day
 from behavior_spark.runs.result import Result
 from behavior_spark.schemas import USER_PROFILE, USER_PROPENSITY
 
@@ -57,7 +56,7 @@ def _runner(declared: Command) -> Callable[..., None]:
                 queries = next_queries(
                     settings, config, result.as_of.isoformat(), overrides, ranked=_ranked(result)
                 )
-            show(result, dated=declared.dated, as_json=as_json, queries=queries)
+            show(result, as_json=as_json, queries=queries)
         _write_page(result, output)
         if result.failure:
             raise result.failure
@@ -104,7 +103,7 @@ def _parameter(parameter: Parameter) -> inspect.Parameter:
     metavar = option.metavar
     if get_origin(kind) is tuple:
         kind, default = list[get_args(kind)[0]], list(default)  # type: ignore[misc]
-    elif _is_day(kind):
+    elif takes_day(parameter):
         kind, metavar = str | None, metavar or "YYYY-MM-DD"
     shown = typer.Option(*flags, help=option.help, metavar=metavar, min=option.least)
     return _keyword(parameter.name, Annotated[kind, shown], default)
@@ -114,15 +113,10 @@ def _value(parameter: Parameter, given: Any) -> Any:
     """Convert a value from Typer to the type that the command's function takes."""
     if get_origin(parameter.type) is tuple:
         return tuple(given)
-    if _is_day(parameter.type):
+    if takes_day(parameter):
         flag = parameter.option.flags[0] if parameter.option.flags else f"--{parameter.name}"
         return day_from(given, option=flag)
     return given
-
-
-def _is_day(kind: Any) -> bool:
-    union = get_origin(kind) in (Union, UnionType)
-    return kind is dt.date or (union and dt.date in get_args(kind))
 
 
 def _write_page(result: Result, output: Path | None) -> None:

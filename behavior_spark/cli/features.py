@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from behavior_spark.cli.options import AsOf, Config, Json, Set, day_from, settings_from
+from behavior_spark.cli.options import AsOf, Config, Json, Set, settings_from
+from behavior_spark.config.days import day_from
 
 NO_OVERRIDES: list[str] = []
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from behavior_spark.config import Settings, load_settings
-from behavior_spark.errors import ConfigError
 
 Config = Annotated[
     list[str],
@@ -42,19 +40,3 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="Also write 
 def settings_from(config: list[str], overrides: list[str]) -> Settings:
     """Load and validate settings from config files and ``key=value`` overrides."""
     return load_settings(config, overrides=overrides)
-
-
-def day_from(text: str | None, *, option: str = "--as-of") -> dt.date | None:
-    """Parse the value YYYY-MM-DD of an option; None stays None.
-
-    Raises:
-        ConfigError: The text is not such a day.
-    """
-    if text is None:
-        return None
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(
-            f"{option} {text} is not a day", fix="write YYYY-MM-DD, such as 2024-05-31"
-        ) from None

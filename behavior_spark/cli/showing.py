@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from behavior_spark.config import Settings
-from behavior_spark.report.summary import summary
 from behavior_spark.runs.result import Result
 
 
@@ -19,7 +17,6 @@ def show(
     *,
     as_json: bool,
     queries: Sequence[str] = (),
-    dated: bool = True,
     places: bool = True,
 ) -> None:
     """Print the summary of a command.
@@ -28,20 +25,10 @@ def show(
         result: Result of the command.
         as_json: Whether to print the result as JSON on the last line.
         queries: Command lines to suggest as next queries.
-        dated: Whether the command has an as_of; if so, it is shown.
-        places: Whether to list the tables; they are listed only if ``dated`` is set, too.
+        places: Whether to list the tables; only of a command that has an as_of.
     """
     console = Console()
-    console.print(
-        summary(
-            f"{result.command} for {result.as_of}" if dated else result.command,
-            seconds=result.seconds,
-            sources=[asdict(counts) for counts in result.sources],
-            blocks=result.blocks(),
-            tables=result.tables if places and dated else {},
-            notes=result.notes,
-        )
-    )
+    console.print(result.summary(places=places))
     for line in result.last_lines():
         console.print(f"\n{line}", markup=False, highlight=False, style="bold", soft_wrap=True)
     if queries:

@@ -35,7 +35,9 @@ class TrainingSettings(Section):
         description="calibration of probabilities: isotonic regression or Platt's sigmoid; auto: "
         "isotonic if each class has 1,000 rows or more",
     )
-    reasons: int = Field(3, ge=0, le=10, description="number of reasons for each prediction")
+    reasons: int = Field(
+        3, ge=0, le=10, description="most reasons that raise a prediction, and most that lower it"
+    )
     seed: int = Field(7, description="seed of training and of bootstrap intervals")
 
     @field_validator("learner")

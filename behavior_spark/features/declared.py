@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pyspark.sql.types import ArrayType, DataType, DoubleType, LongType, StringType, StructField
 
+from behavior_spark.model.propensity.sayings import Saying, Told
 from behavior_spark.schemas import column
 
 LONG, DOUBLE = LongType(), DoubleType()
@@ -28,6 +29,9 @@ class Feature:
         group: Feature group, such as activity, targets, sessions, texts, or a declared one.
         window: Days before as_of that it covers; None for all history.
         source: Tables from which it is computed.
+        told: What a reason says of it; None: its meaning and value.
+        reads: Column of the events that a log need not have, if it is made of one: without it,
+            the feature is the same for everybody.
     """
 
     name: str
@@ -37,6 +41,13 @@ class Feature:
     group: str = ""
     window: int | None = None
     source: str = ""
+    reads: str = ""
+    told: Told | None = None
+
+    @property
+    def in_reasons(self) -> Told:
+        """What a reason says of it."""
+        return self.told or Told(self.name, "", Saying(f"{self.comment}: {{n}}"))
 
     @property
     def field(self) -> StructField:

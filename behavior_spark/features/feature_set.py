@@ -36,12 +36,14 @@ class FeatureSet:
         plan: Features from tiles. ``plan.digest`` identifies the tiles, ``plan.meaning`` the
             definitions of a model's features.
         features: All features of the table, in order.
+        left_out: Features that would be the same for everybody, as the log lacks what they read.
     """
 
     request: Request
     families: tuple[Family, ...]
     plan: Plan
     features: tuple[Feature, ...]
+    left_out: tuple[Feature, ...] = ()
 
     @classmethod
     def make(
@@ -64,12 +66,14 @@ class FeatureSet:
         """
         request = Request(settings, targets, population, offer or Offer())
         families = built_families(request)
-        plan = make_plan(request, families)
+        plan, left_out = make_plan(request, families)
         features = [definition.feature for definition in plan.definitions]
         for family in families:
-            features += [_of_family(f, family) for f in family.features(request)]
+            listed = [_of_family(f, family) for f in family.features(request)]
+            features += [f for f in listed if _varies(f, family, request)]
+            left_out += [f for f in listed if not _varies(f, family, request)]
         _check_names(features)
-        return cls(request, families, plan, tuple(features))
+        return cls(request, families, plan, tuple(features), tuple(left_out))
 
     @classmethod
     def of(cls, settings: Settings, offer: Offer) -> FeatureSet:
@@ -90,6 +94,17 @@ class FeatureSet:
     def targets(self) -> Mapping[str, Target]:
         """Targets by name."""
         return self.request.targets
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know of the features, such as how many are left out."""
+        if not self.left_out:
+            return []
+        missing = " and no ".join(sorted({feature.reads for feature in self.left_out}))
+        return [
+            f"{len(self.left_out)} features are left out, as they would be the same for everybody: "
+            f"sources.events maps no {missing}"
+        ]
 
     @property
     def names(self) -> list[str]:
@@ -224,16 +239,24 @@ def built_families(request: Request) -> tuple[Family, ...]:
     return tuple(family for family in ordered if family.built(request))
 
 
-def make_plan(request: Request, families: Sequence[Family]) -> Plan:
-    """The plan of the definitions of all families."""
+def make_plan(request: Request, families: Sequence[Family]) -> tuple[Plan, list[Feature]]:
+    """The plan of the definitions of all families, and the features that it leaves out."""
     maker = PlanMaker(request.settings, request.targets, request.population)
     definitions: list[Definition] = []
+    left_out: list[Feature] = []
     for family in families:
-        definitions += [
-            replace(definition, feature=_of_family(definition.feature, family))
-            for definition in family.definitions(maker)
-        ]
-    return maker.plan(definitions)
+        for definition in family.definitions(maker):
+            feature = _of_family(definition.feature, family)
+            if _varies(feature, family, request):
+                definitions.append(replace(definition, feature=feature))
+            else:
+                left_out.append(feature)
+    return maker.plan(definitions), left_out
+
+
+def _varies(feature: Feature, family: Family, request: Request) -> bool:
+    """Whether users may differ in a feature; what somebody has declared is built in any case."""
+    return feature.reads not in request.offer.without or family.name == "declared"
 
 
 def _of_family(feature: Feature, family: Family) -> Feature:

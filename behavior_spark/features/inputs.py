@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame
 
 from behavior_spark.config import FeatureSettings, Target
-from behavior_spark.config.sources import ATTRIBUTE_KEYS
+from behavior_spark.config.sources import ATTRIBUTE_KEYS, Sources
 from behavior_spark.errors import InputError
 from behavior_spark.features.tiles.activity import Activity
+from behavior_spark.schemas import EVENTS
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Offer:
         head_labels: Labels of each head in use.
         similar_to: Targets with whose items texts can be compared.
         attributes: Columns of each table of attributes.
+        without: Columns of the events that no source has, of those that features are made of.
     """
 
     texts: bool = False
@@ -60,10 +62,13 @@ class Offer:
     head_labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     similar_to: tuple[str, ...] = ()
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, inputs: Inputs, targets: Mapping[str, Target]) -> Offer:
-        """The available inputs of some tables."""
+    def of(
+        cls, inputs: Inputs, targets: Mapping[str, Target], *, sources: Sources | None = None
+    ) -> Offer:
+        """The available inputs of some tables, and of the sources that they were made from."""
         tables = (inputs.texts, inputs.embeddings, inputs.items)
         similar = () if any(table is None for table in tables) else tuple(with_items(targets))
         return cls(
@@ -75,6 +80,7 @@ class Offer:
                 name: [column for column in table.columns if column not in ATTRIBUTE_KEYS]
                 for name, table in inputs.attributes.items()
             },
+            without=unmapped(sources) if sources else frozenset(),
         )
 
     def require(self, inputs: Inputs) -> None:
@@ -97,6 +103,11 @@ class Offer:
                 found=f"without {', '.join(missing)}",
                 fix="make the FeatureSet with Offer.of these inputs",
             )
+
+
+def unmapped(sources: Sources) -> frozenset[str]:
+    """Columns of the events that features are made of, and that no source has."""
+    return frozenset({"value", "item_id"} - sources.mapped(EVENTS.name))
 
 
 def with_items(targets: Mapping[str, Target]) -> list[str]:

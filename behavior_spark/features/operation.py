@@ -22,6 +22,10 @@ from behavior_spark.features.tiles.definitions import Definition, Need, Ranked, 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
+    from behavior_spark.model.propensity.sayings import Saying, Told
+
+# Columns of the events that dimensions are read from, where a log need not have them.
+_READS = {"value": "value", "item_id": "item_id", "category": "item_id"}
 ResultType = Literal["long", "double", "string", "strings"]
 
 
@@ -32,6 +36,17 @@ def within(days: int | None) -> str:
     'in the 7 days before as_of'
     """
     return f"in the {days} days before as_of" if days else "ever"
+
+
+def lately(days: int | None) -> str:
+    """A window in a sentence; None for all history.
+
+    >>> lately(7), lately(1), lately(None)
+    ('in the last 7 days', 'in the last day', 'so far')
+    """
+    if days is None:
+        return "so far"
+    return "in the last day" if days == 1 else f"in the last {days} days"
 
 
 def ending(days: int | None) -> str:
@@ -101,6 +116,10 @@ class EventOperation(ABC):
     def comment(self, operands: Operands, days: int | None) -> str:
         """Meaning of the column in words."""
 
+    def saying(self, operands: Operands, days: int | None) -> Saying | None:
+        """How a value is told in a reason; None: the column's meaning and the value."""
+        return None
+
     @abstractmethod
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Statistics of tiles that the column is computed from."""
@@ -140,12 +159,25 @@ class EventOperation(ABC):
             zero=self.zero,
             window=self.looks_back(operands, days),
             source="events and items" if operands.of == "category" else "",
+            reads=_READS.get(self._dimension(operands), ""),
+            told=self._told(operands, days),
         )
         ranked = self.ranked(operands, days)
         if ranked is not None:
             return Definition(feature, ranked=ranked)
         value = partial(self._value, operands, days)
         return Definition(feature, self.needs(operands, days), value)
+
+    def _told(self, operands: Operands, days: int | None) -> Told | None:
+        from behavior_spark.model.propensity.sayings import Told
+
+        saying = self.saying(operands, days)
+        return Told(operands.events.name, self.spec.name, saying) if saying else None
+
+    def _dimension(self, operands: Operands) -> str:
+        """What the values are of; empty: of the events themselves."""
+        allowed = self.spec.of
+        return (operands.of if operands.of in allowed else allowed[0]) or "" if allowed else ""
 
     def _value(self, operands: Operands, days: int | None, *totals: Column) -> Column:
         return self.value(operands, days, totals)

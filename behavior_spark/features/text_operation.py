@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
     from behavior_spark.features.declared import Feature
+    from behavior_spark.model.propensity.sayings import Told
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ class TextOperation(ABC):
     def comment(self, operands: TextOperands, days: int) -> str:
         """Meaning of the column in words."""
 
+    def told(self, operands: TextOperands, days: int) -> Told | None:
+        """What a reason says of it; None: the column's meaning and the value."""
+        return None
+
     @abstractmethod
     def value(self, operands: TextOperands, inside: Column) -> Column:
         """The column: an aggregate over the texts of a user for which ``inside`` is true.
@@ -102,5 +107,6 @@ class TextOperation(ABC):
             zero=self.zero,
             window=days,
             source=self.source,
+            told=None if comment else self.told(operands, days),
         )
         return TextFeature(feature, days, partial(self.value, operands))

@@ -17,6 +17,7 @@ from pyspark.sql.types import DataType
 
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import condition_of, explain
+from behavior_spark.names import quoted_name
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 # Words that Spark reads as a literal or the start of an expression even where a column has them.
@@ -74,7 +75,7 @@ def sql_name(name: str) -> str:
     """
     if _NAME.fullmatch(name) and name.lower() not in _TAKEN:
         return name
-    return "`" + name.replace("`", "``") + "`"
+    return quoted_name(name)
 
 
 def column_list(columns: list[str], *, most: int = SHOWN) -> str:

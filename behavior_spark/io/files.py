@@ -42,6 +42,8 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from behavior_spark.names import quoted_name
+
 K = TypeVar("K")
 MOST_FILES = 5_000  # of more than that nothing is looked into: one footer takes a millisecond
 _INTEGERS: tuple[type[DataType], ...] = (ByteType, ShortType, IntegerType, LongType)
@@ -170,7 +172,9 @@ def load_group(
     explicit = texts != inferred or bool(nanoseconds)
     frame = (reader.schema(texts) if explicit else reader).load(paths)
     # A name with a dot or a backtick is one name.
-    mended = {name: F.expr(f"timestamp_micros({_quoted(name)} div 1000)") for name in nanoseconds}
+    mended = {
+        name: F.expr(f"timestamp_micros({quoted_name(name)} div 1000)") for name in nanoseconds
+    }
     mended |= {name: F.lit(None) for name in nulls}
     return frame.withColumns(mended) if mended else frame
 
@@ -268,9 +272,10 @@ def _numbers(schema: StructType) -> set[str]:
 
 
 def _as(field: StructField, kind: DataType) -> Any:
-    column = F.col(_quoted(field.name))
+    column = F.col(quoted_name(field.name))
     return column if field.dataType == kind else column.cast(kind).alias(field.name)
 
 
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
+def absolute_path(path: str) -> str:
+    """A path that every worker understands: relative ones start at the working directory."""
+    return path if re.match(r"^[a-z0-9]+:", path) else str(Path(path).absolute())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ class Commit:
         days: Range that holds the days of all rows added or removed; None if not recorded.
         note: What the writer recorded with the commit.
         is_append: Whether the commit added rows and removed none.
-        writer: Id of the ``Warehouse`` that wrote it; None if not recorded.
+        writer: What the ``Warehouse`` that wrote it calls itself; None if not recorded.
+        at: When, as ``collect`` gives times: in the time zone of this machine, without saying so.
     """
 
     version: int
@@ -37,6 +39,7 @@ class Commit:
     note: Note
     is_append: bool
     writer: str | None = None
+    at: dt.datetime | None = None
 
     @property
     def is_upkeep(self) -> bool:
@@ -80,4 +83,4 @@ def _commit(row: Mapping[str, Any]) -> Commit:
     writer = note.pop(_WRITER, None)
     is_append = row["operation"] == "WRITE" and parameters.get("mode") == "Append"
     days = DayRange.from_note(note)
-    return Commit(row["version"], row["operation"], days, note, is_append, writer)
+    return Commit(row["version"], row["operation"], days, note, is_append, writer, row["timestamp"])

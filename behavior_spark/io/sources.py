@@ -8,9 +8,7 @@ SQL or gives the wrong type.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
@@ -33,6 +31,7 @@ from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.io.expressions import check_condition, column_list, type_of
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.files import (
+    absolute_path,
     columns_to_mend,
     csv_headers,
     load_group,
@@ -75,7 +74,7 @@ def read_raw(spark: SparkSession, source: Source | Labels, *, label: str) -> Dat
 
 
 def _load(spark: SparkSession, source: Source | Labels) -> DataFrame:
-    path, options = _absolute(str(source.path)), reader_options(source)
+    path, options = absolute_path(str(source.path)), reader_options(source)
 
     names = _mapped_to_names(source)
 
@@ -119,7 +118,7 @@ def reader_options(source: Source | Labels) -> dict[str, Any]:
     usual: dict[str, Any] = {"header": True}
     if source.options.get("quote") != "":
         usual |= {"escape": '"', "multiLine": True}
-    if not local_files(_absolute(str(source.path))):
+    if not local_files(absolute_path(str(source.path))):
         usual["enforceSchema"] = False  # files with their columns in another order are refused
     return {n: v for n, v in usual.items() if n.lower() not in given} | dict(source.options)
 
@@ -289,8 +288,3 @@ def _check_type(kind: DataType, target: DataType, label: str) -> None:
             found=kind.simpleString(),
             fix=hint,
         )
-
-
-def _absolute(path: str) -> str:
-    """A path that every worker understands: relative ones start at the working directory."""
-    return path if re.match(r"^[a-z0-9]+:", path) else str(Path(path).absolute())

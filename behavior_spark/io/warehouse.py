@@ -5,11 +5,9 @@ Every operation is SQL or a DataFrame write, so that it works under Spark Connec
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -21,9 +19,10 @@ from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.io.files import absolute_path
 from behavior_spark.io.history import Commit, Note, as_metadata, read_commits
 from behavior_spark.io.table_definition import column_definition, refuse_other_types
-from behavior_spark.names import sql_text
+from behavior_spark.names import quoted_name, sql_text
 from behavior_spark.schemas import TABLES, Contract
 
 _ADDED = "_added"
@@ -33,10 +32,7 @@ def table_location(settings: WarehouseSettings, contract: Contract) -> str:
     """Path or full name of a table: ``catalog.schema.name``, or a folder."""
     if settings.schema_:
         return f"{settings.schema_}.{contract.name}"
-    root = str(settings.path)
-    if not re.match(r"^[a-z0-9]+:", root):
-        root = str(Path(root).absolute())
-    return f"{root.rstrip('/')}/{contract.name}"
+    return f"{absolute_path(str(settings.path)).rstrip('/')}/{contract.name}"
 
 
 class Warehouse:
@@ -45,13 +41,16 @@ class Warehouse:
     Args:
         spark: Session to work in.
         settings: Folder or schema of the tables.
+        writer: Recorded with each commit, such as the id of a run; by default a new one.
     """
 
-    def __init__(self, spark: SparkSession, settings: WarehouseSettings) -> None:
+    def __init__(
+        self, spark: SparkSession, settings: WarehouseSettings, *, writer: str | None = None
+    ) -> None:
         self.spark = spark
         self.settings = settings
         self._known: set[str] = set()
-        self._id = uuid.uuid4().hex  # recorded with its commits
+        self._writer = writer or uuid.uuid4().hex
         self._commits: dict[str, list[Commit]] = {}
 
     def location(self, contract: Contract) -> str:
@@ -62,7 +61,7 @@ class Warehouse:
         """The table's name in SQL."""
         if self.settings.schema_:
             return self.location(contract)
-        return f"delta.`{self.location(contract)}`"
+        return f"delta.{quoted_name(self.location(contract))}"
 
     def exists(self, contract: Contract) -> bool:
         """Whether the table has been created."""
@@ -246,7 +245,7 @@ class Warehouse:
         """
         key = "spark.databricks.delta.commitInfo.userMetadata"
         recorded_before = self.spark.conf.get(key, None)
-        self.spark.conf.set(key, as_metadata(self._id, days))
+        self.spark.conf.set(key, as_metadata(self._writer, days))
         try:
             with self._changing(contract, "restoring"):
                 self.spark.sql(
@@ -267,16 +266,14 @@ class Warehouse:
         """The table's latest version; each commit adds 1. None if the table does not exist."""
         if not self.exists(contract):
             return None
-        with spark_errors(f"reading the history of table {contract.name}"):
-            commits = read_commits(self.spark, self.identifier(contract), last=1)
-        return next((commit.version for commit in commits), None)
+        return next((commit.version for commit in self.latest(contract, most=1)), None)
 
     def version_before(self, contract: Contract) -> int | None:
         """The table's version before the first commit of this object; None if it made none."""
         if not self.exists(contract):
             return None
         self._commits.pop(contract.name, None)
-        own = [c.version for c in self.history(contract) if c.writer == self._id]
+        own = [c.version for c in self.history(contract) if c.writer == self._writer]
         return max(min(own) - 1, 0) if own else None
 
     def used(self) -> list[Contract]:
@@ -295,6 +292,11 @@ class Warehouse:
                     self.spark, self.identifier(contract), last=None
                 )
         return self._commits[contract.name]
+
+    def latest(self, contract: Contract, *, most: int) -> list[Commit]:
+        """The ``most`` latest commits of a table that exists, the latest first."""
+        with spark_errors(f"reading the history of table {contract.name}"):
+            return read_commits(self.spark, self.identifier(contract), last=most)
 
     def existing(self) -> list[Contract]:
         """The contracts whose tables exist."""
@@ -336,7 +338,7 @@ class Warehouse:
         days: DayRange | None,
         note: Note | None,
     ) -> None:
-        writer = writer.option("userMetadata", as_metadata(self._id, days, note))
+        writer = writer.option("userMetadata", as_metadata(self._writer, days, note))
         if self.settings.schema_:
             writer.saveAsTable(self.location(contract))
         else:

@@ -1,4 +1,4 @@
-"""One function a command: settings in, result out. Notebooks start here.
+"""One function a command: settings in, result out. Notebooks start with ``behavior_spark.open``.
 
 from behavior_spark.config import load_settings
 from behavior_spark.pipelines import nightly

@@ -20,6 +20,7 @@ from behavior_spark.pipelines.texts.active_model import active_text_model
 from behavior_spark.pipelines.texts.scoring import Rescore, score_texts_stage
 from behavior_spark.pipelines.texts.shadow import shadow_stage
 from behavior_spark.pipelines.texts.store_cleaning import clean_scores_stage
+from behavior_spark.pipelines.unchanged import compare_stage, mark_inputs
 from behavior_spark.pipelines.users.features import (
     build_features_stage,
     days_between,
@@ -159,6 +160,7 @@ def register_stage(run: Run) -> Registered:
 @command(
     stages=(
         check_stage,
+        compare_stage,
         foresee_stage,
         ingest_stage,
         build_sessions_stage,
@@ -175,14 +177,19 @@ def nightly(
     settings: Settings,
     *,
     retrain: Annotated[bool, Option("Train even where a valid model exists.")] = False,
+    again: Annotated[bool, Option("Do a night again although nothing has changed.")] = False,
     **place: Unpack[Place],
 ) -> Result:
     """The whole night: ingest, score-texts, build-features, train-propensity, predict, profile.
 
-    Without sources.events the night ends after score-texts.
+    Without sources.events the night ends after score-texts. A night that was done before ends
+    at once if sources, config, models and tables are as that run left them.
     """
     with running("nightly", settings, **place) as run:
         mapped = check_stage(run).mapped
+        compared = compare_stage(run, again=again or retrain)
+        if compared.before:
+            return Result.of_run(run)
         foresee_stage(run, mapped)
         ingest_stage(run, mapped)
         if settings.sources.events:
@@ -192,12 +199,14 @@ def nightly(
         if not settings.sources.events:
             run.note("no sources.events: texts were scored, nobody was predicted")
             register_stage(run)
+            mark_inputs(run, compared)
             return Result.of_run(run)
         prepared = build_features_stage(run, model).prepared
         trained = train_stage(run, prepared, retrain=retrain)
         predict_stage(run, prepared, trained.by_target)
         profile_stage(run, prepared)
         register_stage(run)
+        mark_inputs(run, compared)
         return Result.of_run(run)
 
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Unpack
 
-from pyspark.sql import Row
+from pyspark.sql import DataFrame, Row
 from rich.console import RenderableType
 
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.reports.night.stage import night_page_stage
 from behavior_spark.pipelines.reports.outcomes import report_stage
 from behavior_spark.pipelines.texts.functions import text_functions
@@ -131,21 +132,39 @@ class Queried(StageResult):
     @property
     def details(self) -> Mapping[str, Any]:
         """Columns and rows as plain data."""
-        return {"columns": self.columns, "rows": [row.asDict() for row in self.rows]}
+        return {"columns": self.columns, "rows": [row.asDict(recursive=True) for row in self.rows]}
 
     def blocks(self) -> list[RenderableType]:
         """The rows as a table."""
         return [FittedRows([row.asDict() for row in self.rows])]
 
 
+def frame_of(
+    warehouse: Warehouse, settings: Settings, query: str, *, as_of: dt.date | None = None
+) -> DataFrame:
+    """A query over the warehouse's tables, each a temporary view of its name.
+
+    Args:
+        warehouse: The tables.
+        settings: For the text functions, if the query uses them.
+        query: Spark SQL.
+        as_of: For the text functions; today (UTC) by default.
+
+    Raises:
+        ConfigError: The query is not valid.
+    """
+    warehouse.register_views()
+    if _TEXT_FUNCTION.search(query):
+        text_functions(settings, as_of=as_of, spark=warehouse.spark)
+    with spark_errors("sql"):
+        return warehouse.spark.sql(query)
+
+
 @stage("sql", does="run a query over the warehouse's tables", reads=tuple(TABLES.values()))
 def sql_stage(run: Run, query: str, *, limit: int) -> Queried:
     """Run a query; each table is available as a view with its name."""
-    run.warehouse.register_views()
-    if _TEXT_FUNCTION.search(query):
-        text_functions(run.settings, as_of=run.as_of, spark=run.spark)
+    frame = frame_of(run.warehouse, run.settings, query, as_of=run.as_of)
     with spark_errors("sql"):
-        frame = run.spark.sql(query)
         rows = frame.limit(limit + 1).collect() if frame.columns else []
     if len(rows) > limit:
         run.note(f"only the first {limit:,} rows are shown (--limit)")

@@ -12,6 +12,7 @@ from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.population import TargetPopulation
+from behavior_spark.model.propensity.sayings import Told
 from behavior_spark.schemas import USER_PROPENSITY
 
 _SCORES = StructType([StructField("target", StringType()), StructField("score", DoubleType())])
@@ -74,7 +75,7 @@ def predict(
     models: Mapping[str, PropensityModel],
     *,
     horizons: Mapping[str, int],
-    comments: Mapping[str, str],
+    told: Mapping[str, Told],
     reasons: int,
     as_of: dt.date,
     populations: Mapping[str, TargetPopulation] | None = None,
@@ -85,8 +86,8 @@ def predict(
         features: ``user_id`` and the features of models and populations, one row per user.
         models: Models by target; they are pickled into the function.
         horizons: Horizon of each target, in days.
-        comments: Meaning of each feature, for reasons in words.
-        reasons: Number of reasons for each prediction.
+        told: What reasons say of each feature.
+        reasons: For each prediction up to so many reasons that raise it, and so many that lower it.
         as_of: Day of the prediction.
         populations: Populations by target; of others everybody is a member.
 
@@ -94,7 +95,7 @@ def predict(
         One row per target and user of its population, with the columns of ``user_propensity``
         except ``decile``.
     """
-    models_by_target, meaning, members = dict(models), dict(comments), dict(populations or {})
+    models_by_target, said, members = dict(models), dict(told), dict(populations or {})
     until = {name: as_of + dt.timedelta(days=days) for name, days in horizons.items()}
     names = [n for n in USER_PROPENSITY.names if n != "decile"]
     schema = StructType([USER_PROPENSITY.field(n) for n in names])
@@ -110,7 +111,9 @@ def predict(
                 frame = _members(rows, members.get(target))
                 margins = model.margins(frame)
                 asked = reasons if model.ranks else 0
-                reason_rows = model.reasons(frame, top=asked) if asked else [[]] * len(frame)
+                reasons_by_row = (
+                    model.reasons(frame, said, top=asked) if asked else [[]] * len(frame)
+                )
                 yield pd.DataFrame(
                     {
                         "user_id": frame["user_id"],
@@ -120,8 +123,8 @@ def predict(
                         **nulls,
                         **model.prediction_columns(margins),
                         # Null, not empty: reasons[0] of an empty array is an error in SQL.
-                        "reasons": [[_reason(r, meaning) for r in row] or None
-                                    for row in reason_rows],
+                        "reasons": [[vars(reason) for reason in of_row] or None
+                                    for of_row in reasons_by_row],
                         "model_digest": model.digest,
                         "valid_until": until[target],
                         "better_than_chance": verdicts[target],
@@ -147,27 +150,3 @@ def with_decile(predictions: DataFrame, cuts: Mapping[str, Sequence[int]]) -> Da
 
 def _members(frame: pd.DataFrame, population: TargetPopulation | None) -> pd.DataFrame:
     return frame if population is None else frame[population.members(frame)]
-
-
-def _reason(
-    reason: tuple[str, float | None, float], comments: Mapping[str, str]
-) -> dict[str, object]:
-    feature, value, contribution = reason
-    return {
-        "feature": feature,
-        "value": value,
-        "contribution": contribution,
-        "text": reason_text(comments.get(feature, feature), value, contribution),
-    }
-
-
-def reason_text(meaning: str, value: float | None, contribution: float) -> str:
-    """A reason in words.
-
-    >>> reason_text("purchase events in the 30 days before as_of", 4.0, 0.53)
-    'purchase events in the 30 days before as_of: 4 (raises)'
-    >>> reason_text("days since the last cancel", None, -0.2)
-    'days since the last cancel: never seen (lowers)'
-    """
-    shown = "never seen" if value is None else f"{value:,.4g}"
-    return f"{meaning}: {shown} ({'raises' if contribution >= 0 else 'lowers'})"

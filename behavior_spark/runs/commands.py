@@ -145,3 +145,9 @@ def command(
         return function
 
     return declare
+
+
+def takes_day(parameter: Parameter) -> bool:
+    """Whether a parameter is a day: then the command line and notebooks give it as text, too."""
+    kinds = get_args(parameter.type) or (parameter.type,)
+    return dt.date in kinds

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from io import StringIO
 from typing import Any, TypeVar
 
-from rich.console import RenderableType
+from rich.console import Console, Group, RenderableType
 
 from behavior_spark.errors import BehaviorError
+from behavior_spark.report.summary import summary
+from behavior_spark.runs.commands import COMMANDS
 from behavior_spark.runs.run import Run, SourceCounts
 from behavior_spark.runs.stages import StageResult
 from behavior_spark.schemas import RUNS
@@ -99,6 +102,32 @@ class Result:
     def last_lines(self) -> list[str]:
         """What stages say after all else."""
         return [line for result in self.results if (line := result.last_line())]
+
+    def summary(self, *, places: bool = True) -> Group:
+        """What the command line shows: rows, what the stages say, tables and notes.
+
+        Args:
+            places: Whether to list the tables, for a command that has an as_of.
+        """
+        declared = COMMANDS.get(self.command)
+        dated = declared is None or declared.dated
+        return summary(
+            f"{self.command} for {self.as_of}" if dated else self.command,
+            seconds=self.seconds,
+            sources=[asdict(counts) for counts in self.sources],
+            blocks=self.blocks(),
+            tables=self.tables if places and dated else {},
+            notes=self.notes,
+        )
+
+    def _repr_html_(self) -> str:
+        """The summary in a notebook: https://ipython.readthedocs.io/en/stable/config/integrating.html"""
+        console = Console(record=True, file=StringIO(), width=110)
+        console.print(self.summary())
+        for line in self.last_lines():
+            console.print(line, markup=False, highlight=False, style="bold")
+        code = '<pre style="line-height: 1.2; overflow-x: auto">{code}</pre>'
+        return console.export_html(inline_styles=True, code_format=code)
 
     def page(self) -> str | None:
         """The result as Markdown; None if no stage has a page."""

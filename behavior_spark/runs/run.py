@@ -11,11 +11,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal
 
-from pyspark.sql import Column, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 from rich.console import Console
 
 from behavior_spark import __version__
@@ -25,6 +25,7 @@ from behavior_spark.io.failures import explain, from_spark
 from behavior_spark.io.session import spark_session
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.runs.commands import COMMANDS
+from behavior_spark.runs.past import PastRuns, past_runs
 from behavior_spark.runs.stages import StageResult
 from behavior_spark.schemas import RUNS, Contract
 
@@ -86,6 +87,8 @@ class Run:
         steps: Seconds of each step.
         notes: Notes for the user.
         ingested_from: First arrival day that was read; None: all.
+        inputs: What a night was made from, as a digest; None if that cannot be known.
+        status: How the run ends if nothing fails.
     """
 
     command: str
@@ -102,6 +105,8 @@ class Run:
     steps: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ingested_from: dt.date | None = None
+    inputs: str | None = None
+    status: Literal["done", "unchanged"] = "done"
     _reached: dict[str, dt.date] = field(default_factory=dict)
     _entered: int = 0
 
@@ -110,6 +115,11 @@ class Run:
         """Number of tasks worth starting at once: the session's shuffle partitions."""
         partitions = self.spark.conf.get("spark.sql.shuffle.partitions") or ""
         return int(partitions) if partitions.isdigit() else 200  # "auto" on Databricks
+
+    @cached_property
+    def past(self) -> PastRuns:
+        """What earlier runs have done, as it was when first asked."""
+        return past_runs(self.warehouse, self.as_of)
 
     def enter(self, name: str) -> None:
         """Mark the start of a stage.
@@ -198,8 +208,9 @@ def running(
     """
     console = console or Console(stderr=True)
     with spark_session(settings.spark, name=f"{settings.name}: {command}", given=spark) as session:
-        warehouse = Warehouse(session, settings.warehouse)
-        run = Run(command, settings, as_of or utc_today(), session, warehouse, console)
+        run_id = uuid.uuid4().hex
+        warehouse = Warehouse(session, settings.warehouse, writer=run_id)
+        run = Run(command, settings, as_of or utc_today(), session, warehouse, console, run_id)
         if command in COMMANDS:
             run.declared = tuple(stage.name for stage in COMMANDS[command].stages)
         try:
@@ -212,7 +223,7 @@ def running(
                 raise failure from None
             raise
         if record:
-            _record(run, status="done", error=None)
+            _record(run, status=run.status, error=None)
 
 
 def _record(run: Run, *, status: str, error: str | None) -> None:
@@ -224,12 +235,12 @@ def _record(run: Run, *, status: str, error: str | None) -> None:
         {name: float(value) for result in run.results for name, value in result.figures.items()},
         {name: digest for result in run.results for name, digest in result.models.items()},
         redacted(run.settings), versions(), run.ingested_from,
-        all(counts.balanced for counts in run.sources),
+        all(counts.balanced for counts in run.sources), run.inputs,
     )  # fmt: skip
     try:
         run.warehouse.append(run.spark.createDataFrame([row], RUNS.schema), RUNS)
     except Exception as failure:
-        if status == "done":
+        if status != "failed":
             raise
         kind = type(failure).__name__
         run.console.print(f"[yellow]the failed run could not be recorded: {kind}[/]")
@@ -258,23 +269,3 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions_by_name
-
-
-def last_night_before(run: Run) -> dt.date | None:
-    """The latest as_of before this run's whose ingest succeeded; None if there is none."""
-    return last_ingested(run, F.col("as_of") < F.lit(run.as_of))
-
-
-def last_ingested(run: Run, among: Column | None = None) -> dt.date | None:
-    """The latest as_of whose ingest succeeded; None if there is none.
-
-    Args:
-        run: The run.
-        among: Condition on rows of ``runs``; by default all count.
-    """
-    done = run.warehouse.read(RUNS).where(
-        (F.col("status") == "done") & F.col("command").isin("ingest", "nightly")
-    )
-    nights = done if among is None else done.where(among)
-    row = nights.select("as_of").orderBy(F.col("as_of").desc()).first()
-    return row["as_of"] if row else None

@@ -164,10 +164,10 @@ USER_FEATURES = Contract(
 
 REASON = StructType(
     [
-        StructField("feature", _STRING, True, {"comment": "which feature"}),
-        StructField("value", _DOUBLE, True, {"comment": "its value; null if the user has none"}),
-        StructField("contribution", _DOUBLE, True, {"comment": "SHAP value in log-odds"}),
-        StructField("text", _STRING, True, {"comment": "the same in words"}),
+        column("feature", _STRING, "of its subject the feature that moves it most"),
+        column("value", _DOUBLE, "its value; null if the user has none"),
+        column("contribution", _DOUBLE, "summed SHAP values of its subject, in log-odds"),
+        column("text", _STRING, "what is so of the user, and whether it raises or lowers"),
     ]
 )
 
@@ -190,7 +190,7 @@ USER_PROPENSITY = Contract(
         column(
             "reasons",
             ArrayType(REASON),
-            "largest SHAP contributions first; null without a ranking",
+            "what raises and lowers it, the strongest first; null without a ranking",
         ),
         column("model_digest", _STRING, "model that made the prediction"),
         column("valid_until", _DAY, "end of the horizon: as_of + horizon_days"),
@@ -269,7 +269,12 @@ RUNS = Contract(
         column("as_of", _DAY, "night", required=True),
         column("started_at", _TIME, "UTC", required=True),
         column("seconds", _DOUBLE, "wall time of the run"),
-        column("status", _STRING, "done or failed", required=True),
+        column(
+            "status",
+            _STRING,
+            "done; failed; or unchanged: an earlier run did this night, and nothing has changed",
+            required=True,
+        ),
         column("error", _STRING, "what went wrong, without any row's content"),
         column("sources", ArrayType(_SOURCE_COUNTS), "rows in = out + duplicates + refused"),
         column("stages", MapType(_STRING, _DOUBLE), "seconds for each stage"),
@@ -279,6 +284,7 @@ RUNS = Contract(
         column("versions", MapType(_STRING, _STRING), "of the package and what it runs on"),
         column("ingested_from", _DAY, "first arrival day read; null: all history"),
         column("balanced", BooleanType(), "whether every source's rows add up"),
+        column("inputs", _STRING, "digest of sources, config, code and models; null: not known"),
     ),
     key=("run_id",),
 )

@@ -7,16 +7,26 @@ import re
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from behavior_spark.config import FeatureSettings, Target
+from behavior_spark.config import FeatureSettings, Target, validate_settings
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.declared import Feature
-from behavior_spark.features.inputs import Inputs
+from behavior_spark.features.feature_set import FeatureSet
+from behavior_spark.features.inputs import Inputs, Offer
 from behavior_spark.names import label_slugs
-from behavior_spark.schemas import USER_FEATURES
-from tests.features.frames import FEATURES, TARGETS, build_features, list_features, make_inputs
+from behavior_spark.schemas import EVENTS, USER_FEATURES
+from tests.features.frames import (
+    FEATURES,
+    TARGETS,
+    build_features,
+    feature_set,
+    list_features,
+    make_inputs,
+)
 from tests.features.random_logs import DAYS, random_log
+from tests.stored_tables import same_rows
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +60,18 @@ def test_every_feature_says_what_it_means_and_no_two_say_the_same(inputs: Inputs
     assert all(feature.field.metadata["comment"].strip() for feature in features)
     comments = [feature.comment for feature in features]
     assert len(set(comments)) == len(comments)
+
+
+def test_every_feature_has_a_sentence_for_reasons_whatever_its_value(inputs: Inputs) -> None:
+    numeric = [feature for feature in declared(inputs) if feature.numeric]
+    for feature in numeric:
+        saying = feature.in_reasons.saying
+        said = [saying.of(value) for value in (None, 0.0, 1.0, 4.0, 0.25, 12345.678)]
+        assert all(said) and len(set(said)) >= 2 and "{" not in "".join(said), feature.name
+        if not feature.zero:
+            assert "unknown" not in said[0], feature.name
+    subjects = {feature.in_reasons.subject for feature in numeric}
+    assert len(subjects) * 5 < len(numeric)  # features of one subject are one reason
 
 
 def test_names_are_unique_and_plain(inputs: Inputs) -> None:
@@ -92,3 +114,41 @@ def test_two_features_of_one_name_are_refused_with_what_to_rename(
     with pytest.raises(ConfigError, match=f"two features would be named {name}\n") as refused:
         build_features(some, DAYS, settings=settings, targets=targets)
     assert refused.value.fix is not None and "rename" in refused.value.fix
+
+
+def test_of_a_log_without_values_and_items_only_what_is_the_same_for_all_is_left_out(
+    inputs: Inputs,
+) -> None:
+    bare = dataclasses.replace(
+        inputs,
+        events=inputs.events.withColumn("value", F.lit(None).cast(EVENTS.field("value").dataType))
+        .withColumn("item_id", F.lit(None).cast("string")),
+    )  # fmt: skip
+    sources = validate_settings(
+        {
+            "sources": {
+                "events": {
+                    "path": "log",
+                    "columns": {
+                        "event_id": "id", "user_id": "u", "event_time": "t", "event_type": "k"
+                    },
+                }
+            },
+            "features": {"event_types": ["click"]},
+            "targets": {"buys": {"event": "true"}},
+            "warehouse": {"path": "w"},
+        }
+    ).sources  # fmt: skip
+    every = feature_set(bare)
+    some = FeatureSet.make(FEATURES, TARGETS, "true", Offer.of(bare, TARGETS, sources=sources))
+    left_out = [feature.name for feature in some.left_out]
+    assert len(left_out) > len(FEATURES.event_types) * len(FEATURES.windows_days)
+    assert {f.name for f in every.features} == {f.name for f in some.features} | set(left_out)
+    assert "maps no item_id and no value" in some.notes[0]
+    table = every.build(bare, DAYS)
+    values = table.agg(
+        *[F.count_distinct(F.coalesce(F.col(n).cast("string"), F.lit(""))) for n in left_out]
+    ).collect()[0]
+    assert set(values) == {1}
+    assert same_rows(some.build(bare, DAYS), table.drop(*left_out))
+    assert not every.left_out and not every.notes

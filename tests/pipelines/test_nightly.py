@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -11,6 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
 
+from behavior_spark.config import Settings
 from behavior_spark.demo.logs import BOT, UserLogs
 from behavior_spark.features import feature_set
 from behavior_spark.io.warehouse import Warehouse
@@ -18,6 +21,9 @@ from behavior_spark.pipelines import commands, report_commands
 from behavior_spark.pipelines.demonstration import DemoResult
 from behavior_spark.pipelines.reports.outcomes import Reported
 from behavior_spark.pipelines.text_models.finetuning import Finetuned
+from behavior_spark.pipelines.unchanged import Compared, compare_stage
+from behavior_spark.runs.result import Result
+from behavior_spark.runs.run import running
 from behavior_spark.schemas import (
     EVENTS,
     QUARANTINE,
@@ -33,6 +39,8 @@ QUIET = Console(quiet=True)
 # Jobs of a night with one new day, in a session without adaptive execution, which would run a job
 # for each shuffle: reads, writes, Delta's own looks at its tables, and broadcasts.
 MOST_JOBS = 130
+# Of a night that was done before: the state of its sources, and the commits of each table.
+MOST_JOBS_OF_NOTHING = 30
 
 
 @pytest.fixture(scope="module")
@@ -152,36 +160,95 @@ def jobs_of(spark: SparkSession) -> int:
     return int(spark.sparkContext._jsc.sc().dagScheduler().numTotalJobs())
 
 
-def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
-    spark: SparkSession,
-    demo_night: DemoResult,
-    warehouse: Warehouse,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    as_of = demo_night.layout.as_of
-    following = as_of + dt.timedelta(days=1)
+@dataclass(frozen=True)
+class SecondNight:
+    """The night after the demo's, with one new day.
+
+    Attributes:
+        as_of: Its day.
+        fresh: Texts of the new day that were not scored before.
+        predicted: Rows predicted by the night before, counted before this one.
+        jobs: Jobs that it took.
+        plans: How often features were planned.
+        result: What it gave.
+    """
+
+    as_of: dt.date
+    fresh: int
+    predicted: int
+    jobs: int
+    plans: int
+    result: Result
+
+
+@pytest.fixture(scope="module")
+def second_night(
+    spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse
+) -> Iterator[SecondNight]:
+    first = demo_night.layout.as_of
+    as_of = first + dt.timedelta(days=1)
     stored = warehouse.read(TEXT_EMBEDDINGS).select("text_hash").distinct()
-    fresh = (
-        warehouse.read(TEXTS)
-        .where(F.col("arrived_day") == F.lit(as_of))
-        .select("text_hash")
-        .distinct()
-        .join(stored, "text_hash", "left_anti")
-        .count()
-    )
-    assert fresh > 0
-    last_night = warehouse.read(USER_PROPENSITY).where(F.col("as_of") == F.lit(as_of)).count()
-    plans = Mock(wraps=feature_set.make_plan)
-    monkeypatch.setattr(feature_set, "make_plan", plans)
-    jobs = jobs_of(spark)
-    result = commands.nightly(demo_night.settings, as_of=following, spark=spark, console=QUIET)
-    assert jobs_of(spark) - jobs <= MOST_JOBS
-    assert plans.call_count == 1  # features are listed and planned once, whoever reads them
-    assert result.figures["texts_scored"] == fresh
-    assert result.models == demo_night.steps["nightly"].models  # still valid: not retrained
-    after = warehouse.read(USER_PROPENSITY).groupBy("as_of").count().collect()
-    assert {r["as_of"]: r["count"] for r in after}[as_of] == last_night
+    arrived = warehouse.read(TEXTS).where(F.col("arrived_day") == F.lit(first))
+    fresh = arrived.select("text_hash").distinct().join(stored, "text_hash", "left_anti").count()
+    predicted = warehouse.read(USER_PROPENSITY).where(F.col("as_of") == F.lit(first)).count()
+    with pytest.MonkeyPatch.context() as patch:
+        plans = Mock(wraps=feature_set.make_plan)
+        patch.setattr(feature_set, "make_plan", plans)
+        jobs = jobs_of(spark)
+        result = commands.nightly(demo_night.settings, as_of=as_of, spark=spark, console=QUIET)
+        jobs = jobs_of(spark) - jobs
+        yield SecondNight(as_of, fresh, predicted, jobs, plans.call_count, result)
+
+
+def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
+    demo_night: DemoResult, warehouse: Warehouse, second_night: SecondNight
+) -> None:
+    assert second_night.jobs <= MOST_JOBS
+    assert second_night.plans == 1  # features are listed and planned once, whoever reads them
+    assert second_night.result.figures["texts_scored"] == second_night.fresh > 0
+    # Its models are still valid: none was trained.
+    assert second_night.result.models == demo_night.steps["nightly"].models
+    first = F.col("as_of") == F.lit(demo_night.layout.as_of)
+    assert warehouse.read(USER_PROPENSITY).where(first).count() == second_night.predicted
     assert warehouse.read(TEXT_EMBEDDINGS).groupBy("text_hash").count().where("count > 1").isEmpty()
+
+
+def test_a_night_that_was_done_is_not_done_again_until_something_has_changed(
+    spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse, second_night: SecondNight
+) -> None:
+    settings, as_of = demo_night.settings, second_night.as_of
+
+    def compared(settings: Settings = settings, *, again: bool = False) -> Compared:
+        with running("t", settings, as_of=as_of, spark=spark, console=QUIET, record=False) as run:
+            return compare_stage(run, again=again)
+
+    def versions() -> dict[str, int | None]:
+        return {c.name: warehouse.version(c) for c in warehouse.existing() if c is not RUNS}
+
+    before, jobs = versions(), jobs_of(spark)
+    result = commands.nightly(settings, as_of=as_of, spark=spark, console=QUIET)
+    assert jobs_of(spark) - jobs <= MOST_JOBS_OF_NOTHING
+    assert versions() == before
+    assert result.details["unchanged_since"] == second_night.result.run_id
+    row = warehouse.read(RUNS).where(F.col("run_id") == result.run_id).collect()[0]
+    assert row["status"] == "unchanged" and not row["sources"]
+
+    # A setting that changes nothing that is stored, and yet it could.
+    seed = settings.training.model_copy(update={"seed": 5})
+    changed = compared(settings.model_copy(update={"training": seed}))
+    assert changed.before is None and "config" in str(changed.why)
+    # What a condition takes from the clock is another tomorrow.
+    clock = settings.model_copy(update={"population": "event_time < current_timestamp()"})
+    assert compared(clock).given is None
+    assert compared(again=True).before is None
+    # A row removed by other means, such as for a user who wants to be forgotten.
+    user = warehouse.read(USER_PROPENSITY).first()["user_id"]
+    warehouse.delete(USER_PROPENSITY, column="user_id", values=[user])
+    try:
+        changed = compared()
+        assert changed.before is None and "user_propensity" in str(changed.why)
+    finally:
+        warehouse.restore(USER_PROPENSITY, before["user_propensity"], days=None)
 
 
 def test_earlier_days_are_built_in_one_job_and_the_night_stays_as_it_was(

@@ -148,7 +148,7 @@ def test_a_kind_and_a_learner_are_added_trained_and_predicted_with(
     tonight = feature_set.build(inputs, [AS_OF])
     predictions = predict(
         tonight.select("user_id", *features), models, horizons=dict.fromkeys(models, 30),
-        comments={}, reasons=2, as_of=AS_OF,
+        told={}, reasons=2, as_of=AS_OF,
     ).toPandas()  # fmt: skip
     here = tonight.toPandas().set_index("user_id")
     for name, model in models.items():

@@ -94,7 +94,7 @@ def test_a_target_that_nothing_predicts_has_the_base_rate_no_decile_and_no_reaso
     )
     populations = {"buys": TargetPopulation("never_before", None, "buy_recency_days")}
     predictions = predict(
-        features, models, horizons={"noise": 30, "buys": 30}, comments={}, reasons=3,
+        features, models, horizons={"noise": 30, "buys": 30}, told={}, reasons=3,
         as_of=dt.date(2024, 6, 1), populations=populations,
     )  # fmt: skip
     rows = with_decile(predictions, {"buys": list(range(900, 0, -100))}).collect()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from behavior_spark.features.family import Family
 from behavior_spark.features.operation import Operands, within
 from behavior_spark.features.operations.count import Count
@@ -28,11 +30,13 @@ class Activity(Family):
 
 
 def _of_all(every: Operands, windows: list[int]) -> list[Definition]:
+    value = Sum().definition(every, None, name="value_all", comment="value of all events ever")
     return [
         Recency().definition(every, None, name="recency_days", comment="days since the last event"),
         Tenure().definition(every, None, name="tenure_days", comment="days since the first event"),
         Count().definition(every, None, comment="events ever"),
-        Sum().definition(every, None, name="value_all", comment="value of all events ever"),
+        # Of a log without values too: it is a column of the baseline "recency, frequency, value".
+        replace(value, feature=replace(value.feature, reads="")),
         *[Count().definition(every, days, comment=f"events {within(days)}") for days in windows],
     ]
 

@@ -11,6 +11,7 @@ from behavior_spark.features.declared import DOUBLE, Feature
 from behavior_spark.features.family import Family
 from behavior_spark.features.inputs import Inputs, Request
 from behavior_spark.features.slowly_changing import join_as_of
+from behavior_spark.model.propensity.sayings import Saying, Told
 
 
 class Attributes(Family):
@@ -24,7 +25,9 @@ class Attributes(Family):
         """One feature for each column."""
         return [
             Feature(f"attribute_{name}_{column}", DOUBLE,
-                    f"{column} of {name}, as known at as_of", zero=False)
+                    f"{column} of {name}, as known at as_of", zero=False,
+                    told=Told(f"{name}.{column}", "value", Saying(
+                        f"{column} of {name} is {{n}}", none=f"{column} of {name} is not known")))
             for name, columns in request.offer.attributes.items()
             for column in columns
         ]  # fmt: skip

@@ -64,6 +64,7 @@ def _declared_as(
             group=declared.group,
             name=declared.name or feature.name,
             comment=words or feature.comment,
+            told=None if words else feature.told,  # in the words of who has declared it
         )
         yield replace(definition, feature=renamed)
 

@@ -11,8 +11,10 @@ from behavior_spark.config import Funnel
 from behavior_spark.features.declared import LONG, Feature
 from behavior_spark.features.family import Family
 from behavior_spark.features.inputs import Request
+from behavior_spark.features.operation import lately
 from behavior_spark.features.sessions.by_user import SessionPart
 from behavior_spark.features.sessions.funnels import furthest_step, latest_turns
+from behavior_spark.model.propensity.sayings import Saying, Told
 
 
 class Funnels(Family):
@@ -42,12 +44,19 @@ def funnel_features(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> li
             window = f"in the {days} days before as_of"
             features.append(
                 Feature(f"funnel_{name}_step_{days}d", LONG,
-                        f"furthest step of {name} ({steps}; 0 none) {window}")
+                        f"furthest step of {name} ({steps}; 0 none) {window}",
+                        told=Told(name, "step", Saying(
+                            f"came to step {{n}} of {name} {lately(days)}",
+                            zero=f"did not begin {name} {lately(days)}")))
             )  # fmt: skip
             if funnel.within == "session":
                 features += [
                     Feature(f"funnel_{name}_{step}_{days}d", LONG,
-                            f"sessions with an event {window} that came to {step} of {name}")
+                            f"sessions with an event {window} that came to {step} of {name}",
+                            told=Told(name, step, Saying(
+                                f"{{n}} visits came to {step} of {name} {lately(days)}",
+                                one=f"1 visit came to {step} of {name} {lately(days)}",
+                                zero=f"no visit came to {step} of {name} {lately(days)}")))
                     for step in funnel.steps
                 ]  # fmt: skip
     return features

@@ -12,9 +12,11 @@ from pyspark.sql import functions as F
 from behavior_spark.features.declared import DOUBLE, LONG, Feature
 from behavior_spark.features.family import Family
 from behavior_spark.features.inputs import Inputs, Request
+from behavior_spark.features.operation import lately
 from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.features.sessions.by_user import SessionPart
 from behavior_spark.features.sessions.from_events import build_sessions
+from behavior_spark.model.propensity.sayings import Saying, Told, Unit
 
 
 class Sessions(Family):
@@ -52,21 +54,42 @@ class Sessions(Family):
 def session_features(windows: Sequence[int]) -> list[Feature]:
     """The features that ``build_sessions`` computes."""
     features = [
-        Feature("session_count_all", LONG, "sessions ever"),
-        Feature("active_days_all", LONG, "days with an event, ever"),
+        Feature("session_count_all", LONG, "sessions ever", told=_visits(None)),
+        Feature("active_days_all", LONG, "days with an event, ever", told=_active(None)),
         Feature("active_gap_days", DOUBLE, "mean days between active days; null with fewer than 2",
-                zero=False),
+                zero=False, told=_told("gap", "comes back after {n} on average", unit="days",
+                                       none="has come on one day")),
         Feature("recency_in_gaps", DOUBLE, "days since the last active day over active_gap_days",
-                zero=False),
+                zero=False, told=_told("away", "away for {n} times the usual pause",
+                                       none="has come on one day")),
     ]  # fmt: skip
     for days in windows:
         features += [
             Feature(f"session_count_{days}d", LONG,
-                    f"sessions with an event in the {days} days before as_of"),
+                    f"sessions with an event in the {days} days before as_of",
+                    told=_visits(days)),
             Feature(f"active_days_{days}d", LONG,
-                    f"days with an event in the {days} days before as_of"),
+                    f"days with an event in the {days} days before as_of", told=_active(days)),
         ]  # fmt: skip
     return features
+
+
+def _visits(days: int | None) -> Told:
+    when = lately(days)
+    return _told("count", f"{{n}} visits {when}", one=f"1 visit {when}", zero=f"no visit {when}")
+
+
+def _active(days: int | None) -> Told:
+    when = lately(days)
+    some, one = f"active on {{n}} days {when}", f"active on 1 day {when}"
+    return _told("days", some, one=one, zero=f"not active {when}")
+
+
+def _told(
+    aspect: str, some: str, *, one: str = "", zero: str = "", none: str = "", unit: Unit = "number"
+) -> Told:
+    # One subject with the counts of all events, which say nearly the same.
+    return Told("event", aspect, Saying(some, one=one, zero=zero, none=none, unit=unit))
 
 
 def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) -> list[Feature]:
@@ -74,20 +97,28 @@ def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) 
     length and content of sessions."""
     features = session_features(windows)
     features += [
-        Feature(f"session_last_entry_{kind}", LONG, f"1 where the last session began with {kind}")
+        Feature(f"session_last_entry_{kind}", LONG, f"1 where the last session began with {kind}",
+                told=_told("entry", f"the last visit began with {kind}",
+                           zero=f"the last visit began with something else than {kind}"))
         for kind in event_types
     ]
     for days in windows:
         of = f"of sessions with an event in the {days} days before as_of"
+        when, none = lately(days), f"no visit {lately(days)}"
         features += [
             Feature(f"session_bounce_share_{days}d", DOUBLE, f"share {of} that are one event",
-                    zero=False),
+                    zero=False, told=_told(
+                        "bounces", f"{{n}} of the visits {when} are one event alone",
+                        none=none, unit="share")),
             Feature(f"session_depth_mean_{days}d", DOUBLE, f"mean distinct items {of}",
-                    zero=False),
+                    zero=False, reads="item_id",
+                    told=_told("depth", f"{{n}} different items a visit {when}", none=none)),
             Feature(f"session_seconds_mean_{days}d", DOUBLE, f"mean duration in seconds {of}",
-                    zero=False),
+                    zero=False, told=_told("length", f"visits of {{n}} on average {when}",
+                                           none=none, unit="seconds")),
             Feature(f"session_value_max_{days}d", DOUBLE, f"largest value {of}",
-                    zero=False),
+                    zero=False, reads="value",
+                    told=_told("value", f"a visit worth up to {{n}} {when}", none=none)),
         ]  # fmt: skip
     return features
 

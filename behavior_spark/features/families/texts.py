@@ -17,12 +17,13 @@ from behavior_spark.features.declared import Feature
 from behavior_spark.features.directions import target_directions
 from behavior_spark.features.family import Family
 from behavior_spark.features.inputs import Inputs, Offer, Request
-from behavior_spark.features.operation import ending, within
+from behavior_spark.features.operation import ending, lately, within
 from behavior_spark.features.operations.text_share import TextShare
 from behavior_spark.features.operations.text_similarity import ClosestText, TextSimilarity
 from behavior_spark.features.point_in_time import as_seen, of_users
 from behavior_spark.features.text_operation import TextFeature, TextOperands, TextOperation
 from behavior_spark.features.texts import labels_by_text, similarities_by_text
+from behavior_spark.model.propensity.sayings import Saying, Told
 from behavior_spark.names import label_slugs
 
 if TYPE_CHECKING:
@@ -43,6 +44,14 @@ class TextCount(TextOperation):
     def comment(self, operands: TextOperands, days: int) -> str:
         """Its meaning."""
         return f"texts {within(days)}"
+
+    def told(self, operands: TextOperands, days: int) -> Told:
+        """In a reason."""
+        when = lately(days)
+        saying = Saying(
+            f"{{n}} texts written {when}", one=f"1 text written {when}", zero=f"no text {when}"
+        )
+        return Told("texts", "count", saying)
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
         """Number of texts in the window."""

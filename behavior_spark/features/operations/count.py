@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from behavior_spark.config.operations import OperationSpec
-from behavior_spark.features.operation import EventOperation, Operands, ending, within
+from behavior_spark.features.operation import EventOperation, Operands, ending, lately, within
 from behavior_spark.features.tiles.definitions import Need
+from behavior_spark.model.propensity.sayings import Saying
 
 
 class Count(EventOperation):
@@ -21,6 +22,12 @@ class Count(EventOperation):
     def comment(self, operands: Operands, days: int | None) -> str:
         """Its meaning."""
         return f"{operands.events.words} events {within(days)}"
+
+    def saying(self, operands: Operands, days: int | None) -> Saying:
+        """In a reason."""
+        events, when = operands.events, lately(days)
+        one, zero = f"1 {events.one} {when}", f"no {events.one} {when}"
+        return Saying(f"{{n}} {events.many} {when}", one=one, zero=zero)
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Number of events."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from behavior_spark.config.operations import OperationSpec
-from behavior_spark.features.operation import EventOperation, Operands, ending, within
+from behavior_spark.features.operation import EventOperation, Operands, ending, lately, within
 from behavior_spark.features.tiles.definitions import Need
+from behavior_spark.model.propensity.sayings import Saying
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -31,6 +32,19 @@ class Distinct(EventOperation):
         if operands.of == "day":
             return f"days with {operands.events.words} events {within(days)}"
         return f"distinct {operands.values} values of {operands.events.words} events {within(days)}"
+
+    def saying(self, operands: Operands, days: int | None) -> Saying:
+        """In a reason."""
+        events, when = operands.events, lately(days)
+        none = f"no {events.one} {when}"
+        if operands.of == "day":
+            one = f"{events.many} on 1 day {when}"
+            return Saying(f"{events.many} on {{n}} days {when}", one=one, zero=none)
+        what = operands.values or "item"
+        several = {"category": "categories"}.get(what, f"{what}s")
+        of = f"among the {events.many} {when}"
+        one, zero = f"1 {what} {of}", f"no {what} {of}"
+        return Saying(f"{{n}} different {several} {of}", one=one, zero=zero)
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Days as bits, or the number of distinct items."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from behavior_spark.config.operations import OperationSpec
-from behavior_spark.features.operation import EventOperation, Operands, ending, within
+from behavior_spark.features.operation import EventOperation, Operands, ending, lately, within
 from behavior_spark.features.tiles.definitions import Need
+from behavior_spark.model.propensity.sayings import Saying
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -25,6 +26,12 @@ class Mean(EventOperation):
     def comment(self, operands: Operands, days: int | None) -> str:
         """Its meaning."""
         return f"mean value of {operands.events.words} events {within(days)}"
+
+    def saying(self, operands: Operands, days: int | None) -> Saying:
+        """In a reason."""
+        events, when = operands.events, lately(days)
+        none = f"no {events.one} with a value {when}"
+        return Saying(f"{events.many} worth {{n}} on average {when}", none=none)
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Sum of values, and number of events with a value."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from behavior_spark.config.operations import OperationSpec
-from behavior_spark.features.operation import EventOperation, Operands, ending, within
+from behavior_spark.features.operation import EventOperation, Operands, ending, lately, within
 from behavior_spark.features.tiles.definitions import Need
+from behavior_spark.model.propensity.sayings import Saying
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -26,6 +27,12 @@ class Ratio(EventOperation):
         """Its meaning."""
         events, to = operands.events.words, operands.divisor.words
         return f"{events} events for each {to} event {within(days)}"
+
+    def saying(self, operands: Operands, days: int | None) -> Saying:
+        """In a reason."""
+        events, to, when = operands.events, operands.divisor, lately(days)
+        none = f"no {to.one} {when}"
+        return Saying(f"{{n}} {events.many} for each {to.one} {when}", none=none)
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Numbers of both kinds of events."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from behavior_spark.config.operations import OperationSpec
 from behavior_spark.features.operation import EventOperation, Operands
 from behavior_spark.features.tiles.definitions import Need
+from behavior_spark.model.propensity.sayings import Saying
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -36,6 +37,11 @@ class Recency(EventOperation):
         """Its meaning."""
         return f"days since the last {operands.events.words} events"
 
+    def saying(self, operands: Operands, days: int | None) -> Saying:
+        """In a reason."""
+        event = operands.events.one
+        return Saying(f"last {event} {{n}} ago", none=f"no {event} so far", unit="days")
+
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Time of the last event."""
         return (Need("last", operands.events.behaviours, None),)
@@ -55,6 +61,11 @@ class Tenure(Recency):
     def comment(self, operands: Operands, days: int | None) -> str:
         """Its meaning."""
         return f"days since the first {operands.events.words} events"
+
+    def saying(self, operands: Operands, days: int | None) -> Saying:
+        """In a reason."""
+        event = operands.events.one
+        return Saying(f"first {event} {{n}} ago", none=f"no {event} so far", unit="days")
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Time of the first event."""

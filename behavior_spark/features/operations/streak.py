@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from behavior_spark.config.operations import OperationSpec
 from behavior_spark.features.operation import EventOperation, Operands, ending
 from behavior_spark.features.tiles.definitions import Need
+from behavior_spark.model.propensity.sayings import Saying
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -27,6 +28,12 @@ class Streak(EventOperation):
     def comment(self, operands: Operands, days: int | None) -> str:
         """Its meaning."""
         return f"days in a row with {operands.events.words} events up to as_of, {days} at most"
+
+    def saying(self, operands: Operands, days: int | None) -> Saying:
+        """In a reason."""
+        events = operands.events
+        one, zero = f"{events.many} on the last day", f"no {events.one} on the last day"
+        return Saying(f"{events.many} on each of the last {{n}} days", one=one, zero=zero)
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Days as bits."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from behavior_spark.config.operations import OperationSpec
-from behavior_spark.features.operation import EventOperation, Operands, ending, within
+from behavior_spark.features.operation import EventOperation, Operands, ending, lately, within
 from behavior_spark.features.tiles.definitions import Need
+from behavior_spark.model.propensity.sayings import Saying
 
 
 class Sum(EventOperation):
@@ -20,6 +21,11 @@ class Sum(EventOperation):
     def comment(self, operands: Operands, days: int | None) -> str:
         """Its meaning."""
         return f"value of {operands.events.words} events {within(days)}"
+
+    def saying(self, operands: Operands, days: int | None) -> Saying:
+        """In a reason."""
+        events, when = operands.events.many, lately(days)
+        return Saying(f"{events} worth {{n}} {when}", zero=f"{events} worth nothing {when}")
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Sum of values."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from behavior_spark.config.operations import OperationSpec
-from behavior_spark.features.operation import ending, within
+from behavior_spark.features.operation import ending, lately, within
 from behavior_spark.features.text_operation import TextOperands, TextOperation
+from behavior_spark.model.propensity.sayings import Saying, Told
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -28,6 +29,13 @@ class TextMean(TextOperation):
         """Its meaning."""
         head, label = operands.head, operands.label
         return f"mean probability that {head} is {label}, of texts {within(days)}"
+
+    def told(self, operands: TextOperands, days: int) -> Told:
+        """In a reason."""
+        head, label, when = operands.head, operands.label, lately(days)
+        some = f"texts {when} have the {head} {label} with a probability of {{n}}"
+        saying = Saying(some, none=f"no text {when}", unit="share")
+        return Told(head, f"mean of {label}", saying)
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
         """Rounded mean of decimals, so that the order of texts has no effect."""

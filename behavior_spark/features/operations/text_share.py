@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from behavior_spark.config.operations import OperationSpec
-from behavior_spark.features.operation import ending, within
+from behavior_spark.features.operation import ending, lately, within
 from behavior_spark.features.text_operation import TextOperands, TextOperation
+from behavior_spark.model.propensity.sayings import Saying, Told
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -29,6 +30,17 @@ class TextShare(TextOperation):
     def comment(self, operands: TextOperands, days: int) -> str:
         """Its meaning."""
         return f"share of texts {within(days)} whose {operands.head} is {operands.label}"
+
+    def told(self, operands: TextOperands, days: int) -> Told:
+        """In a reason."""
+        head, label, when = operands.head, operands.label, lately(days)
+        saying = Saying(
+            f"{{n}} of the texts {when} have the {head} {label}",
+            zero=f"no text {when} has the {head} {label}",
+            none=f"no text {when}",
+            unit="share",
+        )
+        return Told(head, f"share of {label}", saying)
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
         """Number of texts with the label divided by that of texts with any label."""

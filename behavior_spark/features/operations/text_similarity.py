@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from behavior_spark.config.operations import OperationSpec
-from behavior_spark.features.operation import ending, within
+from behavior_spark.features.operation import ending, lately, within
 from behavior_spark.features.text_operation import TextOperands, TextOperation
+from behavior_spark.model.propensity.sayings import Saying, Told
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -41,6 +42,15 @@ class TextSimilarity(TextOperation):
         texts = f"texts {within(days)}"
         return f"mean cosine similarity of {texts} to the items of {operands.target}"
 
+    def told(self, operands: TextOperands, days: int) -> Told:
+        """In a reason."""
+        saying = Saying(
+            f"the texts {lately(days)} have a mean cosine similarity of {{n}} to the items of "
+            f"{operands.target}",
+            none=f"no text {lately(days)}",
+        )
+        return Told(f"texts like {operands.target}", "mean", saying)
+
     def value(self, operands: TextOperands, inside: Column) -> Column:
         """Rounded mean of decimals, so that the order of texts has no effect."""
         from pyspark.sql import functions as F
@@ -60,6 +70,15 @@ class ClosestText(TextSimilarity):
         """Its meaning."""
         text = f"a text {within(days)}"
         return f"largest cosine similarity of {text} to the items of {operands.target}"
+
+    def told(self, operands: TextOperands, days: int) -> Told:
+        """In a reason."""
+        saying = Saying(
+            f"a text {lately(days)} has a cosine similarity of {{n}} to an item of "
+            f"{operands.target}",
+            none=f"no text {lately(days)}",
+        )
+        return Told(f"texts like {operands.target}", "closest", saying)
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
         """The largest similarity."""

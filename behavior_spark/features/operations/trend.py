@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from behavior_spark.config.operations import OperationSpec
-from behavior_spark.features.operation import EventOperation, Operands, ending, within
+from behavior_spark.features.operation import EventOperation, Operands, ending, lately, within
 from behavior_spark.features.tiles.definitions import Need
+from behavior_spark.model.propensity.sayings import Saying
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -37,6 +38,12 @@ class Trend(EventOperation):
         longest = operands.windows[-1]
         words = operands.events.words
         return f"{words} events a day {within(days)}, over those a day in {longest} days"
+
+    def saying(self, operands: Operands, days: int | None) -> Saying:
+        """In a reason."""
+        events, longest = operands.events, operands.windows[-1]
+        when = f"{lately(days)} at {{n}} times the rate of {longest} days"
+        return Saying(f"{events.many} {when}", none=f"no {events.one} {lately(longest)}")
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Numbers of events in the window and in the longest window."""

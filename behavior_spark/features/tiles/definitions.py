@@ -34,11 +34,25 @@ class Selection:
         name: Their part of the feature's name.
         words: Their description, for the feature's meaning.
         behaviours: Behaviours whose tiles count them.
+        told: One of them in a sentence; by default "purchase event" of the words "purchase".
+        told_many: Several of them; by default with an s.
     """
 
     name: str
     words: str
     behaviours: tuple[str, ...]
+    told: str = ""
+    told_many: str = ""
+
+    @property
+    def one(self) -> str:
+        """One event in a sentence."""
+        return self.told or f"{self.words} event"
+
+    @property
+    def many(self) -> str:
+        """Several events in a sentence."""
+        return self.told_many or f"{self.one}s"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class PlanMaker:
     ) -> None:
         self.settings, self.targets, self.population = settings, targets, population
         self.types = tuple(sorted(settings.behaviours))
-        self.every = Selection("event", "event", ("", *self.types))
+        self.every = Selection("event", "event", ("", *self.types), told="event")
         self._marks: dict[str, Mark] = {}
         self._copies: dict[str, Copy] = {}
 
@@ -53,7 +53,14 @@ class PlanMaker:
     def of_target(self, name: str) -> Selection:
         """The events that count for a target."""
         mark = Mark(f"?target.{name}", self.targets[name].event, target=name)
-        return Selection(name, name, (self._mark(mark),))
+        counts = f"for {name}"
+        return Selection(
+            name,
+            name,
+            (self._mark(mark),),
+            told=f"event that counts {counts}",
+            told_many=f"events that count {counts}",
+        )
 
     def of_declared(self, on: On) -> Selection:
         """The events of a type, kind, sentiment or condition."""

@@ -9,7 +9,7 @@ import numpy as np
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Floats
 from behavior_spark.model.heads.head import Head
-from behavior_spark.model.measures.classification import Answers
+from behavior_spark.model.measures.answers import Answers
 
 
 def answers_of(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from behavior_spark.extensions import HEAD_KINDS
 from behavior_spark.model.arrays import Bools, Doubles, Floats, Integers
-from behavior_spark.model.measures.classification import AnswerKind
+from behavior_spark.model.measures.answers import AnswerKind
 
 if TYPE_CHECKING:
     import torch

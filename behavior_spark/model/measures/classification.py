@@ -1,25 +1,30 @@
 """Measures of text classification with bootstrap intervals: figures, calibration, confusion.
 
-Every figure is computed for many resamples at once. A resample (Efron & Tibshirani 1993,
-percentile interval) is a vector that says how often each text counts, so the counts of a label in
-all resamples are one sparse matrix product. The same seed and number of texts give the same
-resamples, so that two models measured on the same texts can be compared in pairs.
+Intervals are percentiles of the figure in resamples of the texts (Efron & Tibshirani 1993). The
+same seed and number of texts give the same resamples, so that two models measured on the same
+texts can be compared in pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.arrays import Bools, Doubles, Floats
+from behavior_spark.model.arrays import Bools, Doubles
+from behavior_spark.model.measures.answers import Answers, Confusion
+from behavior_spark.model.measures.figures import (
+    BIASED,
+    CALIBRATION_BINS,
+    FIGURES,
+    binned,
+    label_counts,
+)
 from behavior_spark.model.measures.ranking import resample_counts, weighted_roc_auc
 
-CALIBRATION_BINS = 15
 # AUC of every label in every resample is slow: above this many cells (texts x labels x resamples)
 # fewer resamples are drawn.
 MOST_AUC_CELLS = 500_000_000
@@ -38,133 +43,6 @@ class Estimate:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-class AnswerKind(Protocol):
-    """Measures that depend on the kind of head; every kind of head has them."""
-
-    def confidence(self, answers: Answers) -> tuple[Doubles, Doubles]:
-        """Probabilities to compare with outcomes, and the outcomes; float64 [n, 1 or L] each."""
-
-    def confusion(self, answers: Answers) -> Confusion:
-        """Confusion matrix, as JSON values."""
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """True and predicted labels of n texts.
-
-    Attributes:
-        labels: L labels: those of the head, then those that only the data has.
-        kind: Kind of head.
-        truth: True labels, bool [n, L].
-        predicted: bool [n, L]; a row without any True got no label.
-        probabilities: float32 [n, L]; 0 for a label that the head does not have.
-        thresholds: float32 [L], by which the kind of head decided; None: 0.5 of each label.
-    """
-
-    labels: tuple[str, ...]
-    kind: AnswerKind
-    truth: Bools
-    predicted: Bools
-    probabilities: Floats
-    thresholds: Floats | None = None
-
-    def __len__(self) -> int:
-        return len(self.truth)
-
-    @property
-    def decision_thresholds(self) -> Floats:
-        """The thresholds, float32 [L]."""
-        if self.thresholds is None:
-            return np.full(len(self.labels), 0.5, dtype=np.float32)
-        return self.thresholds
-
-
-Confusion = dict[str, Any]
-Figure = Callable[[Answers, Doubles], Doubles]
-
-
-def accuracy(answers: Answers, weights: Doubles) -> Doubles:
-    """Share of texts whose predicted labels are exactly the true ones."""
-    right = (answers.truth == answers.predicted).all(axis=1)
-    return _share(weights @ right, weights.sum(axis=1))
-
-
-def precision_macro(answers: Answers, weights: Doubles) -> Doubles:
-    """Precision averaged over the labels that occur, as true or predicted."""
-    hits, answered, positives = _counts(answers, weights)
-    return _macro(hits / np.maximum(1, answered), answered + positives)
-
-
-def recall_macro(answers: Answers, weights: Doubles) -> Doubles:
-    """Recall averaged over the labels that occur, as true or predicted."""
-    hits, answered, positives = _counts(answers, weights)
-    return _macro(hits / np.maximum(1, positives), answered + positives)
-
-
-def f1_macro(answers: Answers, weights: Doubles) -> Doubles:
-    """F1 averaged over the labels that occur, as true or predicted."""
-    hits, answered, positives = _counts(answers, weights)
-    return _macro(2 * hits / np.maximum(1, answered + positives), answered + positives)
-
-
-def f1_micro(answers: Answers, weights: Doubles) -> Doubles:
-    """F1 from the counts of all labels together; equals accuracy if each text gets one label."""
-    hits, answered, positives = _counts(answers, weights)
-    return _share(2 * hits.sum(axis=1), (answered + positives).sum(axis=1))
-
-
-def roc_auc_macro(answers: Answers, weights: Doubles) -> Doubles:
-    """AUC of each label against the others, averaged over labels with positives and negatives."""
-    columns = np.flatnonzero(answers.truth.any(axis=0) & ~answers.truth.all(axis=0))
-    total: Doubles = np.zeros(len(weights))
-    defined: Doubles = np.zeros(len(weights))
-    for column in columns:
-        value = weighted_roc_auc(
-            answers.truth[:, column].astype(np.float64),
-            answers.probabilities[:, column].astype(np.float64),
-            weights,
-        )
-        total += np.nan_to_num(value)
-        defined += np.isfinite(value)
-    return _share(total, defined)
-
-
-def coverage(answers: Answers, weights: Doubles) -> Doubles:
-    """Share of texts that got an answer."""
-    return _share(weights @ answers.predicted.any(axis=1), weights.sum(axis=1))
-
-
-def accuracy_answered(answers: Answers, weights: Doubles) -> Doubles:
-    """Accuracy among the texts that got an answer."""
-    answered = answers.predicted.any(axis=1)
-    right = answered & (answers.truth == answers.predicted).all(axis=1)
-    return _share(weights @ right, weights @ answered)
-
-
-def calibration_error(answers: Answers, weights: Doubles) -> Doubles:
-    """Expected calibration error over 15 equal-width bins (Guo et al. 2017, arXiv 1706.04599).
-
-    With one label a text, the probability of the top label is compared with how often it is
-    right; with several, the probability of every label with how often the text has it.
-    """
-    confidence, happened = answers.kind.confidence(answers)
-    gaps, width = _binned(happened - confidence, confidence), confidence.shape[1]
-    return _share(np.abs(weights @ gaps).sum(axis=1), weights.sum(axis=1) * width)
-
-
-FIGURES: dict[str, Figure] = {
-    "accuracy": accuracy,
-    "precision_macro": precision_macro,
-    "recall_macro": recall_macro,
-    "f1_macro": f1_macro,
-    "f1_micro": f1_micro,
-    "roc_auc_macro": roc_auc_macro,
-    "calibration_error": calibration_error,
-    "coverage": coverage,
-    "accuracy_answered": accuracy_answered,
-}
-# Sampling raises these; ``estimate`` takes off as much as resampling adds.
-BIASED = {"calibration_error"}
 SLICE_FIGURES = ("accuracy", "f1_macro")
 
 
@@ -266,7 +144,7 @@ def per_class(
     no text has.
     """
     unit_weights = np.ones((1, len(answers)))
-    hits, answered, positives = (counts[0] for counts in _counts(answers, unit_weights))
+    hits, answered, positives = (counts[0] for counts in label_counts(answers, unit_weights))
     figures = {}
     for i, label in enumerate(answers.labels):
         truth = answers.truth[:, i].astype(np.float64)
@@ -292,7 +170,7 @@ def _f1_intervals(
     """Interval of each label's F1, over resamples in which the label occurs."""
     parts = []
     for weights in resample_counts(len(answers), resamples, seed):
-        hits, answered, positives = _counts(answers, weights)
+        hits, answered, positives = label_counts(answers, weights)
         f1 = 2 * hits / np.maximum(1, answered + positives)
         parts.append(np.where(positives > 0, f1, np.nan))
     values = np.concatenate(parts)
@@ -309,9 +187,9 @@ def confusion(answers: Answers) -> Confusion:
 def calibration_table(answers: Answers) -> list[dict[str, float]]:
     """For each bin that is not empty: bounds, count, mean probability, and observed rate."""
     confidence, happened = answers.kind.confidence(answers)
-    count = _binned(np.ones_like(confidence), confidence).sum(axis=0)
-    predicted = _binned(confidence, confidence).sum(axis=0)
-    observed = _binned(happened, confidence).sum(axis=0)
+    count = binned(np.ones_like(confidence), confidence).sum(axis=0)
+    predicted = binned(confidence, confidence).sum(axis=0)
+    observed = binned(happened, confidence).sum(axis=0)
     return [
         {
             "from": i / CALIBRATION_BINS,
@@ -333,39 +211,6 @@ def as_plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [as_plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _counts(answers: Answers, weights: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    """Numbers of hits, predictions and positives of each label, each [resamples, L]."""
-
-    def product(table: Bools) -> Doubles:
-        counts: Doubles = (csr_array(table.T.astype(np.float64)) @ weights.T).T
-        return counts
-
-    hits = product(answers.truth & answers.predicted)
-    return hits, product(answers.predicted), product(answers.truth)
-
-
-def _binned(values: Doubles, confidence: Doubles) -> Doubles:
-    """For each text and bin, the sum of ``values`` whose confidence is in the bin; [n, bins]."""
-    rows = len(confidence)
-    number = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, None)
-    flat = (np.arange(rows)[:, None] * CALIBRATION_BINS + number).ravel()
-    sums: Doubles = np.bincount(
-        flat, weights=values.ravel(), minlength=rows * CALIBRATION_BINS
-    ).astype(np.float64)
-    return sums.reshape(rows, CALIBRATION_BINS)
-
-
-def _macro(values: Doubles, occurrences: Doubles) -> Doubles:
-    present = occurrences > 0
-    return _share((values * present).sum(axis=1), present.sum(axis=1).astype(np.float64))
-
-
-def _share(part: Doubles, total: Doubles) -> Doubles:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: Doubles = np.where(total > 0, part / total, np.nan)
-    return ratio
 
 
 def _among(answers: Answers, selected: Bools) -> Answers:

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from behavior_spark.errors import ModelError
 from behavior_spark.files import short_digest, staged_folder, write_json
 from behavior_spark.model.arrays import Doubles
@@ -23,6 +21,8 @@ from behavior_spark.model.propensity.learner import (
     Learner,
     find_learner,
 )
+from behavior_spark.model.propensity.reasons import Explainer, Reason
+from behavior_spark.model.propensity.sayings import Told
 from behavior_spark.model.propensity.target_kind import (
     DEFAULT_KIND,
     MarginCalibrator,
@@ -33,8 +33,6 @@ from behavior_spark.model.propensity.verdict import TargetVerdict
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Reason = tuple[str, float | None, float]
 
 MODEL_FILE = "model.json"
 
@@ -116,30 +114,24 @@ class PropensityModel:
             raise ModelError(f"no baseline {name!r}", found=names, fix="ask for one of those")
         return self.baselines[name].scores(frame)
 
-    def reasons(self, frame: pd.DataFrame, *, top: int = 3) -> list[list[Reason]]:
-        """The features with the largest contributions to the margin of each row.
+    def reasons(
+        self, frame: pd.DataFrame, told: Mapping[str, Told] | None = None, *, top: int = 3
+    ) -> list[list[Reason]]:
+        """What raises and lowers the margin of each row, the strongest first.
 
-        Returns:
-            For each row up to ``top`` tuples of feature, its value (None if missing) and its
-            contribution, by absolute contribution, largest first.
+        Args:
+            frame: Rows with the features.
+            told: What is said of a feature, by name; of others their name and value.
+            top: For each row up to so many reasons that raise it, and so many that lower it.
+
+        Raises:
+            ModelError: A feature column is missing.
         """
         values = feature_matrix(frame, self.features, self.target)
         if not len(values):
             return []
-        shares = self._fitted.contributions(values)
-        best = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :top]
-        return [
-            [
-                (
-                    self.features[column],
-                    None if np.isnan(values[row, column]) else float(values[row, column]),
-                    float(shares[row, column]),
-                )
-                for column in columns
-                if shares[row, column] != 0
-            ]
-            for row, columns in enumerate(best)
-        ]
+        explainer = Explainer(self.features, told or {})
+        return explainer.reasons(values, self._fitted.contributions(values), top=top)
 
     @cached_property
     def digest(self) -> str:

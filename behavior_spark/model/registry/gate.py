@@ -10,12 +10,8 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from behavior_spark.model.arrays import Bools
-from behavior_spark.model.measures.classification import (
-    Answers,
-    Estimate,
-    as_plain,
-    estimate_difference,
-)
+from behavior_spark.model.measures.answers import Answers
+from behavior_spark.model.measures.classification import Estimate, as_plain, estimate_difference
 
 Slices = Mapping[str, Bools]
 # Fewer held-out texts say too little to compare a first model with keywords.

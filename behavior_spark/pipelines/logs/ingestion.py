@@ -32,7 +32,7 @@ from behavior_spark.pipelines.logs.mapped_sources import (
     with_reasons,
 )
 from behavior_spark.pipelines.logs.retention import as_before_on_failure, days_to_replace
-from behavior_spark.runs.run import Run, SourceCounts, last_night_before
+from behavior_spark.runs.run import Run, SourceCounts
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import (
     EVENTS,
@@ -88,7 +88,7 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
         run: The run.
         mapped: The sources, mapped and checked (``map_all``).
     """
-    start = last_night_before(run)
+    start = run.past.ingested_before
     if start is not None:
         start -= dt.timedelta(days=run.settings.lookback_days)
     run.ingested_from = start

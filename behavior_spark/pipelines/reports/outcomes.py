@@ -30,7 +30,7 @@ from behavior_spark.model.propensity.verdict import judge
 from behavior_spark.pipelines.users.propensity import model_store
 from behavior_spark.prediction.predict import PREDICTED
 from behavior_spark.report.outcomes import Measured, Outcome, outcome_table, outcomes_markdown
-from behavior_spark.runs.run import Run, last_ingested
+from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_PROPENSITY
 
@@ -98,7 +98,7 @@ def report_stage(run: Run) -> Reported:
         raise InputError(
             f"no predictions for {run.as_of}", fix="run `behavior-spark nightly` for that day first"
         )
-    through = last_ingested(run) or run.as_of
+    through = run.past.last_ingested or run.as_of
     passed = {
         name: digest
         for name, digest in digests.items()

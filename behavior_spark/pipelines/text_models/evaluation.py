@@ -16,10 +16,9 @@ from behavior_spark.model.arrays import Floats
 from behavior_spark.model.heads.answers import answers_of
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.scope import measure_scope
+from behavior_spark.model.measures.answers import Answers
 from behavior_spark.model.measures.classification import (
-    FIGURES,
     SLICE_FIGURES,
-    Answers,
     as_plain,
     calibration_table,
     confusion,
@@ -27,6 +26,7 @@ from behavior_spark.model.measures.classification import (
     per_class,
     risk_coverage,
 )
+from behavior_spark.model.measures.figures import FIGURES
 from behavior_spark.model.registry.held_out import HeldOut
 from behavior_spark.model.registry.learned_from import LearnedFrom
 from behavior_spark.model.registry.store import ModelStore

@@ -9,18 +9,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
 from behavior_spark.errors import ConfigError
-from behavior_spark.features.targets import item_matches, match_column
+from behavior_spark.features.texts_in_use import texts_in_use
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.texts.stored_models import (
-    STORES,
-    Store,
     listed,
     models_to_remove,
     rows_by_digest,
@@ -28,6 +24,14 @@ from behavior_spark.pipelines.texts.stored_models import (
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
+from behavior_spark.scoring.stored_rows import (
+    STORES,
+    Store,
+    judge_rows,
+    one_of_each_tie,
+    removal_counts,
+    rows_to_remove,
+)
 
 
 @dataclass(frozen=True)
@@ -166,14 +170,19 @@ def clean_scores_stage(
     stored = {store.word: rows_by_digest(run, store) for store in stores}
     to_remove = models_to_remove(run, stored, other_models=other_models, models=models)
     cutoff = None if unused_days is None else run.as_of - dt.timedelta(days=unused_days)
-    known = None if cutoff is None else _known_texts(run, cutoff)
+    in_use = None if cutoff is None else _texts_in_use(run, cutoff)
     reread = 0
     tables = {store.word: CleanedTable() for store in STORES}
     for store in stores:
         with run.step(f"clean {store.contract.name}"):
-            removal = _Removal.of(run, store, to_remove[store.word], known, cutoff)
-            counts = removal.count(sum(stored[store.word].values()))
-            tables[store.word] = _clean(run, store, removal, counts, vacuum=vacuum, dry_run=dry_run)
+            leaving, before = to_remove[store.word], run.warehouse.detail(store.contract)
+            table = run.warehouse.read(store.contract)
+            judged = judge_rows(table, store, leaving=list(leaving), in_use=in_use, cutoff=cutoff)
+            counts = _count(store, judged, sum(stored[store.word].values()), leaving)
+            if not dry_run:
+                _remove(run, store, judged, counts, leaving, vacuum=vacuum)
+            files = before, run.warehouse.detail(store.contract)
+            tables[store.word] = _cleaned(run, store, counts, leaving, files, dry_run=dry_run)
         reread = max(reread, counts.known)
     _advise(run, to_remove, unused_days=unused_days, reread=reread)
     if dry_run:
@@ -183,118 +192,54 @@ def clean_scores_stage(
     return ScoresCleaned(tables)
 
 
-@dataclass(frozen=True)
-class _Removal:
-    """Rows of a table to remove: all of ``models``, and of other models those in ``rows``.
-
-    Attributes:
-        table: The table.
-        store: Its description.
-        models: Number of rows of each model to remove, by digest.
-        frame: One row for each identity of the other models; see :meth:`of`.
-    """
-
-    table: DataFrame
-    store: Store
-    models: dict[str, int]
-    frame: DataFrame
-
-    @classmethod
-    def of(
-        cls,
-        run: Run,
-        store: Store,
-        models: dict[str, int],
-        known: DataFrame | None,
-        cutoff: dt.date | None,
-    ) -> _Removal:
-        """Decide by the identity columns alone; no vector is read.
-
-        ``frame`` has one row for each identity: ``copies``, the number of equal rows; ``place``,
-        its rank within its key, of which 1 is kept (an embedding before an error, then the
-        newest); ``unused``, whether nobody uses its text and it is older than ``cutoff``.
-        """
-        table = run.warehouse.read(store.contract)
-        rows = table.select(*store.identity)
-        if models:
-            rows = rows.where(~F.col(store.digest).isin(*models))
-        order = [F.col("scored_at").desc_nulls_last()]
-        if "error" in store.identity:
-            order = [F.col("error").isNotNull(), *order, F.col("error")]
-        best = Window.partitionBy(*store.contract.key).orderBy(*order)
-        frame = (
-            rows.groupBy(*store.identity)
-            .agg(F.count(F.lit(1)).alias("copies"))
-            .withColumn("place", F.row_number().over(best))
-        )
-        if known is None or cutoff is None:
-            frame = frame.withColumns({"used": F.lit(True), "old": F.lit(False)})
-        else:
-            midnight = F.lit(cutoff).cast("timestamp")
-            old = F.coalesce(F.col("scored_at") < midnight, F.lit(True))
-            frame = frame.join(known, "text_hash", "left").withColumn("old", old)
-        unused = F.col("old") & ~F.coalesce(F.col("used"), F.lit(False))
-        return cls(table, store, models, frame.withColumn("unused", unused))
-
-    @property
-    def rows(self) -> DataFrame:
-        """Identities to remove. Includes ties, of which one row is written again afterwards."""
-        removed = (F.col("place") > 1) | F.col("unused") | (F.col("copies") > 1)
-        return self.frame.where(removed)
-
-    def one_of_each_tie(self) -> DataFrame:
-        """One whole row of each identity that is kept and has several equal rows.
-
-        Two runs do not score a text in the same microsecond, but a table appended to itself has
-        such rows. A delete by identity removes all of them, so one is written again.
-        """
-        tied = self.frame.where(_is_kept() & (F.col("copies") > 1)).alias("d")
-        same = [F.col(f"t.{n}").eqNullSafe(F.col(f"d.{n}")) for n in self.store.identity]
-        copies = self.table.alias("t").join(tied, reduce(Column.__and__, same), "left_semi")
-        return copies.dropDuplicates(self.store.identity)
-
-    def count(self, before: int) -> _Counts:
-        """Count rows by the reason of their removal, in one job."""
-        copies, extra = F.col("copies"), F.col("copies") - 1
-        best = F.col("place") == 1
-        counted = {
-            "duplicate": F.sum(F.when(best, extra).otherwise(copies)),
-            "unused": F.count_if(best & F.col("unused")),
-            "known": F.count_if(best & F.col("unused") & F.col("used").isNotNull()),
-            "tied": F.count_if(_is_kept() & (copies > 1)),
-        }
-        with spark_errors(f"reading the keys of table {self.store.contract.name}"):
-            row = self.frame.agg(*[value.alias(name) for name, value in counted.items()]).first()
-        counts = {name: int(value or 0) for name, value in (row.asDict() if row else {}).items()}
-        return _Counts(before=before, model=sum(self.models.values()), **counts)
+def _count(store: Store, judged: DataFrame, before: int, leaving: Mapping[str, int]) -> _Counts:
+    """Rows by the reason of their removal, in one job."""
+    with spark_errors(f"reading the keys of table {store.contract.name}"):
+        row = judged.agg(*[value.alias(name) for name, value in removal_counts().items()]).first()
+    counts = {name: int(value or 0) for name, value in (row.asDict() if row else {}).items()}
+    return _Counts(before=before, model=sum(leaving.values()), **counts)
 
 
-def _is_kept() -> Column:
-    return (F.col("place") == 1) & ~F.col("unused")
-
-
-def _clean(
-    run: Run, store: Store, removal: _Removal, counts: _Counts, *, vacuum: bool, dry_run: bool
-) -> CleanedTable:
-    """Remove rows, compact the table, and note the counts.
+def _remove(
+    run: Run,
+    store: Store,
+    judged: DataFrame,
+    counts: _Counts,
+    leaving: Mapping[str, int],
+    *,
+    vacuum: bool,
+) -> None:
+    """Remove rows and compact the table.
 
     Each step is one commit that leaves the table correct: after a crash the next clean-up
     continues.
     """
     warehouse, contract = run.warehouse, store.contract
-    before, kept = warehouse.detail(contract), counts.kept
-    after = before
+    warehouse.delete(contract, column=store.digest, values=sorted(leaving))
+    if counts.duplicate or counts.unused:
+        table, removed = warehouse.read(contract), rows_to_remove(judged)
+        again = one_of_each_tie(table, store, judged) if counts.tied else None
+        warehouse.delete_matching(contract, removed, on=store.identity, instead=again)
+    warehouse.compact(contract)
+    if vacuum:
+        warehouse.vacuum(contract)
+
+
+def _cleaned(
+    run: Run,
+    store: Store,
+    counts: _Counts,
+    leaving: Mapping[str, int],
+    files: tuple[Mapping[str, Any], Mapping[str, Any]],
+    *,
+    dry_run: bool,
+) -> CleanedTable:
+    """What became of a table, noted for the user; ``files``: its details before and after."""
+    contract, kept = store.contract, counts.kept
+    (before, after) = files
     if not dry_run:
-        warehouse.delete(contract, column=store.digest, values=sorted(removal.models))
-        if counts.duplicate or counts.unused:
-            again = removal.one_of_each_tie() if counts.tied else None
-            warehouse.delete_matching(contract, removal.rows, on=store.identity, instead=again)
-        warehouse.compact(contract)
-        if vacuum:
-            warehouse.vacuum(contract)
-        after = warehouse.detail(contract)
         with spark_errors(f"counting table {contract.name}"):
-            kept = warehouse.read(contract).count()
+            kept = run.warehouse.read(contract).count()
     goes = "would be removed" if dry_run else "removed"
     run.note(
         f"{contract.name}: {counts.before:,} rows = {kept:,} kept + {counts.removed:,} {goes} "
@@ -315,41 +260,19 @@ def _clean(
         kept=kept,
         files_before=before["numFiles"],
         files_after=after["numFiles"],
-        removed_models=removal.models,
+        removed_models=leaving,
     )
 
 
-def _known_texts(run: Run, cutoff: dt.date) -> DataFrame:
-    """``text_hash, used`` of every text and item title in the warehouse.
-
-    These are used: a text that arrived on the cutoff day or later; a title that an item had on
-    that day or later; and the title of the first version of an item that counts for a target,
-    because features compare texts with it as long as the target exists.
-    """
-    sources, midnight = run.settings.sources, F.lit(cutoff).cast("timestamp")
+def _texts_in_use(run: Run, cutoff: dt.date) -> DataFrame:
+    sources = run.settings.sources
     if sources.texts or not sources.items:
         # Without table texts every score would look unused.
         run.warehouse.require(TEXTS, made_by="ingest")
-    texts = run.warehouse.read(TEXTS).select(
-        "text_hash", (F.col("arrived_at") >= midnight).alias("used")
-    )
     if sources.items:
         run.warehouse.require(ITEMS, made_by="ingest")
-    versions = Window.partitionBy("item_id").orderBy("valid_from")
-    next_from = F.lead("valid_from").over(versions)
-    items = run.warehouse.read(ITEMS).withColumn(
-        "used", next_from.isNull() | (next_from > midnight)
-    )
-    targets = {name: t for name, t in run.settings.targets.items() if t.item}
-    if targets:
-        firsts = [F.col("valid_from") == F.col(match_column(name)) for name in targets]
-        began = F.coalesce(reduce(Column.__or__, firsts), F.lit(False))
-        items = items.join(item_matches(run.warehouse.read(ITEMS), targets), "item_id", "left")
-        items = items.withColumn("used", F.col("used") | began)
-    titles = items.where("title_hash IS NOT NULL").select(
-        F.col("title_hash").alias("text_hash"), "used"
-    )
-    return texts.unionByName(titles).groupBy("text_hash").agg(F.max("used").alias("used"))
+    texts, items = run.warehouse.read(TEXTS), run.warehouse.read(ITEMS)
+    return texts_in_use(texts, items, run.settings.targets, cutoff=cutoff)
 
 
 def _advise(

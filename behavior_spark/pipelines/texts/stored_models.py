@@ -1,11 +1,11 @@
-"""The tables of the score store, the models that have rows in them, and which are in use."""
+"""The models that have rows in the score store, and which are in use."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import get_args
 
 from behavior_spark.config import Settings, TextSettings
@@ -16,39 +16,9 @@ from behavior_spark.model.registry.promotions import lineage
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.pipelines.texts.active_model import active_text_model, encoder_options
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import TEXT_EMBEDDINGS, TEXT_SCORES, Contract
+from behavior_spark.scoring.stored_rows import Store
 
 _SHOWN = 8
-
-
-@dataclass(frozen=True)
-class Store:
-    """A table of the score store.
-
-    Attributes:
-        contract: Its contract.
-        word: Prefix of its figures: ``embeddings`` or ``scores``.
-        digest: Its column with the model's digest.
-    """
-
-    contract: Contract
-    word: str
-    digest: str
-
-    @property
-    def identity(self) -> list[str]:
-        """Columns that identify a row: the key, and what differs between rows of one key.
-
-        All are narrow; finding rows by them reads no vector.
-        """
-        extra = [n for n in ("error", "scored_at") if n in self.contract.names]
-        return [*self.contract.key, *extra]
-
-
-STORES = (
-    Store(TEXT_EMBEDDINGS, "embeddings", "backbone_digest"),
-    Store(TEXT_SCORES, "scores", "head_digest"),
-)
 
 
 def rows_by_digest(run: Run, store: Store) -> dict[str, int]:

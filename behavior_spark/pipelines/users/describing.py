@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from behavior_spark.config import Settings
 from behavior_spark.features.declared import Feature
 from behavior_spark.features.feature_set import FeatureSet
-from behavior_spark.features.inputs import Offer, with_items
+from behavior_spark.features.inputs import Offer, unmapped, with_items
 from behavior_spark.pipelines.texts.active_model import active_text_model
 from behavior_spark.runs.run import utc_today
 
@@ -43,6 +43,8 @@ def describe_features(settings: Settings, *, as_of: dt.date | None = None) -> De
             name: source.feature_names
             for name, source in settings.sources.attributes.items()
         },
+        without=unmapped(settings.sources),
     )
-    features = list(FeatureSet.of(settings, offer).features)
-    return Described(features, list(model.notes) if model else [])
+    feature_set = FeatureSet.of(settings, offer)
+    notes = [*(model.notes if model else []), *feature_set.notes]
+    return Described(list(feature_set.features), notes)

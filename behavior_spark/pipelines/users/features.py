@@ -74,7 +74,9 @@ def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
         sessions=warehouse.require(SESSIONS, made_by="build-features"),
         attributes=mapped_attributes(run),
     )
-    feature_set = FeatureSet.of(run.settings, Offer.of(inputs, run.settings.targets))
+    feature_set = FeatureSet.of(
+        run.settings, Offer.of(inputs, run.settings.targets, sources=sources)
+    )
     heads = model.heads.values() if scored and model else ()
     late = max((head.trained_through for head in heads if head.trained_through), default=None)
     return Prepared(inputs, feature_set, late, model.digest if model else None)
@@ -230,6 +232,8 @@ def build_features_stage(
     days = list(days) or [run.as_of]
     prepared = prepare_inputs(run, model)
     feature_set = prepared.feature_set
+    for note in feature_set.notes:
+        run.note(note)
     with run.step("build activity"):
         snapshots = update_activity(run, feature_set)
     with run.step("build features"):

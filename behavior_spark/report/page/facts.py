@@ -32,7 +32,7 @@ class NightRun:
         as_of: Its night.
         started_at: UTC.
         seconds: Wall time.
-        status: ``done`` or ``failed``.
+        status: ``done``, ``failed`` or ``unchanged``.
         balanced: Whether rows in = rows out + duplicates + refused, for every table.
         error: What went wrong; None if nothing.
         sources: Row counts by table: rows_in, rows_out, duplicates, refused, without_user.

@@ -7,10 +7,9 @@ from sklearn import metrics as sk
 from behavior_spark.errors import ModelError
 from behavior_spark.model.heads.answers import answers_of
 from behavior_spark.model.heads.kind import MULTI_LABEL, SINGLE_LABEL, find_head_kind
+from behavior_spark.model.measures.answers import Answers
 from behavior_spark.model.measures.classification import (
-    Answers,
     as_plain,
-    calibration_error,
     calibration_table,
     confusion,
     estimate,
@@ -18,6 +17,7 @@ from behavior_spark.model.measures.classification import (
     per_class,
     risk_coverage,
 )
+from behavior_spark.model.measures.figures import calibration_error
 
 LABELS = ("a", "b", "c", "d")
 

@@ -159,18 +159,18 @@ def test_probabilities_are_between_zero_and_one_and_follow_the_margins(frame, mo
     assert ((probabilities > 0) & (probabilities < 1)).all()
 
 
-def test_reasons_are_the_largest_shares_of_the_margin(frame, model):
+def test_reasons_add_up_to_the_margin_the_largest_first(frame, model):
     rows = frame.iloc[:50]
     bias = set()
     for margin, reasons in zip(model.margins(rows), model.reasons(rows, top=9), strict=True):
-        sizes = [abs(share) for _, _, share in reasons]
+        sizes = [abs(reason.contribution) for reason in reasons]
         assert sizes == sorted(sizes, reverse=True)
-        bias.add(round(margin - sum(share for _, _, share in reasons), 3))
+        bias.add(round(margin - sum(reason.contribution for reason in reasons), 3))
     assert len(bias) == 1  # every margin is one constant plus its reasons
-    assert all(len(reasons) <= 2 for reasons in model.reasons(rows, top=2))
+    assert all(len(reasons) <= 2 for reasons in model.reasons(rows, top=1))
     never = rows[rows["recency_days"].isna()]
     named = [reason for row in model.reasons(never, top=9) for reason in row]
-    assert {value for name, value, _ in named if name == "recency_days"} == {None}
+    assert {reason.value for reason in named if reason.feature == "recency_days"} == {None}
 
 
 def test_decimals_booleans_and_nulls_are_numbers(frame, model):

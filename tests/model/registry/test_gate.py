@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from behavior_spark.model.measures.classification import Answers
+from behavior_spark.model.measures.answers import Answers
 from behavior_spark.model.registry.gate import Abstention, GateRules, below_floor, compare, decide
 
 ROWS, LABELS = 400, ("a", "b")

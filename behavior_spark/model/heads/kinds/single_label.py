@@ -13,7 +13,7 @@ from behavior_spark.model.arrays import Bools, Doubles, Floats, Integers
 from behavior_spark.model.heads.golden_section import find_minimum
 from behavior_spark.model.heads.head import Head, softmax
 from behavior_spark.model.heads.kind import SINGLE_LABEL, HeadKind, Targets, most_probable
-from behavior_spark.model.measures.classification import Answers, Confusion
+from behavior_spark.model.measures.answers import Answers, Confusion
 
 if TYPE_CHECKING:
     import torch

@@ -179,6 +179,6 @@ def _failed(runs: list[NightRun], run: Run, *, after: NightRun | None) -> NightR
     """The last run of this night, if it failed; reports do not count."""
     of_night = [r for r in runs if r.as_of == run.as_of and r.command != "report"]
     last = of_night[-1] if of_night else None
-    if last is None or last.status == "done" or (after and last.started_at < after.started_at):
+    if last is None or last.status != "failed" or (after and last.started_at < after.started_at):
         return None
     return last

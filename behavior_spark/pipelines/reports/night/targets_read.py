@@ -20,7 +20,7 @@ from behavior_spark.pipelines.reports.outcomes import (
 from behavior_spark.pipelines.users.propensity import model_store
 from behavior_spark.pipelines.users.training_rows import target_population
 from behavior_spark.report.page.facts import TargetFacts, no_rows
-from behavior_spark.runs.run import Run, last_ingested
+from behavior_spark.runs.run import Run
 from behavior_spark.schemas import USER_FEATURES, USER_PROPENSITY
 
 # Nights before this one whose predictions may be measured, beyond the longest horizon.
@@ -84,7 +84,7 @@ def _scores(run: Run) -> pd.DataFrame:
 
 def _measured(run: Run, nights: Nights) -> dict[str, MeasuredTarget]:
     """Of each target the latest night up to this one whose horizon has been ingested."""
-    through = last_ingested(run) or run.as_of
+    through = run.past.last_ingested or run.as_of
     by_night: dict[dt.date, dict[str, str]] = defaultdict(dict)
     for target in run.settings.targets:
         passed = [

@@ -1,0 +1,111 @@
+"""Sentences about the values of features, for people who do not know the features."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["number", "days", "share", "seconds"]
+
+
+@dataclass(frozen=True)
+class Saying:
+    """How the value of a feature is told.
+
+    Attributes:
+        some: With ``{n}`` for the value, such as "{n} purchase events in the last 30 days".
+        one: Of the value 1; ``some`` if empty.
+        zero: Of 0; ``some`` if empty.
+        none: Of a missing value; "... unknown" if empty.
+        unit: How the value is written: a number, days, a share of 1, or seconds.
+    """
+
+    some: str
+    one: str = ""
+    zero: str = ""
+    none: str = ""
+    unit: Unit = "number"
+
+    def of(self, value: float | None) -> str:
+        """The sentence for a value; None or NaN: the user has none.
+
+        >>> bought = Saying("{n} purchases", one="1 purchase", zero="no purchase")
+        >>> bought.of(1234.0), bought.of(1.0), bought.of(0.0)
+        ('1,234 purchases', '1 purchase', 'no purchase')
+        >>> Saying("last purchase {n} ago", unit="days").of(5.522)
+        'last purchase 5 days ago'
+        >>> Saying("{n} of the visits", unit="share").of(0.125)
+        '12.5 % of the visits'
+        """
+        if value is None or math.isnan(value):
+            return self.none or self.some.replace("{n}", "unknown")
+        if value == 0 and self.zero:
+            return self.zero
+        if value == 1 and self.one:
+            return self.one
+        return self.some.replace("{n}", _WRITTEN[self.unit](value))
+
+
+def _number(value: float) -> str:
+    """Whole numbers whole, others to three digits.
+
+    >>> _number(1234.0), _number(1234.56), _number(0.0312), _number(-2.5)
+    ('1,234', '1,235', '0.0312', '-2.5')
+    """
+    if value == int(value):
+        return f"{int(value):,}"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _days(value: float) -> str:
+    """Whole days that have passed.
+
+    >>> _days(0.4), _days(1.9), _days(12.0)
+    ('less than a day', '1 day', '12 days')
+    """
+    days = math.floor(value)
+    if days < 1:
+        return "less than a day"
+    return "1 day" if days == 1 else f"{days:,} days"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.3g} %"
+
+
+def _seconds(value: float) -> str:
+    """Hours and minutes, or minutes and seconds.
+
+    >>> _seconds(42.4), _seconds(200.0), _seconds(7260.0)
+    ('42 s', '3 min 20 s', '2 h 1 min')
+    """
+    seconds = round(value)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+_WRITTEN = {"number": _number, "days": _days, "share": _share, "seconds": _seconds}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a reason says of a feature.
+
+    Attributes:
+        subject: What the feature is about, such as "purchase"; features of one subject are one
+            reason.
+        aspect: Which side of the subject it shows, such as "count"; a reason tells at most one
+            feature of each.
+        saying: How its value is told.
+    """
+
+    subject: str
+    aspect: str
+    saying: Saying
