@@ -47,7 +47,11 @@ class Calibrator:
         """Probabilities, float64 of shape (n,), for margins of shape (n,)."""
         values = np.asarray(margins, dtype=np.float64)
         if self.kind == "isotonic":
-            return np.interp(values, self.margins, self.probabilities)
+            interpolated = np.interp(values, self.margins, self.probabilities)
+            # Rounding may lift a value just above the next point: probabilities must not fall.
+            following = np.searchsorted(self.margins, values).clip(max=len(self.margins) - 1)
+            bound: Doubles = np.array(self.probabilities)[following]
+            return np.asarray(np.minimum(interpolated, bound))
         return _sigmoid(self.slope * values + self.intercept)
 
     def to_json(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from behavior_spark.errors import ModelError
@@ -29,6 +29,11 @@ def overconfident(size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=60)
 @given(rows=ROWS)
+@example(rows=[(1.0, False), (9.905190711696276e-216, True), (-9.541492882618325, False)])
+@example(
+    rows=[(1.0, False), (1.0, False), (9.905190711696276e-216, True), (-10.0, False),
+          (-9.541492882618325, False)]
+)  # fmt: skip
 def test_probabilities_never_fall_as_margins_rise(kind, rows):
     margins, labels = [margin for margin, _ in rows], [label for _, label in rows]
     calibrator = fit_calibrator(margins, labels, kind=kind)
