@@ -6,6 +6,7 @@ from behavior_spark.pipelines import nightly
 result = nightly(load_settings(["mine.yaml"]), as_of=date(2024, 5, 31))
 """
 
+from behavior_spark.pipelines.audience_commands import audiences
 from behavior_spark.pipelines.commands import (
     build_features,
     check,
@@ -35,9 +36,9 @@ from behavior_spark.runs.commands import COMMANDS
 from behavior_spark.runs.result import Result
 
 __all__ = [
-    "COMMANDS", "Described", "Result", "annotate", "assert_no_leakage", "build_features", "check",
-    "check_leakage", "clean_scores", "describe_features", "evaluate", "find_leaks", "finetune",
-    "funnel", "ingest", "models", "nightly", "plan", "predict", "pretrain", "profile", "promote",
-    "report", "rollback", "score_texts", "similar_to", "sql", "text_functions",
-    "train_propensity",
+    "COMMANDS", "Described", "Result", "annotate", "assert_no_leakage", "audiences",
+    "build_features", "check", "check_leakage", "clean_scores", "describe_features", "evaluate",
+    "find_leaks", "finetune", "funnel", "ingest", "models", "nightly", "plan", "predict",
+    "pretrain", "profile", "promote", "report", "rollback", "score_texts", "similar_to", "sql",
+    "text_functions", "train_propensity",
 ]  # fmt: skip

@@ -1,8 +1,10 @@
 """Contracts of the project's tables."""
 
 from behavior_spark.schemas.activity import ACTIVITY_DAYS, USER_STATE
+from behavior_spark.schemas.audiences import AUDIENCE_MEMBERS, AUDIENCE_RESULTS, AUDIENCES
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
+from behavior_spark.schemas.reasons import REASON
 from behavior_spark.schemas.sessions import SESSIONS
 from behavior_spark.schemas.tables import (
     EVENTS,
@@ -10,7 +12,6 @@ from behavior_spark.schemas.tables import (
     INPUTS,
     ITEMS,
     QUARANTINE,
-    REASON,
     RUNS,
     TABLES,
     TEXT_EMBEDDINGS,
@@ -22,7 +23,8 @@ from behavior_spark.schemas.tables import (
 )
 
 __all__ = [
-    "ACTIVITY_DAYS", "ANNOTATIONS", "EVENTS", "IDENTITIES", "INPUTS", "ITEMS",
+    "ACTIVITY_DAYS", "ANNOTATIONS", "AUDIENCES", "AUDIENCE_MEMBERS", "AUDIENCE_RESULTS",
+    "EVENTS", "IDENTITIES", "INPUTS", "ITEMS",
     "QUARANTINE", "REASON", "RUNS", "SESSIONS", "SHADOW_DISAGREEMENT", "TABLES", "TEXTS",
     "TEXT_EMBEDDINGS", "TEXT_SCORES", "USER_FEATURES", "USER_PROFILE", "USER_PROPENSITY",
     "USER_STATE", "Contract", "column",
