@@ -77,7 +77,7 @@ def print_json(result: Result) -> None:
 def next_queries(
     settings: Settings, config: list[str], as_of: str, overrides: Sequence[str] = ()
 ) -> list[str]:
-    """Command lines with queries that are useful after a night."""
+    """Command lines that are useful after a night: queries, and the export of an audience."""
     command = "behavior-spark sql" + "".join(f" --config {name}" for name in config)
     command += "".join(f" --set {override}" for override in overrides)
     queries = [
@@ -98,4 +98,9 @@ def next_queries(
         queries.insert(
             0, "SELECT head, label, count(*) AS texts FROM text_scores GROUP BY ALL ORDER BY ALL"
         )
-    return [f'{command} "{query}"' for query in queries]
+    lines = [f'{command} "{query}"' for query in queries]
+    if settings.audiences:
+        name = next(iter(settings.audiences))
+        export = command.replace("behavior-spark sql", f"behavior-spark audience {name}", 1)
+        lines.append(f"{export} --as-of {as_of} -o {name}.csv")
+    return lines

@@ -15,7 +15,6 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.schemas.contract import Contract, column
-from behavior_spark.schemas.reasons import REASON
 
 _STRING, _LONG, _INT, _DOUBLE, _DAY = (
     StringType(), LongType(), IntegerType(), DoubleType(), DateType(),
@@ -32,34 +31,37 @@ RECOMMENDED = StructType(
     ]
 )  # fmt: skip
 
-AUDIENCE_MEMBERS = Contract(
-    name="audience_members",
-    comment="One row per audience, as_of and member: whom to reach, why, and with what",
-    columns=(
-        column("audience", _STRING, "name of the audience (config: audiences)", required=True),
-        column("as_of", _DAY, "night that chose the members", required=True),
-        column("user_id", _STRING, "who", required=True),
-        column("target", _STRING, "what is predicted (config: targets)", required=True),
-        column(
-            "arm",
-            _STRING,
-            "reached, or holdout: not to be reached, to measure the effect by",
-            required=True,
+def members_contract(reason: StructType) -> Contract:
+    """The contract ``audience_members``, with reasons of the type that predictions have."""
+    return Contract(
+        name="audience_members",
+        comment="One row per audience, as_of and member: whom to reach, why, and with what",
+        columns=(
+            column("audience", _STRING, "name of the audience (config: audiences)", required=True),
+            column("as_of", _DAY, "night that chose the members", required=True),
+            column("user_id", _STRING, "who", required=True),
+            column("target", _STRING, "what is predicted (config: targets)", required=True),
+            column(
+                "arm",
+                _STRING,
+                "reached, or holdout: not to be reached, to measure the effect by",
+                required=True,
+            ),
+            column("rank", _LONG, "1 = the likeliest of those who could be in", required=True),
+            column("probability", _DOUBLE, "calibrated probability of the target"),
+            column("expected_value", _DOUBLE, "probability x value; null without a value"),
+            column("expected_profit", _DOUBLE, "that less the cost of reaching; null without both"),
+            column("reasons", ArrayType(reason), "why, as in user_propensity"),
+            column("intent", _STRING, "what the user writes about most, as in user_profile"),
+            column("emotion", _STRING, "in what mood, as in user_profile"),
+            column("preference", _STRING, "category with most events, as in user_profile"),
+            column("items", ArrayType(RECOMMENDED), "items to recommend, the best first"),
+            column("valid_until", _DAY, "end of the target's horizon", required=True),
         ),
-        column("rank", _LONG, "1 = the likeliest of those who could be in", required=True),
-        column("probability", _DOUBLE, "calibrated probability of the target"),
-        column("expected_value", _DOUBLE, "probability x value of a conversion; null without one"),
-        column("expected_profit", _DOUBLE, "that less the cost of reaching; null without both"),
-        column("reasons", ArrayType(REASON), "why the probability is so, as in user_propensity"),
-        column("intent", _STRING, "what the user writes about most, as in user_profile"),
-        column("emotion", _STRING, "in what mood, as in user_profile"),
-        column("preference", _STRING, "category with most events, as in user_profile"),
-        column("items", ArrayType(RECOMMENDED), "items to recommend, the best first"),
-        column("valid_until", _DAY, "end of the target's horizon", required=True),
-    ),
-    key=("audience", "as_of", "user_id"),
-    cluster_by=("as_of", "audience"),
-)
+        key=("audience", "as_of", "user_id"),
+        cluster_by=("as_of", "audience"),
+    )
+
 
 AUDIENCES = Contract(
     name="audiences",

@@ -19,10 +19,9 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.schemas.activity import ACTIVITY_DAYS, USER_STATE
-from behavior_spark.schemas.audiences import AUDIENCE_MEMBERS, AUDIENCE_RESULTS, AUDIENCES
+from behavior_spark.schemas.audiences import AUDIENCE_RESULTS, AUDIENCES, members_contract
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
-from behavior_spark.schemas.reasons import REASON
 from behavior_spark.schemas.sessions import SESSIONS
 
 _STRING, _LONG, _INT, _DOUBLE = StringType(), LongType(), IntegerType(), DoubleType()
@@ -164,6 +163,15 @@ USER_FEATURES = Contract(
     cluster_by=("as_of",),
 )
 
+REASON = StructType(
+    [
+        StructField("feature", _STRING, True, {"comment": "which feature"}),
+        StructField("value", _DOUBLE, True, {"comment": "its value; null if the user has none"}),
+        StructField("contribution", _DOUBLE, True, {"comment": "SHAP value in log-odds"}),
+        StructField("text", _STRING, True, {"comment": "the same in words"}),
+    ]
+)
+
 USER_PROPENSITY = Contract(
     name="user_propensity",
     comment="One row per user, as_of and target: how likely the target is within its horizon",
@@ -208,6 +216,8 @@ USER_PROFILE = Contract(
     key=("user_id", "as_of"),
     cluster_by=("as_of",),
 )
+
+AUDIENCE_MEMBERS = members_contract(REASON)
 
 QUARANTINE = Contract(
     name="quarantine",

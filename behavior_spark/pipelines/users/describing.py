@@ -10,7 +10,7 @@ from behavior_spark.config.sources import ATTRIBUTE_KEYS
 from behavior_spark.features.declared import Feature
 from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Offer, with_items
-from behavior_spark.pipelines.texts.active_model import active_text_model
+from behavior_spark.pipelines.texts.active_model import ActiveTextModel, active_text_model
 from behavior_spark.runs.run import utc_today
 
 
@@ -34,6 +34,12 @@ def describe_features(settings: Settings, *, as_of: dt.date | None = None) -> De
         ModelError: The text model cannot be used.
     """
     model = active_text_model(settings, as_of or utc_today()) if settings.sources.texts else None
+    features = list(feature_set_of(settings, model).features)
+    return Described(features, list(model.notes) if model else [])
+
+
+def feature_set_of(settings: Settings, model: ActiveTextModel | None) -> FeatureSet:
+    """The features that settings give with a text model; reads no table."""
     labels = {name: head.labels for name, head in model.heads.items()} if model else {}
     offer = Offer(
         texts=bool(settings.sources.texts),
@@ -45,5 +51,4 @@ def describe_features(settings: Settings, *, as_of: dt.date | None = None) -> De
             for name, source in settings.sources.attributes.items()
         },
     )
-    features = list(FeatureSet.of(settings, offer).features)
-    return Described(features, list(model.notes) if model else [])
+    return FeatureSet.of(settings, offer)

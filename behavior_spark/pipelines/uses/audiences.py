@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from rich.console import RenderableType
 
 from behavior_spark.config import Audience
-from behavior_spark.errors import ConfigError
+from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.uses.audience_items import recommend_items, with_items
@@ -117,6 +117,12 @@ def audiences_stage(run: Run) -> AudiencesChosen:
     )
     with run.step("audiences"), spark_errors("choosing the members of audiences"):
         found = prediction_facts(predictions).collect()
+        if not found:
+            raise InputError(
+                f"no predictions for {run.as_of} of the targets of audiences",
+                found=f"targets {', '.join(used)}",
+                fix=f"run `behavior-spark predict --as-of {run.as_of}` first",
+            )
         facts = {row["target"]: row.asDict() for row in found}
         ready = {n: a for n, a in audiences.items() if not hindrance_of(facts.get(a.target))}
         counts = _write_members(run, predictions, ready, facts)
