@@ -1,5 +1,6 @@
 """Settings from ``conf/*.yaml``: models, overlays, environment, clear errors."""
 
+from behavior_spark.config.audiences import Audience, Recommendations
 from behavior_spark.config.behaviour import BotSettings, Funnel, LeakageSettings
 from behavior_spark.config.features import Behaviour, DeclaredFeature, FeatureSettings, On
 from behavior_spark.config.labels import Labels, LabelsPart
@@ -19,6 +20,7 @@ from behavior_spark.config.warehouse import WarehouseSettings
 __all__ = [
     "Annotation",
     "Attributes",
+    "Audience",
     "Behaviour",
     "BotSettings",
     "DeclaredFeature",
@@ -34,6 +36,7 @@ __all__ = [
     "On",
     "Pretraining",
     "Privacy",
+    "Recommendations",
     "Settings",
     "Shadow",
     "Source",

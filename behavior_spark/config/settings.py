@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
+from behavior_spark.config.audiences import Audience, Recommendations, check_audiences
 from behavior_spark.config.behaviour import LeakageSettings
 from behavior_spark.config.features import FeatureSettings
 from behavior_spark.config.intake import Intake
@@ -16,7 +17,7 @@ from behavior_spark.config.local_spark import LocalSpark
 from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.config.privacy import Privacy
 from behavior_spark.config.section import Section, checked_names
-from behavior_spark.config.sources import Sources
+from behavior_spark.config.sources import ATTRIBUTE_KEYS, Sources
 from behavior_spark.config.targets import Target
 from behavior_spark.config.text import TextSettings
 from behavior_spark.config.training import TrainingSettings
@@ -69,6 +70,13 @@ class Settings(Section):
     training: TrainingSettings = Field(
         default=TrainingSettings(), description="how the propensity models are trained"
     )
+    audiences: dict[str, Audience] = Field(
+        default_factory=dict,
+        description="people to reach, by name: a target, a rule, and who is left out",
+    )
+    recommendations: Recommendations = Field(
+        default=Recommendations(), description="how items for members of audiences are found"
+    )
     pretrain: Pretraining = Field(
         default=Pretraining(),
         description="how `pretrain` trains the encoder further on your own texts",
@@ -87,8 +95,9 @@ class Settings(Section):
     )
 
     @field_validator(
-        "intake", "privacy", "text", "training", "pretrain", "leakage", "spark", mode="before"
-    )
+        "intake", "privacy", "text", "training", "pretrain", "leakage", "spark", "recommendations",
+        mode="before",
+    )  # fmt: skip
     @classmethod
     def _empty_section(cls, value: object) -> object:
         return {} if value is None else value  # all lines of the section are comments
@@ -102,6 +111,11 @@ class Settings(Section):
     @classmethod
     def _annotation_names(cls, value: dict[str, Annotation]) -> dict[str, Annotation]:
         return checked_names(value, "annotation")
+
+    @field_validator("audiences")
+    @classmethod
+    def _audience_names(cls, value: dict[str, Audience]) -> dict[str, Audience]:
+        return checked_names(value, "audience")
 
     @field_validator("targets")
     @classmethod
@@ -148,7 +162,25 @@ class Settings(Section):
                 )
         if any(target.item for target in self.targets.values()) and not self.sources.items:
             raise ValueError("a target filters on items, but sources.items is not mapped")
+        check_audiences(
+            self.audiences,
+            targets=self.targets,
+            attributes=self._attribute_features,
+            items=bool(self.sources.items),
+        )
         return self
+
+    @property
+    def _attribute_features(self) -> set[str]:
+        """Names of the features that are attributes of users."""
+        if not self.features.built("attributes"):
+            return set()
+        return {
+            f"attribute_{name}_{column}"
+            for name, source in self.sources.attributes.items()
+            for column in source.columns
+            if column not in ATTRIBUTE_KEYS
+        }
 
     @property
     def models_path(self) -> str:

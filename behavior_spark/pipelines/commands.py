@@ -29,6 +29,8 @@ from behavior_spark.pipelines.users.features import (
 from behavior_spark.pipelines.users.predicting import predict_stage
 from behavior_spark.pipelines.users.profiles import profile_stage
 from behavior_spark.pipelines.users.propensity import find_models_stage, train_stage
+from behavior_spark.pipelines.uses.audience_results import measure_audiences_stage
+from behavior_spark.pipelines.uses.audiences import audiences_stage
 from behavior_spark.runs.commands import Option, Place, command
 from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import Run, running
@@ -170,6 +172,8 @@ def register_stage(run: Run) -> Registered:
         train_stage,
         predict_stage,
         profile_stage,
+        audiences_stage,
+        measure_audiences_stage,
         register_stage,
     )
 )
@@ -182,8 +186,9 @@ def nightly(
 ) -> Result:
     """The whole night: ingest, score-texts, build-features, train-propensity, predict, profile.
 
-    Without sources.events the night ends after score-texts. A night that was done before ends
-    at once if sources, config, models and tables are as that run left them.
+    Then audiences, where there are any in the config. Without sources.events the night ends after
+    score-texts. A night that was done before ends at once if sources, config, models and tables
+    are as that run left them.
     """
     with running("nightly", settings, **place) as run:
         mapped = check_stage(run).mapped
@@ -205,6 +210,9 @@ def nightly(
         trained = train_stage(run, prepared, retrain=retrain)
         predict_stage(run, prepared, trained.by_target)
         profile_stage(run, prepared)
+        if settings.audiences:
+            audiences_stage(run)
+            measure_audiences_stage(run)
         register_stage(run)
         mark_inputs(run, compared)
         return Result.of_run(run)

@@ -13,7 +13,7 @@ from rich.console import Console
 from behavior_spark.config import LocalSpark, Settings, load_settings
 from behavior_spark.demo.generate import DemoLayout, generate_demo
 from behavior_spark.io.session import spark_session
-from behavior_spark.pipelines import commands, model_commands, report_commands
+from behavior_spark.pipelines import audience_commands, commands, model_commands, report_commands
 from behavior_spark.report.page import page_packages_missing
 from behavior_spark.runs.commands import Place
 from behavior_spark.runs.result import Result
@@ -26,7 +26,8 @@ class DemoResult:
     Attributes:
         layout: Paths and days of the generated logs.
         settings: Settings of ``conf/demo.yaml`` for the demo's folder.
-        steps: Result of each command, in order: finetune, nightly, ingest, report.
+        steps: Result of each command, in order: finetune, nightly, ingest, audiences (measured),
+            report.
     """
 
     layout: DemoLayout
@@ -84,6 +85,8 @@ def demo(
              lambda: commands.nightly(settings, **place)),
             ("ingest", f"thirty days later: what arrived until {layout.end}",
              lambda: commands.ingest(settings, **later)),
+            ("audiences", "what became of the audiences",
+             lambda: audience_commands.audiences(settings, measure_only=True, **later)),
             ("report", "predictions against what happened",
              lambda: report_commands.report(settings, html=has_page, **place)),
         ]  # fmt: skip

@@ -19,6 +19,7 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.schemas.activity import ACTIVITY_DAYS, USER_STATE
+from behavior_spark.schemas.audiences import AUDIENCE_RESULTS, AUDIENCES, members_contract
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
 from behavior_spark.schemas.sessions import SESSIONS
@@ -231,6 +232,8 @@ USER_PROFILE = Contract(
     cluster_by=("as_of",),
 )
 
+AUDIENCE_MEMBERS = members_contract(REASON)
+
 QUARANTINE = Contract(
     name="quarantine",
     comment="One row per refused row, with its reason",
@@ -295,7 +298,8 @@ TABLES = {
     contract.name: contract
     for contract in (
         EVENTS, TEXTS, ITEMS, IDENTITIES, SESSIONS, TEXT_EMBEDDINGS, TEXT_SCORES, ACTIVITY_DAYS,
-        USER_STATE, USER_FEATURES, USER_PROPENSITY, USER_PROFILE, ANNOTATIONS,
+        USER_STATE, USER_FEATURES, USER_PROPENSITY, USER_PROFILE,
+        AUDIENCES, AUDIENCE_MEMBERS, AUDIENCE_RESULTS, ANNOTATIONS,
         SHADOW_DISAGREEMENT, QUARANTINE, RUNS,
     )
 }  # fmt: skip
