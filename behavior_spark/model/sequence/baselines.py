@@ -14,7 +14,7 @@ from scipy import sparse
 
 from behavior_spark.model.arrays import Doubles, Floats, Integers
 from behavior_spark.model.sequence.histories import Histories
-from behavior_spark.model.sequence.retrieval import in_blocks, places_of, top_k_of
+from behavior_spark.model.sequence.retrieval import places_of, top_k_of
 
 _FAR_BELOW = 1e-6
 
@@ -131,25 +131,28 @@ def markov_chain(histories: Histories, *, items: int, decay: float = 0.0) -> Nei
     return Neighbours(shares.tocsr(), popularity, newest=newest, decay=decay or 1.0)
 
 
-def recommend(
-    ranker: Ranker, histories: Histories, k: int, *, leave_out_seen: bool = True, users: int = 256
-) -> Integers:
-    """The k best items of each user, int64 (users, k)."""
+def judged(
+    ranker: Ranker, histories: Histories, answers: Integers, k: int, *, users: int = 256
+) -> tuple[Integers, Integers]:
+    """Lists of items not seen, and the place of each user's answer in the full one.
+
+    Args:
+        ranker: What ranks.
+        histories: What came before.
+        answers: Code of the item that came next, int64 (users,).
+        k: Length of the lists.
+        users: Users at once; each needs a row of all items.
+
+    Returns:
+        Places from 0, int64 (users,), and codes of the k best items, int64 (users, k).
+    """
+    places = np.empty(len(histories), dtype=np.int64)
     codes = np.zeros((len(histories), k), dtype=np.int64)
     for rows, part in histories.blocks(users):
-        codes[rows], _ = top_k_of(ranker.scores(part), k, seen=part if leave_out_seen else None)
-    return codes
-
-
-def answer_places(
-    ranker: Ranker, histories: Histories, answers: Integers, *, users: int = 256
-) -> Integers:
-    """Place of each user's answer among all items not seen, int64 (users,), from 0."""
-    places = np.empty(len(histories), dtype=np.int64)
-    for rows in in_blocks(len(histories), users):
-        part = histories.take(rows)
-        places[rows] = places_of(ranker.scores(part), answers[rows], part)
-    return places
+        scores = ranker.scores(part)
+        codes[rows], _ = top_k_of(scores, k, seen=part)
+        places[rows] = places_of(scores, answers[rows], part)
+    return places, codes
 
 
 def _together(histories: Histories, items: int) -> tuple[sparse.csr_array, Doubles]:

@@ -79,26 +79,55 @@ def fit_sequence_model(
         network = new_network(shape, facts, words, training.seed)
         epochs = train(network, known.without_newest(1), training, held=held, tell=tell)
         best = max(epochs, key=lambda epoch: epoch.ndcg)
-        if options.refit:
-            network = new_network(shape, facts, words, training.seed)
-            train(network, known, replace(training, epochs=best.number), tell=tell)
         networks.append(network)
         records.append({"epochs": best.number, "ndcg_10": best.ndcg, "recall_10": best.recall})
     metadata = {
         "training": asdict(options.training),
-        "refit": options.refit,
         "held_users": len(held.answers),
         "users": int((known.lengths > 0).sum()),
         "events": len(known.items),
         "networks": records,
     }
-    return SequenceModel.of(
+    model = SequenceModel.of(
         vocabulary,
         words,
         facts,
         tuple(networks),
         metadata=metadata,
         trained_through=trained_through,
+    )
+    return refitted(model, known, tell=tell) if options.refit else model
+
+
+def refitted(
+    model: SequenceModel,
+    histories: Histories,
+    *,
+    tell: Callable[[Epoch], None] | None = None,
+) -> SequenceModel:
+    """The same model from new weights, trained on all events as many epochs as were best.
+
+    Args:
+        model: What :func:`fit_sequence_model` gave with ``refit`` off.
+        histories: All events.
+        tell: Called after each epoch.
+    """
+    base = TrainingOptions(**model.metadata["training"])
+    networks = []
+    for number, (before, record) in enumerate(
+        zip(model.networks, model.metadata["networks"], strict=True)
+    ):
+        training = replace(base, seed=base.seed + number, epochs=record["epochs"])
+        network = new_network(before.shape, model.facts, model.words, training.seed)
+        train(network, histories.known(), training, tell=tell)
+        networks.append(network)
+    return SequenceModel.of(
+        model.vocabulary,
+        model.words,
+        model.facts,
+        tuple(networks),
+        metadata={**model.metadata, "refitted": True},
+        trained_through=model.trained_through,
     )
 
 

@@ -6,8 +6,6 @@ code. So the best are the same however users and items are cut into blocks, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 
@@ -138,9 +136,3 @@ def _read(keys: torch.Tensor) -> tuple[Integers, Floats]:
         codes.masked_fill(absent, 0).numpy(),
         scores.masked_fill(absent, -torch.inf).numpy(),
     )
-
-
-def in_blocks(count: int, size: int) -> Iterator[slice]:
-    """Slices of at most ``size`` of ``count`` rows."""
-    for first in range(0, count, size):
-        yield slice(first, min(first + size, count))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from behavior_spark.errors import ModelError
 from behavior_spark.model.sequence.accuracy import (
     item_coverage,
     mean_difference,
@@ -12,13 +13,13 @@ from behavior_spark.model.sequence.accuracy import (
 )
 from behavior_spark.model.sequence.baselines import (
     Popularity,
-    answer_places,
     item_knn,
+    judged,
     last_item_neighbours,
     markov_chain,
-    recommend,
 )
 from behavior_spark.model.sequence.histories import Histories
+from behavior_spark.model.sequence.mixture import Mixture
 
 LOG = Histories.of_lists([[1, 2, 3], [1, 2], [2, 3], [1, 4], [1, 2, 0]])
 
@@ -44,12 +45,19 @@ def test_each_baseline_counts_what_it_says():
 
 
 def test_seen_items_are_left_out_and_popularity_fills_the_rest():
-    lists = recommend(markov_chain(LOG, items=5), Histories.of_lists([[1], [5], []]), 3)
+    ranker, past = markov_chain(LOG, items=5), Histories.of_lists([[1], [5], []])
+    places, lists = judged(ranker, past, np.array([4, 2, 4]), 3)
     assert lists.tolist() == [[2, 4, 3], [1, 2, 3], [1, 2, 3]]
-    places = answer_places(
-        markov_chain(LOG, items=5), Histories.of_lists([[1], [5]]), np.array([4, 2])
-    )
-    assert places.tolist() == [1, 1]
+    assert places.tolist() == [1, 1, 3]
+
+
+def test_a_mixture_is_the_mean_of_chances():
+    counts, popular = markov_chain(LOG, items=5), Popularity.fit(LOG, items=5)
+    mixed = Mixture((counts, popular), (0.25, 0.75))
+    expected = [0, 0.75 * 4 / 11, 0.25 * 0.75 + 0.75 * 4 / 11, 0.75 * 2 / 11]
+    assert scores_after(mixed, [1])[:4] == pytest.approx(expected, abs=1e-3)
+    with pytest.raises(ModelError, match="needs a weight"):
+        Mixture((counts,), (0.5, 0.5))
 
 
 def test_measures_have_intervals_and_pairs_are_closer_than_singles():
