@@ -52,11 +52,10 @@ from behavior_spark.model.sequence.vocabulary import Vocabulary
 
 K = 10
 CHOSEN = FitOptions(
-    shape={"similarity": "cosine", "temperature": 0.07, "dropout": 0.5},
+    shape={"similarity": "cosine", "temperature": 0.07, "dropout": 0.35},
     training=TrainingOptions(
-        batch=256, negatives=1024, rate=3e-3, own_dropout=0.1, epochs=30, patience=4
+        batch=256, negatives=1024, rate=3e-3, own_dropout=0.1, epochs=14, patience=14
     ),
-    networks=2,
     held_users=6000,
     refit=False,
 )
@@ -141,23 +140,18 @@ def four(estimate: object) -> str:
     return f"{value:.4f} ({low:.4f} to {high:.4f})"
 
 
-def with_networks(
+def with_network(
     counts: dict[str, Ranker], model: SequenceModel, without_words: SequenceModel | None
 ) -> dict[str, Ranker]:
-    """Rankers by name, the networks' after those that count."""
-    networks = NetworkChances(model)
+    """Rankers by name, the network's after those that count."""
+    network = NetworkChances(model)
     markov = counts["Markov chain, decayed"]
-    plain = (
-        {} if without_words is None else {"one network, ids alone": NetworkChances(without_words)}
-    )
+    plain = {} if without_words is None else {"network, ids alone": NetworkChances(without_words)}
     return {
         **counts,
         **plain,
-        "one network, ids and words": NetworkChances(replace(model, networks=model.networks[:1])),
-        f"{len(model.networks)} networks, ids and words": networks,
-        "networks and Markov chain": Mixture(
-            (networks, markov), (1 - MARKOV_WEIGHT, MARKOV_WEIGHT)
-        ),
+        "network, ids and words": network,
+        "network and Markov chain": Mixture((network, markov), (1 - MARKOV_WEIGHT, MARKOV_WEIGHT)),
     }
 
 
@@ -167,11 +161,9 @@ def validate(beauty: Beauty, folder: Path, *, ids_alone: bool) -> None:
     model = validated_model(beauty, folder)
     plain = None
     if ids_alone:
-        plain = trained(
-            folder, "ids-alone", lambda: fit_beauty(beauty, facts=ItemFacts(), networks=1)
-        )
+        plain = trained(folder, "ids-alone", lambda: fit_beauty(beauty, facts=ItemFacts()))
     counts = count_rankers(seen.without_newest(1), len(beauty.vocabulary.items))
-    rankers = with_networks(counts, model, plain)
+    rankers = with_network(counts, model, plain)
     answers = seen.newest(1).items.astype(np.int64)
     items = len(beauty.vocabulary.items)
     show("Validation", rankers, seen.without_newest(1), answers, items=items)
@@ -184,23 +176,20 @@ def test(beauty: Beauty, folder: Path) -> None:
     model = trained(folder, "refitted", lambda: refitted(validated, seen, tell=tell))
     answers = beauty.histories.newest(1).items.astype(np.int64)
     counts = count_rankers(seen, len(beauty.vocabulary.items))
-    rankers = with_networks(counts, model, None)
-    rankers["networks that did not learn from validation answers"] = NetworkChances(validated)
+    rankers = with_network(counts, model, None)
+    rankers["network that did not learn from validation answers"] = NetworkChances(validated)
     show("Test", rankers, seen, answers, items=len(beauty.vocabulary.items))
 
 
 def validated_model(beauty: Beauty, folder: Path) -> SequenceModel:
-    """Networks that learned from all but the validation and test answers."""
+    """A network that learned from all but the validation and test answers."""
     return trained(folder, "validated", lambda: fit_beauty(beauty, facts=beauty.facts))
 
 
-def fit_beauty(
-    beauty: Beauty, *, facts: ItemFacts, networks: int = CHOSEN.networks
-) -> SequenceModel:
+def fit_beauty(beauty: Beauty, *, facts: ItemFacts) -> SequenceModel:
     """Fit on all but the test answers; the validation answers decide when to stop."""
-    options = replace(CHOSEN, networks=networks)
     seen = beauty.histories.without_newest(1)
-    return fit_sequence_model(beauty.vocabulary, seen, options, facts=facts, tell=tell)
+    return fit_sequence_model(beauty.vocabulary, seen, CHOSEN, facts=facts, tell=tell)
 
 
 def cold(beauty: Beauty, folder: Path, share: float = 0.1) -> None:
@@ -225,7 +214,7 @@ def cold(beauty: Beauty, folder: Path, share: float = 0.1) -> None:
         lambda: fit_sequence_model(
             Vocabulary(tuple(names[:warm])),
             visible,
-            replace(CHOSEN, networks=1, training=replace(CHOSEN.training, own_dropout=0.3)),
+            replace(CHOSEN, training=replace(CHOSEN.training, own_dropout=0.3)),
             facts=ItemFacts(words[:warm]),
             tell=tell,
         ),

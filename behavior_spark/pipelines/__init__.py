@@ -13,6 +13,7 @@ from behavior_spark.pipelines.commands import (
     ingest,
     nightly,
     predict,
+    predict_items,
     profile,
     score_texts,
     train_propensity,
@@ -37,7 +38,7 @@ from behavior_spark.runs.result import Result
 __all__ = [
     "COMMANDS", "Described", "Result", "annotate", "assert_no_leakage", "build_features", "check",
     "check_leakage", "clean_scores", "describe_features", "evaluate", "find_leaks", "finetune",
-    "funnel", "ingest", "models", "nightly", "plan", "predict", "pretrain", "profile", "promote",
-    "report", "rollback", "score_texts", "similar_to", "sql", "text_functions",
-    "train_propensity",
+    "funnel", "ingest", "models", "nightly", "plan", "predict", "predict_items", "pretrain",
+    "profile", "promote", "report", "rollback", "score_texts", "similar_to", "sql",
+    "text_functions", "train_propensity",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from pyspark.sql.types import (
 from behavior_spark.schemas.activity import ACTIVITY_DAYS, USER_STATE
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
+from behavior_spark.schemas.next_items import USER_NEXT_ITEMS
 from behavior_spark.schemas.sessions import SESSIONS
 
 _STRING, _LONG, _INT, _DOUBLE = StringType(), LongType(), IntegerType(), DoubleType()
@@ -274,7 +275,7 @@ TABLES = {
     contract.name: contract
     for contract in (
         EVENTS, TEXTS, ITEMS, IDENTITIES, SESSIONS, TEXT_EMBEDDINGS, TEXT_SCORES, ACTIVITY_DAYS,
-        USER_STATE, USER_FEATURES, USER_PROPENSITY, USER_PROFILE, ANNOTATIONS,
+        USER_STATE, USER_FEATURES, USER_PROPENSITY, USER_NEXT_ITEMS, USER_PROFILE, ANNOTATIONS,
         SHADOW_DISAGREEMENT, QUARANTINE, RUNS,
     )
 }  # fmt: skip

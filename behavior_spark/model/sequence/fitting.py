@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,8 @@ import torch
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Integers
+from behavior_spark.model.sequence.accuracy import ndcg_at, recall_at
+from behavior_spark.model.sequence.baselines import Popularity, Ranker, judged, markov_chain
 from behavior_spark.model.sequence.catalogue import ItemFacts
 from behavior_spark.model.sequence.histories import Histories
 from behavior_spark.model.sequence.model import SequenceModel
@@ -44,6 +46,7 @@ def fit_sequence_model(
     options: FitOptions,
     *,
     facts: ItemFacts | None = None,
+    metadata: Mapping[str, Any] | None = None,
     trained_through: str | None = None,
     tell: Callable[[Epoch], None] | None = None,
 ) -> SequenceModel:
@@ -57,6 +60,7 @@ def fit_sequence_model(
         histories: Events of known items, in order of time.
         options: What to fit.
         facts: Words and texts of items.
+        metadata: Plain data to keep with the model.
         trained_through: First day after the events.
         tell: Called after each epoch.
 
@@ -81,19 +85,21 @@ def fit_sequence_model(
         best = max(epochs, key=lambda epoch: epoch.ndcg)
         networks.append(network)
         records.append({"epochs": best.number, "ndcg_10": best.ndcg, "recall_10": best.recall})
-    metadata = {
+    facts_of_training = {
+        **(metadata or {}),
         "training": asdict(options.training),
         "held_users": len(held.answers),
         "users": int((known.lengths > 0).sum()),
         "events": len(known.items),
         "networks": records,
+        "baselines": _baselines(known.without_newest(1), held, shape.items),
     }
     model = SequenceModel.of(
         vocabulary,
         words,
         facts,
         tuple(networks),
-        metadata=metadata,
+        metadata=facts_of_training,
         trained_through=trained_through,
     )
     return refitted(model, known, tell=tell) if options.refit else model
@@ -117,9 +123,9 @@ def refitted(
     for number, (before, record) in enumerate(
         zip(model.networks, model.metadata["networks"], strict=True)
     ):
-        training = replace(base, seed=base.seed + number, epochs=record["epochs"])
+        training = replace(base, seed=base.seed + number)
         network = new_network(before.shape, model.facts, model.words, training.seed)
-        train(network, histories.known(), training, tell=tell)
+        train(network, histories.known(), training, stop_after=record["epochs"], tell=tell)
         networks.append(network)
     return SequenceModel.of(
         model.vocabulary,
@@ -129,6 +135,22 @@ def refitted(
         metadata={**model.metadata, "refitted": True},
         trained_through=model.trained_through,
     )
+
+
+def _baselines(learned: Histories, held: Held, items: int) -> dict[str, dict[str, float]]:
+    """NDCG@10 and Recall@10 of counts on the same held-out answers."""
+    rankers: dict[str, Ranker] = {
+        "popularity": Popularity.fit(learned, items=items),
+        "markov_chain": markov_chain(learned, items=items, decay=0.5),
+    }
+    figures = {}
+    for name, ranker in rankers.items():
+        places, _ = judged(ranker, held.histories, held.answers, 10)
+        figures[name] = {
+            "ndcg_10": float(ndcg_at(places, 10).mean()),
+            "recall_10": float(recall_at(places, 10).mean()),
+        }
+    return figures
 
 
 def held_out(histories: Histories, users: int, seed: int) -> Held:

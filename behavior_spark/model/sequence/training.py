@@ -21,6 +21,7 @@ from behavior_spark.model.sequence.softmax import Sampler, full_softmax_loss, so
 from behavior_spark.model.sequence.states import last_states, output_table
 
 WARM_UP_STEPS = 50
+LOWEST_RATE = 0.05  # share of the peak
 MAX_GRADIENT_NORM = 5.0
 _SORTED_BATCHES = 8
 
@@ -34,7 +35,8 @@ class TrainingOptions:
         negatives: Items in the sample that a batch shares; 0: all items.
         popularity: Share of the sample that follows how often items occur; the rest is uniform.
         smoothing: Label smoothing.
-        rate: Learning rate of AdamW.
+        rate: Learning rate of AdamW at its peak; it rises over the first 50 steps, and falls
+            linearly to a twentieth over ``epochs``.
         weight_decay: Of all matrices.
         own_dropout: Share of items that a batch knows by their words and text alone, so that
             these learn to speak for items without a vector of their own (Volkovs et al. 2017,
@@ -94,6 +96,7 @@ def train(
     options: TrainingOptions,
     *,
     held: Held | None = None,
+    stop_after: int | None = None,
     tell: Callable[[Epoch], None] | None = None,
 ) -> list[Epoch]:
     """Train in place; the weights of the best epoch are kept (of the last without ``held``).
@@ -106,6 +109,7 @@ def train(
         histories: Events to learn from.
         options: How.
         held: Answers to measure each epoch by.
+        stop_after: Stop after this epoch; the learning rate falls as if it went on.
         tell: Called after each epoch.
 
     Raises:
@@ -124,15 +128,15 @@ def train(
     epochs: list[Epoch] = []
     best, best_weights, start = -1.0, None, time.monotonic()
     with torch.random.fork_rng(devices=[]):
-        step = 0
-        for number in range(1, options.epochs + 1):
+        step, steps = 0, options.epochs * -(-len(windows) // options.batch)
+        for number in range(1, (stop_after or options.epochs) + 1):
             random = np.random.default_rng([options.seed, number])
             torch.manual_seed(int(random.integers(2**31)))
             network.train()
             total = 0.0
             for rows in epoch_batches(windows.lengths, options.batch, random):
                 for group in optimiser.param_groups:
-                    group["lr"] = options.rate * min(1.0, (step + 1) / WARM_UP_STEPS)
+                    group["lr"] = options.rate * _share_of_peak(step, steps)
                 loss = _loss(network, windows.take(rows), sampler, options, random)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -210,6 +214,13 @@ def _loss(
         expected,
         smoothing=options.smoothing,
     )
+
+
+def _share_of_peak(step: int, steps: int) -> float:
+    """Of the learning rate: rising, then falling linearly."""
+    if step < WARM_UP_STEPS:
+        return (step + 1) / WARM_UP_STEPS
+    return max(LOWEST_RATE, 1 - step / steps)
 
 
 def _optimiser(network: Network, options: TrainingOptions) -> torch.optim.AdamW:
