@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 from behavior_spark.errors import ModelError
 from behavior_spark.files import read_json, short_digest, staged_folder, write_json
 from behavior_spark.model.arrays import Floats, Integers
+from behavior_spark.model.sequence import MODEL_FILE
 from behavior_spark.model.sequence.catalogue import ItemFacts
 from behavior_spark.model.sequence.histories import Histories
 from behavior_spark.model.sequence.network import Network, Shape
@@ -26,7 +27,7 @@ from behavior_spark.model.sequence.retrieval import BUDGET_BYTES, top_k
 from behavior_spark.model.sequence.states import last_states, output_table
 from behavior_spark.model.sequence.vocabulary import Vocabulary
 
-MODEL_FILE, WEIGHTS_FILE, ITEMS_FILE = "model.json", "model.safetensors", "items.arrow"
+WEIGHTS_FILE, ITEMS_FILE = "model.safetensors", "items.arrow"
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -17,17 +17,16 @@ from behavior_spark.features.item_histories import item_histories, item_words
 from behavior_spark.files import digest_of, read_json
 from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.sequence.catalogue import ItemFacts
-from behavior_spark.model.sequence.fitting import FitOptions, fit_sequence_model
-from behavior_spark.model.sequence.model import MODEL_FILE, SequenceModel
-from behavior_spark.model.sequence.training import TrainingOptions
-from behavior_spark.model.sequence.vocabulary import read_histories
+from behavior_spark.model.sequence import MODEL_FILE
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.prediction.next_items import SequenceRecipe, predict_items
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_NEXT_ITEMS
 from behavior_spark.shared_folder import SharedFolder
+
+if TYPE_CHECKING:
+    from behavior_spark.model.sequence.model import SequenceModel
 
 
 @dataclass(frozen=True)
@@ -123,6 +122,12 @@ def valid_model(run: Run, settings: SequenceSettings) -> dict[str, Any] | None:
 def _train(
     run: Run, settings: SequenceSettings, histories: DataFrame, prepared: Prepared
 ) -> dict[str, Any]:
+    # torch takes seconds to import, and most nights train nothing.
+    from behavior_spark.model.sequence.catalogue import ItemFacts
+    from behavior_spark.model.sequence.fitting import FitOptions, fit_sequence_model
+    from behavior_spark.model.sequence.training import TrainingOptions
+    from behavior_spark.model.sequence.vocabulary import read_histories
+
     # By hash, so that the same users are taken on any cluster.
     sample = histories.orderBy(F.xxhash64("user_id"), "user_id").limit(settings.max_users)
     columns = ["items", "event_types", "event_times", "values"]
@@ -180,6 +185,8 @@ def _train(
 
 def _with_rare_items(model: SequenceModel, words: Mapping[str, list[str]]) -> SequenceModel:
     """With the items that have too few events, or none yet, by words that the model knows."""
+    from behavior_spark.model.sequence.catalogue import ItemFacts
+
     known, learned = set(model.vocabulary.items), set(model.words)
     new = sorted(item for item, bag in words.items() if item not in known and learned & set(bag))
     if not new:
