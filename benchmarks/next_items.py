@@ -62,7 +62,7 @@ CHOSEN = FitOptions(
 MARKOV_DECAY = 0.5
 KNN_SHRINK, KNN_DECAY = 5.0, 0.6
 # Weight of the Markov chain in its mixture with the networks.
-MARKOV_WEIGHT = 0.3
+MARKOV_WEIGHT = 0.2
 
 
 @dataclass(frozen=True)
