@@ -1,7 +1,8 @@
 """The k best items of each user: exact, in blocks, ties by the item's code.
 
-A score and an item's code make one integer that sorts as both: first the score, then the lower
-code. So the best are the same however users and items are cut into blocks, and there are no ties.
+The k-th best score of a block says which items may be among the best, all that equal it included;
+those few are sorted by score, then code. So the best are the same however users and items are cut
+into blocks. A score of -inf leaves an item out.
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ from behavior_spark.model.sequence.histories import Histories
 
 BUDGET_BYTES = 128 * 1024**2
 ITEM_BLOCK = 16384
-_CELL_BYTES = 20  # float32 score, int64 key, and what selection needs
-_LOWEST = torch.iinfo(torch.int64).min
-_CODES = 2**32
+_CELL_BYTES = 10  # float32 score, what selection copies of it, bool
 
 
 def top_k(
@@ -51,27 +50,23 @@ def top_k(
     scores = np.full((len(states), k), -np.inf, dtype=np.float32)
     table = torch.from_numpy(outputs)
     for first in range(0, len(states), user_block):
-        rows = slice(first, first + user_block)
+        rows = slice(first, min(first + user_block, len(states)))
         vectors = torch.from_numpy(states[rows])
-        left_out = seen.take(slice(first, min(first + user_block, len(states)))) if seen else None
-        best = torch.empty((len(vectors), 0), dtype=torch.int64)
+        left_out = seen.take(rows) if seen is not None else None
         for start in range(1, items + 1, item_block):
-            products = vectors @ table[start : start + item_block].T
-            keys = _keys(products, start, left_out)
-            best = torch.cat([best, keys], dim=1)
-            best = best.topk(min(k, best.shape[1]), dim=1).values
-        codes[rows, : best.shape[1]], scores[rows, : best.shape[1]] = _read(best)
+            products = (vectors @ table[start : start + item_block].T).numpy()
+            found, values = _best(products, start, k, left_out)
+            codes[rows], scores[rows] = _merged(
+                np.concatenate([codes[rows], found], axis=1),
+                np.concatenate([scores[rows], values], axis=1),
+                k,
+            )
     return codes, scores
 
 
 def top_k_of(scores: Floats, k: int, *, seen: Histories | None = None) -> tuple[Integers, Floats]:
     """The same for scores that are there already, float32 (users, items + 1)."""
-    keys = _keys(torch.from_numpy(scores[:, 1:]), 1, seen)
-    best = keys.topk(min(k, keys.shape[1]), dim=1).values
-    codes = np.zeros((len(scores), k), dtype=np.int64)
-    values = np.full((len(scores), k), -np.inf, dtype=np.float32)
-    codes[:, : best.shape[1]], values[:, : best.shape[1]] = _read(best)
-    return codes, values
+    return _best(scores[:, 1:].copy(), 1, k, seen)
 
 
 def ranks(
@@ -105,34 +100,33 @@ def places_of(scores: Floats, answers: Integers, seen: Histories) -> Integers:
     return np.asarray(places)
 
 
-def _keys(scores: torch.Tensor, first: int, seen: Histories | None) -> torch.Tensor:
-    """Integers that sort as scores do, and for equal scores the lower code first."""
-    if not torch.isfinite(scores).all() and torch.isnan(scores).any():
+def _best(scores: Floats, first: int, k: int, seen: Histories | None) -> tuple[Integers, Floats]:
+    """Codes and scores of the k best of items ``first`` on; ``scores`` is changed."""
+    if np.isnan(scores).any():
         raise ModelError(
             "a score of an item is not a number",
             fix="train the model again with a lower learning rate",
         )
-    # The bits of a float32 sort as integers; those of negative ones in reverse.
-    bits = (scores.float() + 0.0).contiguous().view(torch.int32).to(torch.int64)
-    ordered = torch.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
-    codes = torch.arange(first, first + scores.shape[1])
-    keys = ordered * _CODES + (_CODES - 1 - codes)
     if seen is not None:
         inside = (seen.items >= first) & (seen.items < first + scores.shape[1])
-        columns = seen.items[inside].astype(np.int64) - first
-        keys[torch.from_numpy(seen.owners[inside]), torch.from_numpy(columns)] = _LOWEST
-    return keys
+        scores[seen.owners[inside], seen.items[inside] - first] = -np.inf
+    codes = np.zeros((len(scores), k), dtype=np.int64)
+    values = np.full((len(scores), k), -np.inf, dtype=np.float32)
+    if not scores.size:
+        return codes, values
+    limits = torch.from_numpy(scores).topk(min(k, scores.shape[1]), dim=1).values[:, -1:].numpy()
+    rows, columns = np.nonzero((scores >= limits) & (scores > -np.inf))
+    found = scores[rows, columns]
+    order = np.lexsort((columns, -found, rows))
+    starts = np.searchsorted(rows, np.arange(len(scores)))
+    place = np.arange(len(order)) - starts[rows]  # rows are in order before and after sorting
+    kept = place < k
+    codes[rows[kept], place[kept]] = columns[order][kept] + first
+    values[rows[kept], place[kept]] = found[order][kept]
+    return codes, values
 
 
-def _read(keys: torch.Tensor) -> tuple[Integers, Floats]:
-    """Codes and scores of keys; code 0 and -inf for what was left out."""
-    ordered = torch.div(keys, _CODES, rounding_mode="floor")
-    codes = _CODES - 1 - (keys - ordered * _CODES)
-    bits = torch.where(ordered < 0, (-ordered) | 0x80000000, ordered)
-    bits = torch.where(bits >= 2**31, bits - 2**32, bits)
-    scores = bits.to(torch.int32).view(torch.float32)
-    absent = keys == _LOWEST
-    return (
-        codes.masked_fill(absent, 0).numpy(),
-        scores.masked_fill(absent, -torch.inf).numpy(),
-    )
+def _merged(codes: Integers, scores: Floats, k: int) -> tuple[Integers, Floats]:
+    """The k best of each row, by score, then code; code 0 last."""
+    order = np.lexsort((codes, -scores), axis=1)[:, :k]
+    return np.take_along_axis(codes, order, 1), np.take_along_axis(scores, order, 1)

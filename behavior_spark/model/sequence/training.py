@@ -32,7 +32,7 @@ class TrainingOptions:
 
     Attributes:
         batch: Users in a batch.
-        negatives: Items in the sample that a batch shares; 0: all items.
+        negatives: Items in the sample that a batch shares; 0, or as many as there are items: all.
         popularity: Share of the sample that follows how often items occur; the rest is uniform.
         smoothing: Label smoothing.
         rate: Learning rate of AdamW at its peak; it rises over the first 50 steps, and falls
@@ -179,7 +179,7 @@ def _loss(
     random: np.random.Generator,
 ) -> torch.Tensor:
     codes = part.padded()
-    whole = options.negatives == 0
+    whole = options.negatives == 0 or options.negatives >= network.shape.items
     negatives = (
         np.arange(1, network.shape.items + 1) if whole else sampler.draw(options.negatives, random)
     )

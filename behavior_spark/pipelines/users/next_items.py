@@ -155,7 +155,7 @@ def _train(
         },
         training=TrainingOptions(
             # A small log needs small batches: an epoch of one step teaches little.
-            batch=max(16, min(256, table.num_rows // 50)),
+            batch=max(16, min(256, len(read.windows(settings.length)) // 30)),
             rate=3e-3,
             own_dropout=0.1,
             epochs=settings.epochs,
