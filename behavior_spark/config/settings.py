@@ -17,6 +17,7 @@ from behavior_spark.config.local_spark import LocalSpark
 from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.config.privacy import Privacy
 from behavior_spark.config.section import Section, checked_names
+from behavior_spark.config.sequence import SequenceSettings
 from behavior_spark.config.sources import ATTRIBUTE_KEYS, Sources
 from behavior_spark.config.targets import Target
 from behavior_spark.config.text import TextSettings
@@ -76,6 +77,10 @@ class Settings(Section):
     )
     recommendations: Recommendations = Field(
         default=Recommendations(), description="how items for members of audiences are found"
+    )
+    sequence: SequenceSettings | None = Field(
+        None,
+        description="next items of each user, by a sequence model; without it none are predicted",
     )
     pretrain: Pretraining = Field(
         default=Pretraining(),

@@ -14,6 +14,7 @@ from behavior_spark.pipelines.commands import (
     ingest,
     nightly,
     predict,
+    predict_items,
     profile,
     score_texts,
     train_propensity,
@@ -40,6 +41,6 @@ __all__ = [
     "COMMANDS", "Described", "Result", "annotate", "assert_no_leakage", "audience", "audiences",
     "build_features", "check", "check_leakage", "clean_scores", "describe_features", "evaluate",
     "find_leaks", "finetune", "funnel", "ingest", "models", "nightly", "plan", "predict",
-    "pretrain", "profile", "promote", "report", "rollback", "score_texts", "similar_to", "sql",
-    "text_functions", "train_propensity", "views",
+    "predict_items", "pretrain", "profile", "promote", "report", "rollback", "score_texts",
+    "similar_to", "sql", "text_functions", "train_propensity", "views",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ from behavior_spark.pipelines.users.features import (
     days_between,
     open_stage,
 )
+from behavior_spark.pipelines.users.next_items import predict_items_stage
 from behavior_spark.pipelines.users.predicting import predict_stage
 from behavior_spark.pipelines.users.profiles import profile_stage
 from behavior_spark.pipelines.users.propensity import find_models_stage, train_stage
@@ -129,6 +130,23 @@ def predict(settings: Settings, **place: Unpack[Place]) -> Result:
         return Result.of_run(run)
 
 
+@command(stages=(open_stage, predict_items_stage))
+def predict_items(
+    settings: Settings,
+    *,
+    retrain: Annotated[bool, Option("Train even where a valid model exists.")] = False,
+    **place: Unpack[Place],
+) -> Result:
+    """Items that each user is likely to go to next, by a sequence model; needs a section sequence.
+
+    Trains the model where none is valid. It says how well it ranks the last item of users beside
+    a Markov chain and popularity.
+    """
+    with running("predict-items", settings, **place) as run:
+        predict_items_stage(run, open_stage(run).prepared, retrain=retrain)
+        return Result.of_run(run)
+
+
 @command(stages=(open_stage, profile_stage))
 def profile(settings: Settings, **place: Unpack[Place]) -> Result:
     """One row per user for people: intent, emotion, preference, segment, next action."""
@@ -171,6 +189,7 @@ def register_stage(run: Run) -> Registered:
         build_features_stage,
         train_stage,
         predict_stage,
+        predict_items_stage,
         profile_stage,
         audiences_stage,
         measure_audiences_stage,
@@ -209,6 +228,8 @@ def nightly(
         prepared = build_features_stage(run, model).prepared
         trained = train_stage(run, prepared, retrain=retrain)
         predict_stage(run, prepared, trained.by_target)
+        if settings.sequence:
+            predict_items_stage(run, prepared, retrain=retrain)
         profile_stage(run, prepared)
         if settings.audiences:
             audiences_stage(run)

@@ -22,6 +22,7 @@ from behavior_spark.schemas.activity import ACTIVITY_DAYS, USER_STATE
 from behavior_spark.schemas.audiences import AUDIENCE_RESULTS, AUDIENCES, members_contract
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
+from behavior_spark.schemas.next_items import USER_NEXT_ITEMS
 from behavior_spark.schemas.sessions import SESSIONS
 
 _STRING, _LONG, _INT, _DOUBLE = StringType(), LongType(), IntegerType(), DoubleType()
@@ -298,7 +299,7 @@ TABLES = {
     contract.name: contract
     for contract in (
         EVENTS, TEXTS, ITEMS, IDENTITIES, SESSIONS, TEXT_EMBEDDINGS, TEXT_SCORES, ACTIVITY_DAYS,
-        USER_STATE, USER_FEATURES, USER_PROPENSITY, USER_PROFILE,
+        USER_STATE, USER_FEATURES, USER_PROPENSITY, USER_NEXT_ITEMS, USER_PROFILE,
         AUDIENCES, AUDIENCE_MEMBERS, AUDIENCE_RESULTS, ANNOTATIONS,
         SHADOW_DISAGREEMENT, QUARANTINE, RUNS,
     )
