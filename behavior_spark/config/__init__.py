@@ -1,5 +1,6 @@
 """Settings from ``conf/*.yaml``: models, overlays, environment, clear errors."""
 
+from behavior_spark.config.alerts import AlertFeedback, Alerts
 from behavior_spark.config.behaviour import BotSettings, Funnel, LeakageSettings
 from behavior_spark.config.features import Behaviour, DeclaredFeature, FeatureSettings, On
 from behavior_spark.config.labels import Labels, LabelsPart
@@ -17,6 +18,8 @@ from behavior_spark.config.tuning import Tuning
 from behavior_spark.config.warehouse import WarehouseSettings
 
 __all__ = [
+    "AlertFeedback",
+    "Alerts",
     "Annotation",
     "Attributes",
     "Behaviour",

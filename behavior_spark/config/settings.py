@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
+from behavior_spark.config.alerts import Alerts
 from behavior_spark.config.behaviour import LeakageSettings
 from behavior_spark.config.features import FeatureSettings
 from behavior_spark.config.intake import Intake
@@ -77,6 +78,9 @@ class Settings(Section):
         default_factory=dict,
         description="tasks for which a language model labels texts, by name",
     )
+    alerts: Alerts | None = Field(
+        None, description="risk alerts for a security team (table risk_alerts); none unless set"
+    )
     leakage: LeakageSettings = Field(
         default=LeakageSettings(), description="thresholds of `check-leakage`"
     )
@@ -118,6 +122,8 @@ class Settings(Section):
             )
         if self.sources.events and not self.targets:
             raise ValueError("targets is missing: what is predicted, by name")
+        if self.alerts and not self.sources.events:
+            raise ValueError("alerts: there is nothing to watch without sources.events")
         if self.targets and not self.sources.events:
             raise ValueError("targets: nothing can be predicted without sources.events")
         if self.warehouse.schema_ and not self.models:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Unpack
 
 from behavior_spark.config import Settings
+from behavior_spark.errors import ConfigError
 from behavior_spark.pipelines.checks import check_stage, sample_stage
 from behavior_spark.pipelines.logs.ingestion import ingest_stage
 from behavior_spark.pipelines.logs.sessions import build_sessions_stage
@@ -28,6 +29,7 @@ from behavior_spark.pipelines.users.features import (
 from behavior_spark.pipelines.users.predicting import predict_stage
 from behavior_spark.pipelines.users.profiles import profile_stage
 from behavior_spark.pipelines.users.propensity import find_models_stage, train_stage
+from behavior_spark.pipelines.uses.alerts import alerts_stage
 from behavior_spark.runs.commands import Option, Place, command
 from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import Run, running
@@ -134,6 +136,28 @@ def profile(settings: Settings, **place: Unpack[Place]) -> Result:
         return Result.of_run(run)
 
 
+@command(stages=(open_stage, alerts_stage))
+def alerts(settings: Settings, **place: Unpack[Place]) -> Result:
+    """Risk alerts of a night for a security team, each with evidence that can be checked.
+
+    Needs `alerts:` in the config; an empty section takes the defaults. Writes the table
+    risk_alerts of --as-of anew and shows its strongest alerts. Run nightly or build-features for
+    this day first.
+
+    Raises:
+        ConfigError: The config has no section ``alerts``.
+    """
+    if settings.alerts is None:
+        raise ConfigError(
+            "there is nothing to alert",
+            found="the config has no section alerts",
+            fix="add `alerts: {}` to it; docs/alerts.md says what it can hold",
+        )
+    with running("alerts", settings, **place) as run:
+        alerts_stage(run, open_stage(run).prepared, settings.alerts)
+        return Result.of_run(run)
+
+
 @dataclass(frozen=True)
 class Registered(StageResult):
     """Tables that were registered in the catalog.
@@ -168,6 +192,7 @@ def register_stage(run: Run) -> Registered:
         train_stage,
         predict_stage,
         profile_stage,
+        alerts_stage,
         register_stage,
     )
 )
@@ -197,6 +222,8 @@ def nightly(
         trained = train_stage(run, prepared, retrain=retrain)
         predict_stage(run, prepared, trained.by_target)
         profile_stage(run, prepared)
+        if settings.alerts is not None:
+            alerts_stage(run, prepared, settings.alerts)
         register_stage(run)
         return Result.of_run(run)
 

@@ -1,6 +1,7 @@
 """Contracts of the project's tables."""
 
 from behavior_spark.schemas.activity import ACTIVITY_DAYS, USER_STATE
+from behavior_spark.schemas.alerts import RISK_ALERTS
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
 from behavior_spark.schemas.sessions import SESSIONS
@@ -23,7 +24,8 @@ from behavior_spark.schemas.tables import (
 
 __all__ = [
     "ACTIVITY_DAYS", "ANNOTATIONS", "EVENTS", "IDENTITIES", "INPUTS", "ITEMS",
-    "QUARANTINE", "REASON", "RUNS", "SESSIONS", "SHADOW_DISAGREEMENT", "TABLES", "TEXTS",
+    "QUARANTINE", "REASON", "RISK_ALERTS", "RUNS", "SESSIONS", "SHADOW_DISAGREEMENT", "TABLES",
+    "TEXTS",
     "TEXT_EMBEDDINGS", "TEXT_SCORES", "USER_FEATURES", "USER_PROFILE", "USER_PROPENSITY",
     "USER_STATE", "Contract", "column",
 ]  # fmt: skip
