@@ -78,7 +78,7 @@ class SimilarTexts(Section):
     least_users: int = Field(4, ge=2, description="users of a group, at least")
     least_words: int = Field(6, ge=1, description="shorter texts are ignored (thank you)")
     similarity: float = Field(
-        0.6, ge=0.5, le=1, description="Jaccard similarity of runs of five characters"
+        0.5, ge=0.4, le=1, description="Jaccard similarity of runs of five characters"
     )
     days: int = Field(3, ge=1, description="days within which the users write")
     times_usual: float = Field(

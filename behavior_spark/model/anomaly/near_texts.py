@@ -3,7 +3,7 @@
 Broder, On the resemblance and containment of documents (1997); Leskovec, Rajaraman and Ullman,
 Mining of massive datasets, chapter 3. Two texts whose sets of character runs have the Jaccard
 similarity s agree in one position of their signatures with probability s, in all four of a band
-with s^4, and in at least one of 20 bands with 1 - (1 - s^4)^20: 0.94 at s = 0.6, 0.996 at 0.7.
+with s^4, and in at least one of 20 bands with 1 - (1 - s^4)^20: 0.72 at s = 0.5, 0.94 at 0.6.
 """
 
 from __future__ import annotations

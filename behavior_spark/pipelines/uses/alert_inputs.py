@@ -31,7 +31,7 @@ def alert_inputs(run: Run, prepared: Prepared, settings: Alerts) -> AlertInputs:
         ConfigError: ``alerts.peers`` or a feature is no column of ``user_features``.
     """
     warehouse, night = run.warehouse, F.lit(run.as_of)
-    users = _users(run, prepared, settings)
+    users = _users(run, settings)
     texts = prepared.inputs.texts
     heads, mapped = prepared.inputs.heads, set(run.settings.sources.mapped("events"))
     if prepared.inputs.items is not None:
@@ -47,7 +47,7 @@ def alert_inputs(run: Run, prepared: Prepared, settings: Alerts) -> AlertInputs:
         labels=_labels(prepared),
         heads=frozenset(heads),
         users=users,
-        forest=None if users is None else _forest(run, prepared, users, settings),
+        forest=None if users is None else _forest(prepared, users, settings),
         words={f.name: f.comment for f in prepared.feature_set.features},
         quarantine=_refused(run),
         nights=_nights(run, settings),
@@ -86,7 +86,8 @@ def _events(prepared: Prepared, as_of: dt.date, settings: Alerts) -> DataFrame:
         )
         seen = seen.join(categories, "item_id", "left")
     recent = _is_recent(as_of, settings)
-    return seen.withColumns({"is_recent": recent, "is_past": ~recent})
+    # By user once: hours, days and the whole past of a user are then counted without a shuffle.
+    return seen.withColumns({"is_recent": recent, "is_past": ~recent}).repartition("user_id")
 
 
 def _texts(texts: DataFrame, as_of: dt.date, settings: Alerts) -> DataFrame:
@@ -107,7 +108,7 @@ def _labels(prepared: Prepared) -> DataFrame | None:
     )
 
 
-def _users(run: Run, prepared: Prepared, settings: Alerts) -> DataFrame | None:
+def _users(run: Run, settings: Alerts) -> DataFrame | None:
     """``user_id, peers, is_bot`` and the night's features; None where they were not built."""
     if not run.warehouse.exists(USER_FEATURES):
         return None
@@ -131,7 +132,7 @@ def _peers(run: Run, tonight: DataFrame, settings: Alerts) -> Column:
     return F.col(f"`{name}`").cast("string")
 
 
-def _forest(run: Run, prepared: Prepared, users: DataFrame, settings: Alerts) -> PeerForest | None:
+def _forest(prepared: Prepared, users: DataFrame, settings: Alerts) -> PeerForest | None:
     """Fit to users chosen by a hash of their id, so that a rerun gives the same forest."""
     rule = settings.unusual_behaviour
     names = rule.features or [name for name in prepared.names if name in users.columns]

@@ -2,11 +2,11 @@
 
 What is compared is a day with the user's own active days before. A value (a device, a place, an
 hour, a category of items) was there on k of n past days; that the next day shows it too has the
-probability (k + 1) / (n + 2) (Laplace's rule of succession). Its surprise is -log2 of that, less
+probability (k + 1/2) / (n + 1) (Krichevsky and Trofimov 1981). Its surprise is -log2 of that, less
 log2 of the number of values of the day, of which the strangest is taken (Bonferroni). Surprises of
 device, place, time and items are added up, as if they were independent; the limit is -log2 of
-``false_alarms``. One value can give at most log2(n + 2) bits: with a short past, one new device is
-never enough.
+``false_alarms``. One value gives at most log2(2 n + 2) bits: in a month one new device is never
+enough.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _surprise(values: Column, signal: str) -> Column:
         return F.size(F.filter(known, lambda day: _has(day[signal], value, signal)))
 
     fewest = F.array_min(F.transform(values, days_with))
-    bits = F.log2((count + 2) / (fewest + 1)) - F.log2(F.size(values).cast("double"))
+    bits = F.log2((count + 1) / (fewest + 0.5)) - F.log2(F.size(values).cast("double"))
     comparable = (F.size(values) > 0) & (count > 0)
     return F.struct(
         F.when(comparable, fewest).alias("days"),

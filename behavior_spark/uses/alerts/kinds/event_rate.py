@@ -113,33 +113,35 @@ def _with_peers(users: DataFrame, features: DataFrame | None) -> DataFrame:
 
 
 def _usual_of_peers(users: DataFrame, *, least: int) -> DataFrame:
-    """``peers, per, peers_p99`` of groups that are large enough; null: everybody."""
+    """``per``, ``groups`` (peers -> p99 and users) and ``everybody``: one row for each period."""
     usual = F.percentile_approx("own_most", F.lit(PEERS_PERCENTILE), F.lit(1000))
-    grouped = users.rollup("per", "peers").agg(
-        F.grouping("peers").alias("_all"),
-        usual.cast("double").alias("peers_p99"),
-        F.count("own_most").alias("peer_users"),
+    grouped = (
+        users.rollup("per", "peers")
+        .agg(
+            F.grouping("peers").alias("_all"),
+            F.struct(usual.cast("double").alias("p99"), F.count("own_most").alias("users")).alias(
+                "usual"
+            ),
+        )
+        .where(F.col("per").isNotNull() & (F.col("usual.users") >= least))
     )
-    return grouped.where(
-        F.col("per").isNotNull() & (F.col("peer_users") >= least)
-        & ((F.col("_all") == 1) | F.col("peers").isNotNull())
-    )  # fmt: skip
+    in_group = (F.col("_all") == 0) & F.col("peers").isNotNull()
+    entries = F.collect_list(F.when(in_group, F.struct("peers", "usual")))
+    return grouped.groupBy("per").agg(
+        F.map_from_entries(entries).alias("groups"),
+        F.max(F.when(F.col("_all") == 1, F.col("usual"))).alias("everybody"),
+    )
 
 
 def _beside_peers(users: DataFrame, usual: DataFrame) -> DataFrame:
-    groups = usual.where("_all = 0").select("per", "peers", "peers_p99", "peer_users")
-    everybody = usual.where("_all = 1").select(
-        "per", F.col("peers_p99").alias("_p99"), F.col("peer_users").alias("_users")
-    )
-    joined = users.join(F.broadcast(groups), ["per", "peers"], "left").join(
-        F.broadcast(everybody), "per", "left"
-    )
-    own_group = F.col("peers_p99").isNotNull()
+    joined = users.join(F.broadcast(usual), "per", "left")
+    own_group = F.try_element_at("groups", F.coalesce("peers", F.lit("")))
+    chosen = F.coalesce(own_group, F.col("everybody"))
     return joined.withColumns(
         {
-            "compared_with": F.when(own_group, F.col("peers")).otherwise(_ALL),
-            "peers_p99": F.coalesce("peers_p99", "_p99"),
-            "peer_users": F.coalesce("peer_users", "_users"),
+            "compared_with": F.when(own_group.isNotNull(), F.col("peers")).otherwise(_ALL),
+            "peers_p99": chosen["p99"],
+            "peer_users": chosen["users"],
         }
     )
 

@@ -99,9 +99,12 @@ def similar_groups(texts: DataFrame, *, similarity: float) -> DataFrame:
     distinct = texts.groupBy("id").agg(F.min("text").alias("text"))
     keys = distinct.mapInArrow(_sketch, "id long, band int, key long").where(F.col("key") != -1)
     order = Window.partitionBy("band", "key").orderBy(F.xxhash64("id", "band"), "id")
-    neighbours = keys.select(
-        "id", F.explode(F.array(F.first("id").over(order), F.lag("id").over(order))).alias("other")
-    ).where(F.col("other").isNotNull() & (F.col("id") != F.col("other")))
+    beside = keys.withColumns(
+        {"first": F.first("id").over(order), "before": F.lag("id").over(order)}
+    )
+    neighbours = beside.select("id", F.explode(F.array("first", "before")).alias("other")).where(
+        F.col("other").isNotNull() & (F.col("id") != F.col("other"))
+    )
     pairs = neighbours.select(
         F.least("id", "other").alias("left"), F.greatest("id", "other").alias("right")
     ).distinct()
