@@ -37,7 +37,8 @@ from behavior_spark.runs.result import Result
 
 __all__ = [
     "COMMANDS", "Described", "Result", "alerts", "annotate", "assert_no_leakage",
-    "build_features", "check", "check_leakage", "clean_scores", "describe_features", "evaluate", "find_leaks", "finetune",
+    "build_features", "check", "check_leakage", "clean_scores", "describe_features", "evaluate",
+    "find_leaks", "finetune",
     "funnel", "ingest", "models", "nightly", "plan", "predict", "pretrain", "profile", "promote",
     "report", "rollback", "score_texts", "similar_to", "sql", "text_functions",
     "train_propensity",

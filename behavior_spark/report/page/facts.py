@@ -145,6 +145,7 @@ class NightFacts:
         funnel_days: Days that the funnels look back.
         segments: People by segment: segment, users, and for each target what is predicted.
         texts: Texts by label: head, period (first day), label (null: none), texts, users.
+        alerts: Risk alerts: alert_id, kind, severity, score, status, evidence.
         min_group: Smaller groups of users are not shown.
     """
 
@@ -179,5 +180,10 @@ class NightFacts:
     segments: pd.DataFrame = field(default_factory=lambda: no_rows("segment", "users"))
     texts: pd.DataFrame = field(
         default_factory=lambda: no_rows("head", "period", "label", "texts", "users")
+    )
+    alerts: pd.DataFrame = field(
+        default_factory=lambda: no_rows(
+            "alert_id", "kind", "severity", "score", "status", "evidence"
+        )
     )
     min_group: int = 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from behavior_spark.report.page.blocks import Page
 from behavior_spark.report.page.facts import NightFacts
+from behavior_spark.report.page.views.alerts import alerts_view
 from behavior_spark.report.page.views.compared import compared_view
 from behavior_spark.report.page.views.cost import cost_view
 from behavior_spark.report.page.views.moved import moved_view
@@ -26,6 +27,7 @@ def night_page(facts: NightFacts) -> Page:
         reasons_view(facts),
         people_view(facts),
         texts_view(facts),
+        alerts_view(facts),
         cost_view(facts),
     ]
     hidden = sum(section.hidden for section in sections)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.pipelines.reports.night.alerts_read import read_alerts
 from behavior_spark.pipelines.reports.night.moved_read import (
     feature_words,
     night_before,
@@ -41,6 +42,7 @@ from behavior_spark.schemas import (
     EVENTS,
     ITEMS,
     QUARANTINE,
+    RISK_ALERTS,
     RUNS,
     SESSIONS,
     TEXT_SCORES,
@@ -94,6 +96,7 @@ class NightReported(Reported):
         USER_FEATURES,
         USER_PROPENSITY,
         USER_PROFILE,
+        RISK_ALERTS,
     ),
     models=("propensity",),
 )
@@ -169,6 +172,7 @@ def read_facts(run: Run, *, compare: dt.date | None = None) -> NightFacts:
         report_run=run.run_id,
         **read_people(run),
         texts=read_texts(run, night.models if night else {}),
+        alerts=read_alerts(run),
         min_group=run.settings.privacy.min_group,
     )
 
