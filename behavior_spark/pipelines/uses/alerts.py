@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -18,6 +18,7 @@ from behavior_spark.extensions import ALERT_KINDS
 from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.feedback import read_feedback
+from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.measures.confidence import wilson_interval
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.pipelines.uses.alert_inputs import alert_inputs
@@ -123,7 +124,7 @@ class Alerted(StageResult):
 
     def blocks(self) -> list[RenderableType]:
         """Counts, the strongest alerts, who is silent, and how often earlier ones were right."""
-        blocks: list[RenderableType] = [Text(f"\n{self._line()}", style="bold")]
+        blocks: list[RenderableType] = [Text(f"\n{self.line}", style="bold")]
         if self.strongest:
             shown = f"the {len(self.strongest)} strongest of {sum(self.shown.values())}"
             blocks.append(rows_table(self.strongest, title=f"Alerts: {shown}"))
@@ -139,7 +140,9 @@ class Alerted(StageResult):
             blocks.append(rows_table([judged.row for judged in self.judged], title=title))
         return blocks
 
-    def _line(self) -> str:
+    @property
+    def line(self) -> str:
+        """Counts by severity, and what was left out, in one line."""
         figures = self.figures
         counts = ", ".join(f"{figures[f'alerts_{s}']:,.0f} {s}" for s in reversed(SEVERITIES))
         line = f"{figures['alerts']:,.0f} risk alerts: {counts}"
@@ -163,37 +166,55 @@ def alerts_stage(run: Run, prepared: Prepared, settings: Alerts) -> Alerted:
     with run.step("risk alerts"), spark_errors("looking for risk alerts"):
         run.warehouse.create(RISK_ALERTS)
         inputs = alert_inputs(run, prepared, settings)
-        kinds = {n: ALERT_KINDS.load(n) for n in ALERT_KINDS.names() if n not in settings.leave_out}
-        lacking = {name: kind.lacks(inputs) for name, kind in kinds.items()}
-        quiet = {name: why for name, why in lacking.items() if why}
-        able = {name: kind for name, kind in kinds.items() if name not in quiet}
-        alerts, counters = found_alerts(able, inputs)
         verdicts = _verdicts(run, settings)
-        judged = None
-        if verdicts is not None:
-            since = run.as_of - dt.timedelta(days=settings.feedback_days)
-            judged = verdicts_by_subject(verdicts, inputs.earlier, since)
-        history = with_history(alerts, inputs.earlier, judged, as_of=run.as_of)
-        unseen = Counted.over(history, dismissed=F.count_if("is_dismissed"))
-        placed = with_place(unseen.frame.where("NOT is_dismissed"))
-        caps = settings.at_most.model_dump()
-        capped = _counted_by_severity(placed, list(able), caps)
-        run.warehouse.replace(
-            capped.frame.where(is_shown(caps)), RISK_ALERTS, where=f"as_of = DATE'{run.as_of}'"
+        made = replace_alerts(run.warehouse, inputs, verdicts)
+        result = replace(
+            made,
+            strongest=_strongest(run),
+            judged=_judged(verdicts, inputs.earlier),
         )
-        counts = capped.counts()
-        result = Alerted(
-            {(severity, kind): counts[f"{severity} {kind}"] for severity in SEVERITIES
-             for kind in able if counts[f"{severity} {kind}"]},
-            {severity: counts[f"{severity} left out"] for severity in SEVERITIES},
-            unseen.counts()["dismissed"],
-            quiet,
-            {name: counter.counts() for name, counter in counters.items()},
-            _strongest(run),
-            _judged(verdicts, inputs.earlier),
-        )  # fmt: skip
-    run.say(result._line())
+    run.say(result.line)
     return result
+
+
+def replace_alerts(
+    warehouse: Warehouse, inputs: AlertInputs, verdicts: DataFrame | None = None
+) -> Alerted:
+    """Find the alerts of a night and write them, in one pass over what they read.
+
+    Args:
+        warehouse: Where ``risk_alerts`` is.
+        inputs: What kinds read.
+        verdicts: From ``feedback.valid_verdicts``; None without feedback.
+    """
+    settings, as_of = inputs.settings, inputs.as_of
+    kinds = {n: ALERT_KINDS.load(n) for n in ALERT_KINDS.names() if n not in settings.leave_out}
+    lacking = {name: kind.lacks(inputs) for name, kind in kinds.items()}
+    quiet = {name: why for name, why in lacking.items() if why}
+    able = {name: kind for name, kind in kinds.items() if name not in quiet}
+    alerts, counters = found_alerts(able, inputs)
+    judged = None
+    if verdicts is not None:
+        since = as_of - dt.timedelta(days=settings.feedback_days)
+        judged = verdicts_by_subject(verdicts, inputs.earlier, since)
+    history = with_history(alerts, inputs.earlier, judged, as_of=as_of)
+    unseen = Counted.over(history, dismissed=F.count_if("is_dismissed"))
+    placed = with_place(unseen.frame.where("NOT is_dismissed"))
+    caps = settings.at_most.model_dump()
+    capped = _counted_by_severity(placed, list(able), caps)
+    warehouse.replace(
+        capped.frame.where(is_shown(caps)), RISK_ALERTS, where=f"as_of = DATE'{as_of}'"
+    )
+    counts = capped.counts()
+    by_kind = {(severity, kind): counts[f"{severity} {kind}"] for severity in SEVERITIES
+               for kind in able}  # fmt: skip
+    return Alerted(
+        {key: n for key, n in by_kind.items() if n},
+        {severity: counts[f"{severity} left out"] for severity in SEVERITIES},
+        unseen.counts()["dismissed"],
+        quiet,
+        {name: counter.counts() for name, counter in counters.items()},
+    )
 
 
 def found_alerts(
