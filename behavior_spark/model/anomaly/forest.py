@@ -106,5 +106,5 @@ class PeerForest:
         deviations = self.peers.deviations(values, numbers)
         scores = self.forest.score_samples(deviations)
         as_strange = np.searchsorted(self.scores, scores, side="right")
-        rarity = (1 + as_strange) / (1 + len(self.scores))
+        rarity = np.maximum(as_strange, 1) / (1 + len(self.scores))
         return Compared(rarity, deviations, self.peers.centres[numbers], numbers)

@@ -60,9 +60,10 @@ def band_keys(texts: Sequence[str]) -> Integers:
 def similarities(left: Sequence[str], right: Sequence[str]) -> npt.NDArray[np.float64]:
     """Jaccard similarity of the character runs of each pair of texts, float64 [pairs]."""
     found = np.zeros(len(left))
+    sets = {text: set(character_runs(text).tolist()) for text in {*left, *right}}
     for place, (one, other) in enumerate(zip(left, right, strict=True)):
-        runs, others = character_runs(one), character_runs(other)
-        common = len(np.intersect1d(runs, others, assume_unique=True))
+        runs, others = sets[one], sets[other]
+        common = len(runs & others)
         either = len(runs) + len(others) - common
         found[place] = common / either if either else 0.0
     return found

@@ -28,6 +28,7 @@ from behavior_spark.uses.alerts.kind import (
 )
 
 HOURS_NEAR = 3
+VALUES = ("device", "place", "category")
 # What a day is compared by -> what is said of it.
 SIGNALS = {
     "device": "a device seen",
@@ -43,7 +44,9 @@ class AccountTakeover:
     does = "device, place, time of day and items unlike the user's own past"
 
     def lacks(self, inputs: AlertInputs) -> str | None:
-        """Nothing: the time of day is always there; it alone seldom reaches the limit."""
+        """A device, a place or items: the time of day alone says too little."""
+        if inputs.mapped.isdisjoint(VALUES):
+            return "the log maps no device, no place and no items with categories"
         return None
 
     def candidates(self, inputs: AlertInputs) -> Candidates:
@@ -75,77 +78,76 @@ class AccountTakeover:
 
 
 def _user_days(events: DataFrame) -> DataFrame:
-    """``user_id, day, is_recent`` and the distinct values of each signal."""
-    values = {
-        "device": F.col("device"),
-        "place": F.col("place"),
-        "hour": F.hour("event_time").cast("string"),
-        "category": F.col("category"),
-    }
-    return events.groupBy("user_id", F.to_date("event_time").alias("day"), F.col("is_recent")).agg(
-        *[F.collect_set(value).alias(name) for name, value in values.items()]
+    """``user_id, day, is_recent``, the distinct values of each signal, and hours as bits."""
+    hour_bit = F.call_function("shiftleft", F.lit(1), F.hour("event_time"))
+    return events.groupBy("user_id", F.to_date("event_time").alias("day"), "is_recent").agg(
+        *[F.collect_set(name).alias(name) for name in VALUES], F.bit_or(hour_bit).alias("hours")
     )
 
 
 def _most_surprising(days: DataFrame) -> DataFrame:
-    """``user_id, past_days, day, bits, surprise``: one row for each user with a recent day."""
-    row = F.struct("day", *SIGNALS)
-    recent_days = F.collect_list(F.when(F.col("is_recent"), row))
-    past_days = F.collect_list(F.when(~F.col("is_recent"), row))
-    users = (
-        days.groupBy("user_id")
-        .agg(recent_days.alias("recent"), past_days.alias("past"))
-        .where(F.size("recent") > 0)
+    """``user_id, past_days, day, bits, surprise``: one row for each user with a recent day.
+
+    All of a user's past is in arrays of one row: of values, one for each day that had it, and of
+    days by hour.
+    """
+    past = ~F.col("is_recent")
+    users = days.groupBy("user_id").agg(
+        F.collect_list(F.when(F.col("is_recent"), F.struct("day", *VALUES, "hours"))).alias("days"),
+        F.count_if(past).alias("past_days"),
+        F.array(*[F.count_if(past & _near_hour(hour)) for hour in range(24)]).alias("past_hours"),
+        *[F.flatten(F.collect_list(F.when(past, F.col(n)))).alias(f"past_{n}") for n in VALUES],
+        *[F.count_if(past & (F.size(n) > 0)).alias(f"{n}_known") for n in VALUES],
     )
+    recent = users.where(F.size("days") > 0).withColumn("_day", F.explode("days"))
+    surprises = recent.select(
+        "user_id", "past_days", "_day.day",
+        _surprise(_days_of_hours(), F.col("past_days"), F.bit_count("_day.hours")).alias("hour"),
+        *[
+            _surprise(_days_of_values(name), F.col(f"{name}_known"), F.size(F.col("_day")[name]))
+            .alias(name)
+            for name in VALUES
+        ],
+    )  # fmt: skip
+    bits = [F.col(name)["bits"] for name in SIGNALS]
+    weighed = surprises.withColumn("bits", sum(bits[1:], bits[0]))
+    strangest = F.max(F.struct("bits", "day", "past_days", F.struct(*SIGNALS).alias("surprise")))
+    return weighed.groupBy("user_id").agg(strangest.alias("_most")).select("user_id", "_most.*")
 
-    def weigh(day: Column) -> Column:
-        surprises = [_surprise(day[name], name).alias(name) for name in SIGNALS]
-        return F.struct(day["day"].alias("day"), F.struct(*surprises).alias("surprise"))
 
-    weighed = users.select(
-        "user_id", F.size("past").alias("past_days"), F.transform("recent", weigh).alias("weighed")
+def _near_hour(hour: int) -> Column:
+    """Whether a day has an event within some hours of this one, around midnight too."""
+    near = sum(1 << ((hour + apart) % 24) for apart in range(-HOURS_NEAR, HOURS_NEAR + 1))
+    return F.col("hours").bitwiseAND(F.lit(near)) != 0
+
+
+def _days_of_values(name: str) -> Column:
+    """Of a recent day's values: on how many past days the rarest was seen."""
+    past = F.col(f"past_{name}")
+    counts = F.transform(
+        F.col("_day")[name], lambda value: F.size(past) - F.size(F.array_remove(past, value))
     )
-
-    def total(day: Column) -> Column:
-        bits = [day["surprise"][name]["bits"] for name in SIGNALS]
-        return F.struct(
-            sum(bits[1:], bits[0]).alias("bits"), day["day"].alias("day"),
-            day["surprise"].alias("surprise"),
-        )  # fmt: skip
-
-    strangest = F.array_max(F.transform("weighed", total))
-    return weighed.select("user_id", "past_days", strangest.alias("_day")).select(
-        "user_id", "past_days", "_day.bits", "_day.day", "_day.surprise"
-    )
+    return F.array_min(counts)
 
 
-def _surprise(values: Column, signal: str) -> Column:
-    """``days, of, bits`` of a day's strangest value: on how many past days it was seen."""
-    known = F.filter("past", lambda day: F.size(day[signal]) > 0)
-    count = F.size(known)
+def _days_of_hours() -> Column:
+    """Of a recent day's hours: on how many past days there was anything near the rarest."""
+    hours = [
+        F.when(F.getbit(F.col("_day.hours"), F.lit(hour)) == 1, F.col("past_hours")[hour])
+        for hour in range(24)
+    ]
+    return F.array_min(F.array(*hours))
 
-    def days_with(value: Column) -> Column:
-        return F.size(F.filter(known, lambda day: _has(day[signal], value, signal)))
 
-    fewest = F.array_min(F.transform(values, days_with))
-    bits = F.log2((count + 1) / (fewest + 0.5)) - F.log2(F.size(values).cast("double"))
-    comparable = (F.size(values) > 0) & (count > 0)
+def _surprise(fewest: Column, count: Column, values: Column) -> Column:
+    """``days, of, bits``: how surprising it is to see what was there on ``fewest`` of ``count``."""
+    bits = F.log2((count + 1) / (fewest + 0.5)) - F.log2(values.cast("double"))
+    comparable = (values > 0) & (count > 0)
     return F.struct(
         F.when(comparable, fewest).alias("days"),
         F.when(comparable, count).alias("of"),
         F.when(comparable, F.greatest(bits, F.lit(0.0))).otherwise(0.0).alias("bits"),
     )
-
-
-def _has(values: Column, value: Column, signal: str) -> Column:
-    if signal != "hour":
-        return F.array_contains(values, value)
-
-    def near(other: Column) -> Column:
-        apart = F.abs(other.cast("int") - value.cast("int"))
-        return F.least(apart, 24 - apart) <= HOURS_NEAR
-
-    return F.exists(values, near)
 
 
 def _evidence(limit: float) -> Column:
