@@ -1,5 +1,6 @@
 """Settings from ``conf/*.yaml``: models, overlays, environment, clear errors."""
 
+from behavior_spark.config.alerts import AlertFeedback, Alerts
 from behavior_spark.config.audiences import Audience, Recommendations
 from behavior_spark.config.behaviour import BotSettings, Funnel, LeakageSettings
 from behavior_spark.config.features import Behaviour, DeclaredFeature, FeatureSettings, On
@@ -18,6 +19,8 @@ from behavior_spark.config.tuning import Tuning
 from behavior_spark.config.warehouse import WarehouseSettings
 
 __all__ = [
+    "AlertFeedback",
+    "Alerts",
     "Annotation",
     "Attributes",
     "Audience",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
+from behavior_spark.config.alerts import Alerts
 from behavior_spark.config.audiences import Audience, Recommendations, check_audiences
 from behavior_spark.config.behaviour import LeakageSettings
 from behavior_spark.config.features import FeatureSettings
@@ -90,6 +91,9 @@ class Settings(Section):
         default_factory=dict,
         description="tasks for which a language model labels texts, by name",
     )
+    alerts: Alerts | None = Field(
+        None, description="risk alerts for a security team (table risk_alerts); none unless set"
+    )
     leakage: LeakageSettings = Field(
         default=LeakageSettings(), description="thresholds of `check-leakage`"
     )
@@ -137,6 +141,8 @@ class Settings(Section):
             )
         if self.sources.events and not self.targets:
             raise ValueError("targets is missing: what is predicted, by name")
+        if self.alerts and not self.sources.events:
+            raise ValueError("alerts: there is nothing to watch without sources.events")
         if self.targets and not self.sources.events:
             raise ValueError("targets: nothing can be predicted without sources.events")
         if self.warehouse.schema_ and not self.models:

@@ -8,6 +8,7 @@ result = nightly(load_settings(["mine.yaml"]), as_of=date(2024, 5, 31))
 
 from behavior_spark.pipelines.audience_commands import audience, audiences
 from behavior_spark.pipelines.commands import (
+    alerts,
     build_features,
     check,
     clean_scores,
@@ -38,9 +39,9 @@ from behavior_spark.runs.commands import COMMANDS
 from behavior_spark.runs.result import Result
 
 __all__ = [
-    "COMMANDS", "Described", "Result", "annotate", "assert_no_leakage", "audience", "audiences",
-    "build_features", "check", "check_leakage", "clean_scores", "describe_features", "evaluate",
-    "find_leaks", "finetune", "funnel", "ingest", "models", "nightly", "plan", "predict",
-    "predict_items", "pretrain", "profile", "promote", "report", "rollback", "score_texts",
-    "similar_to", "sql", "text_functions", "train_propensity", "views",
+    "COMMANDS", "Described", "Result", "alerts", "annotate", "assert_no_leakage", "audience",
+    "audiences", "build_features", "check", "check_leakage", "clean_scores", "describe_features",
+    "evaluate", "find_leaks", "finetune", "funnel", "ingest", "models", "nightly", "plan",
+    "predict", "predict_items", "pretrain", "profile", "promote", "report", "rollback",
+    "score_texts", "similar_to", "sql", "text_functions", "train_propensity", "views",
 ]  # fmt: skip

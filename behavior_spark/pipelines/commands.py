@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Unpack
 
 from behavior_spark.config import Settings
+from behavior_spark.errors import ConfigError
 from behavior_spark.pipelines.checks import check_stage, sample_stage
 from behavior_spark.pipelines.logs.ingestion import ingest_stage
 from behavior_spark.pipelines.logs.sessions import build_sessions_stage
@@ -30,6 +31,7 @@ from behavior_spark.pipelines.users.next_items import predict_items_stage
 from behavior_spark.pipelines.users.predicting import predict_stage
 from behavior_spark.pipelines.users.profiles import profile_stage
 from behavior_spark.pipelines.users.propensity import find_models_stage, train_stage
+from behavior_spark.pipelines.uses.alerts import alerts_stage
 from behavior_spark.pipelines.uses.audience_results import measure_audiences_stage
 from behavior_spark.pipelines.uses.audiences import audiences_stage
 from behavior_spark.runs.commands import Option, Place, command
@@ -155,6 +157,28 @@ def profile(settings: Settings, **place: Unpack[Place]) -> Result:
         return Result.of_run(run)
 
 
+@command(stages=(open_stage, alerts_stage))
+def alerts(settings: Settings, **place: Unpack[Place]) -> Result:
+    """Risk alerts of a night for a security team, each with evidence that can be checked.
+
+    Needs `alerts:` in the config; an empty section takes the defaults. Writes the table
+    risk_alerts of --as-of anew and shows its strongest alerts. Run nightly or build-features for
+    this day first.
+
+    Raises:
+        ConfigError: The config has no section ``alerts``.
+    """
+    if settings.alerts is None:
+        raise ConfigError(
+            "there is nothing to alert",
+            found="the config has no section alerts",
+            fix="add `alerts: {}` to it; docs/alerts.md says what it can hold",
+        )
+    with running("alerts", settings, **place) as run:
+        alerts_stage(run, open_stage(run).prepared, settings.alerts)
+        return Result.of_run(run)
+
+
 @dataclass(frozen=True)
 class Registered(StageResult):
     """Tables that were registered in the catalog.
@@ -193,6 +217,7 @@ def register_stage(run: Run) -> Registered:
         profile_stage,
         audiences_stage,
         measure_audiences_stage,
+        alerts_stage,
         register_stage,
     )
 )
@@ -234,6 +259,8 @@ def nightly(
         if settings.audiences:
             audiences_stage(run)
             measure_audiences_stage(run)
+        if settings.alerts is not None:
+            alerts_stage(run, prepared, settings.alerts)
         register_stage(run)
         mark_inputs(run, compared)
         return Result.of_run(run)

@@ -19,6 +19,7 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.schemas.activity import ACTIVITY_DAYS, USER_STATE
+from behavior_spark.schemas.alerts import RISK_ALERTS
 from behavior_spark.schemas.audiences import AUDIENCE_RESULTS, AUDIENCES, members_contract
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
@@ -55,6 +56,8 @@ EVENTS = Contract(
         column("session_id", _STRING, "the log's own session id, where it has one"),
         column("text_id", _STRING, "text written or read with the event"),
         column("anonymous_id", _STRING, "the log's own id of a visitor, known or not (a cookie)"),
+        column("device", _STRING, "by which device, where the log says it; read by alerts alone"),
+        column("place", _STRING, "from where (country, network); read by alerts alone"),
         *_ARRIVED,
     ),
     key=("event_id", "arrived_at"),
@@ -301,6 +304,6 @@ TABLES = {
         EVENTS, TEXTS, ITEMS, IDENTITIES, SESSIONS, TEXT_EMBEDDINGS, TEXT_SCORES, ACTIVITY_DAYS,
         USER_STATE, USER_FEATURES, USER_PROPENSITY, USER_NEXT_ITEMS, USER_PROFILE,
         AUDIENCES, AUDIENCE_MEMBERS, AUDIENCE_RESULTS, ANNOTATIONS,
-        SHADOW_DISAGREEMENT, QUARANTINE, RUNS,
+        SHADOW_DISAGREEMENT, QUARANTINE, RUNS, RISK_ALERTS,
     )
 }  # fmt: skip

@@ -247,7 +247,7 @@ def test_every_view_of_an_empty_night_says_why_it_is_left_out() -> None:
     facts = NightFacts(job="shop", as_of=AS_OF, run=night_run(stages={}, sources={}))
     content = night_page(facts)
     left_out = {section.key for section in content.sections if section.left_out}
-    assert left_out == {"compared", "moved", "why", "people", "texts", "cost"}
+    assert left_out == {"compared", "moved", "why", "people", "texts", "alerts", "cost"}
     assert PageReader(render_page(content)).text
 
 
@@ -331,3 +331,17 @@ def test_audiences_are_there_where_a_night_has_any_and_small_ones_are_hidden() -
          "30.0 (2 to 56)"]
     ]  # fmt: skip
     assert audiences_view(night(audiences=chosen, audience_results=results)).hidden == 2
+
+
+def test_alerts_are_shown_with_their_evidence_and_without_users(page: PageReader) -> None:
+    rows = page.tables["The 2 strongest of 2"]
+    assert rows[1] == ["a" * 12, "high", "event_rate", "new", "147 events in one hour"]
+    assert rows[2][4] == HOSTILE
+    assert page.tables["Alerts by kind and severity"][1] == ["event_rate", "1", "0", "0"]
+
+
+def test_a_night_without_alerts_says_so_and_one_that_makes_none_leaves_them_out() -> None:
+    none = no_rows("alert_id", "kind", "severity", "score", "status", "evidence")
+    assert "no alerts were made" in words_of(night(alerts=none))
+    looked = night_run(figures={"alerts": 0.0})
+    assert "No risk alerts on this night." in words_of(night(alerts=none, run=looked))

@@ -154,6 +154,7 @@ class NightFacts:
         texts: Texts by label: head, period (first day), label (null: none), texts, users.
         audiences: Rows of the table ``audiences`` of the night.
         audience_results: Rows of ``audience_results`` of this night's and earlier audiences.
+        alerts: Risk alerts: alert_id, kind, severity, score, status, evidence.
         min_group: Smaller groups of users are not shown.
     """
 
@@ -194,5 +195,10 @@ class NightFacts:
     )
     audience_results: pd.DataFrame = field(
         default_factory=lambda: no_rows("audience", "as_of", "reached", "holdout")
+    )
+    alerts: pd.DataFrame = field(
+        default_factory=lambda: no_rows(
+            "alert_id", "kind", "severity", "score", "status", "evidence"
+        )
     )
     min_group: int = 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from behavior_spark.report.page.blocks import Page, Section
 from behavior_spark.report.page.facts import NightFacts
+from behavior_spark.report.page.views.alerts import alerts_view
 from behavior_spark.report.page.views.audiences import audiences_view
 from behavior_spark.report.page.views.compared import compared_view
 from behavior_spark.report.page.views.cost import cost_view
@@ -28,6 +29,7 @@ def night_page(facts: NightFacts) -> Page:
         people_view(facts),
         texts_view(facts),
         *_where_there_are_any(facts),
+        alerts_view(facts),
         cost_view(facts),
     ]
     hidden = sum(section.hidden for section in sections)

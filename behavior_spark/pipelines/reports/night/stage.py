@@ -12,6 +12,7 @@ from rich.text import Text
 
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.pipelines.reports.night.alerts_read import read_alerts
 from behavior_spark.pipelines.reports.night.audiences_read import read_audiences
 from behavior_spark.pipelines.reports.night.moved_read import (
     feature_words,
@@ -44,6 +45,7 @@ from behavior_spark.schemas import (
     EVENTS,
     ITEMS,
     QUARANTINE,
+    RISK_ALERTS,
     RUNS,
     SESSIONS,
     TEXT_SCORES,
@@ -99,6 +101,7 @@ class NightReported(Reported):
         USER_PROFILE,
         AUDIENCES,
         AUDIENCE_RESULTS,
+        RISK_ALERTS,
     ),
     models=("propensity",),
 )
@@ -177,6 +180,7 @@ def read_facts(run: Run, *, compare: dt.date | None = None) -> NightFacts:
         **read_people(run),
         texts=read_texts(run, night.models if night else {}),
         **read_audiences(run),
+        alerts=read_alerts(run),
         min_group=run.settings.privacy.min_group,
     )
 
