@@ -25,8 +25,8 @@ from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, TABLES, USER_PROPENSITY
 
 ROOT = Path(__file__).resolve().parents[2]
-DAILY = ["ingest", "score-texts", "build-features", "train-propensity", "predict", "profile",
-         "audiences", "alerts"]  # fmt: skip
+DAILY = ["ingest", "score-texts", "build-features", "train-propensity", "predict",
+         "predict-items", "profile", "audiences", "alerts"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def test_a_night_is_the_daily_commands_stages_in_their_order() -> None:
     night = [s.name for s in COMMANDS["nightly"].stages]
     alone = ("open", "find-models")  # what a command reads that no stage before it left
     daily = [s.name for name in DAILY for s in COMMANDS[name].stages if s.name not in alone]
-    beside = ("foresee", "shadow", "register")
+    beside = ("compare", "foresee", "shadow", "register")
     assert set(night) - set(beside) == set(daily)
     for name in DAILY:
         own = [s.name for s in COMMANDS[name].stages if s.name not in alone]
