@@ -115,3 +115,9 @@ HEAD_KINDS = ExtensionPoint(
     group="behavior_spark.head_kinds",
     attribute="KIND",
 )
+ALERT_KINDS = ExtensionPoint(
+    what="kind of alert",
+    package="behavior_spark.uses.alerts.kinds",
+    group="behavior_spark.alert_kinds",
+    attribute="KIND",
+)

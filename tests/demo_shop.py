@@ -8,5 +8,7 @@ NIGHT = [
     # Texts of the shop have ten words; which precision to take is tested on the store of scores.
     "text.max_length=32",
     "text.precision=fp32",
+    # What alerts see, and what is planted for them, is tested in tests/uses.
+    "alerts=null",
 ]
 LEARNING = ["text.max_examples=300"]

@@ -49,6 +49,12 @@ def read_attributes(frame: DataFrame) -> DataFrame:
     return _read(frame, {"user_id": StringType(), **times})
 
 
+def read_contacts(frame: DataFrame) -> DataFrame:
+    """Rows of a table of contacts: the user is converted as in all tables, the rest unchanged."""
+    names = frame.columns
+    return _read(frame, {"user_id": StringType()}).select(*names)
+
+
 def _read(frame: DataFrame, targets: Mapping[str, DataType]) -> DataFrame:
     kinds = {name: frame.schema[name].dataType for name in targets}
     other_columns = [name for name in frame.columns if name not in targets]

@@ -32,11 +32,14 @@ def _show_steps(result: DemoResult, output: Path) -> None:
     settings, steps = result.settings, result.steps
     show(steps["finetune"], as_json=False, places=False)
     show(steps["report"], as_json=False, places=False)
+    show(steps["audiences"], as_json=False, places=False)
     night = steps["nightly"]
     queries = next_queries(settings, ["demo.yaml"], night.as_of.isoformat())
     show(night, as_json=False, queries=[_with_root(output) + q for q in queries])
     page = steps["report"].html()
     console = Console()
+    for block in result.alerts.blocks() if result.alerts else ():
+        console.print(block)
     if page is None:
         console.print("no report.html: pip install 'behavior-spark[report]'", markup=False)
         return

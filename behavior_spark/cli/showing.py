@@ -69,7 +69,7 @@ def next_queries(
     *,
     ranked: Sequence[str] | None = None,
 ) -> list[str]:
-    """Command lines with queries that are useful after a night.
+    """Command lines that are useful after a night: queries, and the export of an audience.
 
     Args:
         settings: Settings of the job.
@@ -106,4 +106,9 @@ def next_queries(
         queries.insert(
             0, "SELECT head, label, count(*) AS texts FROM text_scores GROUP BY ALL ORDER BY ALL"
         )
-    return [f'{command} "{query}"' for query in queries]
+    lines = [f'{command} "{query}"' for query in queries]
+    if settings.audiences:
+        name = next(iter(settings.audiences))
+        export = command.replace("behavior-spark sql", f"behavior-spark audience {name}", 1)
+        lines.append(f"{export} --as-of {as_of} -o {name}.csv")
+    return lines

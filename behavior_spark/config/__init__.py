@@ -1,5 +1,7 @@
 """Settings from ``conf/*.yaml``: models, overlays, environment, clear errors."""
 
+from behavior_spark.config.alerts import AlertFeedback, Alerts
+from behavior_spark.config.audiences import Audience, Recommendations
 from behavior_spark.config.behaviour import BotSettings, Funnel, LeakageSettings
 from behavior_spark.config.features import Behaviour, DeclaredFeature, FeatureSettings, On
 from behavior_spark.config.labels import Labels, LabelsPart
@@ -17,8 +19,11 @@ from behavior_spark.config.tuning import Tuning
 from behavior_spark.config.warehouse import WarehouseSettings
 
 __all__ = [
+    "AlertFeedback",
+    "Alerts",
     "Annotation",
     "Attributes",
+    "Audience",
     "Behaviour",
     "BotSettings",
     "DeclaredFeature",
@@ -34,6 +39,7 @@ __all__ = [
     "On",
     "Pretraining",
     "Privacy",
+    "Recommendations",
     "Settings",
     "Shadow",
     "Source",

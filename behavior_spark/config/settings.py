@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from pydantic import Field, field_validator, model_validator
 
+from behavior_spark.config.alerts import Alerts
+from behavior_spark.config.audiences import Audience, Recommendations, check_audiences
 from behavior_spark.config.behaviour import LeakageSettings
 from behavior_spark.config.features import FeatureSettings
 from behavior_spark.config.intake import Intake
@@ -18,6 +20,7 @@ from behavior_spark.config.local_spark import LocalSpark
 from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.config.privacy import Privacy
 from behavior_spark.config.section import Section, checked_names
+from behavior_spark.config.sequence import SequenceSettings
 from behavior_spark.config.sources import Sources
 from behavior_spark.config.targets import Target
 from behavior_spark.config.text import TextSettings
@@ -71,6 +74,17 @@ class Settings(Section):
     training: TrainingSettings = Field(
         default=TrainingSettings(), description="how the propensity models are trained"
     )
+    audiences: dict[str, Audience] = Field(
+        default_factory=dict,
+        description="people to reach, by name: a target, a rule, and who is left out",
+    )
+    recommendations: Recommendations = Field(
+        default=Recommendations(), description="how items for members of audiences are found"
+    )
+    sequence: SequenceSettings | None = Field(
+        None,
+        description="next items of each user, by a sequence model; without it none are predicted",
+    )
     pretrain: Pretraining = Field(
         default=Pretraining(),
         description="how `pretrain` trains the encoder further on your own texts",
@@ -78,6 +92,9 @@ class Settings(Section):
     annotate: dict[str, Annotation] = Field(
         default_factory=dict,
         description="tasks for which a language model labels texts, by name",
+    )
+    alerts: Alerts | None = Field(
+        None, description="risk alerts for a security team (table risk_alerts); none unless set"
     )
     leakage: LeakageSettings = Field(
         default=LeakageSettings(), description="thresholds of `check-leakage`"
@@ -89,8 +106,9 @@ class Settings(Section):
     )
 
     @field_validator(
-        "intake", "privacy", "text", "training", "pretrain", "leakage", "spark", mode="before"
-    )
+        "intake", "privacy", "text", "training", "pretrain", "leakage", "spark", "recommendations",
+        mode="before",
+    )  # fmt: skip
     @classmethod
     def _empty_section(cls, value: object) -> object:
         return {} if value is None else value  # all lines of the section are comments
@@ -104,6 +122,11 @@ class Settings(Section):
     @classmethod
     def _annotation_names(cls, value: dict[str, Annotation]) -> dict[str, Annotation]:
         return checked_names(value, "annotation")
+
+    @field_validator("audiences")
+    @classmethod
+    def _audience_names(cls, value: dict[str, Audience]) -> dict[str, Audience]:
+        return checked_names(value, "audience")
 
     @field_validator("targets")
     @classmethod
@@ -124,6 +147,8 @@ class Settings(Section):
             yield "features.event_types is missing: event types that get features of their own"
         if self.sources.events and not self.targets:
             yield "targets is missing: what is predicted, by name"
+        if self.alerts and not self.sources.events:
+            yield "alerts: there is nothing to watch without sources.events"
         if self.targets and not self.sources.events:
             yield "targets: nothing can be predicted without sources.events"
         if self.warehouse.schema_ and not self.models:
@@ -158,6 +183,26 @@ class Settings(Section):
                 )
         if any(target.item for target in self.targets.values()) and not self.sources.items:
             yield "a target filters on items, but sources.items is not mapped"
+        try:
+            check_audiences(
+                self.audiences,
+                targets=self.targets,
+                attributes=self._attribute_features,
+                items=bool(self.sources.items),
+            )
+        except ValueError as error:
+            yield str(error)
+
+    @property
+    def _attribute_features(self) -> set[str]:
+        """Names of the features that are attributes of users."""
+        if not self.features.built("attributes"):
+            return set()
+        return {
+            f"attribute_{name}_{feature}"
+            for name, source in self.sources.attributes.items()
+            for feature in source.feature_names
+        }
 
     @property
     def models_path(self) -> str:

@@ -130,6 +130,22 @@ class Sources(Section):
         description="your own tables about users, by name; read as known at each as_of",
     )
 
+    contacts: Source | None = Field(
+        None,
+        description="where users can be reached: user_id, and any of email, phone and columns of "
+        "your own; read only by `audience`, which exports them, and stored nowhere",
+    )
+
+    @field_validator("contacts")
+    @classmethod
+    def _contact_columns(cls, value: Source | None) -> Source | None:
+        if value is None:
+            return None
+        if "user_id" not in value.columns or len(value.columns) < 2:
+            raise ValueError("map user_id, and one column at least to reach a user by")
+        checked_names(value.columns, "contact column")
+        return value
+
     @field_validator("attributes")
     @classmethod
     def _attribute_names(cls, value: dict[str, Attributes]) -> dict[str, Attributes]:

@@ -17,13 +17,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as t
 
 from behavior_spark.demo.catalogue import list_items
-from behavior_spark.demo.logs import Row, UserLogs
+from behavior_spark.demo.logs import OUTCOME_DAYS, Row, UserLogs
 from behavior_spark.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OUTCOME_DAYS: Final = 30
 SHORTEST_DAYS: Final = 40
 USERS_A_PARTITION: Final = 2_000
 _ROWS_A_BATCH: Final = 20_000
@@ -63,6 +62,11 @@ LABELS: Final = t.StructType([
     _column("spam", t.StringType(), "spam or ok"),
     _column("labelled_on", t.DateType(), "day the annotator read it"),
 ])  # fmt: skip
+PLANTED: Final = t.StructType([
+    _column("uid", t.StringType(), "user with whom an incident was planted"),
+    _column("kind", t.StringType(), "takeover, scraping, campaign, spam or bot"),
+    _column("group", t.StringType(), "which campaign; empty for others"),
+])  # fmt: skip
 CATALOGUE: Final = t.StructType([
     _column("sku", t.StringType(), "item"),
     _column("title", t.StringType(), "name shown in the shop"),
@@ -80,6 +84,7 @@ class DemoLayout:
     texts: str
     labels: str
     catalogue: str
+    planted: str
     start: dt.date
     end: dt.date  # the day after the last one covered
     as_of: dt.date  # thirty days of outcomes follow it
@@ -94,6 +99,7 @@ def generate_demo(
     start: dt.date = dt.date(2024, 1, 1),
     seed: int = 7,
     partitions: int | None = None,
+    incidents: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> DemoLayout:
     """Write `events`, `texts`, `labels` and `catalogue` under `root`, replacing earlier ones.
@@ -107,12 +113,14 @@ def generate_demo(
         seed: Another seed gives another shop.
         partitions: Number of tasks that simulate users; by default one per 2,000 users, at
             least two. It does not change the rows.
+        incidents: Plant some in the week before as_of, and write the truth to `planted`.
         progress: Called with a line before each table is written.
     """
     _check(users=users, days=days, seed=seed)
     layout = plan_layout(root, days=days, start=start)
     tell = progress or _keep_quiet
-    shop = _Shop(spark, seed, users, start, days, partitions or _count_tasks(users))
+    tasks = partitions or _count_tasks(users)
+    shop = _Shop(spark, seed, users, start, days, tasks, incidents)
     tell(f"events of {users} users over {days} days")
     events = shop.expand(UserLogs.list_events, EVENTS).hint("rebalance", "day")
     events.write.mode("overwrite").partitionBy("day").parquet(layout.events)
@@ -123,6 +131,10 @@ def generate_demo(
     tell("labels")
     labels = shop.expand(UserLogs.list_labels, LABELS).coalesce(1)
     labels.write.mode("overwrite").parquet(layout.labels)
+    if incidents:
+        tell("incidents")
+        planted = shop.expand(UserLogs.list_planted, PLANTED).coalesce(1)
+        planted.write.mode("overwrite").parquet(layout.planted)
     tell("catalogue")
     items = [(item.sku, item.title, item.category, item.price) for item in list_items()]
     catalogue = spark.createDataFrame(items, CATALOGUE).coalesce(1)
@@ -143,6 +155,7 @@ def plan_layout(root: str, *, days: int = 150, start: dt.date = dt.date(2024, 1,
         texts=f"{base}/texts",
         labels=f"{base}/labels",
         catalogue=f"{base}/catalogue",
+        planted=f"{base}/planted",
         start=start,
         end=end,
         as_of=end - dt.timedelta(days=OUTCOME_DAYS),
@@ -174,17 +187,19 @@ class _Shop:
     start: dt.date
     days: int
     partitions: int
+    incidents: bool
 
     def expand(self, list_rows: Callable[[UserLogs], list[Row]], schema: t.StructType) -> DataFrame:
         """A frame of one kind of rows of all users; the simulation runs when it is written."""
         seed, users, start, days = self.seed, self.users, self.start, self.days
+        incidents = self.incidents
         columns = _arrow_schema(schema)
 
         def expand_users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             rows: list[Row] = []
             for batch in batches:
                 for index in batch.column(0).to_pylist():
-                    rows.extend(list_rows(UserLogs(seed, index, users, start, days)))
+                    rows.extend(list_rows(UserLogs(seed, index, users, start, days, incidents)))
                     if len(rows) >= _ROWS_A_BATCH:
                         yield _to_batch(rows, columns)
                         rows = []

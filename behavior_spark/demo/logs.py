@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from behavior_spark.demo import incidents
 from behavior_spark.demo import vocabulary as words
 from behavior_spark.demo.behaviour import DAY, SECOND, Event, Life, Saying, crawl, live
 from behavior_spark.demo.dice import Dice, scrambled
+from behavior_spark.demo.incidents import Devices, Incident, PlantedEvent, plant, planted_events
 from behavior_spark.demo.wording import compose
 
 Row = tuple[Any, ...]
 
 BOT: Final = 7  # index of the only user who is a bot
 BOT_VIEWS_A_DAY: Final = 300
+OUTCOME_DAYS: Final = 30  # of the log that follow the night
+SPAM_DAYS: Final = 14
+_PLANTED: Final = 1 << 22  # numbers of events and texts of incidents start here
 
 LATE: Final = 0.02
 DOUBLED: Final = 0.01
@@ -53,6 +58,7 @@ class UserLogs:
     users: int
     start: dt.date
     days: int
+    incidents: bool = False  # whether some are planted; see `incidents`
 
     @cached_property
     def first_day(self) -> int:
@@ -80,7 +86,38 @@ class UserLogs:
         for number, event in enumerate(self.life.events):
             if event.at < (self.first_day + self.days) * DAY:
                 rows.extend(self._log(number, event, dice))
+        rows.extend(self._planted_row(n, event) for n, event in enumerate(self.planted))
         return rows
+
+    @cached_property
+    def planted(self) -> list[PlantedEvent]:
+        """Events of the incident that was planted with this user; none for most."""
+        incident = self.incident
+        if incident is None:
+            return []
+        return planted_events(
+            incident, seed=self.seed, index=self.index, night=self._night,
+            agent=self.life.traits.agent, agents=len(AGENTS),
+        )  # fmt: skip
+
+    @cached_property
+    def incident(self) -> Incident | None:
+        """What was planted with this user."""
+        return plant(self.seed, self.users, BOT).get(self.index) if self.incidents else None
+
+    @cached_property
+    def _night(self) -> int:
+        return self.first_day + self.days - OUTCOME_DAYS
+
+    def list_planted(self) -> list[Row]:
+        """Truth for a measure of alerts: uid, kind, group; spam of the last two weeks included."""
+        kinds = [(self.incident.kind, self.incident.group)] if self.incident else []
+        if self.index == BOT:
+            kinds.append((incidents.BOT, ""))
+        since, end = (self._night - SPAM_DAYS) * DAY, self._night * DAY
+        if any(s.spam and since <= s.at < end for s in self.life.sayings):
+            kinds.append((incidents.SPAM, ""))
+        return [(self.user_id, kind, group) for kind, group in kinds]
 
     def list_texts(self) -> list[Row]:
         """List the text rows: id, uid, ts, received, kind, body."""
@@ -89,6 +126,10 @@ class UserLogs:
             (self._id("t", _TEXT_ID, saying.number), self.user_id, saying.at,
              _receive(saying.at, log), saying.kind, _write(saying, dice))
             for saying in self._sayings()
+        ] + [
+            (self._id("t", _TEXT_ID, _PLANTED + number), self.user_id, event.at,
+             event.at + 5 * SECOND, "review", event.text)
+            for number, event in enumerate(self.planted) if event.text
         ]  # fmt: skip
 
     def list_labels(self) -> list[Row]:
@@ -150,7 +191,28 @@ class UserLogs:
         return (
             event_id, self.user_id if event.named else None, at, received, event.action,
             event.item.sku if event.item else None, amount, text,
-            self._id("s", _SESSION_ID, event.session), AGENTS[self.life.traits.agent], day,
+            self._id("s", _SESSION_ID, event.session), self._agent(event), day,
+        )  # fmt: skip
+
+    def _agent(self, event: Event) -> str:
+        agent = self.life.traits.agent
+        if self.incidents and self.index != BOT:
+            agent = self._devices.of(event.session, event.at // DAY - self.first_day)
+        return AGENTS[agent]
+
+    @cached_property
+    def _devices(self) -> Devices:
+        return Devices(self.seed, self.index, agent=self.life.traits.agent, agents=len(AGENTS),
+                       days=self.days)  # fmt: skip
+
+    def _planted_row(self, number: int, event: PlantedEvent) -> Row:
+        received = event.at + 5 * SECOND
+        text = self._id("t", _TEXT_ID, _PLANTED + number) if event.text else None
+        return (
+            self._id("e", _EVENT_ID, _PLANTED + number), self.user_id, event.at, received,
+            event.action, event.item.sku if event.item else None, event.amount, text,
+            self._id("s", _SESSION_ID, _PLANTED), AGENTS[event.agent],
+            dt.date.fromordinal(received // DAY + _EPOCH).isoformat(),
         )  # fmt: skip
 
     def _label(self, saying: Saying, body: str, dice: Dice) -> Row:

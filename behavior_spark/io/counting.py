@@ -29,13 +29,16 @@ class Counted:
         return cls(frame.observe(observation, *named), named, observation)
 
     def counts(self) -> dict[str, int]:
-        """What was counted, after the write; a smallest or largest of nothing is 0.
+        """What was counted, after the write; a smallest or largest of nothing is 0."""
+        return {name: int(value or 0) for name, value in self.values().items()}
+
+    def values(self) -> dict[str, float | None]:
+        """What was counted, after the write, as it is.
 
         Where a frame has no rows Spark prunes the counting with them: then count anew.
         """
         try:
-            values = self.observation.get
+            return dict(self.observation.get)
         except Exception:
             row = self.frame.agg(*self.metrics).first()
-            values = row.asDict() if row else {}
-        return {name: int(value or 0) for name, value in values.items()}
+            return row.asDict() if row else {}

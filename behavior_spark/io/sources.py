@@ -265,6 +265,24 @@ def _category_columns(value: Column, features: Mapping[str | None, str]) -> list
     ]  # fmt: skip
 
 
+def map_contacts(frame: DataFrame, source: Source, *, label: str) -> DataFrame:
+    """``user_id`` as it stands, and the other columns as strings.
+
+    Raises:
+        ConfigError: An expression is not SQL over the table's columns, or a list for user_id.
+    """
+    selected = []
+    for name, expression in source.columns.items():
+        place = f"{label}.columns.{name}"
+        kind = type_of(frame, expression, label=place)
+        if name == "user_id":
+            _check_type(kind, StringType(), place)
+            selected.append(F.expr(expression).alias(name))
+        else:
+            selected.append(F.expr(expression).cast("string").alias(name))
+    return frame.select(*selected)
+
+
 def _check_type(kind: DataType, target: DataType, label: str) -> None:
     """Refuse casts that would guess: a number is no time, a list is no name."""
     if isinstance(kind, NullType) or kind == target or isinstance(kind, StringType):

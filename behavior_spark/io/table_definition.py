@@ -1,4 +1,4 @@
-"""How a contract becomes a Delta table: column definitions, and types that cannot change."""
+"""Contracts and views as SQL: column definitions, types that cannot change, CREATE VIEW."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pyspark.sql.types import StructField, StructType
 
 from behavior_spark.errors import InputError
 from behavior_spark.names import sql_text
-from behavior_spark.schemas import Contract
+from behavior_spark.schemas import Contract, View
 
 
 def refuse_other_types(contract: Contract, schema: StructType) -> None:
@@ -31,3 +31,15 @@ def column_definition(field: StructField, *, nullable: bool = False) -> str:
     required = "" if field.nullable or nullable else " NOT NULL"
     comment = sql_text(field.metadata.get("comment", ""))
     return f"`{field.name}` {field.dataType.simpleString()}{required} COMMENT {comment}"
+
+
+def create_view(view: View, schema: str) -> str:
+    """``CREATE VIEW`` in a schema of Spark's or Databricks' catalog, with comments."""
+    columns = ", ".join(
+        f"`{field.name}` COMMENT {sql_text(field.metadata['comment'])}" for field in view.columns
+    )
+    query = view.sql(lambda table: f"{schema}.{table.name}")
+    return (
+        f"CREATE OR REPLACE VIEW {schema}.{view.name} ({columns})\n"
+        f"COMMENT {sql_text(view.comment)} AS\n{query}"
+    )

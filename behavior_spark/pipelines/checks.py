@@ -44,6 +44,7 @@ from behavior_spark.pipelines.logs.mapped_sources import (
 )
 from behavior_spark.pipelines.texts.active_model import encoder_options
 from behavior_spark.pipelines.texts.work import unknown_note
+from behavior_spark.pipelines.uses.audience_check import check_audience_conditions
 from behavior_spark.report.tables import SampledRows
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
@@ -113,6 +114,7 @@ def _checked_sources(run: Run) -> MappedSources:
         check_condition(events, target.event, label=f"targets.{name}.event")
         if target.item:
             check_condition(items, target.item, label=f"targets.{name}.item")
+    check_audience_conditions(run)
     for name, labels in settings.text.heads.items():
         label = f"text.heads.{name}"
         read_labels(run.spark, labels, label=label)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Unpack
 
 from behavior_spark.config import Settings
+from behavior_spark.errors import ConfigError
 from behavior_spark.pipelines.checks import check_stage, sample_stage
 from behavior_spark.pipelines.logs.ingestion import ingest_stage
 from behavior_spark.pipelines.logs.sessions import build_sessions_stage
@@ -26,9 +27,13 @@ from behavior_spark.pipelines.users.features import (
     days_between,
     open_stage,
 )
+from behavior_spark.pipelines.users.next_items import predict_items_stage
 from behavior_spark.pipelines.users.predicting import predict_stage
 from behavior_spark.pipelines.users.profiles import profile_stage
 from behavior_spark.pipelines.users.propensity import find_models_stage, train_stage
+from behavior_spark.pipelines.uses.alerts import alerts_stage
+from behavior_spark.pipelines.uses.audience_results import measure_audiences_stage
+from behavior_spark.pipelines.uses.audiences import audiences_stage
 from behavior_spark.runs.commands import Option, Place, command
 from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import Run, running
@@ -127,11 +132,50 @@ def predict(settings: Settings, **place: Unpack[Place]) -> Result:
         return Result.of_run(run)
 
 
+@command(stages=(open_stage, predict_items_stage))
+def predict_items(
+    settings: Settings,
+    *,
+    retrain: Annotated[bool, Option("Train even where a valid model exists.")] = False,
+    **place: Unpack[Place],
+) -> Result:
+    """Items that each user is likely to go to next, by a sequence model; needs a section sequence.
+
+    Trains the model where none is valid. It says how well it ranks the last item of users beside
+    a Markov chain and popularity.
+    """
+    with running("predict-items", settings, **place) as run:
+        predict_items_stage(run, open_stage(run).prepared, retrain=retrain)
+        return Result.of_run(run)
+
+
 @command(stages=(open_stage, profile_stage))
 def profile(settings: Settings, **place: Unpack[Place]) -> Result:
     """One row per user for people: intent, emotion, preference, segment, next action."""
     with running("profile", settings, **place) as run:
         profile_stage(run, open_stage(run).prepared)
+        return Result.of_run(run)
+
+
+@command(stages=(open_stage, alerts_stage))
+def alerts(settings: Settings, **place: Unpack[Place]) -> Result:
+    """Risk alerts of a night for a security team, each with evidence that can be checked.
+
+    Needs `alerts:` in the config; an empty section takes the defaults. Writes the table
+    risk_alerts of --as-of anew and shows its strongest alerts. Run nightly or build-features for
+    this day first.
+
+    Raises:
+        ConfigError: The config has no section ``alerts``.
+    """
+    if settings.alerts is None:
+        raise ConfigError(
+            "there is nothing to alert",
+            found="the config has no section alerts",
+            fix="add `alerts: {}` to it; docs/alerts.md says what it can hold",
+        )
+    with running("alerts", settings, **place) as run:
+        alerts_stage(run, open_stage(run).prepared, settings.alerts)
         return Result.of_run(run)
 
 
@@ -169,7 +213,11 @@ def register_stage(run: Run) -> Registered:
         build_features_stage,
         train_stage,
         predict_stage,
+        predict_items_stage,
         profile_stage,
+        audiences_stage,
+        measure_audiences_stage,
+        alerts_stage,
         register_stage,
     )
 )
@@ -182,8 +230,9 @@ def nightly(
 ) -> Result:
     """The whole night: ingest, score-texts, build-features, train-propensity, predict, profile.
 
-    Without sources.events the night ends after score-texts. A night that was done before ends
-    at once if sources, config, models and tables are as that run left them.
+    Then audiences, where there are any in the config. Without sources.events the night ends after
+    score-texts. A night that was done before ends at once if sources, config, models and tables
+    are as that run left them.
     """
     with running("nightly", settings, **place) as run:
         mapped = check_stage(run).mapped
@@ -204,7 +253,14 @@ def nightly(
         prepared = build_features_stage(run, model).prepared
         trained = train_stage(run, prepared, retrain=retrain)
         predict_stage(run, prepared, trained.by_target)
+        if settings.sequence:
+            predict_items_stage(run, prepared, retrain=retrain)
         profile_stage(run, prepared)
+        if settings.audiences:
+            audiences_stage(run)
+            measure_audiences_stage(run)
+        if settings.alerts is not None:
+            alerts_stage(run, prepared, settings.alerts)
         register_stage(run)
         mark_inputs(run, compared)
         return Result.of_run(run)

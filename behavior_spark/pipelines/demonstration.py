@@ -13,7 +13,9 @@ from rich.console import Console
 from behavior_spark.config import LocalSpark, Settings, load_settings
 from behavior_spark.demo.generate import DemoLayout, generate_demo
 from behavior_spark.io.session import spark_session
-from behavior_spark.pipelines import commands, model_commands, report_commands
+from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.pipelines import audience_commands, commands, model_commands, report_commands
+from behavior_spark.pipelines.uses.alert_truth import AlertsMeasured, measure_alerts
 from behavior_spark.report.page import page_packages_missing
 from behavior_spark.runs.commands import Place
 from behavior_spark.runs.result import Result
@@ -26,12 +28,15 @@ class DemoResult:
     Attributes:
         layout: Paths and days of the generated logs.
         settings: Settings of ``conf/demo.yaml`` for the demo's folder.
-        steps: Result of each command, in order: finetune, nightly, ingest, report.
+        steps: Result of each command, in order: finetune, nightly, ingest, audiences (measured),
+            report.
+        alerts: Alerts against what was planted; None without alerts in the settings.
     """
 
     layout: DemoLayout
     settings: Settings
     steps: dict[str, Result]
+    alerts: AlertsMeasured | None = None
 
 
 def demo_settings(output: Path, *, overrides: list[str] | None = None) -> Settings:
@@ -72,6 +77,7 @@ def demo(
         layout = generate_demo(
             session, str((output / "data").absolute()), users=users, days=days, seed=seed,
             progress=lambda line: console.print(f"  {line}", markup=False),
+            incidents=settings.alerts is not None,
         )  # fmt: skip
         if generate_only:
             return DemoResult(layout, settings, steps)
@@ -84,10 +90,16 @@ def demo(
              lambda: commands.nightly(settings, **place)),
             ("ingest", f"thirty days later: what arrived until {layout.end}",
              lambda: commands.ingest(settings, **later)),
+            ("audiences", "what became of the audiences",
+             lambda: audience_commands.audiences(settings, measure_only=True, **later)),
             ("report", "predictions against what happened",
              lambda: report_commands.report(settings, html=has_page, **place)),
         ]  # fmt: skip
         for name, title, step in plan:
             console.print(f"[bold]{title}[/]")
             steps[name] = step()
-    return DemoResult(layout, settings, steps)
+        measured = None
+        if settings.alerts is not None:
+            warehouse = Warehouse(session, settings.warehouse)
+            measured = measure_alerts(warehouse, layout, days=settings.alerts.days)
+    return DemoResult(layout, settings, steps, measured)

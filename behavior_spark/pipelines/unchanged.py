@@ -24,6 +24,7 @@ from behavior_spark.files import digest_of
 from behavior_spark.io.source_state import state_of_sources
 from behavior_spark.model.registry.store import CHALLENGER, ModelStore
 from behavior_spark.pipelines.texts.active_model import active_text_model
+from behavior_spark.pipelines.users import next_items
 from behavior_spark.pipelines.users.propensity import model_store
 from behavior_spark.runs.past import PastNight
 from behavior_spark.runs.run import Run, versions
@@ -134,9 +135,12 @@ def _inputs(run: Run, given: str | None) -> str | None:
         return None
     settings = run.settings
     active = active_text_model(settings, run.as_of)
+    stores = {f"propensity {name}": model_store(run, name) for name in settings.targets}
+    if settings.sequence:
+        stores["sequence"] = next_items.model_store(run)
     models: dict[str, Any] = {
-        name: sorted(path.name for path in model_store(run, name).fetch().glob("*/"))
-        for name in settings.targets
+        name: sorted(path.name for path in store.fetch().glob("*/"))
+        for name, store in stores.items()
     }
     models["text"] = active.digests if active else None
     models["challenger"] = ModelStore(settings.models_path).alias(CHALLENGER) if active else None
@@ -151,7 +155,10 @@ def _sources(settings: Settings) -> dict[str, Source]:
         for contract in ("events", "texts", "items", "identities")
         for index, source in enumerate(getattr(sources, contract))
     }
-    return named | {f"attributes.{name}": source for name, source in sources.attributes.items()}
+    named |= {f"attributes.{name}": source for name, source in sources.attributes.items()}
+    if settings.alerts is not None and settings.alerts.feedback is not None:
+        named["alerts.feedback"] = settings.alerts.feedback
+    return named
 
 
 @cache

@@ -20,7 +20,7 @@ from behavior_spark.schemas import Contract
 if TYPE_CHECKING:
     from behavior_spark.runs.run import Run
 
-ModelUse = Literal["text", "propensity", "language"]
+ModelUse = Literal["text", "propensity", "language", "sequence"]
 
 
 class StageResult:
@@ -81,7 +81,8 @@ class Stage(Generic[P, R]):
         does: What it does, in one line.
         reads: Tables that it reads.
         writes: Tables that it writes.
-        models: Kinds of models that it uses: ``text``, ``propensity`` or ``language``.
+        models: Kinds of models that it uses: ``text``, ``propensity``, ``language`` or
+            ``sequence``.
         function: The function that runs the stage.
     """
 

@@ -19,8 +19,11 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.schemas.activity import ACTIVITY_DAYS, USER_STATE
+from behavior_spark.schemas.alerts import RISK_ALERTS
+from behavior_spark.schemas.audiences import AUDIENCE_RESULTS, AUDIENCES, members_contract
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
+from behavior_spark.schemas.next_items import USER_NEXT_ITEMS
 from behavior_spark.schemas.sessions import SESSIONS
 
 _STRING, _LONG, _INT, _DOUBLE = StringType(), LongType(), IntegerType(), DoubleType()
@@ -53,6 +56,8 @@ EVENTS = Contract(
         column("session_id", _STRING, "the log's own session id, where it has one"),
         column("text_id", _STRING, "text written or read with the event"),
         column("anonymous_id", _STRING, "the log's own id of a visitor, known or not (a cookie)"),
+        column("device", _STRING, "by which device, where the log says it; read by alerts alone"),
+        column("place", _STRING, "from where (country, network); read by alerts alone"),
         *_ARRIVED,
     ),
     key=("event_id", "arrived_at"),
@@ -231,6 +236,8 @@ USER_PROFILE = Contract(
     cluster_by=("as_of",),
 )
 
+AUDIENCE_MEMBERS = members_contract(REASON)
+
 QUARANTINE = Contract(
     name="quarantine",
     comment="One row per refused row, with its reason",
@@ -295,7 +302,8 @@ TABLES = {
     contract.name: contract
     for contract in (
         EVENTS, TEXTS, ITEMS, IDENTITIES, SESSIONS, TEXT_EMBEDDINGS, TEXT_SCORES, ACTIVITY_DAYS,
-        USER_STATE, USER_FEATURES, USER_PROPENSITY, USER_PROFILE, ANNOTATIONS,
-        SHADOW_DISAGREEMENT, QUARANTINE, RUNS,
+        USER_STATE, USER_FEATURES, USER_PROPENSITY, USER_NEXT_ITEMS, USER_PROFILE,
+        AUDIENCES, AUDIENCE_MEMBERS, AUDIENCE_RESULTS, ANNOTATIONS,
+        SHADOW_DISAGREEMENT, QUARANTINE, RUNS, RISK_ALERTS,
     )
 }  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pyspark.sql.types import ArrayType, DataType, StructField, StructType
 
-from behavior_spark.schemas import INPUTS, TABLES, Contract
+from behavior_spark.schemas import INPUTS, TABLES, VIEWS, Contract, View
 from docs.generation.markdown import code, markdown_table, plain
 
 INTRODUCTION = """# Tables
@@ -17,6 +17,11 @@ shows the same meanings in SQL.
 
 This page is generated from `behavior_spark/schemas`.
 """
+VIEWS_INTRODUCTION = """## Views { #views }
+
+Queries that many readers need, kept in `behavior_spark/schemas/views.py`. `behavior-spark sql` has
+them; `behavior-spark views` shows or creates them elsewhere.
+"""
 _MAPPED = "Your config maps your own tables to this one, under `sources.{name}`."
 
 
@@ -26,8 +31,31 @@ def tables_page(tables: Sequence[Contract] = tuple(TABLES.values())) -> str:
         ["table", "what a row is"],
         [[f"[{table.name}](#{table.name})", plain(table.comment)] for table in tables],
     )
-    parts = [INTRODUCTION, overview, *[_section(table) for table in tables]]
+    parts = [INTRODUCTION, overview, *[_section(table) for table in tables], views_part()]
     return "\n\n".join(parts) + "\n"
+
+
+def views_part(views: Sequence[View] = tuple(VIEWS.values())) -> str:
+    """The views: an overview, then one heading a view with its columns and its query."""
+    overview = markdown_table(
+        ["view", "what a row is"],
+        [[f"[{view.name}](#{view.name})", plain(view.comment)] for view in views],
+    )
+    return "\n\n".join([VIEWS_INTRODUCTION, overview, *map(_view_section, views)])
+
+
+def _view_section(view: View) -> str:
+    columns = markdown_table(["column", "type", "meaning"], _meanings(view.columns))
+    heading = f"### {view.name} {{ #{view.name} }}"
+    return "\n\n".join([heading, plain(view.comment) + ".", columns, f"```sql\n{view.sql()}\n```"])
+
+
+def _meanings(columns: Sequence[StructField]) -> list[list[str]]:
+    return [
+        [code(path), code(_short(field.dataType)), plain(field.metadata.get("comment", ""))]
+        for column in columns
+        for path, field in _with_nested(column.name, column)
+    ]
 
 
 def _section(table: Contract) -> str:

@@ -32,7 +32,8 @@ def test_help_names_every_command_that_is_built(capsys: pytest.CaptureFixture[st
     for command in ("init", "check", "demo", "ingest", "finetune", "score-texts", "clean-scores",
                     "build-features", "features", "train-propensity", "predict", "profile",
                     "nightly", "report", "sql", "doctor", "pretrain", "evaluate", "promote",
-                    "rollback", "models", "annotate", "funnel", "check-leakage"):  # fmt: skip
+                    "rollback", "models", "annotate", "funnel", "check-leakage",
+                    "predict-items"):  # fmt: skip
         assert command in shown
     assert "forget" not in shown
 

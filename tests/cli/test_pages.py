@@ -69,7 +69,7 @@ def test_the_demo_ends_with_a_page_and_names_it_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = NightReported("demo", [], "<!DOCTYPE html> the night")
-    steps = {name: Result(name, AS_OF) for name in ("finetune", "nightly")}
+    steps = {name: Result(name, AS_OF) for name in ("finetune", "nightly", "audiences")}
     steps["report"] = Result("report", AS_OF, results=(page,))
 
     def demo(output: Path, **options: Any) -> DemoResult:

@@ -17,7 +17,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructTy
 from behavior_spark.cli.main import app, run
 from behavior_spark.config import Settings, find_config, load_settings
 from behavior_spark.errors import ConfigError
-from behavior_spark.schemas import TABLES
+from behavior_spark.schemas import TABLES, VIEWS
 from tests.docs.pages import (
     LANGUAGES,
     PAGES,
@@ -230,6 +230,10 @@ def test_every_sql_query_fits_the_tables() -> None:
         for table in TABLES.values():
             columns = ", ".join(f'"{f.name}" {duckdb_type(f.dataType)}' for f in table.columns)
             empty.execute(f"CREATE TABLE {table.name} ({columns})")
+        for view in VIEWS.values():
+            empty.execute(f"CREATE VIEW {view.name} AS {view.sql()}")
+            names = [row[0] for row in empty.execute(f"DESCRIBE {view.name}").fetchall()]
+            assert names == [field.name for field in view.columns]
         for place, query in queries:
             try:
                 empty.execute(query)

@@ -125,6 +125,11 @@ def night(**changes: Any) -> NightFacts:
             {"target": "purchase_30d", "decile": [1, 10], "user_key": ["0a1b2c3d4e", "5f6a7b8c9d"],
              "predicted": [0.39, 0.01], "reasons": [[HOSTILE], ["visits: 0 (lowers)"]]}
         ),
+        "alerts": pd.DataFrame(
+            {"alert_id": ["a" * 64, "b" * 64], "kind": ["event_rate", "refused_rows"],
+             "severity": ["high", "low"], "score": [0.9, 0.6], "status": ["new", "again"],
+             "evidence": ["147 events in one hour", HOSTILE]}
+        ),
         "periods": pd.DataFrame(
             {"cohort": [week(-3)] * 3 + [week(-2)] * 2 + [week(-1)],
              "period": [week(-3), week(-2), week(-1), week(-2), week(-1), week(-1)],

@@ -15,6 +15,7 @@ import pytest
 from behavior_spark.errors import SetupError
 from behavior_spark.report.page import NightFacts, night_page, render_page
 from behavior_spark.report.page.facts import no_rows
+from behavior_spark.report.page.views.audiences import audiences_view
 from tests.report.nights import (
     AS_OF,
     HOSTILE,
@@ -25,6 +26,7 @@ from tests.report.nights import (
     scores,
     target,
     verdict,
+    week,
 )
 from tests.report.pages import PageReader
 
@@ -246,7 +248,7 @@ def test_every_view_of_an_empty_night_says_why_it_is_left_out() -> None:
     facts = NightFacts(job="shop", as_of=AS_OF, run=night_run(stages={}, sources={}))
     content = night_page(facts)
     left_out = {section.key for section in content.sections if section.left_out}
-    assert left_out == {"compared", "moved", "why", "people", "texts", "cost"}
+    assert left_out == {"compared", "moved", "why", "people", "texts", "alerts", "cost"}
     assert PageReader(render_page(content)).text
 
 
@@ -294,3 +296,53 @@ def test_a_target_that_is_something_left_undone_is_said_so() -> None:
     text = PageReader(render_page(content)).text
     assert "195 of 1,000 users did not do it" in text and "expected not to do it 200" in text
     assert any("if(did.user_id IS NOT NULL, 0, 1)" in query for _, query in section.queries)
+
+
+def test_audiences_are_there_where_a_night_has_any_and_small_ones_are_hidden() -> None:
+    assert audiences_view(night()).blocks == []
+    assert "audiences" not in [section.key for section in night_page(night()).sections]
+    chosen = pd.DataFrame(
+        {
+            "audience": ["buyers", "few", "lost"], "rule": [HOSTILE, "the first 5", "the first 9"],
+            "status": ["ready", "ready", "refused"], "remark": [None, None, HOSTILE],
+            "users": [1000, 1000, 1000], "members": [400, 5, None], "reached": [300, 4, None],
+            "holdout": [100, 1, None], "expected": [60.4, 1.0, None],
+            "expected_low": [45.0, 0.0, None], "expected_high": [75.6, 3.0, None],
+            "expected_at_random": [30.2, 0.5, None],
+        }
+    )  # fmt: skip
+    results = pd.DataFrame(
+        {
+            "audience": ["buyers", "few"], "as_of": [week(-5)] * 2,
+            "verdict": ["more", "no holdout"], "reached": [300, 5], "holdout": [100, 0],
+            "reached_conversions": [90, 1], "holdout_conversions": [20, 0],
+            "incremental": [30.0, None], "incremental_low": [2.4, None],
+            "incremental_high": [55.5, None],
+        }
+    )  # fmt: skip
+    page = PageReader(render_page(night_page(night(audiences=chosen, audience_results=results))))
+    [shown] = [rows for caption, rows in page.tables.items() if caption.startswith("Audiences of")]
+    assert shown[1:] == [
+        ["buyers", HOSTILE, "1,000", "600", "300", "100", "60.4 (45 to 76)", "30.2"],
+        ["lost", "the first 9", "1,000", "-", "-", "-", "-", "-"],
+    ]
+    [won] = [rows for caption, rows in page.tables.items() if caption.startswith("What earlier")]
+    assert won[1:] == [
+        ["buyers", str(week(-5)), "more", "90 of 300 (30.0 %)", "20 of 100 (20.0 %)",
+         "30.0 (2 to 56)"]
+    ]  # fmt: skip
+    assert audiences_view(night(audiences=chosen, audience_results=results)).hidden == 2
+
+
+def test_alerts_are_shown_with_their_evidence_and_without_users(page: PageReader) -> None:
+    rows = page.tables["The 2 strongest of 2"]
+    assert rows[1] == ["a" * 12, "high", "event_rate", "new", "147 events in one hour"]
+    assert rows[2][4] == HOSTILE
+    assert page.tables["Alerts by kind and severity"][1] == ["event_rate", "1", "0", "0"]
+
+
+def test_a_night_without_alerts_says_so_and_one_that_makes_none_leaves_them_out() -> None:
+    none = no_rows("alert_id", "kind", "severity", "score", "status", "evidence")
+    assert "no alerts were made" in words_of(night(alerts=none))
+    looked = night_run(figures={"alerts": 0.0})
+    assert "No risk alerts on this night." in words_of(night(alerts=none, run=looked))

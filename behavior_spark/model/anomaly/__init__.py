@@ -1,1 +1,1 @@
-"""Models of what is unusual: users unlike their peers."""
+"""Models of what is unusual: users unlike their peers, texts nearly equal."""

@@ -1,1 +1,3 @@
 """Models of what a user does next: items after items, in order of time."""
+
+MODEL_FILE = "model.json"

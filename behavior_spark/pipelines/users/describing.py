@@ -9,7 +9,7 @@ from behavior_spark.config import Settings
 from behavior_spark.features.declared import Feature
 from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Offer, unmapped, with_items
-from behavior_spark.pipelines.texts.active_model import active_text_model
+from behavior_spark.pipelines.texts.active_model import ActiveTextModel, active_text_model
 from behavior_spark.runs.run import utc_today
 
 
@@ -33,6 +33,13 @@ def describe_features(settings: Settings, *, as_of: dt.date | None = None) -> De
         ModelError: The text model cannot be used.
     """
     model = active_text_model(settings, as_of or utc_today()) if settings.sources.texts else None
+    feature_set = feature_set_of(settings, model)
+    notes = [*(model.notes if model else []), *feature_set.notes]
+    return Described(list(feature_set.features), notes)
+
+
+def feature_set_of(settings: Settings, model: ActiveTextModel | None) -> FeatureSet:
+    """The features that settings give with a text model; reads no table."""
     labels = {name: head.labels for name, head in model.heads.items()} if model else {}
     offer = Offer(
         texts=bool(settings.sources.texts),
@@ -45,6 +52,4 @@ def describe_features(settings: Settings, *, as_of: dt.date | None = None) -> De
         },
         without=unmapped(settings.sources),
     )
-    feature_set = FeatureSet.of(settings, offer)
-    notes = [*(model.notes if model else []), *feature_set.notes]
-    return Described(list(feature_set.features), notes)
+    return FeatureSet.of(settings, offer)

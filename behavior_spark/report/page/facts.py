@@ -152,6 +152,9 @@ class NightFacts:
         funnel_days: Days that the funnels look back.
         segments: People by segment: segment, users, and for each target what is predicted.
         texts: Texts by label: head, period (first day), label (null: none), texts, users.
+        audiences: Rows of the table ``audiences`` of the night.
+        audience_results: Rows of ``audience_results`` of this night's and earlier audiences.
+        alerts: Risk alerts: alert_id, kind, severity, score, status, evidence.
         min_group: Smaller groups of users are not shown.
     """
 
@@ -186,5 +189,16 @@ class NightFacts:
     segments: pd.DataFrame = field(default_factory=lambda: no_rows("segment", "users"))
     texts: pd.DataFrame = field(
         default_factory=lambda: no_rows("head", "period", "label", "texts", "users")
+    )
+    audiences: pd.DataFrame = field(
+        default_factory=lambda: no_rows("audience", "members", "remark")
+    )
+    audience_results: pd.DataFrame = field(
+        default_factory=lambda: no_rows("audience", "as_of", "reached", "holdout")
+    )
+    alerts: pd.DataFrame = field(
+        default_factory=lambda: no_rows(
+            "alert_id", "kind", "severity", "score", "status", "evidence"
+        )
     )
     min_group: int = 10

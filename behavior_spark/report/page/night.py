@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from behavior_spark.names import counted
-from behavior_spark.report.page.blocks import Page
+from behavior_spark.report.page.blocks import Page, Section
 from behavior_spark.report.page.facts import NightFacts
+from behavior_spark.report.page.views.alerts import alerts_view
+from behavior_spark.report.page.views.audiences import audiences_view
 from behavior_spark.report.page.views.compared import compared_view
 from behavior_spark.report.page.views.cost import cost_view
 from behavior_spark.report.page.views.moved import moved_view
@@ -26,6 +28,8 @@ def night_page(facts: NightFacts) -> Page:
         reasons_view(facts),
         people_view(facts),
         texts_view(facts),
+        *_where_there_are_any(facts),
+        alerts_view(facts),
         cost_view(facts),
     ]
     hidden = sum(section.hidden for section in sections)
@@ -42,3 +46,10 @@ def night_page(facts: NightFacts) -> Page:
             "behavior-spark report.",
         ],
     )
+
+
+def _where_there_are_any(facts: NightFacts) -> list[Section]:
+    """Views of tables that a night writes only where the config asks for them."""
+    if facts.audiences.empty and facts.audience_results.empty:
+        return []
+    return [audiences_view(facts)]

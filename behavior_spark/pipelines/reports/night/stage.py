@@ -12,6 +12,8 @@ from rich.text import Text
 
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.pipelines.reports.night.alerts_read import read_alerts
+from behavior_spark.pipelines.reports.night.audiences_read import read_audiences
 from behavior_spark.pipelines.reports.night.moved_read import (
     feature_words,
     night_before,
@@ -38,9 +40,12 @@ from behavior_spark.report.page.facts import NightRun
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import stage
 from behavior_spark.schemas import (
+    AUDIENCE_RESULTS,
+    AUDIENCES,
     EVENTS,
     ITEMS,
     QUARANTINE,
+    RISK_ALERTS,
     RUNS,
     SESSIONS,
     TEXT_SCORES,
@@ -94,6 +99,9 @@ class NightReported(Reported):
         USER_FEATURES,
         USER_PROPENSITY,
         USER_PROFILE,
+        AUDIENCES,
+        AUDIENCE_RESULTS,
+        RISK_ALERTS,
     ),
     models=("propensity",),
 )
@@ -171,6 +179,8 @@ def read_facts(run: Run, *, compare: dt.date | None = None) -> NightFacts:
         report_run=run.run_id,
         **read_people(run),
         texts=read_texts(run, night.models if night else {}),
+        **read_audiences(run),
+        alerts=read_alerts(run),
         min_group=run.settings.privacy.min_group,
     )
 

@@ -1,0 +1,70 @@
+"""What sequence models read: the events of each user as lists, and the words of items."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from behavior_spark.features.point_in_time import as_seen, of_users
+
+
+def item_histories(
+    events: DataFrame,
+    as_of: dt.date,
+    *,
+    event_types: Sequence[str],
+    days: int,
+    newest: int,
+) -> DataFrame:
+    """The events with an item of each user, as lists in order of time.
+
+    Args:
+        events: All versions of events.
+        as_of: Only what had happened and was known before its 00:00 UTC is seen.
+        event_types: Types to keep; none: all.
+        days: Days before as_of.
+        newest: Events of a user to keep.
+
+    Returns:
+        ``user_id`` and lists ``items``, ``event_types``, ``event_times``, ``values``.
+    """
+    kept = F.col("item_id").isNotNull() & (F.col("days_ago") <= days)
+    if event_types:
+        kept = kept & F.col("event_type").isin(list(event_types))
+    seen = as_seen(of_users(events, key="event_id"), [as_of], time="event_time").where(kept)
+    order = Window.partitionBy("user_id").orderBy(F.desc("event_time"), F.desc("event_id"))
+    seen = seen.withColumn("back", F.row_number().over(order)).where(F.col("back") <= newest)
+    event = F.struct(
+        (-F.col("back")).alias("place"),
+        "item_id",
+        "event_type",
+        "event_time",
+        F.col("value").cast("double").alias("value"),
+    )
+    by_user = seen.groupBy("user_id").agg(F.array_sort(F.collect_list(event)).alias("e"))
+    return by_user.select(
+        "user_id",
+        F.col("e.item_id").alias("items"),
+        F.col("e.event_type").alias("event_types"),
+        F.col("e.event_time").alias("event_times"),
+        F.col("e.value").alias("values"),
+    )
+
+
+def item_words(items: DataFrame, as_of: dt.date) -> DataFrame:
+    """Words of each item as it was known at as_of: its category, and the words of its title.
+
+    Returns:
+        ``item_id`` and the list ``words``, in order, each once.
+    """
+    latest = Window.partitionBy("item_id").orderBy(F.desc("valid_from"))
+    known = items.where(F.col("valid_from") < F.lit(as_of).cast("timestamp"))
+    known = known.withColumn("version", F.row_number().over(latest)).where("version = 1")
+    title = F.split(F.lower(F.coalesce("title", F.lit(""))), "[^\\p{L}\\p{N}]+")
+    category = F.concat(F.lit("category: "), F.col("category"))
+    words = F.array_compact(F.concat(F.array(category), title))
+    words = F.filter(F.array_sort(F.array_distinct(words)), lambda word: F.length(word) > 1)
+    return known.select("item_id", words.alias("words"))

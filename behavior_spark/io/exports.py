@@ -1,0 +1,116 @@
+"""Write a frame's rows to one local file, CSV or Parquet, for tools that know no Spark."""
+
+from __future__ import annotations
+
+import csv
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, Row
+from pyspark.sql.types import DoubleType, IntegralType, StructField
+
+from behavior_spark.errors import ConfigError
+
+# First characters that make a spreadsheet take a cell for a formula, full-width ones included.
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_BATCH = 10_000
+
+
+def escape_formula(text: str) -> str:
+    """The text, with an apostrophe before it where a spreadsheet would compute it.
+
+    >>> escape_formula("=1+1"), escape_formula("a=1"), escape_formula("@SUM(A1)")
+    ("'=1+1", 'a=1', "'@SUM(A1)")
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def export_rows(frame: DataFrame, path: Path) -> int:
+    """Write all rows in the frame's order and return their number.
+
+    Rows pass in batches: memory does not grow with them. The file appears when it is complete,
+    readable by its owner alone.
+
+    Args:
+        frame: Columns of strings, numbers and days.
+        path: Ends in ``.csv`` (UTF-8, RFC 4180, formulas escaped) or ``.parquet``.
+
+    Raises:
+        ConfigError: The name has another ending.
+    """
+    write = {".csv": _write_csv, ".parquet": _write_parquet}.get(path.suffix.lower())
+    if write is None:
+        raise ConfigError(
+            f"cannot export to {path.name}", fix="give a name that ends in .csv or .parquet"
+        )
+    fields = frame.schema.fields
+    with _private_file(path) as file:
+        return write(file, fields, frame.toLocalIterator())
+
+
+Writer = Callable[[IO[bytes], Sequence[StructField], Iterator[Row]], int]
+
+
+def _write_csv(file: IO[bytes], fields: Sequence[StructField], rows: Iterator[Row]) -> int:
+    count = 0
+    writer = csv.writer(_Utf8(file))
+    writer.writerow([field.name for field in fields])
+    for row in rows:
+        writer.writerow([escape_formula(v) if isinstance(v, str) else v for v in row])
+        count += 1
+    return count
+
+
+def _write_parquet(file: IO[bytes], fields: Sequence[StructField], rows: Iterator[Row]) -> int:
+    schema = pa.schema([pa.field(field.name, _arrow_type(field)) for field in fields])
+    count = 0
+    with pq.ParquetWriter(file, schema) as writer:
+        while batch := list(islice(rows, _BATCH)):
+            columns = [
+                pa.array([row[place] for row in batch], field.type)
+                for place, field in enumerate(schema)
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            count += len(batch)
+    return count
+
+
+def _arrow_type(field: StructField) -> pa.DataType:
+    if isinstance(field.dataType, IntegralType):
+        return pa.int64()
+    if isinstance(field.dataType, DoubleType):
+        return pa.float64()
+    return pa.date32() if field.dataType.typeName() == "date" else pa.string()
+
+
+class _Utf8:
+    """A text file over a binary one, for the csv module."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """Write text as UTF-8."""
+        return self._file.write(text.encode("utf-8", "replace"))
+
+
+@contextmanager
+def _private_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its name when the block succeeds; its owner alone may read it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,255 @@
+"""Next items: train a sequence model where none is valid, and write ``user_next_items``."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.config.sequence import SequenceSettings
+from behavior_spark.errors import ConfigError, InputError, ModelError
+from behavior_spark.features.item_histories import item_histories, item_words
+from behavior_spark.files import digest_of, read_json
+from behavior_spark.io.counting import Counted
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.sequence import MODEL_FILE
+from behavior_spark.pipelines.users.features import Prepared
+from behavior_spark.prediction.next_items import SequenceRecipe, predict_items
+from behavior_spark.runs.run import Run
+from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_NEXT_ITEMS
+from behavior_spark.shared_folder import SharedFolder
+
+if TYPE_CHECKING:
+    from behavior_spark.model.sequence.model import SequenceModel
+
+
+@dataclass(frozen=True)
+class NextItems(StageResult):
+    """Next items as they were written.
+
+    Attributes:
+        rows: Rows written: at most ``sequence.next_items`` for each user.
+        digest: The model.
+        measures: NDCG@10 and Recall@10 on held-out last items, by ranker.
+    """
+
+    rows: int
+    digest: str
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Rows written, and how well the last items of users were ranked."""
+        return {"next_items": self.rows, **self.measures}
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The sequence model."""
+        return {"sequence": self.digest}
+
+
+@stage(
+    "predict-items",
+    does="events to the items that each user is likely to go to next",
+    reads=(EVENTS, ITEMS, USER_FEATURES),
+    writes=(USER_NEXT_ITEMS,),
+    models=("sequence",),
+)
+def predict_items_stage(run: Run, prepared: Prepared, *, retrain: bool) -> NextItems:
+    """Predict next items of every user of the night and replace its rows.
+
+    Raises:
+        ConfigError: The config has no section ``sequence``.
+        InputError: No user has three events with an item.
+    """
+    settings = _section(run)
+    histories = item_histories(
+        prepared.inputs.events,
+        run.as_of,
+        event_types=settings.event_types,
+        days=settings.days,
+        newest=settings.max_events,
+    )
+    users = run.warehouse.require(USER_FEATURES, made_by="build-features").where(
+        F.col("as_of") == F.lit(run.as_of)
+    )
+    metadata = None if retrain else valid_model(run, settings)
+    if metadata is None:
+        with run.step("train next items"):
+            people = _people(users)
+            metadata = _train(
+                run, settings, histories.join(people, "user_id", "left_semi"), prepared
+            )
+    digest = metadata["digest"]
+    recipe = SequenceRecipe(
+        model_store(run).location,
+        digest,
+        k=settings.next_items,
+        leave_out_seen=settings.leave_out_seen,
+        occluded=settings.reasons,
+    )
+    with run.step("predict next items"), spark_errors("predicting next items"):
+        asked = histories.join(users.select("user_id"), "user_id", "left_semi")
+        predicted = predict_items(asked, recipe, as_of=run.as_of)
+        counted = Counted.over(predicted, rows=F.count(F.lit(1)))
+        where = f"as_of = DATE'{run.as_of}'"
+        run.warehouse.replace(counted.frame, USER_NEXT_ITEMS, where=where)
+    return NextItems(counted.counts()["rows"], digest, _measures(run, metadata["metadata"]))
+
+
+def valid_model(run: Run, settings: SequenceSettings) -> dict[str, Any] | None:
+    """The description of the newest model of these settings that is fresh enough; None: none."""
+    oldest = run.as_of - dt.timedelta(days=settings.retrain_every_days)
+    wanted, candidates = _fingerprint(run, settings), []
+    for folder in model_store(run).fetch().glob("*/"):
+        try:
+            model = read_json(folder / MODEL_FILE)
+        except ModelError as error:
+            run.note(f"sequence model {folder.name} is left out: {error.problem}")
+            continue
+        through = dt.date.fromisoformat(model["trained_through"])
+        if model["metadata"].get("fingerprint") == wanted and oldest < through <= run.as_of:
+            candidates.append((model["trained_through"], model["digest"], model))
+    return max(candidates, key=lambda c: c[:2])[2] if candidates else None
+
+
+def _train(
+    run: Run, settings: SequenceSettings, histories: DataFrame, prepared: Prepared
+) -> dict[str, Any]:
+    # torch takes seconds to import, and most nights train nothing.
+    from behavior_spark.model.sequence.catalogue import ItemFacts
+    from behavior_spark.model.sequence.fitting import FitOptions, fit_sequence_model
+    from behavior_spark.model.sequence.training import TrainingOptions
+    from behavior_spark.model.sequence.vocabulary import read_histories
+
+    # By hash, so that the same users are taken on any cluster.
+    sample = histories.orderBy(F.xxhash64("user_id"), "user_id").limit(settings.max_users)
+    columns = ["items", "event_types", "event_times", "values"]
+    with spark_errors("reading events to learn next items from"):
+        table = sample.select(*columns).toArrow()
+    if not table.num_rows:
+        raise InputError(
+            "nobody has events with an item to learn next items from",
+            found=f"none in the {settings.days} days before {run.as_of}",
+            fix="map item_id in sources.events, or correct sequence.event_types and sequence.days",
+        )
+    vocabulary, read = read_histories(table.to_batches(), least=settings.min_item_events)
+    known_words = _words(run, prepared)
+    facts = None
+    if known_words is not None:
+        facts = ItemFacts([known_words.get(item, []) for item in vocabulary.items])
+    options = FitOptions(
+        shape={
+            "width": settings.width,
+            "blocks": settings.blocks,
+            "length": settings.length,
+            "dropout": settings.dropout,
+            "similarity": "cosine",
+            "temperature": 0.07,
+        },
+        training=TrainingOptions(
+            # A small log needs small batches: an epoch of one step teaches little.
+            batch=max(16, min(256, len(read.windows(settings.length)) // 30)),
+            rate=3e-3,
+            own_dropout=0.1,
+            epochs=settings.epochs,
+            seed=settings.seed,
+        ),
+        networks=settings.networks,
+    )
+    model = fit_sequence_model(
+        vocabulary,
+        read,
+        options,
+        facts=facts,
+        metadata={"fingerprint": _fingerprint(run, settings)},
+        trained_through=run.as_of.isoformat(),
+    )
+    if known_words is not None:
+        model = _with_rare_items(model, known_words)
+    store = model_store(run)
+    model.save(store.path / model.digest)
+    store.publish(model.digest)
+    run.say(
+        f"next items: model {model.digest}, {len(model.vocabulary.items):,} items, "
+        f"{model.metadata['users']:,} users"
+    )
+    return read_json(store.path / model.digest / MODEL_FILE)
+
+
+def _with_rare_items(model: SequenceModel, words: Mapping[str, list[str]]) -> SequenceModel:
+    """With the items that have too few events, or none yet, by words that the model knows."""
+    from behavior_spark.model.sequence.catalogue import ItemFacts
+
+    known, learned = set(model.vocabulary.items), set(model.words)
+    new = sorted(item for item, bag in words.items() if item not in known and learned & set(bag))
+    if not new:
+        return model
+    return model.with_items(tuple(new), ItemFacts([words[item] for item in new]))
+
+
+def _words(run: Run, prepared: Prepared) -> dict[str, list[str]] | None:
+    """Words of items as of the night; None where items are not mapped."""
+    if prepared.inputs.items is None:
+        return None
+    with spark_errors("reading words of items"):
+        table: pa.Table = item_words(prepared.inputs.items, run.as_of).toArrow()
+    return dict(
+        zip(table.column("item_id").to_pylist(), table.column("words").to_pylist(), strict=True)
+    )
+
+
+def _people(users: DataFrame) -> DataFrame:
+    if "is_bot" in users.columns:
+        users = users.where(~F.coalesce("is_bot", F.lit(False)))
+    return users.select("user_id")
+
+
+def _measures(run: Run, metadata: Mapping[str, Any]) -> dict[str, float]:
+    """Measures by name; notes where counts rank better than the model."""
+    networks, counts = metadata["networks"], metadata["baselines"]
+    ours = {name: max(n[name] for n in networks) for name in ("ndcg_10", "recall_10")}
+    markov = counts["markov_chain"]
+    if ours["ndcg_10"] <= markov["ndcg_10"]:
+        run.note(
+            f"next items: a Markov chain ranks the last items of users better (NDCG@10 "
+            f"{markov['ndcg_10']:.4f}) than the sequence model ({ours['ndcg_10']:.4f})"
+        )
+    return {
+        f"next_items_{ranker}_{name}": value
+        for ranker, figures in {"model": ours, **counts}.items()
+        for name, value in figures.items()
+    }
+
+
+def _fingerprint(run: Run, settings: SequenceSettings) -> str:
+    """What a model rests on beside its events."""
+    asked = {"next_items", "leave_out_seen", "reasons", "retrain_every_days"}
+    return digest_of(
+        {
+            "sequence": settings.model_dump(mode="json", exclude=asked),
+            "items": run.settings.sources.items is not None,
+            "population": run.settings.population,
+        }
+    )
+
+
+def _section(run: Run) -> SequenceSettings:
+    if run.settings.sequence is None:
+        raise ConfigError(
+            "next items are not asked for",
+            found="no section sequence in the config",
+            fix="add `sequence: {}` for its defaults",
+        )
+    return run.settings.sequence
+
+
+def model_store(run: Run) -> SharedFolder:
+    """Folder of sequence models, one subfolder a digest."""
+    return SharedFolder(f"{run.settings.models_path}/sequence")

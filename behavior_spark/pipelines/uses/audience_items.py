@@ -1,0 +1,116 @@
+"""Items to recommend to the members of a night's audiences."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from behavior_spark.config import Audience, Settings
+from behavior_spark.features.point_in_time import as_seen, of_users
+from behavior_spark.runs.run import Run
+from behavior_spark.schemas import EVENTS, ITEMS
+from behavior_spark.uses.audiences.recommending import (
+    EVERYTHING,
+    baskets,
+    listed,
+    recommended,
+    sampled_users,
+    similar_items,
+)
+
+# Popular items to fill short lists with: as many times as the longest list is long.
+POPULAR_TIMES = 3
+
+
+def event_condition(settings: Settings) -> str:
+    """SQL condition on an event by which a user has had its item."""
+    if settings.recommendations.event:
+        return settings.recommendations.event
+    return "event_type = 'purchase'" if "purchase" in settings.features.event_types else "true"
+
+
+def with_items(settings: Settings, audiences: Mapping[str, Audience]) -> dict[str, Audience]:
+    """The audiences whose members get items; none where events have none."""
+    if "item_id" not in settings.sources.mapped("events"):
+        return {}
+    return {name: audience for name, audience in audiences.items() if audience.items}
+
+
+def recommend_items(
+    run: Run, members: DataFrame, audiences: Mapping[str, Audience], *, users: int
+) -> DataFrame:
+    """``audience, user_id, recommended_items`` of members; see ``uses.audiences.recommending``.
+
+    Args:
+        run: The run.
+        members: ``audience, user_id``.
+        audiences: Audiences whose members get items.
+        users: Users of the night, of whom ``recommendations.learn_users`` are learned from.
+    """
+    settings = run.settings.recommendations
+    had = baskets(items_had(run, run.as_of))
+    titles = titles_at(run, run.as_of)
+    similar = similar_items(
+        sampled_users(had, share=settings.learn_users / max(users, 1)),
+        latest=settings.history_items,
+        popular=POPULAR_TIMES * max(audience.items for audience in audiences.values()),
+        allowed=_allowed(audiences, titles),
+    )
+    wanted = members.where(F.col("audience").isin(*audiences)).select(
+        "audience",
+        "user_id",
+        _of_audience({name: audience.items for name, audience in audiences.items()}, "items"),
+        _of_audience({name: audience.items_again for name, audience in audiences.items()}, "again"),
+        _of_audience({name: _shelf(audience) for name, audience in audiences.items()}, "shelf"),
+    )
+    chosen = recommended(wanted, had, similar, latest=settings.history_items)
+    return listed(chosen, titles)
+
+
+def _of_audience(values: Mapping[str, Any], name: str) -> Column:
+    pairs = F.create_map(*[F.lit(part) for pair in values.items() for part in pair])
+    return pairs[F.col("audience")].alias(name)
+
+
+def _shelf(audience: Audience) -> str:
+    return audience.items_where or EVERYTHING
+
+
+def items_had(run: Run, as_of: dt.date) -> DataFrame:
+    """Events by which users had an item in the days before as_of, as they were known then."""
+    days = run.settings.recommendations.learn_days
+    since = F.lit(as_of - dt.timedelta(days=days)).cast("timestamp")
+    events = run.warehouse.require(EVENTS, made_by="ingest").where(F.col("arrived_at") >= since)
+    seen = as_seen(of_users(events, key="event_id"), [as_of], time="event_time")
+    return seen.where(F.col("days_ago") <= days).where(event_condition(run.settings))
+
+
+def titles_at(run: Run, as_of: dt.date) -> DataFrame | None:
+    """``item_id, title, category, price``: the latest version that was known at as_of."""
+    if not run.settings.sources.items:
+        return None
+    known = run.warehouse.read(ITEMS).where(F.col("valid_from") < F.lit(as_of).cast("timestamp"))
+    latest = F.max_by(F.struct("title", "category", "price"), "valid_from").alias("_latest")
+    return known.groupBy("item_id").agg(latest).select("item_id", "_latest.*")
+
+
+def _allowed(audiences: Mapping[str, Audience], items: DataFrame | None) -> DataFrame | None:
+    """``item_id, shelf`` of what may be recommended; None where no audience limits it.
+
+    With a limit anywhere, only items that are in the table ``items`` are recommended.
+    """
+    conditions = sorted({_shelf(audience) for audience in audiences.values()})
+    if items is None or conditions == [EVERYTHING]:
+        return None
+    parts = [
+        items.where(F.expr(f"({condition or 'true'})")).select(
+            "item_id", F.lit(condition).alias("shelf")
+        )
+        for condition in conditions
+    ]
+    return reduce(DataFrame.unionByName, parts)

@@ -1,0 +1,183 @@
+"""Next items on Spark: what a user's history is, who gets items, and why."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pyspark.sql import DataFrame, SparkSession
+from rich.console import Console
+
+from behavior_spark.config import Settings, validate_settings
+from behavior_spark.errors import ConfigError
+from behavior_spark.features.inputs import Inputs
+from behavior_spark.features.item_histories import item_histories, item_words
+from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.pipelines.users.features import Prepared
+from behavior_spark.pipelines.users.next_items import NextItems, predict_items_stage
+from behavior_spark.runs.run import running
+from behavior_spark.schemas import ITEMS, USER_FEATURES, USER_NEXT_ITEMS
+
+AS_OF = dt.date(2026, 3, 1)
+START = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
+EVENT = (
+    "event_id string, user_id string, event_time timestamp, event_type string, item_id string, "
+    "value decimal(18,4), arrived_at timestamp"
+)
+FOLLOWS = {"mug": "tea", "tea": "pot", "pot": "mug"}
+
+
+def settings_in(folder: Path, **sequence: Any) -> Settings:
+    columns = {"event_id": "id", "user_id": "who", "event_time": "at", "event_type": "what"}
+    source = {"path": str(folder / "events"), "format": "json", "columns": columns}
+    small = {
+        "epochs": 30,
+        "width": 16,
+        "dropout": 0.1,
+        "min_item_events": 1,
+        "next_items": 3,
+        **sequence,
+    }
+    return validate_settings(
+        {
+            "warehouse": str(folder / "w"),
+            "sources": {
+                "events": source,
+                "items": {**source, "columns": {"item_id": "id", "title": "t"}},
+            },
+            "features": {"event_types": ["view"]},
+            "targets": {"looks": {"event": "event_type = 'view'"}},
+            "sequence": small,
+        }
+    )
+
+
+def event(name: str, user: str, hour: int, item: str | None, **changes: Any) -> tuple[Any, ...]:
+    time = START + dt.timedelta(hours=hour)
+    row = {"type": "view", "value": None, "arrived": time, **changes}
+    return (name, user, time, row["type"], item, row["value"], row["arrived"])
+
+
+def log_events() -> list[tuple[Any, ...]]:
+    """A mug is followed by a tea, a tea by a pot, a pot by a mug; 4 of each kind."""
+    random = np.random.default_rng(0)
+    rows = []
+    for user in range(240):
+        kind = str(random.choice(list(FOLLOWS)))
+        for step in range(6):
+            item = f"{kind} {random.integers(4)}"
+            rows.append(event(f"{user}-{step}", f"u{user}", step, item))
+            kind = FOLLOWS[kind]
+    late = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+    return [
+        *rows,
+        event("a1", "ann", 5, "mug 1"),
+        event("a2", "ann", 9, "pot 1"),
+        event("a2", "ann", 9, "tea 2", arrived=START + dt.timedelta(hours=30)),  # corrected
+        event("a3", "ann", 10, None),
+        event("a4", "ann", 11, "pot 3", type="refund"),
+        event("a5", "ann", 12, "mug 3", arrived=late),
+        event("n1", "new", 3, "saw 1"),  # an item of one event, not known
+    ]
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def shop(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, one_thread: None
+) -> tuple[Settings, Prepared]:
+    """Tables of the shop, and features of its users but two; one of them a machine."""
+    settings = settings_in(tmp_path_factory.mktemp("next"), event_types=["view"], min_item_events=2)
+    warehouse = Warehouse(spark, settings.warehouse)
+    names = [f"{kind} {number}" for kind in FOLLOWS for number in range(5)]  # number 4: no event
+    items = [(name, f"The {name.split()[0].title()}", "kitchen", START) for name in names]
+    items.append(("mug 0", "later title", "kitchen", dt.datetime(2027, 1, 1, tzinfo=dt.UTC)))
+    catalogue = spark.createDataFrame(
+        items, "item_id string, title string, category string, valid_from timestamp"
+    )
+    warehouse.append(catalogue, ITEMS)
+    users = [(f"u{user}", AS_OF, user == 7) for user in range(240)]
+    users += [("ann", AS_OF, False), ("new", AS_OF, False), ("away", AS_OF, False)]
+    features = spark.createDataFrame(users, "user_id string, as_of date, is_bot boolean")
+    warehouse.replace(
+        features,
+        USER_FEATURES.with_columns([features.schema["is_bot"]]),
+        where=f"as_of = DATE'{AS_OF}'",
+    )
+    events = spark.createDataFrame(log_events(), EVENT).coalesce(1)
+    inputs = Inputs(events=events, items=warehouse.read(ITEMS))
+    return settings, Prepared(inputs, feature_set=None)  # type: ignore[arg-type]
+
+
+def stage(spark: SparkSession, settings: Settings, prepared: Prepared, **asked: Any) -> NextItems:
+    with running(
+        "next", settings, as_of=AS_OF, spark=spark, console=Console(quiet=True), record=False
+    ) as run:
+        run.declared = ("predict-items",)
+        return predict_items_stage(run, prepared, retrain=asked.get("retrain", False))
+
+
+def test_next_items_are_those_that_follow_with_the_event_that_speaks_for_them(
+    spark: SparkSession, shop: tuple[Settings, Prepared]
+) -> None:
+    settings, prepared = shop
+    first = stage(spark, settings, prepared)
+    again = stage(spark, settings, prepared)
+    assert again == first, "a valid model is used again, and gives the same"
+    figures = first.figures
+    assert figures["next_items_model_recall_10"] >= figures["next_items_popularity_recall_10"]
+    table = Warehouse(spark, settings.warehouse).read(USER_NEXT_ITEMS)
+    rows = {(r["user_id"], r["rank"]): r for r in table.collect()}
+    assert len(rows) == first.rows == 3 * 241, "users without a known item have none"
+    assert {user for user, _ in rows} == {"ann", *(f"u{user}" for user in range(240))}
+    kinds = [rows["ann", rank]["item_id"].split()[0] for rank in (1, 2, 3)]
+    assert kinds == ["pot"] * 3, "the corrected event counts; neither a refund nor what came late"
+    assert rows["ann", 1]["reason"] == "after tea 2 seen last"
+    assert rows["ann", 1]["influence"] > 0
+    history = {f"u{user}": set() for user in range(240)}
+    for _, user, _, _, item, *_ in log_events()[: 240 * 6]:
+        history[user].add(item)
+    for (user, rank), row in rows.items():
+        assert row["item_id"] not in history.get(user, set()), "seen items are left out"
+        assert row["model_digest"] == first.digest
+        if rank > 1:
+            assert row["score"] <= rows[user, rank - 1]["score"]
+    offered = {row["item_id"] for row in rows.values()}
+    assert any(item.endswith("4") for item in offered), "items without an event have words"
+
+
+def test_without_its_section_nothing_is_predicted(
+    spark: SparkSession, shop: tuple[Settings, Prepared]
+) -> None:
+    settings, prepared = shop
+    with pytest.raises(ConfigError, match="next items are not asked for"):
+        stage(spark, settings.model_copy(update={"sequence": None}), prepared)
+
+
+def test_histories_hold_the_newest_events_in_order_and_words_the_titles_of_the_day(
+    spark: SparkSession, shop: tuple[Settings, Prepared]
+) -> None:
+    _, prepared = shop
+    events: DataFrame = prepared.inputs.events.where("user_id IN ('ann', 'u0')")
+    asked = item_histories(events, AS_OF, event_types=[], days=365, newest=3)
+    rows = {row["user_id"]: row for row in asked.collect()}
+    assert rows["ann"]["items"] == ["mug 1", "tea 2", "pot 3"]
+    assert rows["ann"]["event_types"] == ["view", "view", "refund"]
+    assert rows["ann"]["event_times"] == sorted(rows["ann"]["event_times"])
+    assert rows["ann"]["values"] == [None, None, None]
+    assert len(rows["u0"]["items"]) == 3
+    assert prepared.inputs.items is not None
+    words = {r["item_id"]: r["words"] for r in item_words(prepared.inputs.items, AS_OF).collect()}
+    assert words["mug 0"] == ["category: kitchen", "mug", "the"]
