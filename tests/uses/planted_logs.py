@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,17 @@ from hypothesis import strategies as st
 AS_OF = dt.date(2024, 6, 1)
 PAST_DAYS = 30
 CATEGORIES = ["kitchen", "garden", "toys", "books", "sport", "music"]
-WORDS = ["parcel", "arrived", "late", "and", "the", "box", "was", "open", "please", "send", "another", "one", "or", "give", "the", "money", "back", "thanks", "for", "your", "quick", "help", "with", "my", "order", "it", "works", "well", "so", "far", "but", "the", "colour", "is", "not", "what", "I", "saw", "in", "the", "shop", "can", "you", "tell", "me", "when", "it", "will", "be", "there", "again"]  # fmt: skip
-OFFER = ["visit", "our", "channel", "now", "and", "win", "a", "free", "voucher", "for", "every", "friend", "that", "you", "invite", "before", "sunday", "this", "offer", "is", "real"]  # fmt: skip
+WORDS = re.findall(
+    r"\w+",
+    "parcel arrived late and the box was open please send another one or give the money back "
+    "thanks for your quick help with my order it works well so far but the colour is not what "
+    "I saw in the shop can you tell me when it will be there again",
+)
+OFFER = re.findall(
+    r"\w+",
+    "visit our channel now and win a free voucher for every friend that you invite before sunday "
+    "this offer is real",
+)
 
 
 @dataclass(frozen=True)
@@ -130,9 +140,9 @@ def _live(log: Log, name: str, habit: Mapping[str, Any], dice: random.Random) ->
         place = "country far" if last and habit["journey"] else habit["place"]
         at = _moment(dice, day, habit["hour"])
         for _ in range(1 + int(dice.expovariate(0.2))):
-            liked = dice.random() < 0.8
-            log.add_event(name, at, device=device, place=place,
-                          category=dice.choice(habit["likes"] if liked else CATEGORIES))  # fmt: skip
+            likes = habit["likes"] if dice.random() < 0.8 else CATEGORIES
+            category = dice.choice(likes)
+            log.add_event(name, at, device=device, place=place, category=category)
             at = min(at + dt.timedelta(seconds=dice.uniform(5, 120)), _midnight(at))
         if dice.random() < 0.2:
             text = " ".join(dice.choices(WORDS, k=dice.randint(6, 20)))

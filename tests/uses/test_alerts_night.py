@@ -62,8 +62,6 @@ def test_alerts_find_more_of_what_was_planted_than_the_naive_rule(measured: Aler
     rules = {rule.rule: rule for rule in measured.rules}
     mine = rules["all alerts"]
     naive = next(rule for name, rule in rules.items() if name.startswith("naive"))
-    for rule in measured.rules:
-        print(rule.row(measured.planted))
     assert mine.users == naive.users
     assert mine.right > naive.right
     assert sum(mine.found.values()) < sum(measured.planted.values())  # nothing is perfect here

@@ -46,7 +46,7 @@ from behavior_spark.uses.alerts.feedback import (
 )
 from behavior_spark.uses.alerts.kind import AlertInputs, AlertKind
 
-MOST_SHOWN = 10
+MOST_SHOWN, KEY = 10, 12
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Alerted(StageResult):
         dismissed: Alerts not shown because people dismissed their kind and subject.
         quiet: Kind -> why it could not say anything.
         silent: Subjects of which nothing could be said, by kind and reason.
-        strongest: The first alerts: severity, kind, subject, evidence.
+        strongest: The first alerts: alert (start of its id), severity, kind, status, evidence.
         judged: Earlier alerts that people have judged, by kind.
     """
 
@@ -258,12 +258,11 @@ def _judged(verdicts: DataFrame | None, earlier: DataFrame) -> list[Judged]:
 
 
 def _strongest(run: Run) -> list[dict[str, Any]]:
-    """The first alerts of the night, at most ten."""
+    """The first alerts of the night, at most ten; by id, for logs hold no user."""
     tonight = run.warehouse.read(RISK_ALERTS).where(F.col("as_of") == F.lit(run.as_of))
     severity = rank_of_name(F.col("severity"))
     order = [severity.desc(), F.desc("score"), F.col("alert_id")]
     rows = tonight.orderBy(*order).limit(MOST_SHOWN)
-    return [
-        row.asDict()
-        for row in rows.select("severity", "kind", "subject", "status", "evidence").collect()
-    ]
+    key = F.substring("alert_id", 1, KEY).alias("alert")
+    shown = rows.select(key, "severity", "kind", "status", "evidence")
+    return [row.asDict() for row in shown.collect()]
