@@ -56,13 +56,12 @@ CHOSEN = FitOptions(
     training=TrainingOptions(
         batch=256, negatives=1024, rate=3e-3, own_dropout=0.1, epochs=14, patience=14
     ),
-    networks=2,
     held_users=6000,
     refit=False,
 )
 MARKOV_DECAY = 0.5
 KNN_SHRINK, KNN_DECAY = 5.0, 0.6
-# Weight of the Markov chain in its mixture with the networks.
+# Weight of the Markov chain in its mixture with the network.
 MARKOV_WEIGHT = 0.2
 
 
@@ -123,7 +122,9 @@ def show(
     print(f"\n{title}: {len(past):,} users\n")
     print("| ranker | Recall@10 | NDCG@10 | coverage | NDCG@10 over " + base + " |")
     print("| --- | --- | --- | ---: | --- |")
-    results = {name: judged(ranker, past, answers, K) for name, ranker in rankers.items()}
+    results = {
+        name: judged(ranker, past, answers, K, items=items) for name, ranker in rankers.items()
+    }
     for name, (places, lists) in results.items():
         ndcg = ndcg_at(places, K)
         gain = mean_difference(ndcg, ndcg_at(results[base][0], K))
@@ -141,21 +142,17 @@ def four(estimate: object) -> str:
     return f"{value:.4f} ({low:.4f} to {high:.4f})"
 
 
-def with_networks(
+def with_network(
     counts: dict[str, Ranker], model: SequenceModel, without_words: SequenceModel | None
 ) -> dict[str, Ranker]:
-    """Rankers by name, the networks' after those that count."""
-    both, one = NetworkChances(model), NetworkChances(replace(model, networks=model.networks[:1]))
-    markov = counts["Markov chain, decayed"]
-    plain = (
-        {} if without_words is None else {"one network, ids alone": NetworkChances(without_words)}
-    )
+    """Rankers by name, the network's after those that count."""
+    network, markov = NetworkChances(model), counts["Markov chain, decayed"]
+    plain = {} if without_words is None else {"network, ids alone": NetworkChances(without_words)}
     return {
         **counts,
         **plain,
-        "one network, ids and words": one,
-        f"{len(model.networks)} networks": both,
-        "networks and Markov chain": Mixture((both, markov), (1 - MARKOV_WEIGHT, MARKOV_WEIGHT)),
+        "network, ids and words": network,
+        "network and Markov chain": Mixture((network, markov), (1 - MARKOV_WEIGHT, MARKOV_WEIGHT)),
     }
 
 
@@ -165,11 +162,9 @@ def validate(beauty: Beauty, folder: Path, *, ids_alone: bool) -> None:
     model = validated_model(beauty, folder)
     plain = None
     if ids_alone:
-        plain = trained(
-            folder, "ids-alone", lambda: fit_beauty(beauty, facts=ItemFacts(), networks=1)
-        )
+        plain = trained(folder, "ids-alone", lambda: fit_beauty(beauty, facts=ItemFacts()))
     counts = count_rankers(seen.without_newest(1), len(beauty.vocabulary.items))
-    rankers = with_networks(counts, model, plain)
+    rankers = with_network(counts, model, plain)
     answers = seen.newest(1).items.astype(np.int64)
     items = len(beauty.vocabulary.items)
     show("Validation", rankers, seen.without_newest(1), answers, items=items)
@@ -182,22 +177,20 @@ def test(beauty: Beauty, folder: Path) -> None:
     model = trained(folder, "refitted", lambda: refitted(validated, seen, tell=tell))
     answers = beauty.histories.newest(1).items.astype(np.int64)
     counts = count_rankers(seen, len(beauty.vocabulary.items))
-    rankers = with_networks(counts, model, None)
-    rankers["networks that did not learn from validation answers"] = NetworkChances(validated)
+    rankers = with_network(counts, model, None)
+    rankers["network that did not learn from validation answers"] = NetworkChances(validated)
     show("Test", rankers, seen, answers, items=len(beauty.vocabulary.items))
 
 
 def validated_model(beauty: Beauty, folder: Path) -> SequenceModel:
-    """Networks that learned from all but the validation and test answers."""
+    """A network that learned from all but the validation and test answers."""
     return trained(folder, "validated", lambda: fit_beauty(beauty, facts=beauty.facts))
 
 
-def fit_beauty(
-    beauty: Beauty, *, facts: ItemFacts, networks: int = CHOSEN.networks
-) -> SequenceModel:
+def fit_beauty(beauty: Beauty, *, facts: ItemFacts) -> SequenceModel:
     """Fit on all but the test answers; the validation answers decide when to stop."""
-    options, seen = replace(CHOSEN, networks=networks), beauty.histories.without_newest(1)
-    return fit_sequence_model(beauty.vocabulary, seen, options, facts=facts, tell=tell)
+    seen = beauty.histories.without_newest(1)
+    return fit_sequence_model(beauty.vocabulary, seen, CHOSEN, facts=facts, tell=tell)
 
 
 def cold(beauty: Beauty, folder: Path, share: float = 0.1) -> None:
@@ -222,7 +215,7 @@ def cold(beauty: Beauty, folder: Path, share: float = 0.1) -> None:
         lambda: fit_sequence_model(
             Vocabulary(tuple(names[:warm])),
             visible,
-            replace(CHOSEN, networks=1, training=replace(CHOSEN.training, own_dropout=0.3)),
+            replace(CHOSEN, training=replace(CHOSEN.training, own_dropout=0.3)),
             facts=ItemFacts(words[:warm]),
             tell=tell,
         ),
@@ -238,7 +231,7 @@ def cold(beauty: Beauty, folder: Path, share: float = 0.1) -> None:
         "chance, among cold items": OnlyCold(Chance(items), warm),
     }
     for title, ranker in rankers.items():
-        places, _ = judged(ranker, past, answers[rows], K)
+        places, _ = judged(ranker, past, answers[rows], K, items=items)
         print(
             f"| {title} | {four(mean_over_users(recall_at(places, K)))} "
             f"| {four(mean_over_users(ndcg_at(places, K)))} |",

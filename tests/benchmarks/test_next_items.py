@@ -49,13 +49,13 @@ def test_the_tables_of_validation_test_and_cold_items(small, tmp_path, capsys):
     next_items.main([*asked, "--ids-alone"])
     validation = table(capsys.readouterr().out)
     assert float(validation["Markov chain, decayed"]) == 1.0
-    assert float(validation["one network, ids and words"]) > float(validation["popularity"])
-    assert "one network, ids alone" in validation
+    assert float(validation["network, ids and words"]) > float(validation["popularity"])
+    assert "network, ids alone" in validation
     assert not (tmp_path / "models" / "refitted").exists(), "test answers were not looked at"
     next_items.main([*asked, "--test"])
     shown = capsys.readouterr().out
     assert "Test: 200 users" in shown
-    assert float(table(shown)["one network, ids and words"]) > float(table(shown)["popularity"])
+    assert float(table(shown)["network, ids and words"]) > float(table(shown)["popularity"])
     next_items.main([*asked, "--cold"])
     cold = table(capsys.readouterr().out)
     assert set(cold) == {
