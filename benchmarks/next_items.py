@@ -61,7 +61,7 @@ CHOSEN = FitOptions(
 )
 MARKOV_DECAY = 0.5
 KNN_SHRINK, KNN_DECAY = 5.0, 0.6
-# Weight of the Markov chain in its mixture with the networks.
+# Weight of the Markov chain in its mixture with the network.
 MARKOV_WEIGHT = 0.2
 
 
@@ -122,7 +122,9 @@ def show(
     print(f"\n{title}: {len(past):,} users\n")
     print("| ranker | Recall@10 | NDCG@10 | coverage | NDCG@10 over " + base + " |")
     print("| --- | --- | --- | ---: | --- |")
-    results = {name: judged(ranker, past, answers, K) for name, ranker in rankers.items()}
+    results = {
+        name: judged(ranker, past, answers, K, items=items) for name, ranker in rankers.items()
+    }
     for name, (places, lists) in results.items():
         ndcg = ndcg_at(places, K)
         gain = mean_difference(ndcg, ndcg_at(results[base][0], K))
@@ -144,8 +146,7 @@ def with_network(
     counts: dict[str, Ranker], model: SequenceModel, without_words: SequenceModel | None
 ) -> dict[str, Ranker]:
     """Rankers by name, the network's after those that count."""
-    network = NetworkChances(model)
-    markov = counts["Markov chain, decayed"]
+    network, markov = NetworkChances(model), counts["Markov chain, decayed"]
     plain = {} if without_words is None else {"network, ids alone": NetworkChances(without_words)}
     return {
         **counts,
@@ -230,7 +231,7 @@ def cold(beauty: Beauty, folder: Path, share: float = 0.1) -> None:
         "chance, among cold items": OnlyCold(Chance(items), warm),
     }
     for title, ranker in rankers.items():
-        places, _ = judged(ranker, past, answers[rows], K)
+        places, _ = judged(ranker, past, answers[rows], K, items=items)
         print(
             f"| {title} | {four(mean_over_users(recall_at(places, K)))} "
             f"| {four(mean_over_users(ndcg_at(places, K)))} |",

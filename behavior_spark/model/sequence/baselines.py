@@ -14,7 +14,7 @@ from scipy import sparse
 
 from behavior_spark.model.arrays import Doubles, Floats, Integers
 from behavior_spark.model.sequence.histories import Histories
-from behavior_spark.model.sequence.retrieval import places_of, top_k_of
+from behavior_spark.model.sequence.retrieval import places_of, top_k_of, users_at_once
 
 _FAR_BELOW = 1e-6
 
@@ -132,7 +132,7 @@ def markov_chain(histories: Histories, *, items: int, decay: float = 0.0) -> Nei
 
 
 def judged(
-    ranker: Ranker, histories: Histories, answers: Integers, k: int, *, users: int = 256
+    ranker: Ranker, histories: Histories, answers: Integers, k: int, *, items: int
 ) -> tuple[Integers, Integers]:
     """Lists of items not seen, and the place of each user's answer in the full one.
 
@@ -141,14 +141,14 @@ def judged(
         histories: What came before.
         answers: Code of the item that came next, int64 (users,).
         k: Length of the lists.
-        users: Users at once; each needs a row of all items.
+        items: Number of items; users are scored in blocks that fit into the memory.
 
     Returns:
         Places from 0, int64 (users,), and codes of the k best items, int64 (users, k).
     """
     places = np.empty(len(histories), dtype=np.int64)
     codes = np.zeros((len(histories), k), dtype=np.int64)
-    for rows, part in histories.blocks(users):
+    for rows, part in histories.blocks(users_at_once(items + 1)):
         scores = ranker.scores(part)
         codes[rows], _ = top_k_of(scores, k, seen=part)
         places[rows] = places_of(scores, answers[rows], part)

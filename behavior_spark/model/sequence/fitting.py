@@ -145,7 +145,7 @@ def _baselines(learned: Histories, held: Held, items: int) -> dict[str, dict[str
     }
     figures = {}
     for name, ranker in rankers.items():
-        places, _ = judged(ranker, held.histories, held.answers, 10)
+        places, _ = judged(ranker, held.histories, held.answers, 10, items=items)
         figures[name] = {
             "ndcg_10": float(ndcg_at(places, 10).mean()),
             "recall_10": float(recall_at(places, 10).mean()),

@@ -70,7 +70,12 @@ def top_k_of(scores: Floats, k: int, *, seen: Histories | None = None) -> tuple[
 
 
 def ranks(
-    states: Floats, outputs: Floats, answers: Integers, *, seen: Histories, users: int = 512
+    states: Floats,
+    outputs: Floats,
+    answers: Integers,
+    *,
+    seen: Histories,
+    budget_bytes: int = BUDGET_BYTES,
 ) -> Integers:
     """Place of each user's answer among all items not seen, int64 (users,), from 0.
 
@@ -78,10 +83,15 @@ def ranks(
     """
     places = np.empty(len(states), dtype=np.int64)
     table = torch.from_numpy(outputs)
-    for rows, left_out in seen.blocks(users):
+    for rows, left_out in seen.blocks(users_at_once(len(outputs), budget_bytes)):
         products = torch.from_numpy(states[rows]) @ table.T
         places[rows] = places_of(products.numpy(), answers[rows], left_out)
     return places
+
+
+def users_at_once(items: int, budget_bytes: int = BUDGET_BYTES) -> int:
+    """Users whose scores of all items fit into the memory."""
+    return max(1, min(512, budget_bytes // (_CELL_BYTES * items)))
 
 
 def places_of(scores: Floats, answers: Integers, seen: Histories) -> Integers:

@@ -46,7 +46,7 @@ def test_each_baseline_counts_what_it_says():
 
 def test_seen_items_are_left_out_and_popularity_fills_the_rest():
     ranker, past = markov_chain(LOG, items=5), Histories.of_lists([[1], [5], []])
-    places, lists = judged(ranker, past, np.array([4, 2, 4]), 3)
+    places, lists = judged(ranker, past, np.array([4, 2, 4]), 3, items=5)
     assert lists.tolist() == [[2, 4, 3], [1, 2, 3], [1, 2, 3]]
     assert places.tolist() == [1, 1, 3]
 

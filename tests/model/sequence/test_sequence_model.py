@@ -68,7 +68,7 @@ def test_a_planted_chain_is_learned_better_than_popularity(learned):
     past, answers = histories.without_newest(1), histories.newest(1).items.astype(np.int64)
     nothing = past.newest(0)
     ours = ranks(learned.vectors(past), learned.outputs, answers, seen=nothing)
-    popular, _ = judged(Popularity.fit(past, items=ITEMS), past, answers, 1)
+    popular, _ = judged(Popularity.fit(past, items=ITEMS), past, answers, 1, items=ITEMS)
     gain = mean_difference(recall_at(ours, 1), recall_at(popular, 1))
     assert recall_at(ours, 1).mean() > 0.6
     assert gain.low > 0.4
