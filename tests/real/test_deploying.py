@@ -25,7 +25,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     run([sys.executable, "-m", "venv", str(place)], environment())
     python = str(place / "bin" / "python")
     run([python, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps",
-         "--disable-pip-version-check", "-r", str(HERE / "schedulers.txt")], environment())  # fmt: skip
+         "--disable-pip-version-check", "-r", str(HERE / "deploying.txt")], environment())  # fmt: skip
     return python
 
 
@@ -36,7 +36,7 @@ def read(python: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
         jobs = folder / "jobs.json"
         jobs.write_text(json.dumps(bundle["resources"]["jobs"]), encoding="utf-8")
         home = environment(AIRFLOW_HOME=str(folder / "airflow"), AIRFLOW__CORE__LOAD_EXAMPLES="False")
-        script = str(HERE / "scheduler_files.py")
+        script = str(HERE / "deploying_files.py")
         output = run([python, script, str(dag), str(jobs)], home, cwd=folder)
         line = next(line for line in output.splitlines() if line.startswith('{"dag"'))
         return dict(json.loads(line))
