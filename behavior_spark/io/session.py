@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
+import pyspark
 from pyspark.sql import SparkSession
 
 from behavior_spark.config import LocalSpark
@@ -133,7 +134,8 @@ def _with_delta_jars(conf: Mapping[str, str]) -> dict[str, str]:
 def delta_jars() -> dict[str, str]:
     """Spark settings for the Delta jars: their paths in the Ivy cache, or packages to download.
 
-    Only delta-spark and delta-storage are needed; their other dependencies are excluded.
+    None if they lie among Spark's own, as in the container. Only delta-spark and delta-storage are
+    needed; their other dependencies are excluded.
     """
     spark_version = metadata.version("pyspark")
     delta_version = metadata.version("delta-spark")
@@ -142,6 +144,8 @@ def delta_jars() -> dict[str, str]:
     suffix = f"_{minor}" if _version(delta_version) >= (4, 1) else ""
     artifact = f"delta-spark{suffix}_2.13"
     wanted = [f"io.delta_{name}-{delta_version}.jar" for name in (artifact, "delta-storage")]
+    if all((Path(pyspark.__file__).parent / "jars" / jar).is_file() for jar in wanted):
+        return {}
     for cache in sorted(Path.home().glob(".ivy2*/jars"), reverse=True):
         if all((cache / jar).is_file() for jar in wanted):
             return {"spark.jars": ",".join(str(cache / jar) for jar in wanted)}

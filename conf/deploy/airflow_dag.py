@@ -1,10 +1,10 @@
 """Every night of behavior_spark, by Airflow 3: copy this file into the folder of your DAGs.
 
 Which day a night is: ``--as-of D`` sees what was known before D's 00:00 UTC. A run that is due on
-D at 02:00 UTC is the night of D, so D is the UTC day of ``dag_run.run_after``, when the run was due.
-That stays the same when the run starts late, is retried or is cleared a week later. ``ds`` is not
-it: it is the logical date, with some timetables the day before, and a run that a person triggers
-has none. Nor is the clock. For another day trigger the DAG with the parameter ``as_of``.
+D at 02:00 UTC is the night of D, so D is the UTC day of ``dag_run.run_after``: when the run was
+due. That stays the same when the run starts late, is retried or is cleared a week later. ``ds`` is
+not it: it is the logical date, with some timetables the day before, and a run that a person
+triggers has none. Nor is the clock. For another day trigger the DAG with the parameter ``as_of``.
 """
 
 from __future__ import annotations

@@ -144,6 +144,18 @@ def test_jars_fetched_before_are_used_without_a_download(versions, tmp_path):
     assert delta_jars() == {"spark.jars": ",".join(str(cache / name) for name in names)}
 
 
+def test_jars_that_lie_among_sparks_own_are_not_named_again(versions, tmp_path, monkeypatch):
+    versions("4.2.0", "4.4.0")
+    monkeypatch.setattr(session_module.pyspark, "__file__", str(tmp_path / "__init__.py"))
+    jars = tmp_path / "jars"
+    jars.mkdir()
+    (jars / "io.delta_delta-spark_4.2_2.13-4.4.0.jar").touch()
+    assert "spark.jars.packages" in delta_jars()
+    (jars / "io.delta_delta-storage-4.4.0.jar").touch()
+    assert delta_jars() == {}
+    assert _with_delta_jars({"spark.jars": "x.jar"}) == {}
+
+
 def test_jars_of_the_configuration_come_beside_those_of_delta(versions, tmp_path):
     versions("4.2.0", "4.4.0")
     conf = {"spark.jars.packages": "a:b:1", "spark.jars.excludes": "c:d", "spark.jars": "x.jar"}

@@ -1,6 +1,6 @@
 """Read the DAG and the bundle's jobs with Airflow's and Databricks' own code; run the DAG's task.
 
-Started by test_schedulers.py in an environment that has both and lacks behavior_spark. Prints one
+Started by test_deploying.py in an environment that has both and lacks behavior_spark. Prints one
 line of JSON.
 """
 

@@ -1,4 +1,4 @@
-"""Airflow reads our DAG, and Databricks' model of jobs our bundle, in an environment of their own."""
+"""Airflow reads our DAG, Databricks our bundle's jobs, and a linter the container file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ DEPLOY = ROOT / "conf" / "deploy"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The Python of an environment with Airflow and Databricks' bundles; 20 to 60 s to make."""
+    """The Python of an environment with Airflow, Databricks' bundles and hadolint."""
     place = tmp_path_factory.mktemp("schedulers") / "env"
     run([sys.executable, "-m", "venv", str(place)], environment())
     python = str(place / "bin" / "python")
-    run([python, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps",
-         "--disable-pip-version-check", "-r", str(HERE / "schedulers.txt")], environment())  # fmt: skip
+    install = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps",
+               "--disable-pip-version-check", "-r", str(HERE / "deploying.txt")]  # fmt: skip
+    run(install, environment())
     return python
 
 
@@ -35,9 +36,9 @@ def read(python: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
         folder = tmp_path_factory.mktemp("read")
         jobs = folder / "jobs.json"
         jobs.write_text(json.dumps(bundle["resources"]["jobs"]), encoding="utf-8")
-        home = environment(AIRFLOW_HOME=str(folder / "airflow"), AIRFLOW__CORE__LOAD_EXAMPLES="False")
-        script = str(HERE / "scheduler_files.py")
-        output = run([python, script, str(dag), str(jobs)], home, cwd=folder)
+        places = {"AIRFLOW_HOME": str(folder / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        script = str(HERE / "deploying_files.py")
+        output = run([python, script, str(dag), str(jobs)], environment(**places), cwd=folder)
         line = next(line for line in output.splitlines() if line.startswith('{"dag"'))
         return dict(json.loads(line))
 
@@ -76,3 +77,12 @@ def test_a_fault_in_either_file_is_noticed(read: Any, bundle: Any, tmp_path: Pat
     found = read(dag, bundle)
     assert "parametrs" in found["jobs"]["nightly"]
     assert "max_active_run" in "".join(found["dag"]["errors"].values())
+
+
+def test_the_container_file_passes_its_linter(python: str, tmp_path: Path) -> None:
+    linter = str(Path(python).with_name("hadolint"))
+    assert run([linter, str(DEPLOY / "Dockerfile")], environment()) == ""
+    wrong = tmp_path / "Dockerfile"
+    wrong.write_text("FROM python:3.11-slim\nRUN cd /tmp && ls ${WHERE\nCOPPY a b\n")
+    with pytest.raises(AssertionError, match="exit 1"):
+        run([linter, str(wrong)], environment())
