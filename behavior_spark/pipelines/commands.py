@@ -198,7 +198,8 @@ def nightly(
 ) -> Result:
     """The whole night: ingest, score-texts, build-features, train-propensity, predict, profile.
 
-    Without sources.events the night ends after score-texts.
+    With a section sequence also predict-items. Without sources.events the night ends after
+    score-texts.
     """
     with running("nightly", settings, **place) as run:
         mapped = check_stage(run).mapped

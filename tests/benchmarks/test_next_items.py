@@ -59,6 +59,7 @@ def test_the_tables_of_validation_test_and_cold_items(small, tmp_path, capsys):
     next_items.main([*asked, "--cold"])
     cold = table(capsys.readouterr().out)
     assert set(cold) == {
+        "ranker",
         "by words, among all items",
         "by words, among cold items",
         "words of the last item, among cold items",

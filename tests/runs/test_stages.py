@@ -25,7 +25,10 @@ from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, TABLES, USER_PROPENSITY
 
 ROOT = Path(__file__).resolve().parents[2]
-DAILY = ["ingest", "score-texts", "build-features", "train-propensity", "predict", "profile"]
+DAILY = [
+    "ingest", "score-texts", "build-features", "train-propensity", "predict", "predict-items",
+    "profile",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
