@@ -230,6 +230,8 @@ def cold(beauty: Beauty, folder: Path, share: float = 0.1) -> None:
         "words of the last item, among cold items": OnlyCold(SharedWords(words), warm),
         "chance, among cold items": OnlyCold(Chance(items), warm),
     }
+    print(f"\nCold items: {items - warm:,}; {len(rows):,} users whose test answer is one\n")
+    print("| ranker | Recall@10 | NDCG@10 |\n| --- | --- | --- |")
     for title, ranker in rankers.items():
         places, _ = judged(ranker, past, answers[rows], K, items=items)
         print(

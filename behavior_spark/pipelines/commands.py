@@ -230,9 +230,9 @@ def nightly(
 ) -> Result:
     """The whole night: ingest, score-texts, build-features, train-propensity, predict, profile.
 
-    Then audiences, where there are any in the config. Without sources.events the night ends after
-    score-texts. A night that was done before ends at once if sources, config, models and tables
-    are as that run left them.
+    With a section sequence, audiences or alerts in the config also predict-items, audiences or
+    alerts. Without sources.events the night ends after score-texts. A night that was done before
+    ends at once if sources, config, models and tables are as that run left them.
     """
     with running("nightly", settings, **place) as run:
         mapped = check_stage(run).mapped

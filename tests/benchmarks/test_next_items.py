@@ -41,7 +41,8 @@ def small(tmp_path, monkeypatch):
 def table(text):
     """First figure of each row, by its name."""
     rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
-    return {row[0].strip(): row[1].split()[0] for row in rows if row[1].split()}
+    figures = [row for row in rows if row[1].strip()[:1].isdigit()]
+    return {row[0].strip(): row[1].split()[0] for row in figures}
 
 
 def test_the_tables_of_validation_test_and_cold_items(small, tmp_path, capsys):

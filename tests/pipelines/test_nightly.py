@@ -105,9 +105,13 @@ def test_predictions_are_probabilities_with_deciles_and_reasons_where_a_model_ra
             assert row["decile"] is None and row["reasons"] is None
             continue
         assert 1 <= row["decile"] <= 10
-        assert len(row["reasons"]) == demo_night.settings.training.reasons
-        sizes = [abs(reason["contribution"]) for reason in row["reasons"]]
-        assert sizes == sorted(sizes, reverse=True)
+        contributions = [reason["contribution"] for reason in row["reasons"]]
+        assert contributions == sorted(contributions, key=abs, reverse=True)
+        for direction in ("raises", "lowers"):
+            said = [r for r in row["reasons"] if r["text"].endswith(f"({direction})")]
+            assert len(said) <= demo_night.settings.training.reasons
+            assert all((r["contribution"] > 0) == (direction == "raises") for r in said)
+        assert len(contributions) >= 2
     for name, target in targets.items():
         if not target["ranked"]:
             assert len({row["probability"] for row in rows if row["target"] == name}) == 1

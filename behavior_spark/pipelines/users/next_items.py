@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from rich.console import RenderableType
+from rich.text import Text
 
 from behavior_spark.config.sequence import SequenceSettings
 from behavior_spark.errors import ConfigError, InputError, ModelError
@@ -52,6 +54,15 @@ class NextItems(StageResult):
     def models(self) -> Mapping[str, str]:
         """The sequence model."""
         return {"sequence": self.digest}
+
+    def blocks(self) -> list[RenderableType]:
+        """How high the last items of users were ranked, beside counts."""
+        shown = [
+            f"{ranker.replace('_', ' ')} {self.measures[f'next_items_{ranker}_ndcg_10']:.4f}"
+            for ranker in ("model", "markov_chain", "popularity")
+            if f"next_items_{ranker}_ndcg_10" in self.measures
+        ]
+        return [Text(f"next items, NDCG@10 of held-out last items: {', '.join(shown)}")]
 
 
 @stage(
