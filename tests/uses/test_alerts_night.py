@@ -22,6 +22,7 @@ from behavior_spark.schemas import RISK_ALERTS, TEXTS
 from tests.stored_tables import same_rows, snapshot
 
 QUIET = Console(quiet=True)
+pytestmark = pytest.mark.real  # a night without models: a minute, more beside other work
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,13 @@ from behavior_spark.schemas import (
     TEXTS,
     USER_FEATURES,
 )
-from behavior_spark.uses.alerts.assembly import alerts_of, is_shown, with_history, with_place
+from behavior_spark.uses.alerts.assembly import (
+    ALERT_COLUMNS,
+    alerts_of,
+    is_shown,
+    with_history,
+    with_place,
+)
 from behavior_spark.uses.alerts.feedback import (
     SEVERITIES,
     precision_counts,
@@ -221,7 +227,8 @@ def found_alerts(
     kinds: Mapping[str, AlertKind], inputs: AlertInputs
 ) -> tuple[DataFrame, dict[str, Counted]]:
     """Alerts of all kinds as one frame; for each kind what counts its silent subjects."""
-    frames, counters = [], {}
+    # Without a kind that can say anything there are no rows, of the same columns.
+    frames, counters = [inputs.earlier.where("false").select(*ALERT_COLUMNS)], {}
     for name, kind in kinds.items():
         seen = kind.candidates(inputs)
         frame = seen.frame

@@ -17,6 +17,10 @@ from behavior_spark.uses.alerts.feedback import (
 )
 from behavior_spark.uses.alerts.kind import Candidates
 
+ALERT_COLUMNS = (
+    "kind", "subject_kind", "subject", "about", "times_limit", "evidence", "figures", "check_sql",
+    "members", "texts", "alert_id",
+)  # fmt: skip
 _PARTS = "array<string>"
 
 

@@ -79,6 +79,9 @@ class AccountTakeover:
 
 def _user_days(events: DataFrame) -> DataFrame:
     """``user_id, day, is_recent``, the distinct values of each signal, and hours as bits."""
+    # Who was not there lately has no day to compare: most users, on most nights.
+    recent_users = events.where("is_recent").select("user_id").distinct()
+    events = events.join(recent_users, "user_id", "left_semi")
     hour_bit = F.call_function("shiftleft", F.lit(1), F.hour("event_time"))
     return events.groupBy("user_id", F.to_date("event_time").alias("day"), "is_recent").agg(
         *[F.collect_set(name).alias(name) for name in VALUES], F.bit_or(hour_bit).alias("hours")
