@@ -14,9 +14,21 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, Row
-from pyspark.sql.types import DoubleType, IntegralType, StructField
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    DateType,
+    DoubleType,
+    IntegralType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+    VariantType,
+)
 
 from behavior_spark.errors import ConfigError
+from behavior_spark.names import quoted_name
 
 # First characters that make a spreadsheet take a cell for a formula, full-width ones included.
 # https://owasp.org/www-community/attacks/CSV_Injection
@@ -31,6 +43,25 @@ def escape_formula(text: str) -> str:
     ("'=1+1", 'a=1', "'@SUM(A1)")
     """
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def plain_columns(frame: DataFrame) -> DataFrame:
+    """The frame with columns that ``export_rows`` can write: nested ones as JSON, others as text.
+
+    Strings, whole numbers, doubles and days stay as they are. Of several columns of one name the
+    second is called ``<name>_2``.
+    """
+    kept = (StringType, IntegralType, DoubleType, DateType)
+    columns = []
+    for place, field in enumerate(frame.schema.fields):
+        column = F.col(quoted_name(f"_{place}"))
+        if isinstance(field.dataType, StructType | ArrayType | MapType | VariantType):
+            column = F.to_json(column)
+        elif not isinstance(field.dataType, kept):
+            column = column.cast("string")
+        earlier = frame.columns[:place].count(field.name)
+        columns.append(column.alias(f"{field.name}_{earlier + 1}" if earlier else field.name))
+    return frame.toDF(*[f"_{place}" for place in range(len(frame.columns))]).select(*columns)
 
 
 def export_rows(frame: DataFrame, path: Path) -> int:

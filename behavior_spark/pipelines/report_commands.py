@@ -6,15 +6,19 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Unpack
 
 from pyspark.sql import DataFrame, Row
 from rich.console import RenderableType
+from rich.text import Text
 
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.exports import export_rows, plain_columns
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.names import counted
 from behavior_spark.pipelines.reports.night.stage import night_page_stage
 from behavior_spark.pipelines.reports.outcomes import report_stage
 from behavior_spark.pipelines.texts.functions import text_functions
@@ -171,12 +175,55 @@ def sql_stage(run: Run, query: str, *, limit: int) -> Queried:
     return Queried(frame.columns, rows[:limit])
 
 
-@command(stages=(sql_stage,), dated=False, answers=True)
+@dataclass(frozen=True)
+class QueryExported(StageResult):
+    """A query's rows in a file.
+
+    Attributes:
+        rows: Rows written.
+        path: The file.
+    """
+
+    rows: int
+    path: Path
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Number of rows and path."""
+        return {"exported": self.rows, "path": str(self.path)}
+
+    def blocks(self) -> list[RenderableType]:
+        """What was written."""
+        return [Text(f"{counted(self.rows, 'row')} in {self.path}")]
+
+
+@stage("export-query", does="write a query's rows to a file", reads=tuple(TABLES.values()))
+def export_query_stage(run: Run, query: str, path: Path) -> QueryExported:
+    """Write all rows of a query, in its order.
+
+    Raises:
+        ConfigError: The query is not valid, or the file's name has another ending.
+    """
+    frame = frame_of(run.warehouse, run.settings, query, as_of=run.as_of)
+    with spark_errors("sql"):
+        return QueryExported(export_rows(plain_columns(frame), path), path)
+
+
+@command(stages=(sql_stage, export_query_stage), dated=False, answers=True)
 def sql(
     settings: Settings,
     query: Annotated[str, Option("Spark SQL; every table is a view of its name.", argument=True)],
     *,
     limit: Annotated[int, Option("Rows shown at most.", least=1)] = 1000,
+    output: Annotated[
+        Path | None,
+        Option(
+            "Write all rows to this file instead: .csv (nested columns as JSON, formulas of "
+            "spreadsheets escaped) or .parquet.",
+            flags=("--output", "-o"),
+            metavar="FILE",
+        ),
+    ] = None,
     **place: Unpack[Place],
 ) -> Result:
     """Query the output tables with Spark SQL.
@@ -184,5 +231,8 @@ def sql(
     The functions embed_text(text) and classify_text(text, 'intent') can be used in a query.
     """
     with running("sql", settings, record=False, **place) as run:
-        sql_stage(run, query, limit=limit)
+        if output:
+            export_query_stage(run, query, output)
+        else:
+            sql_stage(run, query, limit=limit)
         return Result.of_run(run)
