@@ -59,10 +59,13 @@ def test_users_are_members_or_left_out_and_the_night_says_so(
     predictions = warehouse.read(USER_PROPENSITY).where(F.col("as_of") == F.lit(as_of))
     for name, row in stored.items():
         of_target = predictions.where(F.col("target") == row["target"])
+        own = members.where(F.col("audience") == name)
+        if of_target.where("decile IS NOT NULL").isEmpty():
+            assert row["status"] == "refused" and row["remark"] and own.isEmpty()
+            continue
         left_out = sum(v for column, v in row.items() if column.startswith("left_out_"))
         assert row["status"] == "ready" and row["balanced"]
         assert row["users"] == of_target.count() == row["members"] + left_out
-        own = members.where(F.col("audience") == name)
         arms = {r["arm"]: r["count"] for r in own.groupBy("arm").count().collect()}
         assert arms == {"reached": row["reached"], "holdout": row["holdout"]}
         assert own.select("user_id").distinct().count() == row["members"]
@@ -71,7 +74,7 @@ def test_users_are_members_or_left_out_and_the_night_says_so(
         assert left.isEmpty(), "probability and reasons are those of the night"
         assert row["expected_low"] <= row["expected"] <= row["expected_high"]
         assert row["expected"] > row["expected_at_random"]
-    assert stored["kitchen"]["members"] == 40
+    assert stored["buyers"]["status"] == "ready"
     assert stored["buyers"]["reached"] <= 75 and stored["buyers"]["left_out_excluded"] > 0
     assert stored["buyers"]["left_out_bot"] > 0
 
@@ -129,7 +132,12 @@ def test_after_the_horizon_both_arms_are_measured_by_what_happened(
 ) -> None:
     measured = demo_night.steps["audiences"].of(AudiencesMeasured).rows
     stored = {row["audience"]: row for row in warehouse.read(AUDIENCE_RESULTS).collect()}
-    assert {row["audience"] for row in measured} == set(stored) == {"buyers", "kitchen"}
+    ready = {
+        row["audience"]
+        for row in demo_night.steps["nightly"].of(AudiencesChosen).rows
+        if row["status"] == "ready"
+    }
+    assert {row["audience"] for row in measured} == set(stored) == ready >= {"buyers"}
     as_of, end = demo_night.layout.as_of, demo_night.layout.end
     bought = (
         warehouse.read(EVENTS)
@@ -168,18 +176,23 @@ def test_who_was_in_is_left_out_for_a_while_and_arms_stay(
             )
         warehouse.replace(moved, contract, where=f"as_of = DATE'{following}'")
     try:
-        result = audiences(demo_night.settings, as_of=following, spark=spark, console=QUIET)
-        rows = {row["audience"]: row for row in result.of(AudiencesChosen).rows}
-        first = {r["audience"]: r for r in demo_night.steps["nightly"].of(AudiencesChosen).rows}
-        assert rows["buyers"]["left_out_capped"] == first["buyers"]["members"]
-        assert rows["kitchen"]["left_out_capped"] == 0 and rows["kitchen"]["members"] == 40
-        members = warehouse.read(AUDIENCE_MEMBERS)
-        arms = members.groupBy("audience", "user_id").agg(
-            F.count_distinct("arm").alias("arms"), F.count(F.lit(1)).alias("nights")
-        )
-        assert arms.where("arms > 1").isEmpty()
-        assert arms.where("audience = 'kitchen' AND nights = 2").count() == 40
-        assert arms.where("audience = 'buyers' AND nights = 2").isEmpty()
+        first = demo_night.steps["nightly"].of(AudiencesChosen).rows
+        before = next(row for row in first if row["audience"] == "buyers")
+        place = {"as_of": following, "spark": spark, "console": QUIET}
+        [capped] = audiences(changed(demo_night.settings, "buyers"), **place).of(
+            AudiencesChosen
+        ).rows  # fmt: skip
+        assert capped["left_out_capped"] == before["members"]
+        nights = warehouse.read(AUDIENCE_MEMBERS).where("audience = 'buyers'")
+        assert nights.groupBy("user_id").count().where("count > 1").isEmpty()
+        # Without a cap they are in again, each in his arm.
+        [again] = audiences(
+            changed(demo_night.settings, "buyers", every_days=None), **place
+        ).of(AudiencesChosen).rows  # fmt: skip
+        assert again["left_out_capped"] == 0 and again["members"] == before["members"]
+        arms = nights.groupBy("user_id").agg(F.count_distinct("arm").alias("arms"),
+                                             F.count(F.lit(1)).alias("nights"))  # fmt: skip
+        assert arms.where("nights = 2 AND arms = 1").count() == before["members"]
     finally:
         for contract in (USER_PROPENSITY, USER_FEATURES, AUDIENCE_MEMBERS, AUDIENCES):
             spark.sql(
@@ -191,11 +204,11 @@ def test_an_export_has_the_members_to_reach_in_their_order(
     demo_night: DemoResult, warehouse: Warehouse, spark: SparkSession, tmp_path: Path
 ) -> None:
     settings, as_of = demo_night.settings, demo_night.layout.as_of
-    path = tmp_path / "kitchen.csv"
+    path = tmp_path / "buyers.csv"
     result = audience(
-        settings, "kitchen", output=path, as_of=as_of, spark=spark, console=QUIET
+        settings, "buyers", output=path, as_of=as_of, spark=spark, console=QUIET
     )
-    reached = warehouse.read(AUDIENCE_MEMBERS).where("audience = 'kitchen' AND arm = 'reached'")
+    reached = warehouse.read(AUDIENCE_MEMBERS).where("audience = 'buyers' AND arm = 'reached'")
     expected = [row["user_id"] for row in reached.orderBy("rank").collect()]
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -203,7 +216,7 @@ def test_an_export_has_the_members_to_reach_in_their_order(
     assert result.of(Exported).rows == len(expected) > 0
     assert {row["arm"] for row in rows} == {"reached"} and rows[0]["item_title_1"]
     with pytest.raises(InputError, match=r"no members of 2001-01-01\n.*members of"):
-        audience(settings, "kitchen", output=path, as_of=dt.date(2001, 1, 1), spark=spark,
+        audience(settings, "buyers", output=path, as_of=dt.date(2001, 1, 1), spark=spark,
                  console=QUIET)  # fmt: skip
     with pytest.raises(InputError, match="buyers, kitchen"):
         audience(settings, "kitchn", output=path, as_of=as_of, spark=spark, console=QUIET)
