@@ -103,7 +103,8 @@ def audiences_stage(run: Run) -> AudiencesChosen:
 
     Raises:
         ConfigError: No audience is configured, or a condition does not fit the tables.
-        InputError: There are no predictions yet.
+        InputError: Nobody was predicted on this day. Where only the target of an audience was not,
+            the audience is refused and the night goes on.
     """
     audiences = run.settings.audiences
     if not audiences:
@@ -112,15 +113,15 @@ def audiences_stage(run: Run) -> AudiencesChosen:
             fix="name one under `audiences` in the config, with a target and a rule",
         )
     used = sorted({audience.target for audience in audiences.values()})
-    predictions = run.warehouse.require(USER_PROPENSITY, made_by="predict").where(
-        (F.col("as_of") == F.lit(run.as_of)) & F.col("target").isin(used)
+    tonight = run.warehouse.require(USER_PROPENSITY, made_by="predict").where(
+        F.col("as_of") == F.lit(run.as_of)
     )
+    predictions = tonight.where(F.col("target").isin(used))
     with run.step("audiences"), spark_errors("choosing the members of audiences"):
-        found = prediction_facts(predictions).collect()
+        found = prediction_facts(tonight).collect()
         if not found:
             raise InputError(
-                f"no predictions for {run.as_of} of the targets of audiences",
-                found=f"targets {', '.join(used)}",
+                f"no predictions for {run.as_of}",
                 fix=f"run `behavior-spark predict --as-of {run.as_of}` first",
             )
         facts = {row["target"]: row.asDict() for row in found}
