@@ -167,9 +167,11 @@ def _write_members(
         run.warehouse.replace(run.warehouse.empty(AUDIENCE_MEMBERS), AUDIENCE_MEMBERS,
                               where=tonight)  # fmt: skip
         return {}
-    chosen = chosen_users(run, predictions, audiences)
+    # Reasons are most of a prediction: they join the members alone, and no user who is ranked.
+    chosen = chosen_users(run, predictions.drop("reasons"), audiences)
     counted = Counted.over(chosen, **measures_of(audiences))
-    members = counted.frame.where(F.col(LEFT_OUT).isNull())
+    reasons = predictions.select("user_id", "target", "reasons")
+    members = counted.frame.where(F.col(LEFT_OUT).isNull()).join(reasons, ["user_id", "target"])
     offered = with_items(run.settings, audiences)
     if offered:
         users = max(int(facts[audience.target]["users"]) for audience in audiences.values())
