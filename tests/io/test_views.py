@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
 import pytest
@@ -98,6 +99,12 @@ def test_a_catalog_and_sql_have_the_views_and_a_missing_table_leaves_one_out(
     assert [tuple(row) for row in asked] == HISTORY
 
 
+def parquet_files(table: Path) -> str:
+    """The files of a Delta table's latest version, as literals of SQL."""
+    uris = [unquote(uri).removeprefix("file://") for uri in DeltaTable(str(table)).file_uris()]
+    return ", ".join("'" + uri.replace("'", "''") + "'" for uri in uris)
+
+
 def test_duckdb_gives_the_same_from_the_script_that_is_shown(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,14 +117,15 @@ def test_duckdb_gives_the_same_from_the_script_that_is_shown(
     with duckdb.connect() as connection:
         # The extension cannot be fetched here: delta-rs lists the files that it would read.
         files = {
-            str(folder / table.name): DeltaTable(str(folder / table.name)).file_uris()
-            if table is USER_PROPENSITY else []
+            str(folder / table.name): parquet_files(folder / table.name)
+            if table is USER_PROPENSITY else ""
             for table in TABLES.values()
         }  # fmt: skip
         for statement in script[2:]:
             for place, listed in files.items():
                 scanned = f"delta_scan('{place.replace(chr(39), chr(39) * 2)}')"
-                statement = statement.replace(scanned, f"read_parquet({listed})" if listed else "")
+                read = f"read_parquet([{listed}])" if listed else ""
+                statement = statement.replace(scanned, read)
             if not statement.endswith("FROM "):
                 try:
                     connection.execute(statement)
