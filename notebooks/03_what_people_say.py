@@ -18,7 +18,7 @@ display = globals().get("display", behavior_spark.show)  # Databricks has its ow
 # MAGIC %md
 # MAGIC Each distinct text was classified once by each head (intent, emotion, spam). Two views join
 # MAGIC the labels with who wrote the text and when: `last_night`, the last night with its heads,
-# MAGIC and `labelled_texts`, every text that had arrived by then, with its labels.
+# MAGIC and `understood_texts`, every text that had arrived by then, with its labels.
 
 # COMMAND ----------
 
@@ -31,7 +31,7 @@ shop.sql(
 )
 shop.sql(
     """
-    CREATE OR REPLACE TEMPORARY VIEW labelled_texts AS
+    CREATE OR REPLACE TEMPORARY VIEW understood_texts AS
     WITH labels AS (
         SELECT text_hash,
                max(label) FILTER (WHERE head = 'intent') AS intent,
@@ -54,7 +54,7 @@ shop.sql(
 # COMMAND ----------
 
 for head in ("intent", "emotion"):
-    texts = shop.spark.table("labelled_texts").where("NOT is_spam")
+    texts = shop.spark.table("understood_texts").where("NOT is_spam")
     by_kind = texts.groupBy(head).pivot("kind").count()
     display(by_kind.na.fill(0).orderBy(head))
 
@@ -70,7 +70,7 @@ for head in ("emotion", "intent"):
     by_week = shop.sql(
         f"""
         SELECT to_date(date_trunc('week', text_time)) AS week, {head}
-        FROM labelled_texts WHERE NOT is_spam AND kind <> 'search'
+        FROM understood_texts WHERE NOT is_spam AND kind <> 'search'
         """
     )
     display(by_week.groupBy("week").pivot(head).count().na.fill(0).orderBy("week"))
@@ -90,7 +90,7 @@ display(
         WITH distinct_texts AS (
             SELECT text_hash, any_value(text) AS text, any_value(intent) AS intent,
                    max(intent_probability) AS probability, any_value(emotion) AS emotion
-            FROM labelled_texts WHERE kind <> 'search' AND NOT is_spam GROUP BY text_hash),
+            FROM understood_texts WHERE kind <> 'search' AND NOT is_spam GROUP BY text_hash),
         ranked AS (
             SELECT *, row_number() OVER (
                 PARTITION BY intent ORDER BY probability DESC, text_hash) AS place
@@ -116,7 +116,7 @@ display(
         WITH upset AS (
             SELECT user_id, count(*) AS upset_texts, max_by(emotion, text_time) AS emotion,
                    max_by(intent, text_time) AS intent, max_by(text, text_time) AS last_text
-            FROM labelled_texts CROSS JOIN last_night
+            FROM understood_texts CROSS JOIN last_night
             WHERE emotion IN ('anger', 'worry', 'sadness') AND kind <> 'search' AND NOT is_spam
               AND text_time >= date_sub(as_of, 14) AND text_time < as_of
             GROUP BY user_id)
@@ -151,7 +151,7 @@ display(
         written AS (
             SELECT user_id, count(*) AS texts, count_if(is_spam) AS spam_texts,
                    max(text) FILTER (WHERE is_spam) AS example
-            FROM labelled_texts GROUP BY user_id),
+            FROM understood_texts GROUP BY user_id),
         judged AS (
             SELECT *, spam_texts >= 2 AND spam_texts >= 0.1 * texts AS sends_spam,
                    events_a_day >= 10 * median AS too_busy

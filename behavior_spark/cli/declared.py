@@ -38,7 +38,7 @@ def _runner(declared: Command) -> Callable[..., None]:
 
     def run(**given: Any) -> None:
         config, overrides = given.pop("config"), list(given.pop("set_"))
-        as_json, output = given.pop("as_json"), given.pop("output", None)
+        as_json, output = given.pop("as_json"), given.pop("output") if declared.page else None
         options = {p.name: _value(p, given[p.name]) for p in declared.parameters}
         if declared.dated:
             options["as_of"] = day_from(given["as_of"])

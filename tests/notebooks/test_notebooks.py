@@ -138,7 +138,7 @@ def test_what_people_say_shows_intents_masked_examples_spam_and_the_bot(
     assert shown.with_columns("week", "find_product").count() > 8
     # Texts that arrived later are stored, but few were read: a week of them would mislead.
     after = demo_night.layout.as_of + dt.timedelta(days=1)
-    assert spark.table("labelled_texts").where(F.col("text_time") >= F.lit(after)).isEmpty()
+    assert spark.table("understood_texts").where(F.col("text_time") >= F.lit(after)).isEmpty()
     examples = shown.with_columns("intent", "probability", "emotion", "text").collect()
     by_intent: dict[str, list[str]] = {}
     for row in examples:
