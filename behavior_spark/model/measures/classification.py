@@ -23,7 +23,11 @@ from behavior_spark.model.measures.figures import (
     binned,
     label_counts,
 )
-from behavior_spark.model.measures.ranking import resample_counts, weighted_roc_auc
+from behavior_spark.model.measures.ranking import (
+    percentile_interval,
+    resample_counts,
+    weighted_roc_auc,
+)
 
 # AUC of every label in every resample is slow: above this many cells (texts x labels x resamples)
 # fewer resamples are drawn.
@@ -82,7 +86,7 @@ def estimate(
         if name in BIASED and np.isfinite(values).any():
             bias = float(np.nanmean(values)) - value
             value, values = max(0.0, value - bias), np.maximum(0.0, values - 2 * bias)
-        estimates[name] = Estimate(value, *_percentiles(values, level))
+        estimates[name] = Estimate(value, *percentile_interval(values, level))
     return estimates
 
 
@@ -114,7 +118,7 @@ def estimate_difference(
     unit_weights = np.ones((1, int(selected.sum())))
     values = [float(FIGURES[figure](part, unit_weights)[0]) for part in parts]
     a, b = _resampled(figure, parts, selected, draws, seed)
-    return Estimate(values[0] - values[1], *_percentiles(a - b, level))
+    return Estimate(values[0] - values[1], *percentile_interval(a - b, level))
 
 
 def risk_coverage(answers: Answers, *, steps: int = 10) -> list[dict[str, float]]:
@@ -175,7 +179,8 @@ def _f1_intervals(
         parts.append(np.where(positives > 0, f1, np.nan))
     values = np.concatenate(parts)
     return {
-        label: _percentiles(values[:, column], level) for column, label in enumerate(answers.labels)
+        label: percentile_interval(values[:, column], level)
+        for column, label in enumerate(answers.labels)
     }
 
 
@@ -240,11 +245,3 @@ def _resampled(
         for values, part in zip(blocks, parts, strict=True):
             values.append(FIGURES[name](part, inside))
     return [np.concatenate(values) for values in blocks]
-
-
-def _percentiles(values: Doubles, level: float) -> tuple[float, float]:
-    defined = values[~np.isnan(values)]
-    if not defined.size:
-        return float("nan"), float("nan")
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

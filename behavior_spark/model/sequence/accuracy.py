@@ -6,7 +6,7 @@ import numpy as np
 
 from behavior_spark.model.arrays import Doubles, Integers
 from behavior_spark.model.measures.classification import Estimate
-from behavior_spark.model.measures.ranking import resample_counts
+from behavior_spark.model.measures.ranking import percentile_interval, resample_counts
 
 
 def recall_at(places: Integers, k: int) -> Doubles:
@@ -56,5 +56,4 @@ def _estimate(values: Doubles, resamples: int, seed: int) -> Estimate:
     means = np.concatenate(
         [counts @ values / len(values) for counts in resample_counts(len(values), resamples, seed)]
     )
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(values.mean()), float(low), float(high))
+    return Estimate(float(values.mean()), *percentile_interval(means, 0.95))
