@@ -119,7 +119,8 @@ class Job:
         self.spark, self._ours = given
         self._zone = self.spark.conf.get(_ZONE)
         self.spark.conf.set(_ZONE, UTC)
-        self.tables = StoredTables(Warehouse(self.spark, settings.warehouse))
+        self._warehouse = Warehouse(self.spark, settings.warehouse)
+        self.tables = StoredTables(self._warehouse)
 
     def sql(self, query: str, *, as_of: str | dt.date | None = None) -> DataFrame:
         """A query over the job's tables, each a view of its name, as a DataFrame.
@@ -132,8 +133,7 @@ class Job:
         Raises:
             ConfigError: The query is not valid; the message says where.
         """
-        warehouse = Warehouse(self.spark, self.settings.warehouse)
-        return frame_of(warehouse, self.settings, query, as_of=_day(as_of, "as_of"))
+        return frame_of(self._warehouse, self.settings, query, as_of=_day(as_of, "as_of"))
 
     def predictions(
         self, target: str | None = None, *, as_of: str | dt.date | None = None
@@ -155,8 +155,7 @@ class Job:
                 found=f"targets: {', '.join(targets) or 'none'}",
                 fix="take one of these, or add it to the config",
             )
-        warehouse = Warehouse(self.spark, self.settings.warehouse)
-        rows = warehouse.require(USER_PROPENSITY, made_by="nightly")
+        rows = self._warehouse.require(USER_PROPENSITY, made_by="nightly")
         if target is not None:
             rows = rows.where(F.col("target") == F.lit(target))
         day = _day(as_of, "as_of")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.features.point_in_time import as_seen, of_users
+from behavior_spark.features.point_in_time import as_seen, items_at, of_users
 
 
 def item_histories(
@@ -60,9 +60,7 @@ def item_words(items: DataFrame, as_of: dt.date) -> DataFrame:
     Returns:
         ``item_id`` and the list ``words``, in order, each once.
     """
-    latest = Window.partitionBy("item_id").orderBy(F.desc("valid_from"))
-    known = items.where(F.col("valid_from") < F.lit(as_of).cast("timestamp"))
-    known = known.withColumn("version", F.row_number().over(latest)).where("version = 1")
+    known = items_at(items, as_of, "title", "category")
     title = F.split(F.lower(F.coalesce("title", F.lit(""))), "[^\\p{L}\\p{N}]+")
     category = F.concat(F.lit("category: "), F.col("category"))
     words = F.array_compact(F.concat(F.array(category), title))

@@ -53,6 +53,13 @@ def of_users_at_large(frame: DataFrame, *, key: str) -> DataFrame:
     return frame.join(replaced, [key, "arrived_at"], "left").where(F.col("user_id").isNotNull())
 
 
+def items_at(items: DataFrame, as_of: dt.date, *columns: str) -> DataFrame:
+    """``item_id`` and columns of each item's latest version that was known at as_of."""
+    known = items.where(F.col("valid_from") < F.lit(as_of).cast("timestamp"))
+    latest = F.max_by(F.struct(*columns), "valid_from").alias("_latest")
+    return known.groupBy("item_id").agg(latest).select("item_id", "_latest.*")
+
+
 def as_seen(frame: DataFrame, as_of_days: Sequence[dt.date], *, time: str) -> DataFrame:
     """Repeat each row for every as_of day at which it is visible.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.features.point_in_time import as_seen, of_users
+from behavior_spark.features.point_in_time import as_seen, items_at, of_users
 from behavior_spark.names import label_slugs
 
 
@@ -19,13 +19,7 @@ def preferred_category(
 
     In a tie, the category with the latest event, then the first by name.
     """
-    midnight = F.lit(as_of).cast("timestamp")
-    categories = (
-        items.where(F.col("valid_from") < midnight)
-        .groupBy("item_id")
-        .agg(F.max_by("category", "valid_from").alias("category"))
-        .where("category IS NOT NULL")
-    )
+    categories = items_at(items, as_of, "category").where("category IS NOT NULL")
     # Rows that arrived before the window are not in it, and replace no row in it.
     since = F.lit(as_of - dt.timedelta(days=window_days)).cast("timestamp")
     recent = of_users(events.where(F.col("arrived_at") >= since), key="event_id")

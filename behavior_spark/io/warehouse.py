@@ -6,7 +6,7 @@ Every operation is SQL or a DataFrame write, so that it works under Spark Connec
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,6 +39,12 @@ def table_location(settings: WarehouseSettings, contract: Contract) -> str:
     return f"{absolute_path(str(settings.path)).rstrip('/')}/{contract.name}"
 
 
+def table_identifier(settings: WarehouseSettings, contract: Contract) -> str:
+    """A table's name in SQL."""
+    place = table_location(settings, contract)
+    return place if settings.schema_ else f"delta.{quoted_name(place)}"
+
+
 class Warehouse:
     """Reads and writes the tables of one job.
 
@@ -63,9 +69,7 @@ class Warehouse:
 
     def identifier(self, contract: Contract) -> str:
         """The table's name in SQL."""
-        if self.settings.schema_:
-            return self.location(contract)
-        return f"delta.{quoted_name(self.location(contract))}"
+        return table_identifier(self.settings, contract)
 
     def exists(self, contract: Contract) -> bool:
         """Whether the table has been created."""
@@ -87,6 +91,11 @@ class Warehouse:
     def empty(self, contract: Contract) -> DataFrame:
         """A frame with the table's columns and no rows."""
         return self.spark.createDataFrame([], contract.schema)
+
+    def frame(self, contract: Contract, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+        """A few rows with the table's columns; a column that a row lacks is null."""
+        tuples = [tuple(row.get(name) for name in contract.names) for row in rows]
+        return self.spark.createDataFrame(tuples, contract.schema)
 
     def snapshot(self, contract: Contract) -> DataFrame:
         """The table at its current version, whatever is written to it later.

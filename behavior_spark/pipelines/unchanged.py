@@ -29,7 +29,7 @@ from behavior_spark.pipelines.users.propensity import model_store
 from behavior_spark.runs.past import PastNight
 from behavior_spark.runs.run import Run, versions
 from behavior_spark.runs.stages import StageResult, stage
-from behavior_spark.schemas import RUNS
+from behavior_spark.schemas import INPUTS, RUNS
 
 # Two clocks, this machine's and the store's, may differ by as much.
 CLOCKS = dt.timedelta(seconds=2)
@@ -152,7 +152,7 @@ def _sources(settings: Settings) -> dict[str, Source]:
     sources = settings.sources
     named: dict[str, Source] = {
         f"{contract}[{index}]": source
-        for contract in ("events", "texts", "items", "identities")
+        for contract in INPUTS
         for index, source in enumerate(getattr(sources, contract))
     }
     named |= {f"attributes.{name}": source for name, source in sources.attributes.items()}

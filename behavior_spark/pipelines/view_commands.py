@@ -12,7 +12,7 @@ from rich.text import Text
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.table_definition import create_view
-from behavior_spark.io.warehouse import table_location
+from behavior_spark.io.warehouse import table_identifier, table_location
 from behavior_spark.runs.commands import Option, Place, command
 from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import Run, running, utc_today
@@ -118,7 +118,7 @@ def view_script(settings: Settings, dialect: str) -> list[str]:
         return [create_view(view, schema) for view in VIEWS.values()]
 
     def place(table: Contract) -> str:
-        return f"delta.`{table_location(settings.warehouse, table)}`"
+        return table_identifier(settings.warehouse, table)
 
     return [
         f"CREATE OR REPLACE TEMPORARY VIEW {view.name} AS\n{view.sql(place)}"

@@ -9,6 +9,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from behavior_spark.model.measures.confidence import wilson_interval
+
 WIDEST_CELL = 60
 QUERY_CELL = 400
 
@@ -32,6 +34,14 @@ def _fitted(rows: list[dict[str, Any]], *, width: int) -> Table:
     if sum(min(cells, 40) + 3 for cells in widths) <= width or len(widths) <= 4:
         return rows_table(rows)
     return records(rows, title=f"{len(rows):,} rows", widest=QUERY_CELL)
+
+
+def share_cell(hits: int, count: int) -> str:
+    """A share with Wilson's 95 % interval, such as ``50% (28% to 72%)``; of none ``-``."""
+    if not count:
+        return "-"
+    low, high = wilson_interval(hits / count, count)
+    return f"{hits / count:.0%} ({low:.0%} to {high:.0%})"
 
 
 def rows_table(rows: list[dict[str, Any]], *, title: str | None = None) -> Table:

@@ -11,6 +11,9 @@ from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.schemas import RUNS
 
+# Runs of which rows were read to the end.
+INGESTED = "status = 'done' AND command IN ('ingest', 'nightly')"
+
 
 @dataclass(frozen=True)
 class PastNight:
@@ -46,7 +49,7 @@ def past_runs(warehouse: Warehouse, as_of: dt.date) -> PastRuns:
     """The earlier runs of a warehouse, as a run of ``as_of`` sees them: one query."""
     if not warehouse.exists(RUNS):
         return PastRuns()
-    runs = warehouse.read(RUNS).where("status = 'done' AND command IN ('ingest', 'nightly')")
+    runs = warehouse.read(RUNS).where(INGESTED)
     inputs = F.col("inputs") if "inputs" in runs.columns else F.lit(None)  # an older table
     this_night = (F.col("command") == "nightly") & (F.col("as_of") == F.lit(as_of))
     asked = runs.agg(

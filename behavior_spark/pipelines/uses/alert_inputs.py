@@ -10,11 +10,12 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config import Alerts
 from behavior_spark.errors import ConfigError
-from behavior_spark.features.point_in_time import as_seen, of_users, of_users_at_large
+from behavior_spark.features.point_in_time import as_seen, items_at, of_users, of_users_at_large
 from behavior_spark.features.profile import segment
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.anomaly.forest import PeerForest
 from behavior_spark.pipelines.users.features import Prepared
+from behavior_spark.runs.past import INGESTED
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import IDENTITIES, QUARANTINE, RISK_ALERTS, RUNS, USER_FEATURES
 from behavior_spark.uses.alerts.kind import AlertInputs
@@ -79,11 +80,7 @@ def _events(prepared: Prepared, as_of: dt.date, settings: Alerts) -> DataFrame:
     if prepared.inputs.items is None:
         seen = seen.withColumn("category", F.lit(None).cast("string"))
     else:
-        categories = (
-            prepared.inputs.items.where(F.col("valid_from") < F.lit(as_of).cast("timestamp"))
-            .groupBy("item_id")
-            .agg(F.max_by("category", "valid_from").alias("category"))
-        )
+        categories = items_at(prepared.inputs.items, as_of, "category")
         seen = seen.join(categories, "item_id", "left")
     recent = _is_recent(as_of, settings)
     # By user once: hours, days and the whole past of a user are then counted without a shuffle.
@@ -166,9 +163,8 @@ def _refused(run: Run) -> DataFrame | None:
 
 def _nights(run: Run, settings: Alerts) -> list[dt.date]:
     """Earlier nights that read new days alone; one of all history refuses more by its size."""
-    done = (F.col("status") == "done") & F.col("command").isin("ingest", "nightly")
     earlier = (F.col("as_of") < F.lit(run.as_of)) & F.col("ingested_from").isNotNull()
-    nights = run.warehouse.read(RUNS).where(done & earlier).select("as_of").distinct()
+    nights = run.warehouse.read(RUNS).where(INGESTED).where(earlier).select("as_of").distinct()
     with spark_errors("reading table runs"):
         rows = nights.orderBy(F.desc("as_of")).limit(settings.history_days).collect()
     return [row["as_of"] for row in rows]

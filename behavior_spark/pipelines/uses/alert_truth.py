@@ -14,8 +14,7 @@ from behavior_spark.config import Source
 from behavior_spark.demo.generate import DemoLayout
 from behavior_spark.io.sources import read_raw
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.model.measures.confidence import wilson_interval
-from behavior_spark.report.tables import rows_table
+from behavior_spark.report.tables import rows_table, share_cell
 from behavior_spark.schemas import EVENTS, RISK_ALERTS
 
 
@@ -37,10 +36,7 @@ class RuleMeasured:
 
     def row(self, planted: dict[str, int]) -> dict[str, Any]:
         """Precision with Wilson's 95 % interval, and recall of each kind."""
-        precision = "-"
-        if self.users:
-            low, high = wilson_interval(self.right / self.users, self.users)
-            precision = f"{self.right / self.users:.0%} ({low:.0%} to {high:.0%})"
+        precision = share_cell(self.right, self.users)
         recall = {kind: f"{self.found.get(kind, 0)} of {n}" for kind, n in planted.items()}
         return {"rule": self.rule, "users": self.users, "precision": precision, **recall}
 

@@ -19,10 +19,9 @@ from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.feedback import read_feedback
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.model.measures.confidence import wilson_interval
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.pipelines.uses.alert_inputs import alert_inputs
-from behavior_spark.report.tables import rows_table
+from behavior_spark.report.tables import rows_table, share_cell
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import (
@@ -73,10 +72,9 @@ class Judged:
     def row(self) -> dict[str, Any]:
         """Precision with Wilson's 95 % interval, as a row of a table."""
         judged = self.confirmed + self.dismissed
-        low, high = wilson_interval(self.confirmed / judged, judged)
         return {
             "kind": self.kind, "confirmed": self.confirmed, "dismissed": self.dismissed,
-            "precision": f"{self.confirmed / judged:.0%} ({low:.0%} to {high:.0%})",
+            "precision": share_cell(self.confirmed, judged),
         }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.config import Audience, Settings
-from behavior_spark.features.point_in_time import as_seen, of_users
+from behavior_spark.features.point_in_time import as_seen, items_at, of_users
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import EVENTS, ITEMS
 from behavior_spark.uses.audiences.recommending import (
@@ -94,9 +94,7 @@ def titles_at(run: Run, as_of: dt.date) -> DataFrame | None:
     """``item_id, title, category, price``: the latest version that was known at as_of."""
     if not run.settings.sources.items:
         return None
-    known = run.warehouse.read(ITEMS).where(F.col("valid_from") < F.lit(as_of).cast("timestamp"))
-    latest = F.max_by(F.struct("title", "category", "price"), "valid_from").alias("_latest")
-    return known.groupBy("item_id").agg(latest).select("item_id", "_latest.*")
+    return items_at(run.warehouse.read(ITEMS), as_of, "title", "category", "price")
 
 
 def _allowed(audiences: Mapping[str, Audience], items: DataFrame | None) -> DataFrame | None:

@@ -82,8 +82,7 @@ def measure_audiences_stage(run: Run) -> AudiencesMeasured:
         return AudiencesMeasured([])
     with run.step("measure audiences"), spark_errors("measuring audiences"):
         rows = _measure(run, due)
-        tuples = [tuple(row.get(name) for name in AUDIENCE_RESULTS.names) for row in rows]
-        frame = run.spark.createDataFrame(tuples, AUDIENCE_RESULTS.schema)
+        frame = run.warehouse.frame(AUDIENCE_RESULTS, rows)
         run.warehouse.replace(
             frame, AUDIENCE_RESULTS, where=f"measured_on = DATE'{run.as_of}'"
         )

@@ -139,7 +139,7 @@ def audiences_stage(run: Run) -> AudiencesChosen:
             )
             for name, audience in audiences.items()
         ]
-        frame = frame_of(run, rows)
+        frame = run.warehouse.frame(AUDIENCES, rows)
         run.warehouse.replace(frame, AUDIENCES, where=f"as_of = DATE'{run.as_of}'")
     for row in rows:
         if row.get("remark"):
@@ -147,12 +147,6 @@ def audiences_stage(run: Run) -> AudiencesChosen:
         if row.get("balanced") is False:
             run.note(f"audience {row['audience']}: users, members and left out DO NOT ADD UP")
     return AudiencesChosen(rows)
-
-
-def frame_of(run: Run, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
-    """Rows of ``audiences`` as a frame."""
-    tuples = [tuple(row.get(name) for name in AUDIENCES.names) for row in rows]
-    return run.spark.createDataFrame(tuples, AUDIENCES.schema)
 
 
 def _write_members(

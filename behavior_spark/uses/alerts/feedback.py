@@ -66,16 +66,14 @@ def verdicts_by_subject(verdicts: DataFrame, earlier: DataFrame, since: dt.date)
     )
     judged = counting.join(shown, "alert_id").where(F.col("as_of") <= F.to_date("at"))
     # A greater struct is later; of two verdicts at one moment the more cautious: confirmed.
-    latest = F.max(F.struct("at", F.col("verdict") == CONFIRMED, "verdict", "alert_id"))
+    latest = F.max(F.struct("at", F.col("verdict") == CONFIRMED, "verdict", "alert_id", "_rank"))
     by_alert = judged.groupBy("kind", "subject", "alert_id", "verdict", "at").agg(
         F.max("_rank").alias("_rank")
     )
-    last = by_alert.groupBy("kind", "subject").agg(
-        latest.alias("_last"),
-        F.max_by("_rank", F.struct("at", F.col("verdict") == CONFIRMED, "verdict", "alert_id"))
-        .alias("verdict_rank"),
-    )  # fmt: skip
-    return last.select("kind", "subject", F.col("_last.verdict").alias("verdict"), "verdict_rank")
+    last = by_alert.groupBy("kind", "subject").agg(latest.alias("_last"))
+    return last.select(
+        "kind", "subject", "_last.verdict", F.col("_last._rank").alias("verdict_rank")
+    )
 
 
 def precision_counts(verdicts: DataFrame, earlier: DataFrame) -> DataFrame:

@@ -119,6 +119,17 @@ def number(value: Column) -> Column:
     )
 
 
+def median_with_zeros(past: Column, periods: Column) -> Column:
+    """Median of what is in an array, ascending, and of zeros for the periods that it lacks.
+
+    Args:
+        past: Array of doubles, one for each period that has any.
+        periods: How many periods there were.
+    """
+    place = F.size(past) - F.floor(periods / 2).cast("int")
+    return F.when(place >= 1, F.element_at(past, place)).otherwise(0.0)
+
+
 def sentence(*parts: str | Column) -> Column:
     """Words and columns in one string; a null is shown as ``unknown``."""
     columns = [

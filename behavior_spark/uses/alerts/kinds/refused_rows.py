@@ -9,6 +9,7 @@ from behavior_spark.uses.alerts.kind import (
     AlertInputs,
     Candidates,
     by_name,
+    median_with_zeros,
     number,
     quoted,
     sentence,
@@ -54,9 +55,7 @@ class RefusedRows:
             )
             .where(F.col("rows").isNotNull())
         )
-        # Nights without such a row count as 0: the median is this far from the end.
-        place = F.size("_past") - len(nights) // 2
-        usual = F.when(place >= 1, F.element_at("_past", place)).otherwise(0.0)
+        usual = median_with_zeros(F.col("_past"), F.lit(len(nights)))
         limit = F.greatest(F.lit(float(rule.least_rows)), usual * rule.times_usual)
         frame = frame.withColumns({"usual": usual, "limit": limit}).withColumn(
             "times_limit", F.col("rows") / F.col("limit")

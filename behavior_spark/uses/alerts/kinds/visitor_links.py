@@ -14,6 +14,7 @@ from behavior_spark.uses.alerts.kind import (
     AlertInputs,
     Candidates,
     by_name,
+    median_with_zeros,
     midnight_sql,
     number,
     quoted,
@@ -104,8 +105,7 @@ def _days(links: DataFrame, days: int, history: int, rule: Bursts) -> DataFrame:
         F.max("ago").alias("_first"),
     )
     known = F.least(F.col("_first") - days, F.lit(history))
-    place = F.size("_past") - F.floor(known / 2).cast("int")
-    usual = F.when(place >= 1, F.element_at("_past", place)).otherwise(0.0)
+    usual = median_with_zeros(F.col("_past"), known)
     limit = F.greatest(F.lit(float(rule.least_rows)), usual * rule.times_usual)
     enough = known >= rule.least_nights
     return (
