@@ -43,7 +43,8 @@ def test_ingest_then_score_texts_then_nightly_gives_the_tables_of_nightly_alone(
         )
         text = loaded.text.model_copy(update={"heads": {}})
         targets = {"purchase_30d": loaded.targets["purchase_30d"]}
-        return loaded.model_copy(update={"text": text, "targets": targets, "audiences": {}})
+        without = {"audiences": {}, "service": None}
+        return loaded.model_copy(update={"text": text, "targets": targets, **without})
 
     whole, split = settings("whole"), settings("split")
     nightly(whole, as_of=AS_OF, spark=spark)
