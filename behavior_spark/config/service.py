@@ -116,7 +116,7 @@ class Service(Section):
     )
     answers: Answers | None = Field(None, description="your table of approved answers")
     least_similarity: float = Field(
-        0.4, ge=-1, le=1, description="least cosine of a text and an answer that is suggested"
+        0.3, ge=-1, le=1, description="least cosine of a text and an answer that is suggested"
     )
     least_margin: float = Field(
         0.01, ge=0, le=1, description="answers that are nearer to each other are equally near"

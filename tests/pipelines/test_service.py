@@ -57,7 +57,7 @@ def test_the_night_queues_every_chat_of_its_days(
             assert row["queue"] == (takers or ["general"])[0]
         if row["reply_id"]:
             wanted = {row["need"]} if row["need"] else {row["likeliest_need"], row["second_need"]}
-            assert wanted <= answers[row["reply_id"]] and row["reply_similarity"] >= 0.4
+            assert wanted <= answers[row["reply_id"]] and row["reply_similarity"] >= 0.3
     assert any(row["similar_cases"] for row in rows.values())
     assert any(row["value"] for row in rows.values())
 
