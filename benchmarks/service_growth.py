@@ -2,10 +2,10 @@
 
     python -m benchmarks.service_growth [--texts 20000] [--past 20000] [--answers 300]
 
-Generated tables: texts of 77 needs with probabilities, moods and vectors of 384 numbers around their
-need's, half of them new and half of the days before. Measured: making and writing the queue with
-past cases and answers, and the processor time of all processes, which other work on the machine
-changes little. Nothing is collected but counts.
+Generated tables: texts of 77 needs with probabilities and vectors of 384 numbers around their
+need's; new ones, and past ones of the days before. Measured: making and writing the queue with past
+cases and answers, and the processor time of all processes, which other work on the machine changes
+little. Nothing is collected but counts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import os
-import resource
 import tempfile
 import time
 
@@ -29,6 +28,7 @@ from behavior_spark.pipelines.uses.service import replace_queue
 from behavior_spark.pipelines.uses.service_rows import ServiceInputs
 from behavior_spark.pipelines.uses.service_threshold import RoutingThreshold
 from behavior_spark.schemas import SERVICE_QUEUE, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
+from benchmarks.alerts import processor_seconds
 
 NIGHT = dt.date(2024, 6, 1)
 NEEDS, WIDTH = 77, 384
@@ -52,14 +52,15 @@ def main() -> None:
         house = Warehouse(spark, WarehouseSettings(path=folder))
         write_tables(spark, house, options.texts, options.past)
         inputs = inputs_of(house, options.answers)
-        began, before = time.monotonic(), processor_seconds()
+        began, before = time.monotonic(), processor_seconds(os.getpid())
         made = replace_queue(house, inputs, RoutingThreshold(0.5))
         seconds = time.monotonic() - began
+        spent = processor_seconds(os.getpid()) - before
         print(
             f"{made.incoming:,} texts, {options.past:,} past ones, {options.answers} answers: "
-            f"{seconds:.1f} s, {processor_seconds() - before:.1f} s of this process and its ended "
-            f"workers; {made.counts['with_reply']:,} answers, {made.counts['with_cases']:,} with "
-            f"cases, {house.read(SERVICE_QUEUE).count():,} rows"
+            f"{seconds:.0f} s, processor time of all processes {spent:.0f} s; "
+            f"{made.counts['with_reply']:,} answers, {made.counts['with_cases']:,} with cases, "
+            f"{house.read(SERVICE_QUEUE).count():,} rows"
         )
     spark.stop()
 
@@ -122,14 +123,6 @@ def inputs_of(house: Warehouse, answers: int) -> ServiceInputs:
         embeddings=house.read(TEXT_EMBEDDINGS), scores=house.read(TEXT_SCORES), index=index,
         heads={"intent": "d"}, backbone_digest="enc", least_confidence=0.5,
     )  # fmt: skip
-
-
-def processor_seconds() -> float:
-    """Of this process and its children that have ended."""
-    return sum(
-        use.ru_utime + use.ru_stime
-        for use in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
 
 
 if __name__ == "__main__":
