@@ -246,7 +246,10 @@ def test_a_rerun_and_another_night_leave_a_night_as_it_was(
 ) -> None:
     before = snapshot(warehouse.read(SERVICE_QUEUE), tmp_path / "before")
     texts = [case for case, _ in STATED] + OTHERS
-    following = replace(inputs_of(spark, texts, seed=5), as_of=NIGHT + dt.timedelta(days=1))
+    without_cases = SERVICE.model_copy(update={"similar_cases": 0})
+    following = replace(
+        inputs_of(spark, texts, without_cases, seed=5), as_of=NIGHT + dt.timedelta(days=1)
+    )
     made(warehouse, following)
     new = warehouse.read(SERVICE_QUEUE).where(F.col("as_of") == F.lit(following.as_of))
     assert {row["text_id"] for row in new.collect()} == {case.id for case, _ in STATED}
