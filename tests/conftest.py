@@ -76,7 +76,13 @@ SMALL = {
     "spark.sql.ui.explainMode": "simple",
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "1",
-}
+    # A commit's files are renamed in this process. The stores that Delta and Spark take else start
+    # ten processes a commit (chmod, readlink) where Hadoop has no native library: 5 ms each.
+    "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
+    "spark.sql.streaming.checkpointFileManagerClass":
+        "org.apache.spark.sql.execution.streaming.checkpointing"
+        ".FileSystemBasedCheckpointFileManager",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
