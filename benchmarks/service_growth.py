@@ -80,12 +80,14 @@ def write_tables(spark: SparkSession, house: Warehouse, texts: int, past: int) -
     house.append(rows, TEXTS)
     need = (draw(2, "id") * NEEDS).cast("int")
     named = ids.withColumn("need", F.concat(F.lit("n"), need))
-    sure = 0.3 + 0.7 * draw(3, "id")
+    zero = F.lit(0.0).cast("float")
+    sure = F.coalesce((0.3 + 0.7 * draw(3, "id")).cast("float"), zero)
+    rest = F.coalesce((1 - sure).cast("float"), zero)
     scores = named.select(
         F.sha2(F.col("id").cast("string"), 256).alias("text_hash"), F.lit("d").alias("head_digest"),
         F.lit("intent").alias("head"), F.col("need").alias("label"),
-        sure.cast("float").alias("probability"),
-        F.create_map("need", sure.cast("float"), F.lit("other"), (1 - sure).cast("float"))
+        sure.alias("probability"),
+        F.create_map("need", sure, F.lit("other"), rest)
         .alias("probabilities"),
         F.lit(NIGHT).cast("timestamp").alias("scored_at"),
     )  # fmt: skip
@@ -96,10 +98,10 @@ def write_tables(spark: SparkSession, house: Warehouse, texts: int, past: int) -
 def vectors_of(named: DataFrame) -> DataFrame:
     """A vector around its need's, of WIDTH numbers."""
     place = F.sequence(F.lit(1), F.lit(WIDTH))
-    number = F.transform(place, lambda p: (
+    number = F.transform(place, lambda p: F.coalesce((
         F.pmod(F.xxhash64(F.col("need"), p), F.lit(2001)) - 1000
         + (F.pmod(F.xxhash64(F.col("id"), p), F.lit(2001)) - 1000) * 0.8
-    ).cast("float"))  # fmt: skip
+    ).cast("float"), F.lit(0.0).cast("float")))  # fmt: skip
     return named.select(
         F.sha2(F.col("id").cast("string"), 256).alias("text_hash"),
         F.lit("enc").alias("backbone_digest"), number.alias("embedding"),
