@@ -45,6 +45,7 @@ from behavior_spark.pipelines.logs.mapped_sources import (
 from behavior_spark.pipelines.texts.active_model import encoder_options
 from behavior_spark.pipelines.texts.work import unknown_note
 from behavior_spark.pipelines.uses.audience_check import check_audience_conditions
+from behavior_spark.pipelines.uses.service_check import check_service_settings
 from behavior_spark.report.tables import SampledRows
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
@@ -115,6 +116,7 @@ def _checked_sources(run: Run) -> MappedSources:
         if target.item:
             check_condition(items, target.item, label=f"targets.{name}.item")
     check_audience_conditions(run)
+    check_service_settings(run)
     for name, labels in settings.text.heads.items():
         label = f"text.heads.{name}"
         read_labels(run.spark, labels, label=label)

@@ -32,4 +32,8 @@ def small_settings(shop: Path, *, warehouse: str, models: str, conf: str = "{}")
     )
     text = loaded.text.model_copy(update={"heads": {}})
     targets = {"purchase_30d": loaded.targets["purchase_30d"]}
-    return loaded.model_copy(update={"text": text, "targets": targets, "audiences": {}})
+    # Its texts are queued without heads: answers and the table work there, too.
+    changes = {"value": None, "risk": None, "similar_cases": 0}
+    service = loaded.service.model_copy(update=changes) if loaded.service else None
+    changed = {"text": text, "targets": targets, "audiences": {}, "service": service}
+    return loaded.model_copy(update=changed)

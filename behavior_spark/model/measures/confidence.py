@@ -110,3 +110,32 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) / (1 + z * z / count)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+FEWEST_KEPT = 20  # labels that a chosen threshold keeps, at least
+
+
+def threshold_for(
+    confidence: Doubles, right: Bools, precision: float, *, fewest: int = FEWEST_KEPT
+) -> Kept | None:
+    """The smallest threshold whose labels are right as often as wanted; None if there is none.
+
+    The share is that of these texts; the bounds say how far off it may be for others.
+
+    Args:
+        confidence: float64 [n], from 0 to 1; below 0 where there is no label.
+        right: bool [n].
+        precision: Share of the kept labels that has to be right.
+        fewest: Labels that it has to keep.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    ranked = confidence[order]
+    kept, hits = np.arange(1, len(order) + 1), np.cumsum(right[order])
+    last_of_value = np.append(ranked[1:] < ranked[:-1], True) if len(order) else kept > 0
+    fits = (hits / kept >= precision) & (kept >= fewest) & last_of_value & (ranked >= 0)
+    if not fits.any():
+        return None
+    place = int(np.flatnonzero(fits)[-1])
+    count, accuracy = int(kept[place]), float(hits[place] / kept[place])
+    low, high = wilson_interval(accuracy, count)
+    return Kept(float(ranked[place]), count, count / len(order), accuracy, low, high)
