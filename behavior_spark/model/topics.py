@@ -1,7 +1,7 @@
 """Topics of texts: groups of embeddings, each named by the words that are typical of it.
 
 Groups are those of mini-batch k-means (Sculley 2010, "Web-scale k-means clustering"), as many as
-separate best by their silhouette (Rousseeuw 1987). Words are ranked by class-based TF-IDF
+separate well by their silhouette (Rousseeuw 1987). Words are ranked by class-based TF-IDF
 (Grootendorst 2022, "BERTopic", arXiv 2203.05794): frequent in the group, and not in the others.
 """
 
@@ -18,6 +18,8 @@ import numpy.typing as npt
 from behavior_spark.model.arrays import Floats, Integers
 
 COUNTS_TRIED = (3, 4, 6, 8, 10, 12)
+# Of these the largest that separates nearly as well as the best.
+NEARLY_BEST = 0.9
 WORDS_A_TOPIC = 6
 # Texts by which the number of groups is chosen: silhouettes cost its square.
 MOST_COMPARED = 1000
@@ -121,19 +123,21 @@ def group_vectors(embeddings: Floats, *, seed: int = 0) -> tuple[Integers, float
 
     distinct = len(np.unique(embeddings, axis=0))
     compared = np.random.default_rng(seed).permutation(len(embeddings))[:MOST_COMPARED]
-    best: tuple[float, Integers] = (-1.0, np.zeros(len(embeddings), dtype=np.int64))
+    tried: list[tuple[float, Integers]] = []
     with threadpool_limits(1):  # one order of summation, so that the groups are reproducible
         for count in COUNTS_TRIED:
             if count >= distinct:
                 break
             fitted = MiniBatchKMeans(count, n_init=3, batch_size=1024, random_state=seed)
             groups = fitted.fit_predict(embeddings).astype(np.int64)
-            if len(np.unique(groups[compared])) < 2:
-                continue
-            score = float(silhouette_score(embeddings[compared], groups[compared]))
-            if score > best[0]:
-                best = (score, groups)
-    return best[1], best[0]
+            if len(np.unique(groups[compared])) > 1:
+                score = float(silhouette_score(embeddings[compared], groups[compared]))
+                tried.append((score, groups))
+    if not tried:
+        return np.zeros(len(embeddings), dtype=np.int64), 0.0
+    enough = NEARLY_BEST * max(score for score, _ in tried)
+    score, groups = [(score, groups) for score, groups in tried if score >= enough][-1]
+    return groups, score
 
 
 def typical_words(

@@ -103,7 +103,7 @@ def test_speed_is_told_of_stages_whose_work_is_known() -> None:
         figures={"texts_scored": 500.0, "predictions": 10.0},
     )
     assert page_of(night(run=run)).tables["Speed by stage"][1:] == [
-        ["ingest events", "rows", "1,000", "250"], ["embed texts", "distinct texts", "500", "250"],
+        ["ingest events", "1,000 rows", "250"], ["embed texts", "500 distinct texts", "250"],
     ]  # fmt: skip
 
 

@@ -82,16 +82,14 @@ def _speed(run: NightRun) -> list[Block]:
     ]
     done += [(stage, unit, run.figures.get(figure, 0)) for stage, unit, figure in _WORK]
     rows = [
-        [stage, unit, number(amount), f"{amount / run.stages[stage]:,.0f}"]
+        [stage, f"{number(amount)} {unit}", f"{amount / run.stages[stage]:,.0f}"]
         for stage, unit, amount in done
         if amount and run.stages.get(stage)
     ]
     if not rows:
         return []
     return [
-        DataTable(
-            "Speed by stage", ["stage", "what", "how many", "a second"], rows, text_columns=2
-        ),
+        DataTable("Speed by stage", ["stage", "what was done", "a second"], rows),
         Words("A stage that has little to do spends its time on starting.", aside=True),
     ]
 
