@@ -6,20 +6,16 @@ import datetime as dt
 import re
 import runpy
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-import behavior_spark
-from behavior_spark import job
 from behavior_spark.errors import BehaviorError
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.pipelines.demonstration import DemoResult
 from behavior_spark.pipelines.reports.outcomes import Reported
-from behavior_spark.report.pictures import Picture
 from behavior_spark.schemas import (
     EVENTS,
     QUARANTINE,
@@ -33,9 +29,9 @@ from behavior_spark.schemas import (
     USER_PROPENSITY,
     Contract,
 )
+from tests.notebooks.running import NOTEBOOKS, run
 from tests.stored_tables import same_rows, snapshot
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 ALL = sorted(path.name for path in NOTEBOOKS.glob("*.py"))
 MARKER = "# Databricks notebook source"
 CELL = "# COMMAND ----------"
@@ -46,43 +42,11 @@ NIGHTLY = (
 RUN_COLUMNS = {QUARANTINE.name: ("run_id",)}
 
 
-class Shown(list[DataFrame]):
-    """What a notebook displayed, in order, and its pictures by title."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pictures: dict[str, Picture] = {}
-
-    def with_columns(self, *names: str) -> DataFrame:
-        """The one frame that has all of these columns, checked not to be empty."""
-        found = [frame for frame in self if set(names) <= set(frame.columns)]
-        assert len(found) == 1, [frame.columns for frame in self]
-        assert not found[0].isEmpty(), names
-        return found[0]
-
-
 @pytest.fixture
 def demo_folder(demo_night: DemoResult, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = Path(demo_night.layout.root).parent
     monkeypatch.setenv("DEMO_ROOT", str(folder))
     return folder
-
-
-def run(name: str, spark: SparkSession) -> Shown:
-    """Run a notebook as Databricks does: `spark` and `display` are there before it starts."""
-    shown = Shown()
-
-    def picture(*args: Any, **options: Any) -> Picture:
-        drawn = job.picture(*args, **options)
-        shown.pictures[drawn.title] = drawn
-        return drawn
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(behavior_spark, "picture", picture, raising=False)
-        runpy.run_path(str(NOTEBOOKS / name), {"spark": spark, "display": shown.append})
-    for title, drawn in shown.pictures.items():
-        assert drawn.table.rows and drawn.svg.startswith("<svg") and title in drawn._repr_html_()
-    return shown
 
 
 def test_the_first_night_accounts_for_its_rows_and_a_rerun_changes_no_table(

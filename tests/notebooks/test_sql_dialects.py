@@ -88,7 +88,7 @@ def test_queries_of_the_page_give_the_same_rows_in_spark_and_duckdb(
         night = str(demo_night.layout.as_of)
         given = rows_of(views.sql(in_spark.replace(WRITTEN, night)).collect())
         other = rows_of(duck.execute(in_duckdb.replace(WRITTEN, night)).fetchall())
-        if "ORDER BY" not in in_spark:
+        if "LIMIT" not in in_spark:  # rows of one rank may stand in any order
             given, other = sorted(given, key=repr), sorted(other, key=repr)
         assert given == other, in_spark
         answered += bool(given)
