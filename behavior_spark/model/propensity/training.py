@@ -31,6 +31,7 @@ import numpy.typing as npt
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools, Doubles, Floats
 from behavior_spark.model.propensity.baselines import fit_baselines
+from behavior_spark.model.propensity.distribution import describe_distribution
 from behavior_spark.model.propensity.feature_matrix import (
     feature_matrix,
     require_columns,
@@ -160,7 +161,10 @@ def train_propensity_model(
         ),
         metrics=measured,
         metadata=_metadata(rows, holdout, horizon_days)
-        | {"constant_features": int((~varying).sum())},
+        | {
+            "constant_features": int((~varying).sum()),
+            "learned_from": _learned_from(rows, features, margins, learned.calibrator),
+        },
         trained_through=str(rows.last_day + timedelta(days=horizon_days)),
         fingerprint=fingerprint,
         learned=learned.fitted.to_bytes(),
@@ -222,6 +226,18 @@ def _metadata(rows: _TrainingRows, holdout: Holdout, horizon_days: int) -> dict[
         "rows": len(rows.labels),
         "positives": int((rows.labels > 0).sum()),
     }
+
+
+def _learned_from(
+    rows: _TrainingRows, features: Sequence[str], margins: Doubles, calibrator: MarginCalibrator
+) -> dict[str, Any]:
+    """How features, and scores of rows that were not learned from, were spread."""
+    predictions = np.full(len(margins), np.nan)
+    scored = ~np.isnan(margins)
+    predictions[scored] = calibrator.predict(margins[scored])
+    return describe_distribution(
+        features, rows.values, margins=margins, predictions=predictions, weights=rows.weights
+    )
 
 
 class _Fit:
