@@ -1,14 +1,14 @@
 """Family ``taste``: a user's history of a target's items, and how his items go with them.
 
-Of targets with a condition on items. How the family came to be: on Online Retail counts of the
-target over windows leave out how regularly it is bought, and what else goes into such baskets
-(``benchmarks/taste.py``).
+Of targets with a condition on items. Counts of the target over windows leave out how regularly it
+is bought, and what else goes into such baskets; ``benchmarks/taste.py`` measures what that is worth.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -54,7 +54,7 @@ class Taste(Family):
             features += _own_history(name, request)
             for side in SIDES:
                 features += _affinity(name, side, request)
-        return features
+        return [replace(feature, reads="item_id") for feature in features]
 
     def join(
         self, frame: DataFrame, inputs: Inputs, days: Sequence[dt.date], request: Request
