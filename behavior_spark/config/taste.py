@@ -15,7 +15,7 @@ class TasteSettings(Section):
         "has no part in taste",
     )  # fmt: skip
     half_life_days: float = Field(
-        45.0, gt=0, description="an event of so many days ago counts half, one of twice as many a "
+        90.0, gt=0, description="an event of so many days ago counts half, one of twice as many a "
         "quarter",
     )  # fmt: skip
     event_types: list[str] | None = Field(
@@ -23,7 +23,7 @@ class TasteSettings(Section):
         "those of features.event_types",
     )  # fmt: skip
     smoothing: float = Field(
-        10.0, gt=0, description="weight of an item: as if it had been in so many more baskets, "
+        30.0, gt=0, description="weight of an item: as if it had been in so many more baskets, "
         "with the target as often as in all; keeps weights of rare items small",
     )  # fmt: skip
 

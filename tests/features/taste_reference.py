@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Event = dict[str, Any]
-DAYS, HALF_LIFE, SMOOTHING, MILLION = 365, 45.0, 10.0, 1_000_000
+DAYS, HALF_LIFE, SMOOTHING, MILLION = 365, 90.0, 30.0, 1_000_000
 
 
 def taste(

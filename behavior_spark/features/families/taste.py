@@ -1,7 +1,7 @@
 """Family ``taste``: a user's history of a target's items, and how his items go with them.
 
 Of targets with a condition on items. Counts of the target over windows leave out how regularly it
-is bought, and what else goes into such baskets; ``benchmarks/taste.py`` measures what that is worth.
+is bought, and what else goes into such baskets; ``benchmarks/taste.py`` measures their worth.
 """
 
 from __future__ import annotations
