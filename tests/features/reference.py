@@ -59,6 +59,7 @@ class PlainSettings:
     targets: Mapping[str, PlainTarget]
     population: Condition
     head_labels: Mapping[str, Mapping[str, str]]  # head -> label -> its part of the column name
+    taste: bool = False
 
 
 def midnight(day: dt.date) -> dt.datetime:
@@ -116,12 +117,14 @@ def reference_features(log: Log, day: dt.date, settings: PlainSettings) -> dict[
         for name, target in settings.targets.items()
         if target.item
     }
-    tastes = taste(events, day, settings.event_types, counting)
+    tastes: Mapping[str, Features] = {}
+    if settings.taste:
+        tastes = taste(events, day, settings.event_types, counting)
     table = {}
     for user, mine in events.items():
         if any(settings.population(event) for event in mine):
             row = activity(mine, day, settings, since)
-            row |= tastes[user]
+            row |= tastes.get(user, {})
             row |= sessions(mine, day, settings)
             row |= text_features(log, texts.get(user, []), day, settings, similar)
             table[user] = row

@@ -1,10 +1,25 @@
-"""Taste: whose features there are, and how they are told."""
+"""Taste: random logs against a plain reference, whose features there are, and how they are told."""
 
 from __future__ import annotations
 
+import datetime as dt
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
 from behavior_spark.config import FeatureSettings, Target
 from behavior_spark.features.feature_set import FeatureSet
-from behavior_spark.features.inputs import Offer
+from behavior_spark.features.inputs import Inputs, Offer
+from behavior_spark.schemas import EVENTS, ITEMS
+from tests.features.frames import FEATURES, Table, as_table, assert_same, table
+from tests.features.frames import TARGETS as RANDOM_TARGETS
+from tests.features.random_logs import DAYS, POPULATION_SQL, SETTINGS, random_log
+from tests.features.reference import Log, reference_features
+from tests.features.test_point_in_time import change_after
 
 BAGS = {"event": "event_type = 'purchase'", "item": "title LIKE '%BAG%'"}
 TARGETS = {
@@ -13,6 +28,45 @@ TARGETS = {
     "buys": Target(event="event_type = 'purchase'"),
     "spends": Target(event="value > 5"),
 }
+
+
+ALONE = FEATURES.model_copy(update={"groups": ["taste"]})
+WITH_TASTE = replace(SETTINGS, taste=True)
+
+
+def tastes_of(spark: SparkSession, log: Log, days: Sequence[dt.date]) -> Table:
+    """The family's columns, from rows in their order of the log."""
+    inputs = Inputs(table(spark, EVENTS, log.events), items=table(spark, ITEMS, log.items))
+    chosen = FeatureSet.make(ALONE, RANDOM_TARGETS, POPULATION_SQL)
+    return as_table(chosen.build(inputs, days))
+
+
+def expected(log: Log, days: Sequence[dt.date]) -> Table:
+    return {
+        (day, user): {name: row[name] for name in row if "taste" in name or "_365d" in name
+                      or name.endswith("_decayed")}
+        for day in days
+        for user, row in reference_features(log, day, WITH_TASTE).items()
+    }  # fmt: skip
+
+
+@settings(max_examples=2, deadline=None, derandomize=True, database=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_taste_equals_the_plain_reference_and_no_order_of_rows_or_later_row_changes_it(
+    spark: SparkSession, seed: int
+) -> None:
+    dice, log = random.Random(seed), random_log(seed, cases=150)
+    early = DAYS[:2]
+    wanted = expected(log, early)
+    # What is known later is changed, added and taken away; rows come in another order.
+    changed = change_after(log, early[-1], dice)
+    dice.shuffle(changed.events)
+    dice.shuffle(changed.items)
+    assert expected(changed, [DAYS[2]]) != expected(log, [DAYS[2]])
+    assert_same(tastes_of(spark, changed, [early[1], early[0]]), wanted, changed)
+    assert_same(tastes_of(spark, log, DAYS), wanted | expected(log, [DAYS[2]]), log)
+    values = [row["takes_bag_basket_taste_mean"] for row in wanted.values()]
+    assert len({value for value in values if value is not None}) > 20
 
 
 def features_of(offer: Offer | None = None, **settings: object) -> FeatureSet:
