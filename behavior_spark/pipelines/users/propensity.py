@@ -63,6 +63,8 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "backbone": prepared.backbone,
         "heads": dict(prepared.inputs.heads),
     }
+    if any(feature.group == "taste" for feature in prepared.feature_set.features):
+        content["taste"] = features.taste.model_dump(mode="json")
     if settings.training.learner != DEFAULT_LEARNER:
         content["learner"] = settings.training.learner
     return digest_of(content)
