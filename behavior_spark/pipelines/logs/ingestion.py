@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -103,7 +103,8 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
             with run.step(f"ingest {contract.name}"):
                 frames = mapped[contract.name].values()
                 union = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
-                taken = _ingest_one(run, union, contract, start)
+                names = list(mapped[contract.name])
+                taken = _ingest_one(run, union, contract, start, names=names)
                 refused += taken.refused
                 masked[contract.name], cut[contract.name] = taken.masked, taken.cut
                 changed |= taken.changed
@@ -146,11 +147,18 @@ class _Taken:
     changed: dict[str, int]
 
 
-def _ingest_one(run: Run, mapped: DataFrame, contract: Contract, start: dt.date | None) -> _Taken:
-    """Clean and write one contract."""
+def _ingest_one(
+    run: Run,
+    mapped: DataFrame,
+    contract: Contract,
+    start: dt.date | None,
+    *,
+    names: Sequence[str],
+) -> _Taken:
+    """Clean and write one contract, from sources of these names."""
     reasoned = with_reasons(run, mapped, contract)
     reasoned = reasoned if contract is ITEMS else rows.not_before(reasoned, start)
-    read, inside = _read(run, reasoned, contract, start)
+    read, inside = _read(run, reasoned, contract, start, names=names)
     valid = read.frame.where(inside & F.col(rows.REASON).isNull())
     dated = contract is not ITEMS
     copies = rows.number_copies(valid, contract.key) if dated else rows.number_item_copies(valid)
@@ -180,6 +188,9 @@ def _ingest_one(run: Run, mapped: DataFrame, contract: Contract, start: dt.date 
     )
     run.sources.append(counts)
     run.say(counts.line)
+    if len(names) > 1:
+        by_source = [f"{name} {first[f'source {n}']:,}" for n, name in enumerate(names)]
+        run.say(f"{contract.name} by source: {', '.join(by_source)}")
     for line in describe_changes(contract, first):
         run.note(line)
     if second["conflicts"]:
@@ -213,9 +224,14 @@ def _refuse_bad_times(run: Run, contract: Contract, counts: dict[str, int]) -> N
 
 
 def _read(
-    run: Run, reasoned: DataFrame, contract: Contract, start: dt.date | None
+    run: Run,
+    reasoned: DataFrame,
+    contract: Contract,
+    start: dt.date | None,
+    *,
+    names: Sequence[str],
 ) -> tuple[Counted, Column]:
-    """The source's rows, counted, and which of them are this night's."""
+    """The sources' rows, counted, and which of them are this night's."""
     dated = contract is not ITEMS
     inside = rows.within_night(start, run.as_of) if dated else F.lit(True)
     later = F.col("arrived_day") >= F.lit(run.as_of) if dated else F.lit(False)
@@ -229,6 +245,7 @@ def _read(
         ),
         **rows.time_counts(contract, among=inside),
         **_type_counts(run, contract, inside),
+        **_source_counts(inside, names),
     )
     return read, inside
 
@@ -238,6 +255,15 @@ def _type_counts(run: Run, contract: Contract, inside: Column) -> dict[str, Colu
         return {}
     named = enumerate(all_named_types(run.settings))
     return {f"type {n}": F.count_if(inside & (F.col("event_type") == kind)) for n, kind in named}
+
+
+def _source_counts(inside: Column, names: Sequence[str]) -> dict[str, Column]:
+    """Rows of each source, where there are several."""
+    several = names if len(names) > 1 else ()
+    return {
+        f"source {n}": F.count_if(inside & (F.col(rows.SOURCE) == name))
+        for n, name in enumerate(several)
+    }
 
 
 def _note_missing_types(run: Run, counts: dict[str, int]) -> None:
