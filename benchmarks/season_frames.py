@@ -53,11 +53,10 @@ def settings_of(folder: Path, years: str) -> Settings:
 
 def days_before(last: dt.date, years: str) -> list[dt.date]:
     """A ranked day and every 30th before it that has a week of history."""
-    days = training_days(
+    return training_days(
         last + dt.timedelta(days=30), horizon_days=30, count=24, every_days=30,
         first_event=FIRST_EVENTS[years],
     )  # fmt: skip
-    return days
 
 
 def frame_of(folder: Path, years: str, last: dt.date) -> pd.DataFrame:
