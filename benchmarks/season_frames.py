@@ -70,10 +70,8 @@ def frame_of(folder: Path, years: str, last: dt.date) -> pd.DataFrame:
 def _build(folder: Path, years: str) -> None:
     settings = settings_of(folder, years)
     with running("seasons", settings, as_of=OUTCOMES, console=CONSOLE, record=False) as run:
-        place = {"as_of": OUTCOMES, "spark": run.spark, "console": CONSOLE}
-        commands.ingest(settings, **place)
-        commands.score_texts(settings, **place)
-        commands.build_features(settings, **place)
+        for command in (commands.ingest, commands.score_texts, commands.build_features):
+            command(settings, as_of=OUTCOMES, spark=run.spark, console=CONSOLE)
         prepared = prepare_inputs(run, active_text_model(settings, OUTCOMES))
         for last in RANKED:
             days = days_before(last, years)

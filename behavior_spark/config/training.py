@@ -18,6 +18,13 @@ class TrainingSettings(Section):
     retrain_every_days: int = Field(
         28, ge=1, description="a night trains again if models are older than this many days"
     )
+    retrain_at_psi: float | None = Field(
+        None,
+        gt=0,
+        description="a night trains a target again if its scores have moved so far from those of "
+        "training (population stability index; 0.25 is much) and a newer week of outcomes can be "
+        "learned; none: age alone decides",
+    )
     max_rows: int = Field(
         500_000,
         ge=100,

@@ -23,6 +23,7 @@ from behavior_spark.model.propensity.learner import (
 )
 from behavior_spark.model.propensity.reasons import Explainer, Reason
 from behavior_spark.model.propensity.sayings import Told
+from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.model.propensity.target_kind import (
     DEFAULT_KIND,
     MarginCalibrator,
@@ -50,7 +51,7 @@ class PropensityModel:
         calibrator: Converts margins to predictions.
         baselines: Baselines by name, for which columns were given.
         metrics: `holdout` (each measure with `value`, `low`, `high`), `baselines`, `verdict`.
-        metadata: Scheme, as-of days, rows and positives.
+        metadata: Scheme, as-of days, rows and positives; ``sketches`` of scores and features.
         trained_through: First day after the horizons of all training days. Measuring the model
             on an earlier as-of day would be leakage.
         fingerprint: Fingerprint of the feature and target definitions, from the caller.
@@ -77,6 +78,20 @@ class PropensityModel:
         None for models that were trained before there were verdicts.
         """
         return verdict_in(self.metrics)
+
+    @property
+    def sketches(self) -> tuple[Sketch | None, dict[str, Sketch]]:
+        """How scores, and each feature, were spread when it was trained.
+
+        None and empty for models without (base rates, and models of earlier versions).
+        """
+        stored = self.metadata.get("sketches", {})
+        score = stored.get("score")
+        features = stored.get("features", {})
+        return (
+            Sketch.from_json(score) if score else None,
+            {name: Sketch.from_json(sketch) for name, sketch in features.items()},
+        )
 
     @property
     def ranks(self) -> bool:

@@ -40,7 +40,7 @@ def shifted(probabilities: npt.ArrayLike, offset: float) -> Doubles:
 
 
 def offset_to_rate(
-    probabilities: npt.ArrayLike, rate: float, *, weights: npt.ArrayLike | None = None
+    probabilities: npt.ArrayLike, rate: float, *, weights: Doubles | None = None
 ) -> float:
     """The offset with which the mean of the probabilities is a rate; by bisection.
 

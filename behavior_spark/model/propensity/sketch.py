@@ -23,7 +23,7 @@ Words = Literal["much", "somewhat", "little"]
 
 @dataclass(frozen=True)
 class Sketch:
-    """How the values of a column are spread.
+    """How the values of a column are spread; they are compared as float32, as models read them.
 
     Attributes:
         ends: Upper ends of all bins but the last, ascending; a value at an end is below it.
@@ -41,17 +41,19 @@ class Sketch:
             values: Shape (n,).
             weights: How many rows each row stands for, (n,); by default one.
         """
-        column = np.asarray(values, dtype=np.float64)
+        column = _as_models_read(values)
         known = column[~np.isnan(column)]
-        inner = np.quantile(known, np.arange(1, BINS) / BINS, method="lower") if known.size else []
-        # The greatest value ends no bin: above it would be nothing to compare with.
-        ends = tuple(float(end) for end in np.unique(inner) if end < known.max())
+        ends: tuple[float, ...] = ()
+        if known.size:
+            inner = np.quantile(known, np.arange(1, BINS) / BINS, method="lower")
+            # The greatest value ends no bin: above it would be nothing to compare with.
+            ends = tuple(float(end) for end in np.unique(inner) if end < known.max())
         empty = cls(ends, (0.0,) * (len(ends) + 2))
         return cls(ends, tuple(float(n) for n in empty.count(column, weights=weights)))
 
     def count(self, values: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> Doubles:
         """Rows of other values in each bin, then those missing, float64 (bins + 1,)."""
-        column = np.asarray(values, dtype=np.float64)
+        column = _as_models_read(values)
         missing = np.isnan(column)
         bins: Integers = np.searchsorted(self.ends, column, side="left")
         bins = np.where(missing, len(self.ends) + 1, bins)
@@ -67,6 +69,11 @@ class Sketch:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The sketch from its JSON values."""
         return cls(tuple(data["ends"]), tuple(data["counts"]))
+
+
+def _as_models_read(values: npt.ArrayLike) -> Doubles:
+    """Rounded to float32: else a value that ends a bin might be on either side of it."""
+    return np.asarray(values, dtype=np.float64).astype(np.float32).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ from behavior_spark.model.propensity.learner import (
     find_learner,
 )
 from behavior_spark.model.propensity.model import PropensityModel, verdict_in
+from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.model.propensity.target_kind import (
     DEFAULT_KIND,
     MarginCalibrator,
@@ -149,7 +150,8 @@ def train_propensity_model(
             rows.frame, rows.labels, baseline_columns, weights=rows.weights, kind=target_kind
         ),
         metrics=measured,
-        metadata=_metadata(rows, holdout, horizon_days),
+        metadata=_metadata(rows, holdout, horizon_days)
+        | {"sketches": _sketches(rows, margins, holdout, learned.features)},
         trained_through=str(rows.last_day + timedelta(days=horizon_days)),
         fingerprint=fingerprint,
         learned=learned.fitted.to_bytes(),
@@ -210,6 +212,25 @@ def _metadata(rows: _TrainingRows, holdout: Holdout, horizon_days: int) -> dict[
         "horizon_days": horizon_days,
         "rows": len(rows.labels),
         "positives": int((rows.labels > 0).sum()),
+    }
+
+
+def _sketches(
+    rows: _TrainingRows, margins: Doubles, holdout: Holdout, features: Sequence[str]
+) -> dict[str, Any]:
+    """How scores and features are spread, as JSON values; empty if no feature has a part.
+
+    Scores are those of the last day by a model that had not seen it, as a night's are.
+    """
+    if not features:
+        return {}
+    last, weights = holdout.ranked, rows.weights
+    return {
+        "score": Sketch.of(margins[last], weights=weights[last]).to_json(),
+        "features": {
+            name: Sketch.of(rows.values[:, index], weights=weights).to_json()
+            for index, name in enumerate(features)
+        },
     }
 
 
