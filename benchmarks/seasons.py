@@ -6,8 +6,8 @@
 *One year* is today's model: windows to 90 days. *Both years* adds the year before, windows of 180
 and 365 days and the same season. Users are those of one year, rows are paired, brackets are 95 %
 bootstrap intervals over users. Settings were chosen on the validation days. Probabilities are
-calibrated as `training.calibration` does; *season* shifts them by half of what the same season was
-off by a year ago. Prints Markdown. Frames come from `benchmarks.season_frames`.
+calibrated as `training.calibration` does; *season* is `training.prior_shift`, and *EM* the rule of
+Saerens, Latinne and Decaestecker. Prints Markdown. Frames come from `benchmarks.season_frames`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from behavior_spark.model.measures.ranking import (
     expected_calibration_error,
     resampled,
     roc_auc,
+    weighted_roc_auc,
 )
+from behavior_spark.model.propensity.learner import find_learner
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.prior_shift import (
     estimated_rate,
     offset_to_rate,
-    season_offset,
     shifted,
 )
 from behavior_spark.model.propensity.training import train_propensity_model
@@ -74,28 +75,36 @@ class Study:
             frame["as_of"] = pd.to_datetime(frame["as_of"]).dt.date
             self.frames[years] = frame[frame["recency_days"] <= 365]
         self.users: dict[dt.date, set[str]] = {
-            day: set(rows["user_id"]) for day, rows in self.frames["one"].groupby("as_of")
+            day: set(rows["user_id"])
+            for day in self.frames["one"]["as_of"].unique()
+            for rows in [self.frames["one"][self.frames["one"]["as_of"] == day]]
         }
 
     def names(self, years: str) -> list[str]:
         """Features of a model: today's, or all."""
         long = re.compile(r"_(180|365)d$|_season_")
-        columns = [
-            c for c in self.frames[years]
-            if c not in ("user_id", "as_of") and not c.startswith("label_")
+        columns = [str(column) for column in self.frames[years]]
+        features = [c for c in columns if c not in ("user_id", "as_of", "label")]
+        return [
+            c for c in features
+            if not c.startswith("label_") and (years == "both" or not long.search(c))
         ]  # fmt: skip
-        return [c for c in columns if years == "both" or not long.search(c)]
 
-    def model(self, years: str, day: dt.date, target: str) -> PropensityModel:
+    def model(
+        self, years: str, day: dt.date, target: str, prior_shift: str = "none"
+    ) -> PropensityModel:
         """The model of the night ``day``."""
         frame = self.frames[years]
-        known = sorted({d for d in frame["as_of"] if d <= day - EVERY})[-TRAINING_DAYS:]
+        known = sorted({d for d in frame["as_of"] if d <= day - EVERY})
+        known = known[-TRAINING_DAYS - (0 if prior_shift == "none" else 14) :]
         return train_propensity_model(
             frame[frame["as_of"].isin(known)], target=target, features=self.names(years),
             label=f"label_{target}", as_of="as_of", horizon_days=30, resamples=50,
+            options=find_learner("xgboost").make_options(seed=7),
+            recent_days=TRAINING_DAYS, prior_shift=prior_shift,
         )  # fmt: skip
 
-    def night(self, years: str, day: dt.date, target: str, *, season: bool = False) -> Night:
+    def night(self, years: str, day: dt.date, target: str) -> Night:
         """The users of one year at a day, ranked with the outcome known now."""
         model = self.model(years, day, target)
         rows = self.frames[years]
@@ -104,25 +113,16 @@ class Study:
         margins = model.margins(rows)
         probabilities = model.calibrator.predict(margins)
         shifts = {"EM": self._by_em(model, probabilities)}
-        if season:
-            year_ago = self.offset_at(day - dt.timedelta(days=360), target)
-            offset = season_offset(year_ago, day)
-            shifts["season"] = shifted(probabilities, offset)
+        if years == "both":
+            seasonal = self.model(years, day, target, "season")
+            shifts["season"] = seasonal.prediction_columns(margins, day)["probability"]
         labels = rows[f"label_{target}"].to_numpy(float)
         return Night(labels, margins, probabilities, shifts, rows["user_id"].tolist())
 
     def _by_em(self, model: PropensityModel, probabilities: Doubles) -> Doubles:
         rate = model.metadata["positives"] / model.metadata["rows"]
-        return shifted(probabilities, offset_to_rate(probabilities,
-                                                     estimated_rate(probabilities, rate)))  # fmt: skip
-
-    def offset_at(self, day: dt.date, target: str) -> dict[str, float]:
-        """What a model of an earlier night was off by, when its outcomes were known."""
-        model = self.model("both", day, target)
-        rows = self.frames["both"]
-        rows = rows[rows["as_of"] == day]
-        rate = float(rows[f"label_{target}"].mean())
-        return {str(day): offset_to_rate(model.predictions(rows), rate)}
+        estimated = estimated_rate(probabilities, rate)
+        return shifted(probabilities, offset_to_rate(probabilities, estimated))
 
 
 def pooled_gain(pairs: Sequence[tuple[Night, Night]]) -> tuple[float, float, float]:
@@ -132,8 +132,6 @@ def pooled_gain(pairs: Sequence[tuple[Night, Night]]) -> tuple[float, float, flo
     dice = np.random.default_rng(0)
     drawn = np.stack([np.bincount(dice.integers(0, len(users), len(users)),
                                   minlength=len(users)) for _ in range(RESAMPLES)])  # fmt: skip
-    from behavior_spark.model.measures.ranking import weighted_roc_auc
-
     value, spread = 0.0, np.zeros(RESAMPLES)
     for old, new in pairs:
         counts = drawn[:, [place[user] for user in new.users]].astype(float)
@@ -181,27 +179,29 @@ def main() -> None:
         for day in days:
             study = studies.get(day) or studies[RANKED[0]]
             old = study.night("one", day, target)
-            new = study.night("both", day, target, season=True)
+            new = study.night("both", day, target)
             pairs.append((old, new))
             aucs = [roc_auc(night.labels, night.margins) for night in (old, new)]
             ranking.append([target, day, len(old.labels), *[f"{auc:.3f}" for auc in aucs],
                             gain_on_day(old, new)])  # fmt: skip
-            tried = [("one year", old, old.probabilities), ("one year, EM", old, old.shifts["EM"]),
-                     ("both years", new, new.probabilities),
-                     *[(f"both years, {name}", new, p) for name, p in new.shifts.items()]]  # fmt: skip
+            tried = [
+                ("one year", old, old.probabilities),
+                ("one year, EM", old, old.shifts["EM"]),
+                ("both years", new, new.probabilities),
+                *[(f"both years, {name}", new, said) for name, said in new.shifts.items()],
+            ]
             calibration += [
                 [target, day, f"{old.labels.mean():.3f}", name, calibration_words(night, p)]
                 for name, night, p in tried
             ]
         ranking.append([target, "all days", "", "", "",
                         interval_words(*pooled_gain(pairs), sign=True)])  # fmt: skip
-        for head, rows in (
-            (("target", "day", "users", "AUC, one year", "AUC, both", "gain"), ranking),
-            (("target", "day", "rate", "probabilities", "ECE, mean prediction"), calibration),
-        ):
-            print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
-            print("\n".join(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows), "\n",
-                  flush=True)  # fmt: skip
+    for head, rows in (
+        (("target", "day", "users", "AUC, one year", "AUC, both", "gain"), ranking),
+        (("target", "day", "rate", "probabilities", "ECE, mean prediction"), calibration),
+    ):
+        print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
+        print("\n".join(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows), "\n")
 
 
 if __name__ == "__main__":

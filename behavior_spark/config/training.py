@@ -42,6 +42,12 @@ class TrainingSettings(Section):
         description="calibration of probabilities: isotonic regression or Platt's sigmoid; auto: "
         "isotonic if each class has 1,000 rows or more",
     )
+    prior_shift: Literal["none", "season"] = Field(
+        "none",
+        description="season: the level of probabilities follows the newest completed horizon and, "
+        "where the log has it, how the season changed a year ago, instead of calibration; reads "
+        "training days of 13 months more",
+    )
     reasons: int = Field(
         3, ge=0, le=10, description="most reasons that raise a prediction, and most that lower it"
     )

@@ -97,7 +97,7 @@ def predict(
                         "target": target,
                         "score": margins,
                         **nulls,
-                        **model.prediction_columns(margins),
+                        **model.prediction_columns(margins, as_of),
                         # Null, not empty: reasons[0] of an empty array is an error in SQL.
                         "reasons": [[vars(reason) for reason in of_row] or None
                                     for of_row in reasons_by_row],

@@ -9,7 +9,7 @@ the outputs of a classifier to new a priori probabilities") estimates it from fe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -89,18 +89,46 @@ def offsets_by_day(
 
 
 def season_offset(offsets: Mapping[str, float], as_of: date) -> float:
-    """What the same season was off by a year ago, half of it believed; 0.0 where none is known.
+    """The offset to expect at a night; 0.0 where no day is known.
+
+    Half of: what the newest day was off by, and by how much that changed from the same day a year
+    ago to this season a year ago. Without a year of days half of the newest day's offset.
 
     Args:
-        offsets: As from :func:`offsets_by_day`.
+        offsets: As from :func:`offsets_by_day`; days whose outcomes are known at ``as_of``.
         as_of: Day of the predictions.
     """
-    year_ago = as_of - YEAR
-    distances = {day: abs(date.fromisoformat(day) - year_ago) for day in offsets}
-    near = [day for day, distance in distances.items() if distance <= NEAR]
-    if not near:
+    if not offsets:
         return 0.0
-    return BELIEVED * offsets[min(near, key=lambda day: (distances[day], day))]
+    newest = max(offsets)
+    expected = offsets[newest]
+    season, before = (_near(offsets, day - YEAR) for day in (as_of, date.fromisoformat(newest)))
+    if season is not None and before is not None:
+        expected += offsets[season] - offsets[before]
+    return BELIEVED * expected
+
+
+def _near(offsets: Mapping[str, float], wanted: date) -> str | None:
+    """The day nearest to one, the earlier of two; None if it is too far."""
+    distances = {day: abs(date.fromisoformat(day) - wanted) for day in sorted(offsets)}
+    day = min(distances, key=lambda known: distances[known])
+    return day if distances[day] <= NEAR else None
+
+
+def folds_of_season(days: Sequence[date], *, horizon_days: int) -> list[date]:
+    """Days whose offsets nights after the last day may ask for, ascending.
+
+    They are the last two, and those of a year before them and before the weeks in which a model of
+    the last day predicts.
+
+    Args:
+        days: As-of days, ascending.
+        horizon_days: Horizon of the target.
+    """
+    ends = days[-2:]
+    first = ends[0] - YEAR - NEAR
+    last = ends[-1] - YEAR + timedelta(days=2 * horizon_days) + NEAR
+    return [day for day in days if day in ends or first <= day <= last]
 
 
 def estimated_rate(

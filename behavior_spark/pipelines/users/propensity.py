@@ -71,6 +71,8 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
     }
     if settings.training.learner != DEFAULT_LEARNER:
         content["learner"] = settings.training.learner
+    if settings.training.prior_shift != "none":
+        content["prior_shift"] = settings.training.prior_shift
     return digest_of(content)
 
 
@@ -279,6 +281,8 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
         calibration=training.calibration,
         baseline_columns=baseline_columns(prepared, target, declared),
         fingerprint=fingerprint(run, prepared, target),
+        recent_days=training.as_of_days,
+        prior_shift=training.prior_shift,
     )
     store = model_store(run, target)
     model.save(store.path / model.digest)
