@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Tests that share the demo's night, which takes minutes, or the port of Spark Connect.
 TOGETHER = ("pipelines/test_nightly.py", "pipelines/test_audiences.py", "pipelines/test_service.py",
-            "notebooks/test_notebooks.py", "cli/test_main.py", "test_job.py",
+            "tests/notebooks/", "cli/test_main.py", "test_job.py",
             "real/test_other_sparks.py",
             "test_the_functions_work_elsewhere")  # fmt: skip
 # Folders whose modules take longest.

@@ -74,10 +74,12 @@ class Sampled(StageResult):
     Attributes:
         rows: By source; attributes too.
         ends: The as_of that sees the whole log; None without usable events.
+        texts: Rows of texts that the sources have.
     """
 
     rows: dict[str, list[dict[str, object]]]
     ends: dt.date | None = None
+    texts: int = 0
 
     @property
     def details(self) -> Mapping[str, Any]:
@@ -145,7 +147,8 @@ def sample_stage(run: Run, checked: Checked) -> Sampled:
             )
     for name, frame in mapped_attributes(run).items():
         shown[f"attributes from {name}"] = _sample_attributes(frame, name)
-    return Sampled(shown, look_at_sources(run, checked.mapped))
+    ends, texts = look_at_sources(run, checked.mapped)
+    return Sampled(shown, ends, texts)
 
 
 def _check_encoder(run: Run, mapped: MappedSources) -> None:
@@ -187,12 +190,14 @@ def _sample_attributes(frame: DataFrame, name: str) -> list[dict[str, object]]:
         return [row.asDict() for row in rows_read.limit(SAMPLE_ROWS).collect()]
 
 
-def look_at_sources(run: Run, mapped: MappedSources) -> dt.date | None:
+def look_at_sources(run: Run, mapped: MappedSources) -> tuple[dt.date | None, int]:
     """Note what all rows of the sources tell: one aggregation for each source.
 
-    Returns the as_of that sees all events; None without usable ones.
+    Returns:
+        The as_of that sees all events, None without usable ones; and the number of texts.
     """
     ends: list[int] = []
+    texts = 0
     types = all_named_types(run.settings)
     counts = dict.fromkeys(types, 0)
     for table, sources in mapped.items():
@@ -209,6 +214,7 @@ def look_at_sources(run: Run, mapped: MappedSources) -> dt.date | None:
             with spark_errors(f"reading sources.{table}"):
                 row = reasoned.agg(*[m.alias(key) for key, m in metrics.items()]).first()
             facts = row.asDict() if row else {"rows": 0}
+            texts += facts["rows"] if contract is TEXTS else 0
             ends += [facts[LAST]] if contract is EVENTS and facts.get(LAST) else []
             for line in describe_facts(facts, contract, label=label):
                 run.note(line)
@@ -223,7 +229,7 @@ def look_at_sources(run: Run, mapped: MappedSources) -> dt.date | None:
     for line in lines:
         run.note(line)
     last = dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=max(ends, default=0))
-    return fitting_as_of(last) if ends else None
+    return (fitting_as_of(last) if ends else None), texts
 
 
 def _shown(frame: DataFrame, name: str) -> Column:

@@ -51,7 +51,7 @@ def check(settings: Settings, **place: Unpack[Place]) -> Result:
     with running("check", settings, record=False, **place) as run:
         checked = check_stage(run)
         sampled = sample_stage(run, checked)
-        verdict_stage(run, checked.mapped, sampled.ends)
+        verdict_stage(run, checked.mapped, sampled.ends, texts=sampled.texts)
         return Result.of_run(run)
 
 

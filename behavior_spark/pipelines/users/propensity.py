@@ -22,8 +22,13 @@ from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.target_kind import find_target_kind
 from behavior_spark.model.propensity.training import train_propensity_model
 from behavior_spark.model.propensity.verdict import TargetVerdict
+from behavior_spark.pipelines.users.drift import moved_models
 from behavior_spark.pipelines.users.features import Prepared
-from behavior_spark.pipelines.users.training_rows import rows_of_target, training_table
+from behavior_spark.pipelines.users.training_rows import (
+    rows_of_target,
+    target_population,
+    training_table,
+)
 from behavior_spark.report.quality import targets_table
 from behavior_spark.report.verdicts import verdicts_table, without_ranking
 from behavior_spark.runs.run import Run
@@ -36,6 +41,7 @@ from behavior_spark.schemas import (
     TEXT_EMBEDDINGS,
     TEXT_SCORES,
     TEXTS,
+    USER_FEATURES,
     USER_STATE,
 )
 from behavior_spark.shared_folder import SharedFolder
@@ -63,8 +69,12 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "backbone": prepared.backbone,
         "heads": dict(prepared.inputs.heads),
     }
+    if any(feature.group == "taste" for feature in prepared.feature_set.features):
+        content["taste"] = features.taste.model_dump(mode="json")
     if settings.training.learner != DEFAULT_LEARNER:
         content["learner"] = settings.training.learner
+    if settings.training.prior_shift != "none":
+        content["prior_shift"] = settings.training.prior_shift
     return digest_of(content)
 
 
@@ -178,7 +188,10 @@ def find_models_stage(run: Run, prepared: Prepared) -> PropensityModels:
 @stage(
     "train-propensity",
     does="a model for each target that has no valid one",
-    reads=(EVENTS, ITEMS, TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES, SESSIONS, ACTIVITY_DAYS, USER_STATE),
+    reads=(
+        EVENTS, ITEMS, TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES, SESSIONS, ACTIVITY_DAYS, USER_STATE,
+        USER_FEATURES,
+    ),
     models=("text", "propensity"),
 )
 def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> PropensityModels:
@@ -193,6 +206,11 @@ def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> PropensityMod
         InputError: No target has enough history or positives.
     """
     models = {} if retrain else valid_models(run, prepared)
+    at_psi = run.settings.training.retrain_at_psi
+    if models and at_psi is not None:
+        populations = {name: target_population(run.settings, name) for name in models}
+        for name in moved_models(run, models, populations, at_psi=at_psi):
+            models.pop(name)
     missing = [name for name in run.settings.targets if name not in models]
     left_out: dict[str, str] = {}
     if missing:
@@ -237,7 +255,21 @@ def _train(run: Run, prepared: Prepared, targets: list[str]) -> PropensityModels
             except BehaviorError as error:
                 left_out[name] = f"{name} is not predicted: {error.line}"
                 run.note(left_out[name])
+    _note_constant(run, models, len(prepared.names))
     return PropensityModels(models, left_out)
+
+
+def _note_constant(run: Run, models: Mapping[str, PropensityModel], features: int) -> None:
+    """Say how many features no model can learn from, as all training rows have the same."""
+    constant = {name: int(model.metadata["constant_features"]) for name, model in models.items()}
+    if not any(constant.values()):
+        return
+    counts = set(constant.values())
+    each = ", ".join(f"{count:,} ({name})" for name, count in constant.items())
+    run.note(
+        f"{f'{min(counts):,}' if len(counts) == 1 else each} of {features:,} features are the same "
+        "in all training rows and are not learned from"
+    )
 
 
 def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -> PropensityModel:
@@ -265,6 +297,8 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
         calibration=training.calibration,
         baseline_columns=baseline_columns(prepared, target, declared),
         fingerprint=fingerprint(run, prepared, target),
+        recent_days=training.as_of_days,
+        prior_shift=training.prior_shift,
     )
     store = model_store(run, target)
     model.save(store.path / model.digest)
