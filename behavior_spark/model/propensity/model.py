@@ -50,7 +50,8 @@ class PropensityModel:
         calibrator: Converts margins to predictions.
         baselines: Baselines by name, for which columns were given.
         metrics: `holdout` (each measure with `value`, `low`, `high`), `baselines`, `verdict`.
-        metadata: Scheme, as-of days, rows and positives.
+        metadata: Scheme, as-of days, rows and positives; how features and scores were spread
+            (``learned_from``, see ``distribution``).
         trained_through: First day after the horizons of all training days. Measuring the model
             on an earlier as-of day would be leakage.
         fingerprint: Fingerprint of the feature and target definitions, from the caller.
