@@ -2,9 +2,10 @@
 
     behavior-spark ingest --config conf/online_retail.yaml --as-of 2011-12-10
     behavior-spark score-texts --config conf/online_retail.yaml --as-of 2011-12-10
-    behavior-spark build-features --config conf/online_retail.yaml --as-of 2011-12-10
-    python -m benchmarks.taste conf/online_retail.yaml --outcomes 2011-12-10 \\
-        --day 2011-10-01 --day 2011-11-01 --frames build/taste
+    behavior-spark build-features --config conf/online_retail.yaml --as-of 2011-12-10 \\
+        --set features.taste={}
+    python -m benchmarks.taste conf/online_retail.yaml --set features.taste={} \\
+        --outcomes 2011-12-10 --day 2011-10-01 --day 2011-11-01 --frames build/taste
 
 For each day trees are fitted on the training days of a night of that day, with the outcomes known
 by then, and rank the users of the day by the outcomes known at ``outcomes``: with all features,
@@ -183,6 +184,8 @@ def main() -> None:
     options = parser.parse_args()
     settings = load_settings(options.config, overrides=options.set)
     groups, frames = frames_of(settings, options.day, options.outcomes, options.frames)
+    if options.group not in groups:
+        parser.error(f"no feature is of the group {options.group}; there are: {', '.join(groups)}")
     names = [name for of_group in groups.values() for name in of_group]
     print(f"| target | day | users | AUC without {options.group} | with | gain |")
     print("| --- | --- | ---: | ---: | ---: | --- |")

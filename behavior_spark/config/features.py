@@ -185,9 +185,10 @@ class FeatureSettings(Section):
         description="by name: steps (event types in order) and within (session, or days)",
     )
     bots: BotSettings = Field(default_factory=BotSettings, description="when a user is a bot")
-    taste: TasteSettings = Field(
-        default_factory=TasteSettings,
-        description="the group taste, for targets with a condition on items",
+    taste: TasteSettings | None = Field(
+        None,
+        description="builds the group taste, for targets with a condition on items; {} takes the "
+        "defaults; none: it is not built",
     )
     taxonomy: dict[str, Behaviour] = Field(
         default_factory=dict,
@@ -199,7 +200,8 @@ class FeatureSettings(Section):
     )
     groups: list[str] | None = Field(
         None,
-        description=f"build only these groups: {', '.join(GROUPS)} and your own; none: all",
+        description=f"build only these groups: {', '.join(GROUPS)} and your own; none: all (taste "
+        "where its section is given)",
     )
     correction_days: int | None = Field(
         None,
@@ -253,7 +255,10 @@ class FeatureSettings(Section):
                     raise ValueError(f"two conditions are named {on.name}")
                 if on and on.name in self.behaviours:
                     raise ValueError(f"a condition and an event type share the name {on.name}")
-        unlisted = sorted(set(self.taste.event_types or ()) - set(self.behaviours))
+        if self.taste is None and "taste" in (self.groups or ()):
+            raise ValueError("groups: taste needs the section taste; {} takes the defaults")
+        own = self.taste.event_types if self.taste else None
+        unlisted = sorted(set(own or ()) - set(self.behaviours))
         if unlisted:
             raise ValueError(f"taste: no event type {unlisted[0]}; list it in event_types")
         groups = {*GROUPS, *(feature.group for feature in self.declared)}
@@ -291,6 +296,8 @@ class FeatureSettings(Section):
 
     def built(self, group: str) -> bool:
         """Whether a feature group is built."""
+        if group == "taste" and self.taste is None:
+            return False
         return self.groups is None or group in self.groups
 
     @property

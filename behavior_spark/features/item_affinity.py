@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.features.tiles.activity import NO_ITEM, Activity, in_places, with_until
+from behavior_spark.features.tiles.activity import KEY, NO_ITEM, Activity, in_places
 from behavior_spark.features.tiles.planning import target_behaviour
 
 MILLION = 1_000_000
@@ -88,7 +88,10 @@ def _tiles_seen(
     """Tiles with an item, repeated as ``as_of`` for each day that sees them, by user."""
     ordered = sorted(set(days))
     recent = activity.since(ordered[0] - dt.timedelta(days=memory), behaviours)
-    tiles = in_places(with_until(recent), ordered).where(F.col("item_id") != NO_ITEM)
+    # Partitioned by user before rows are repeated: what follows needs no other shuffle.
+    tiles = recent.select(*KEY, "known_day", "events").where(F.col("item_id") != NO_ITEM)
+    versions = Window.partitionBy(*KEY).orderBy("known_day")
+    tiles = tiles.repartition("user_id").withColumn("until_day", F.lead("known_day").over(versions))
     places = F.array(*[
         F.struct(F.lit(place).alias("place"), F.lit(day).alias("as_of"))
         for place, day in enumerate(ordered)
@@ -99,11 +102,8 @@ def _tiles_seen(
         index = place["place"]
         return (index >= F.col("_from")) & (index < F.col("_to")) & inside
 
-    seen = tiles.withColumn("_seen_by", F.filter(places, sees)).where(F.size("_seen_by") > 0)
-    columns = ("user_id", "event_day", "item_id", "behaviour", "events", "_seen_by")
-    # Partitioned by user before rows are repeated: what follows needs no other shuffle.
-    by_user = seen.select(*columns).repartition("user_id")
-    return by_user.withColumn("as_of", F.explode("_seen_by.as_of")).drop("_seen_by")
+    seen_by = F.filter(places, sees)["as_of"]
+    return in_places(tiles, ordered).withColumn("as_of", F.explode(seen_by))
 
 
 def by_user_and_item(

@@ -41,7 +41,7 @@ from tests.stored_tables import same_rows
 NIGHTS = [dt.date(2024, 2, 26), dt.date(2024, 3, 1), dt.date(2024, 3, 9)]
 MORE_NIGHTS = [*NIGHTS[:2], dt.date(2024, 3, 2), dt.date(2024, 3, 9), dt.date(2024, 3, 20)]
 OWN = {"groups": ["activity", "targets"]}
-WITH_TASTE = {"groups": [*OWN["groups"], "taste"]}
+WITH_TASTE = {"groups": [*OWN["groups"], "taste"], "taste": {}}
 
 
 def settings_at(folder: Path, **features: Any) -> Settings:

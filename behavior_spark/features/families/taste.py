@@ -13,6 +13,7 @@ from dataclasses import replace
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from behavior_spark.config.taste import TasteSettings
 from behavior_spark.features.declared import DOUBLE, LONG, Feature
 from behavior_spark.features.family import Family
 from behavior_spark.features.inputs import Inputs, Request, with_items
@@ -60,7 +61,7 @@ class Taste(Family):
         self, frame: DataFrame, inputs: Inputs, days: Sequence[dt.date], request: Request
     ) -> DataFrame:
         """Read the tiles of the last days once for all targets."""
-        targets, settings = _targets(request), request.settings.taste
+        targets, settings = _targets(request), _settings(request)
         if not targets or inputs.activity is None:
             return frame
         touched = touched_items(
@@ -78,6 +79,10 @@ class Taste(Family):
         return frame.join(users, list(USER), "left")
 
 
+def _settings(request: Request) -> TasteSettings:
+    return request.settings.taste or TasteSettings()
+
+
 def _targets(request: Request) -> list[str]:
     """Targets with a condition on items whose past is worth features."""
     own = with_own_history(request.targets, request.settings.event_types)
@@ -86,7 +91,7 @@ def _targets(request: Request) -> list[str]:
 
 
 def _own_history(name: str, request: Request) -> list[Feature]:
-    settings = request.settings.taste
+    settings = _settings(request)
     days, half_life = settings.days, f"{settings.half_life_days:g}"
     events, when = f"events that count for {name}", lately(days)
     no_event = f"no event that counts for {name} {when}"
@@ -117,7 +122,7 @@ def _own_history(name: str, request: Request) -> list[Feature]:
 
 
 def _affinity(name: str, side: str, request: Request) -> list[Feature]:
-    settings = request.settings.taste
+    settings = _settings(request)
     days, half_life = settings.days, f"{settings.half_life_days:g}"
     inside, when = within(days), lately(days)
     weight = f"log of how much more often than usual {side}s with an item have {name}"

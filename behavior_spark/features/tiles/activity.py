@@ -64,12 +64,12 @@ class Activity:
         return cls(tiles, tiles.where(is_later_version()), state, few_later_versions)
 
 
-    def since(self, day: dt.date, behaviours: Sequence[str]) -> Activity:
+    def since(self, day: dt.date, behaviours: Sequence[str]) -> DataFrame:
         """All tiles of some behaviours whose events happened on a day or later."""
-        wanted = (F.col("event_day") >= F.lit(day)) & F.col("behaviour").isin(*behaviours)
         past = self.tiles if self.past is None else self.past
         # An event is known on its day or later.
-        return Activity.over(past.where(wanted & (F.col("known_day") >= F.lit(day))))
+        is_recent = (F.col("event_day") >= F.lit(day)) & (F.col("known_day") >= F.lit(day))
+        return past.where(is_recent & F.col("behaviour").isin(*behaviours))
 
 
 def is_later_version() -> Column:

@@ -69,7 +69,7 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "backbone": prepared.backbone,
         "heads": dict(prepared.inputs.heads),
     }
-    if any(feature.group == "taste" for feature in prepared.feature_set.features):
+    if features.taste and features.built("taste"):
         content["taste"] = features.taste.model_dump(mode="json")
     if settings.training.learner != DEFAULT_LEARNER:
         content["learner"] = settings.training.learner

@@ -7,11 +7,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from behavior_spark.config import FeatureSettings, Target
+from behavior_spark.config.taste import TasteSettings
 from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Inputs, Offer
 from behavior_spark.schemas import EVENTS, ITEMS
@@ -30,7 +32,7 @@ TARGETS = {
 }
 
 
-ALONE = FEATURES.model_copy(update={"groups": ["taste"]})
+ALONE = FEATURES.model_copy(update={"groups": ["taste"], "taste": TasteSettings()})
 WITH_TASTE = replace(SETTINGS, taste=True)
 
 
@@ -70,7 +72,7 @@ def test_taste_equals_the_plain_reference_and_no_order_of_rows_or_later_row_chan
 
 
 def features_of(offer: Offer | None = None, **settings: object) -> FeatureSet:
-    chosen = FeatureSettings.model_validate({"event_types": ["purchase"], **settings})
+    chosen = FeatureSettings.model_validate({"event_types": ["purchase"], "taste": {}, **settings})
     return FeatureSet.make(chosen, TARGETS, offer=offer)
 
 
@@ -83,6 +85,16 @@ def test_targets_with_a_condition_on_items_have_a_taste_and_no_others() -> None:
     assert len(names) == 15 and all(name.startswith("bags_") for name in names)
     assert {"bags_decayed", "bags_basket_taste_mean", "bags_user_taste_last"} < set(names)
     assert names_of(features_of(groups=["activity"])) == []
+    assert names_of(features_of(taste=None)) == []
+
+
+def test_taste_that_cannot_be_is_refused_with_what_can() -> None:
+    with pytest.raises(ValueError, match="taste needs the section taste"):
+        features_of(groups=["taste"], taste=None)
+    with pytest.raises(ValueError, match="taste: no event type cart; list it in event_types"):
+        features_of(taste={"event_types": ["cart"]})
+    with pytest.raises(ValueError, match="listed twice"):
+        features_of(taste={"event_types": ["purchase", "purchase"]})
 
 
 def test_a_log_without_items_has_no_taste_and_says_so() -> None:
@@ -97,6 +109,7 @@ def test_only_taste_makes_tiles_of_each_item_of_a_target() -> None:
 
     assert items(features_of())["?target.bags"] == "item_id"
     assert items(features_of())["?target.spends"] == "''"
+    assert items(features_of(taste=None))["?target.bags"] == "''"
     assert items(features_of(groups=["targets"]))["?target.bags"] == "''"
     assert items(features_of(groups=["taste"])) == {"?target.bags": "item_id"}
 
