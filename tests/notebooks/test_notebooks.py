@@ -16,6 +16,7 @@ from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.pipelines.demonstration import DemoResult
 from behavior_spark.pipelines.reports.outcomes import Reported
+from behavior_spark.pipelines.uses.service import ServiceQueued
 from behavior_spark.schemas import (
     EVENTS,
     QUARANTINE,
@@ -134,6 +135,24 @@ def test_what_people_say_shows_intents_masked_examples_spam_and_the_bot(
     suspects = shown.with_columns("looks_like", "spam_texts", "events_a_day").collect()
     bots = [row for row in suspects if "bot" in row["looks_like"]]
     assert len(bots) == 1 and bots[0]["events_a_day"] > 100 and bots[0]["purchases"] == 0
+
+
+def test_service_shows_who_answers_what_and_why_some_have_no_answer(
+    spark: SparkSession, demo_night: DemoResult, demo_folder: Path
+) -> None:
+    shown = run("07_service.py", spark)
+
+    counts = demo_night.steps["nightly"].of(ServiceQueued).counts
+    queues = shown.with_columns("queue", "texts", "very_urgent", "with_a_need").collect()
+    assert sum(row["texts"] for row in queues) == counts["rows"] > 0
+    assert sum(row["with_an_answer"] for row in queues) == counts["with_reply"]
+    states = shown.with_columns("state", "mean_confidence").collect()
+    assert {r["state"]: r["texts"] for r in states}.get("has a need", 0) == counts["with_need"]
+    first = shown.with_columns("queue", "place", "because", "text").collect()
+    assert all(row["place"] <= 3 and "@example" not in row["text"] for row in first)
+    answers = shown.with_columns("answer_or_why_none", "mean_similarity").collect()
+    assert sum(row["texts"] for row in answers) == counts["rows"]
+    assert not shown.with_columns("past_text", "similarity").where("similarity < 0.6").count()
 
 
 def champion_of(night: DemoResult) -> str | None:

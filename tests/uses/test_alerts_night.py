@@ -43,7 +43,7 @@ def watched(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Wa
     layout = generate_demo(spark, str(folder / "data"), users=150, days=80, seed=3, incidents=True)
     settings = load_settings(
         ["demo.yaml"],
-        overrides=["text=null"],
+        overrides=["text=null", "service=null"],
         environment={"DEMO_ROOT": str(folder)},
     )
     place: commands.Place = {"spark": spark, "console": QUIET, "as_of": layout.as_of}

@@ -21,7 +21,7 @@ training rows takes its place, for everybody. Its metrics are still those of wha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,11 @@ from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools, Doubles, Floats
 from behavior_spark.model.propensity.baselines import fit_baselines
 from behavior_spark.model.propensity.distribution import describe_distribution
-from behavior_spark.model.propensity.feature_matrix import feature_matrix, require_columns
+from behavior_spark.model.propensity.feature_matrix import (
+    feature_matrix,
+    require_columns,
+    varying_columns,
+)
 from behavior_spark.model.propensity.holdout import (
     Holdout,
     holdout_metrics,
@@ -81,7 +85,8 @@ def train_propensity_model(
     Args:
         frame: One row per user and as-of day whose horizon has passed, in any order.
         target: Name of the target, for messages and files.
-        features: Numeric columns; null and NaN are missing values.
+        features: Numeric columns; null and NaN are missing values. Those that are the same in all
+            rows are not learned from; ``metadata`` counts them.
         label: Column of the outcome within the horizon, in the form of the kind of target; for
             ``does`` 0/1 or bool.
         as_of: Column of the as-of day (date, timestamp or ISO string).
@@ -115,6 +120,11 @@ def train_propensity_model(
         frame, target, features=features, label=label, as_of=as_of, user=user, weight=weight,
         kind=target_kind,
     )  # fmt: skip
+    varying = varying_columns(rows.values)
+    if not varying.any():  # a learner needs a column
+        varying = np.ones_like(varying)
+    rows = replace(rows, values=rows.values[:, varying])
+    features = [name for name, varies in zip(features, varying, strict=True) if varies]
     holdout = plan_holdout(
         rows.days, rows.labels, user_quarters(rows.frame[user]), horizon_days=horizon_days,
         target=target, kind=target_kind,
@@ -151,7 +161,10 @@ def train_propensity_model(
         ),
         metrics=measured,
         metadata=_metadata(rows, holdout, horizon_days)
-        | {"learned_from": _learned_from(rows, features, margins, learned.calibrator)},
+        | {
+            "constant_features": int((~varying).sum()),
+            "learned_from": _learned_from(rows, features, margins, learned.calibrator),
+        },
         trained_through=str(rows.last_day + timedelta(days=horizon_days)),
         fingerprint=fingerprint,
         learned=learned.fitted.to_bytes(),
