@@ -126,6 +126,11 @@ def night(**changes: Any) -> NightFacts:
         "targets": (measured_target(description=HOSTILE),),
         "moved_from": AS_OF - dt.timedelta(days=1),
         "moved": moved(),
+        "service": pd.DataFrame(
+            {"queue": [HOSTILE, HOSTILE, "tiny"], "urgency": ["high", "normal", "normal"],
+             "texts": [8, 42, 3], "users": [8, 40, 3], "needs": [8, 30, 0],
+             "replies": [4, 20, 0]}
+        ),
         "moved_since_training": moved(), "trained_target": "purchase_30d",
         "topics": topics(),
         "scripts": pd.DataFrame(
