@@ -127,9 +127,8 @@ def night(**changes: Any) -> NightFacts:
         "moved_from": AS_OF - dt.timedelta(days=1),
         "moved": moved(),
         "service": pd.DataFrame(
-            {"queue": [HOSTILE, HOSTILE, "tiny"], "urgency": ["high", "normal", "normal"],
-             "texts": [8, 42, 3], "users": [8, 40, 3], "needs": [8, 30, 0],
-             "replies": [4, 20, 0]}
+            {"queue": [HOSTILE, "tiny"], "texts": [50, 3], "users": [48, 3], "high": [8, 0],
+             "raised": [0, 0], "needs": [38, 0], "replies": [24, 0]}
         ),
         "moved_since_training": moved(), "trained_target": "purchase_30d",
         "topics": topics(),

@@ -1,4 +1,4 @@
-"""The service queue of a night, as its page shows it: counts by queue and urgency."""
+"""The service queue of a night, as its page shows it: counts by queue."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from behavior_spark.report.page.facts import no_rows
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import SERVICE_QUEUE
 
-COLUMNS = ("queue", "urgency", "texts", "users", "needs", "replies")
+COLUMNS = ("queue", "texts", "users", "high", "raised", "needs", "replies")
 
 
 def read_service(run: Run) -> pd.DataFrame:
-    """Texts of the night's queue: queue, urgency, texts, users, needs, replies.
+    """Texts of the night's queue: queue, texts, users, high, raised, needs, replies.
 
     A text without a user counts as a user of its own.
     """
@@ -22,10 +22,12 @@ def read_service(run: Run) -> pd.DataFrame:
     return (
         run.warehouse.read(SERVICE_QUEUE)
         .where(F.col("as_of") == F.lit(run.as_of))
-        .groupBy("queue", "urgency")
+        .groupBy("queue")
         .agg(
             F.count(F.lit(1)).alias("texts"),
             F.count_distinct(F.coalesce("user_id", "text_id")).alias("users"),
+            F.count_if(F.col("urgency") == "high").alias("high"),
+            F.count_if(F.col("urgency") == "raised").alias("raised"),
             F.count("need").alias("needs"),
             F.count("reply_id").alias("replies"),
         )

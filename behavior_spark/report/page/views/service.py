@@ -13,17 +13,13 @@ from behavior_spark.report.page.ranked import rows_of
 from behavior_spark.report.page.words import number, share
 
 _TITLE = "Service queue: what came in, and who answers"
-_COUNTS = ["texts", "users", "needs", "replies"]
 
 
 def service_view(facts: NightFacts) -> Iterable[Section]:
     """Texts by queue; a night without a queue has no such section."""
     if facts.service.empty:
         return []
-    by_queue = pd.DataFrame(facts.service.groupby("queue")[_COUNTS].sum().reset_index())
-    for urgency in ("high", "raised"):
-        urgent = facts.service[facts.service["urgency"] == urgency].set_index("queue")["texts"]
-        by_queue[urgency] = by_queue["queue"].map(urgent).fillna(0)
+    by_queue = facts.service
     few = by_queue["users"] < facts.min_group
     shown = by_queue[~few].sort_values(["texts", "queue"], ascending=[False, True])
     total = by_queue["texts"].sum()
