@@ -39,7 +39,8 @@ config = folder / "mine.yaml"
 written = write_config(
     events=str(log), texts=None, items=None, output=config, force=True, spark=shop.spark
 )
-print(config.read_text(encoding="utf-8"))
+lines = config.read_text(encoding="utf-8").splitlines()
+print("\n".join(line for line in lines if not line.startswith("  # ")))  # without the defaults
 
 # COMMAND ----------
 

@@ -59,6 +59,14 @@ def test_the_forum_night_runs_and_is_reported_beside_recency(
     as_of = dt.date(2018, 8, 1)
     night = commands.nightly(settings, as_of=as_of, spark=spark, console=QUIET)
     assert night.figures["users"] == 364
+    [events] = [counts for counts in night.sources if counts.table_name == "events"]
+    totals = {"read": events.rows_in, "kept": events.rows_out, "duplicates": events.duplicates,
+              "refused": events.refused}  # fmt: skip
+    for what, total in totals.items():
+        marked = f"events_{what}_from:"
+        by_source = {n[len(marked) :]: v for n, v in night.figures.items() if n.startswith(marked)}
+        assert set(by_source) == {source.name for source in settings.sources.events}
+        assert sum(by_source.values()) == total
     commands.ingest(settings, as_of=dt.date(2018, 9, 3), spark=spark, console=QUIET)
     report = report_commands.report(settings, as_of=as_of, spark=spark, console=QUIET)
     outcome = report.of(Reported).outcomes[0]

@@ -126,6 +126,10 @@ def night(**changes: Any) -> NightFacts:
         "targets": (measured_target(description=HOSTILE),),
         "moved_from": AS_OF - dt.timedelta(days=1),
         "moved": moved(),
+        "service": pd.DataFrame(
+            {"queue": [HOSTILE, "tiny"], "texts": [50, 3], "users": [48, 3], "high": [8, 0],
+             "raised": [0, 0], "needs": [38, 0], "replies": [24, 0]}
+        ),
         "moved_since_training": moved(), "trained_target": "purchase_30d",
         "topics": topics(),
         "scripts": pd.DataFrame(

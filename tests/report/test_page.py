@@ -228,9 +228,9 @@ def test_small_groups_of_every_view_are_hidden(page: PageReader) -> None:
     reasons = page.tables["purchase_30d: most frequent reasons"]
     assert [row[0] for row in reasons[1:]] == ["visits", HOSTILE]
     assert page.tables["intent: texts by week (first day)"][2][2] == "few"
-    # A state, a cell and a cohort of who stays, a step, a segment, a reason, a label, a topic and
-    # a script.
-    assert "9 groups hidden on this page" in page.text
+    # A state, a cell and a cohort of who stays, a step, a segment, a reason, a label, a topic, a
+    # script and a queue.
+    assert "10 groups hidden on this page" in page.text
 
 
 def test_users_are_named_by_a_key_alone(page: PageReader) -> None:

@@ -107,6 +107,15 @@ def test_speed_is_told_of_stages_whose_work_is_known() -> None:
     ]  # fmt: skip
 
 
+def test_the_service_queue_is_told_by_queue_and_queues_of_few_users_are_hidden(
+    page: PageReader,
+) -> None:
+    assert page.tables["Queues of the night"][1:] == [[HOSTILE, "50", "8", "0", "76.0 %", "48.0 %"]]
+    assert "53 texts came in; 71.7 % have a need" in page.text and "tiny" not in page.text
+    without = page_of(night(service=night().service.head(0)))
+    assert "Service queue" not in without.text
+
+
 def test_alerts_of_the_night_are_counts_by_kind_with_no_user() -> None:
     alerts = pd.DataFrame(
         {"alert_id": [f"{n:064x}" for n in range(3)], "kind": ["event_rate"] * 2 + ["text_abuse"],

@@ -164,6 +164,8 @@ class NightFacts:
         audiences: Rows of the table ``audiences`` of the night.
         audience_results: Rows of ``audience_results`` of this night's and earlier audiences.
         alerts: Risk alerts: alert_id, kind, severity, score, status, evidence.
+        service: Texts of the service queue: queue, texts, users, high and raised (texts of that
+            urgency), needs (texts with a need), replies (texts with a suggested reply).
         min_group: Smaller groups of users are not shown.
     """
 
@@ -218,6 +220,11 @@ class NightFacts:
     alerts: pd.DataFrame = field(
         default_factory=lambda: no_rows(
             "alert_id", "kind", "severity", "score", "status", "evidence"
+        )
+    )
+    service: pd.DataFrame = field(
+        default_factory=lambda: no_rows(
+            "queue", "texts", "users", "high", "raised", "needs", "replies"
         )
     )
     min_group: int = 10

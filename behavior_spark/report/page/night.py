@@ -15,6 +15,7 @@ from behavior_spark.report.page.views.moved import moved_view
 from behavior_spark.report.page.views.people import people_view
 from behavior_spark.report.page.views.reasons import reasons_view
 from behavior_spark.report.page.views.rows import rows_view
+from behavior_spark.report.page.views.service import service_view
 from behavior_spark.report.page.views.targets import target_view
 from behavior_spark.report.page.views.texts import texts_view
 from behavior_spark.report.page.views.topics import topics_view
@@ -46,6 +47,7 @@ VIEWS: tuple[Callable[[NightFacts], Section | Iterable[Section]], ...] = (
     texts_view,
     topics_view,
     _audiences,
+    service_view,
     alerts_view,
     cost_view,
 )

@@ -27,6 +27,7 @@ from behavior_spark.pipelines.reports.night.runs_read import (
     refused_rows,
     rows_by_day,
 )
+from behavior_spark.pipelines.reports.night.service_read import read_service
 from behavior_spark.pipelines.reports.night.targets_read import (
     models_of_night,
     predicted_nights,
@@ -52,6 +53,7 @@ from behavior_spark.schemas import (
     QUARANTINE,
     RISK_ALERTS,
     RUNS,
+    SERVICE_QUEUE,
     SESSIONS,
     TEXT_EMBEDDINGS,
     TEXT_SCORES,
@@ -109,6 +111,7 @@ class NightReported(Reported):
         AUDIENCES,
         AUDIENCE_RESULTS,
         RISK_ALERTS,
+        SERVICE_QUEUE,
     ),
     models=("text", "propensity"),
 )
@@ -193,6 +196,7 @@ def read_facts(run: Run, *, compare: dt.date | None = None) -> NightFacts:
         **read_topics(run, night.models if night else {}),
         **read_audiences(run),
         alerts=read_alerts(run),
+        service=read_service(run),
         min_group=run.settings.privacy.min_group,
     )
 
