@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from behavior_spark.job import open_demo, show
+    from behavior_spark.job import open_demo, picture, show
     from behavior_spark.job import open_job as open
 
 __version__ = "0.1.0"
-__all__ = ["open", "open_demo", "show"]
+__all__ = ["open", "open_demo", "picture", "show"]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,12 +24,14 @@ from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import similar_to, text_functions
 from behavior_spark.pipelines.demonstration import demo, demo_settings
 from behavior_spark.pipelines.report_commands import frame_of
+from behavior_spark.report.pictures import Kind, Picture, draw_picture
 from behavior_spark.runs.commands import COMMANDS, Command, takes_day
 from behavior_spark.runs.result import Result
 from behavior_spark.schemas import TABLES, USER_PROPENSITY
 from behavior_spark.scoring.functions import TextFunctions
 
 UTC = "UTC"
+MOST_DRAWN = 500
 _ZONE = "spark.sql.session.timeZone"
 
 
@@ -85,6 +87,43 @@ def open_demo(folder: str | Path | None = None, *, make: bool = False) -> Job:
 def show(frame: DataFrame) -> None:
     """Print the first 40 rows of a frame; for notebooks without Databricks' ``display``."""
     frame.show(40, truncate=100)
+
+
+def picture(
+    frame: DataFrame,
+    *,
+    title: str,
+    x: str,
+    y: str,
+    series: str | None = None,
+    kind: Kind = "bars",
+    form: str = ",.0f",
+) -> Picture:
+    """A small frame as a chart with its numbers, for notebooks; ``behavior_spark.picture``.
+
+    At most 500 rows are read: sums, not tables. Needs the extra ``report``.
+
+    Args:
+        frame: Sums by name or day, in the order in which they are to be drawn.
+        title: What is shown.
+        x: Column of the bars' names; of lines and stacks, days or numbers.
+        y: Column of the values.
+        series: Column of the names of lines or of the parts of stacks; at most six.
+        kind: ``bars`` across, ``lines``, or ``stacks`` of bars over days.
+        form: d3 format of the values.
+
+    Raises:
+        ConfigError: There are too many rows or series, or no such column.
+        SetupError: The extra is not installed.
+    """
+    rows = frame.limit(MOST_DRAWN + 1).toPandas()
+    if len(rows) > MOST_DRAWN:
+        raise ConfigError(
+            "too many rows for a picture",
+            found=f"more than {MOST_DRAWN}",
+            fix="draw sums: group the frame first",
+        )
+    return draw_picture(rows, title=title, x=x, y=y, series=series, kind=kind, form=form)
 
 
 class Job:

@@ -176,7 +176,7 @@ def gate(data: Data, champion: Head) -> dict[str, str]:
         split = data.split(everything, labels)
         other = fit_head(split, data.train, backbone_digest=data.digest)
         comparison = compare(answers_of(other, data.test, truth), best, {}, GateRules())
-        verdict = decide({"intent": comparison}, figure="macro-F1")
+        verdict = decide({"intent": comparison})
         verdicts[f"{share:.0%} of labels wrong"] = (
             f"{'passes' if verdict.passed else 'refused'}: {verdict.reason}"
         )

@@ -130,11 +130,16 @@ display(
 
 # COMMAND ----------
 
-display(
-    shop.sql(
-        """
-        SELECT stage, round(took, 1) AS stage_seconds
-        FROM this_run LATERAL VIEW explode(stages) stages AS stage, took ORDER BY took DESC
-        """
-    )
+took = shop.sql(
+    """
+    SELECT stage, round(took, 1) AS stage_seconds
+    FROM this_run LATERAL VIEW explode(stages) stages AS stage, took ORDER BY took DESC
+    """
+)
+display(took)
+
+# COMMAND ----------
+
+behavior_spark.picture(
+    took, title="Seconds by stage", x="stage", y="stage_seconds", form=".1f"
 )

@@ -51,16 +51,21 @@ display(
 
 # COMMAND ----------
 
-display(
-    shop.sql(
-        f"""
-        SELECT decile, count(*) AS users, round(min(probability), 3) AS lowest_probability,
-               round(sum(probability), 1) AS expected,
-               round(sum(sum(probability)) OVER (ORDER BY decile)
-                     / sum(sum(probability)) OVER (), 2) AS expected_so_far
-        FROM predictions WHERE as_of = DATE'{as_of}' GROUP BY decile ORDER BY decile
-        """
-    )
+deciles = shop.sql(
+    f"""
+    SELECT decile, count(*) AS users, round(min(probability), 3) AS lowest_probability,
+           round(sum(probability), 1) AS expected,
+           round(sum(sum(probability)) OVER (ORDER BY decile)
+                 / sum(sum(probability)) OVER (), 2) AS expected_so_far
+    FROM predictions WHERE as_of = DATE'{as_of}' GROUP BY decile ORDER BY decile
+    """
+)
+display(deciles)
+
+# COMMAND ----------
+
+behavior_spark.picture(
+    deciles, title="Expected to do it, by decile", x="decile", y="expected", form=".1f"
 )
 
 # COMMAND ----------

@@ -77,6 +77,21 @@ for head in ("emotion", "intent"):
 
 # COMMAND ----------
 
+behavior_spark.picture(
+    shop.sql(
+        """
+        SELECT to_date(date_trunc('week', text_time)) AS week, emotion, count(*) AS texts
+        FROM understood_texts
+        WHERE NOT is_spam AND kind <> 'search' AND emotion IN ('anger', 'joy', 'sadness', 'worry')
+        GROUP BY ALL ORDER BY week, emotion
+        """
+    ),
+    title="Texts by mood",
+    x="week", y="texts", series="emotion", kind="stacks",
+)  # fmt: skip
+
+# COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## Examples
 # MAGIC For each intent the three texts with the highest probability. Personal data was masked

@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 # Tests that share the demo's night, which takes minutes, or the port of Spark Connect.
-TOGETHER = ("pipelines/test_nightly.py", "pipelines/test_audiences.py",
-            "notebooks/test_notebooks.py", "cli/test_main.py", "test_job.py",
+TOGETHER = ("pipelines/test_nightly.py", "pipelines/test_audiences.py", "pipelines/test_service.py",
+            "tests/notebooks/", "cli/test_main.py", "test_job.py",
             "real/test_other_sparks.py",
             "test_the_functions_work_elsewhere")  # fmt: skip
 # Folders whose modules take longest.
@@ -76,7 +76,13 @@ SMALL = {
     "spark.sql.ui.explainMode": "simple",
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "1",
-}
+    # A commit's files are renamed in this process. The stores that Delta and Spark take else start
+    # ten processes a commit (chmod, readlink) where Hadoop has no native library: 5 ms each.
+    "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
+    "spark.sql.streaming.checkpointFileManagerClass":
+        "org.apache.spark.sql.execution.streaming.checkpointing"
+        ".FileSystemBasedCheckpointFileManager",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")

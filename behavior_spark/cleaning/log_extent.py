@@ -59,7 +59,7 @@ class ExtentQuestion:
 
     Attributes:
         as_of: Day of the night.
-        targets: Targets by name; a condition on items is not looked at.
+        targets: Targets by name.
         days: Days from which each target's horizon is looked at.
         population: SQL condition on an event.
         types: Event types that the config names.
@@ -76,7 +76,8 @@ def extent_row(events: DataFrame, question: ExtentQuestion) -> DataFrame:
     """One row of figures; users are counted exactly, by way of a row for each.
 
     Args:
-        events: Mapped events with ``_reason``.
+        events: Mapped events with ``_reason``; where targets have conditions on items, with the
+            time since which the event's item fulfils each (``item_column``).
         question: What is asked.
     """
     flags, counts = _by_user(question), _by_row(question)
@@ -135,8 +136,8 @@ def _by_row(question: ExtentQuestion) -> dict[str, Column]:
         "last": last_arrival(),
         "seen": F.count_if(ok & (F.col("arrived_at") < midnight)),
     }
-    for number, target in enumerate(question.targets.values()):
-        metrics[f"happened_{number}"] = F.count_if(_hit(target))
+    for number, (name, target) in enumerate(question.targets.items()):
+        metrics[f"happened_{number}"] = F.count_if(_hit(name, target))
     for number, kind in enumerate(question.types):
         metrics[f"type_{number}"] = F.count_if(F.col("event_type") == kind)
     return metrics
@@ -152,30 +153,44 @@ def _by_user(question: ExtentQuestion) -> dict[str, Column]:
         for day in question.days[name]:
             end = day + dt.timedelta(days=target.horizon_days)
             inside = (time >= _start(day)) & (time < _start(end))
-            did = F.bool_or(_hit(target) & inside)
+            did = F.bool_or(_hit(name, target, known_by=min(end, question.as_of)) & inside)
             if not target.of_everybody:
-                is_member = _is_member(target, member, day)
+                is_member = _is_member(name, target, member, day)
                 flags[_named(f"members_{number}", day)] = is_member
                 did = did & is_member
             flags[_named(f"doers_{number}", day)] = did
     return flags
 
 
-def _is_member(target: Target, member: Column, day: dt.date) -> Column:
+def _is_member(name: str, target: Target, member: Column, day: dt.date) -> Column:
     """Whether a user is of a target's population at a day, as an aggregate over his events."""
     time = F.col("event_time")
     before = time < _start(day)
     since = day - dt.timedelta(days=target.seen_within_days or 0)
     seen = before & (time >= _start(since)) if target.seen_within_days else before
     conditions = [F.bool_or(member & before), F.bool_or(seen & F.col(REASON).isNull())]
-    did_before = F.coalesce(F.bool_or(_hit(target) & before), F.lit(False))
+    did_before = F.coalesce(F.bool_or(_hit(name, target, known_by=day) & before), F.lit(False))
     if target.who != "everybody":
         conditions.append(did_before if target.who == "before" else ~did_before)
     return reduce(lambda a, b: a & b, conditions)
 
 
-def _hit(target: Target) -> Column:
-    return _where_good(target.event)
+def item_column(target: str) -> str:
+    """Column of the time since which an event's item fulfils a target's condition on items."""
+    return f"_item_{target}"
+
+
+def _hit(name: str, target: Target, *, known_by: dt.date | None = None) -> Column:
+    """Whether an event counts for a target, its item as it was known by a day."""
+    hit = _where_good(target.event)
+    if not target.item:
+        return hit
+    since = F.col(item_column(name))
+    return hit & (
+        since.isNotNull()
+        if known_by is None
+        else F.coalesce(since < _start(known_by), F.lit(False))
+    )
 
 
 def _where_good(condition: str) -> Column:

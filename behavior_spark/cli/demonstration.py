@@ -38,8 +38,9 @@ def _show_steps(result: DemoResult, output: Path) -> None:
     show(night, as_json=False, queries=[_with_root(output) + q for q in queries])
     page = steps["report"].html()
     console = Console()
-    for block in result.alerts.blocks() if result.alerts else ():
-        console.print(block)
+    for measured in (result.alerts, result.service):
+        for block in measured.blocks() if measured else ():
+            console.print(block)
     if page is None:
         console.print("no report.html: pip install 'behavior-spark[report]'", markup=False)
         return

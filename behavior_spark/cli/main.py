@@ -22,7 +22,7 @@ _EXTRA_OF = {
     "pyspark": "spark", "delta": "spark", "torch": "model", "transformers": "model",
     "safetensors": "model", "xgboost": "model", "sklearn": "model", "scipy": "model",
     "threadpoolctl": "model", "grpc": "connect", "altair": "report", "vl_convert": "report",
-    "jinja2": "report",
+    "jinja2": "report", "openpyxl": "xlsx",
 }  # fmt: skip
 
 app = typer.Typer(

@@ -69,7 +69,7 @@ def next_queries(
     *,
     ranked: Sequence[str] | None = None,
 ) -> list[str]:
-    """Command lines that are useful after a night: queries, and the export of an audience.
+    """Command lines that are useful after a night: queries, and exports.
 
     Args:
         settings: Settings of the job.
@@ -111,4 +111,7 @@ def next_queries(
         name = next(iter(settings.audiences))
         export = command.replace("behavior-spark sql", f"behavior-spark audience {name}", 1)
         lines.append(f"{export} --as-of {as_of} -o {name}.csv")
+    if settings.service is not None:
+        export = command.replace("behavior-spark sql", "behavior-spark service-queue", 1)
+        lines.append(f"{export} --as-of {as_of} -o queue.csv")
     return lines

@@ -10,6 +10,7 @@ from behavior_spark.config.loading import find_config, load_settings, validate_s
 from behavior_spark.config.local_spark import LocalSpark
 from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.config.privacy import Privacy
+from behavior_spark.config.service import Answers, Service, ServiceQueue
 from behavior_spark.config.settings import Settings
 from behavior_spark.config.sources import Attributes, Source, Sources
 from behavior_spark.config.targets import Target
@@ -22,6 +23,7 @@ __all__ = [
     "AlertFeedback",
     "Alerts",
     "Annotation",
+    "Answers",
     "Attributes",
     "Audience",
     "Behaviour",
@@ -40,6 +42,8 @@ __all__ = [
     "Pretraining",
     "Privacy",
     "Recommendations",
+    "Service",
+    "ServiceQueue",
     "Settings",
     "Shadow",
     "Source",

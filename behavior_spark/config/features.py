@@ -26,6 +26,7 @@ from behavior_spark.config.operations import (
     operation_specs,
 )
 from behavior_spark.config.section import NAME, Section, checked_names
+from behavior_spark.config.taste import TasteSettings
 from behavior_spark.errors import ConfigError
 from behavior_spark.extensions import FAMILIES, OPERATIONS
 
@@ -34,7 +35,9 @@ Kind = Literal[
 ]
 Sentiment = Literal["positive", "neutral", "negative"]
 Dimension = Literal["value", "item_id", "category", "hour", "day"]
-GROUPS = ("activity", "targets", "seasons", "sessions", "funnels", "attributes", "texts")
+GROUPS = (
+    "activity", "targets", "seasons", "taste", "sessions", "funnels", "attributes", "texts",
+)  # fmt: skip
 
 # Families that are built whatever ``groups`` is.
 ALWAYS_BUILT = ("bots", "declared")
@@ -182,6 +185,10 @@ class FeatureSettings(Section):
         description="by name: steps (event types in order) and within (session, or days)",
     )
     bots: BotSettings = Field(default_factory=BotSettings, description="when a user is a bot")
+    taste: TasteSettings = Field(
+        default_factory=TasteSettings,
+        description="the group taste, for targets with a condition on items",
+    )
     taxonomy: dict[str, Behaviour] = Field(
         default_factory=dict,
         description="meaning of event types, such as {refund: {kind: cancel, sentiment: "
@@ -246,6 +253,9 @@ class FeatureSettings(Section):
                     raise ValueError(f"two conditions are named {on.name}")
                 if on and on.name in self.behaviours:
                     raise ValueError(f"a condition and an event type share the name {on.name}")
+        unlisted = sorted(set(self.taste.event_types or ()) - set(self.behaviours))
+        if unlisted:
+            raise ValueError(f"taste: no event type {unlisted[0]}; list it in event_types")
         groups = {*GROUPS, *(feature.group for feature in self.declared)}
         if set(self.groups or ()) - groups:
             groups |= set(FAMILIES.names()) - set(ALWAYS_BUILT)

@@ -47,6 +47,17 @@ class LabelsPart(Section):
         return self
 
 
+class MistakeCost(Section):
+    """What mistakes of a label cost; an ordinary mistake costs 1."""
+
+    missed: float = Field(
+        1.0, gt=0, le=1e6, description="a text of the label that gets another one, or none"
+    )
+    false_alarm: float = Field(
+        1.0, gt=0, le=1e6, description="a text of another label that gets this one"
+    )
+
+
 class Labels(Section):
     """A labelled table for one head."""
 
@@ -93,6 +104,11 @@ class Labels(Section):
         default_factory=dict,
         description="name -> SQL expression over the table: `evaluate` measures each value "
         "separately (length and day of the label are always slices)",
+    )
+    cost: dict[str, MistakeCost] = Field(
+        default_factory=dict,
+        description="label -> what its mistakes cost, such as spam: {missed: 5, false_alarm: 1}: "
+        "the decision is then that of the lowest expected cost; none: all mistakes cost the same",
     )
     abstain: float | None = Field(
         None,

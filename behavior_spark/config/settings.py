@@ -21,6 +21,7 @@ from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.config.privacy import Privacy
 from behavior_spark.config.section import Section, checked_names
 from behavior_spark.config.sequence import SequenceSettings
+from behavior_spark.config.service import Service, check_service
 from behavior_spark.config.sources import Sources
 from behavior_spark.config.targets import Target
 from behavior_spark.config.text import TextSettings
@@ -95,6 +96,9 @@ class Settings(Section):
     )
     alerts: Alerts | None = Field(
         None, description="risk alerts for a security team (table risk_alerts); none unless set"
+    )
+    service: Service | None = Field(
+        None, description="texts for customer service (table service_queue); none unless set"
     )
     leakage: LeakageSettings = Field(
         default=LeakageSettings(), description="thresholds of `check-leakage`"
@@ -190,6 +194,16 @@ class Settings(Section):
                 attributes=self._attribute_features,
                 items=bool(self.sources.items),
             )
+        except ValueError as error:
+            yield str(error)
+        try:
+            if self.service:
+                check_service(
+                    self.service,
+                    heads=self.text.heads,
+                    targets=self.targets,
+                    texts=bool(self.sources.texts),
+                )
         except ValueError as error:
             yield str(error)
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as t
 
+from behavior_spark.demo.answers import ANSWERS, DRAFTS
 from behavior_spark.demo.catalogue import list_items
 from behavior_spark.demo.logs import OUTCOME_DAYS, Row, UserLogs
 from behavior_spark.errors import ConfigError
@@ -67,6 +68,18 @@ PLANTED: Final = t.StructType([
     _column("kind", t.StringType(), "takeover, scraping, campaign, spam or bot"),
     _column("group", t.StringType(), "which campaign; empty for others"),
 ])  # fmt: skip
+MEANINGS: Final = t.StructType([
+    _column("id", t.StringType(), "text"),
+    _column("intent", t.StringType(), "what it was made to mean; spam means other"),
+    _column("emotion", t.StringType(), "in which mood"),
+])  # fmt: skip
+ANSWER: Final = t.StructType([
+    _column("id", t.StringType(), "answer"),
+    _column("for_needs", t.StringType(), "intents that it fits, with commas between them"),
+    _column("body", t.StringType(), "the answer"),
+    _column("state", t.StringType(), "approved or draft"),
+    _column("lang", t.StringType(), "its language"),
+])  # fmt: skip
 CATALOGUE: Final = t.StructType([
     _column("sku", t.StringType(), "item"),
     _column("title", t.StringType(), "name shown in the shop"),
@@ -85,6 +98,8 @@ class DemoLayout:
     labels: str
     catalogue: str
     planted: str
+    answers: str
+    meanings: str
     start: dt.date
     end: dt.date  # the day after the last one covered
     as_of: dt.date  # thirty days of outcomes follow it
@@ -100,13 +115,14 @@ def generate_demo(
     seed: int = 7,
     partitions: int | None = None,
     incidents: bool = False,
+    meanings: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> DemoLayout:
-    """Write `events`, `texts`, `labels` and `catalogue` under `root`, replacing earlier ones.
+    """Write `events`, `texts`, `labels`, `answers` and `catalogue`, replacing earlier ones.
 
     Args:
         spark: A session that can write Delta (only `texts` is a Delta table).
-        root: A folder that the workers can write to, or a URL such as `s3://...`.
+        root: Folder of them, one that the workers can write to, or a URL such as `s3://...`.
         users: How many users the shop has.
         days: How many days the logs cover, at least 40.
         start: First day of the logs.
@@ -114,6 +130,7 @@ def generate_demo(
         partitions: Number of tasks that simulate users; by default one per 2,000 users, at
             least two. It does not change the rows.
         incidents: Plant some in the week before as_of, and write the truth to `planted`.
+        meanings: Write what texts were made to mean to `meanings`, for measures.
         progress: Called with a line before each table is written.
     """
     _check(users=users, days=days, seed=seed)
@@ -135,6 +152,14 @@ def generate_demo(
         tell("incidents")
         planted = shop.expand(UserLogs.list_planted, PLANTED).coalesce(1)
         planted.write.mode("overwrite").parquet(layout.planted)
+    if meanings:
+        tell("meanings")
+        meant = shop.expand(UserLogs.list_meanings, MEANINGS).coalesce(1)
+        meant.write.mode("overwrite").parquet(layout.meanings)
+    rows = [(*answer, "approved", "en") for answer in ANSWERS]
+    rows += [(*draft, "draft", "en") for draft in DRAFTS]
+    answers = spark.createDataFrame(rows, ANSWER).coalesce(1)
+    answers.write.mode("overwrite").option("header", "true").csv(layout.answers)
     tell("catalogue")
     items = [(item.sku, item.title, item.category, item.price) for item in list_items()]
     catalogue = spark.createDataFrame(items, CATALOGUE).coalesce(1)
@@ -156,6 +181,8 @@ def plan_layout(root: str, *, days: int = 150, start: dt.date = dt.date(2024, 1,
         labels=f"{base}/labels",
         catalogue=f"{base}/catalogue",
         planted=f"{base}/planted",
+        answers=f"{base}/answers",
+        meanings=f"{base}/meanings",
         start=start,
         end=end,
         as_of=end - dt.timedelta(days=OUTCOME_DAYS),

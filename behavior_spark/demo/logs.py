@@ -132,6 +132,13 @@ class UserLogs:
             for number, event in enumerate(self.planted) if event.text
         ]  # fmt: skip
 
+    def list_meanings(self) -> list[Row]:
+        """Truth for a measure of the service queue: id, intent, emotion of every text."""
+        return [
+            (self._id("t", _TEXT_ID, s.number), "other" if s.spam else s.intent, s.emotion)
+            for s in self._sayings()
+        ]
+
     def list_labels(self) -> list[Row]:
         """List the labels of this user's early texts; in a large shop most users have none."""
         if not self.may_be_labelled():

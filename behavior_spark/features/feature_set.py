@@ -137,6 +137,7 @@ class FeatureSet:
         """
         self.request.offer.require(inputs)
         activity = inputs.activity or self._activity_of(inputs, before=max(days))
+        inputs = replace(inputs, activity=activity)
         frame = build_activity(activity, days, self.plan, items=inputs.items)
         if self.request.offer.sessions and inputs.sessions is not None:
             frame = frame.join(self._of_sessions(inputs.sessions, days), ["as_of", "user_id"],

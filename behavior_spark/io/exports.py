@@ -1,4 +1,4 @@
-"""Write a frame's rows to one local file, CSV or Parquet, for tools that know no Spark."""
+"""Write a frame's rows to one local file, CSV, Excel or Parquet, for tools that know no Spark."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,7 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.spreadsheets import SOURCE_TYPE, write_workbook
 from behavior_spark.names import quoted_name
 
 # First characters that make a spreadsheet take a cell for a formula, full-width ones included.
@@ -48,19 +50,20 @@ def escape_formula(text: str) -> str:
 def plain_columns(frame: DataFrame) -> DataFrame:
     """The frame with columns that ``export_rows`` can write: nested ones as JSON, others as text.
 
-    Strings, whole numbers, doubles and days stay as they are. Of several columns of one name the
-    second is called ``<name>_2``.
+    Strings, whole numbers, doubles and days stay as they are. A column that becomes text says in
+    its metadata what it was. Of several columns of one name the second is called ``<name>_2``.
     """
     kept = (StringType, IntegralType, DoubleType, DateType)
     columns = []
     for place, field in enumerate(frame.schema.fields):
-        column = F.col(quoted_name(f"_{place}"))
+        column, was = F.col(quoted_name(f"_{place}")), {}
         if isinstance(field.dataType, StructType | ArrayType | MapType | VariantType):
             column = F.to_json(column)
         elif not isinstance(field.dataType, kept):
-            column = column.cast("string")
+            column, was = column.cast("string"), {SOURCE_TYPE: field.dataType.typeName()}
         earlier = frame.columns[:place].count(field.name)
-        columns.append(column.alias(f"{field.name}_{earlier + 1}" if earlier else field.name))
+        name = f"{field.name}_{earlier + 1}" if earlier else field.name
+        columns.append(column.alias(name, metadata=was))
     return frame.toDF(*[f"_{place}" for place in range(len(frame.columns))]).select(*columns)
 
 
@@ -72,15 +75,17 @@ def export_rows(frame: DataFrame, path: Path) -> int:
 
     Args:
         frame: Columns of strings, numbers and days.
-        path: Ends in ``.csv`` (UTF-8, RFC 4180, formulas escaped) or ``.parquet``.
+        path: Ends in ``.csv`` (UTF-8, RFC 4180, formulas escaped), ``.xlsx`` (see
+            ``write_workbook``; formulas escaped) or ``.parquet``.
 
     Raises:
-        ConfigError: The name has another ending.
+        ConfigError: The name has another ending, or a sheet cannot hold the rows.
+        ModuleNotFoundError: ``.xlsx`` needs openpyxl (the extra ``xlsx``).
     """
-    write = {".csv": _write_csv, ".parquet": _write_parquet}.get(path.suffix.lower())
+    write = _WRITERS.get(path.suffix.lower())
     if write is None:
         raise ConfigError(
-            f"cannot export to {path.name}", fix="give a name that ends in .csv or .parquet"
+            f"cannot export to {path.name}", fix="give a name that ends in .csv, .xlsx or .parquet"
         )
     fields = frame.schema.fields
     with _private_file(path) as file:
@@ -120,6 +125,13 @@ def _arrow_type(field: StructField) -> pa.DataType:
     if isinstance(field.dataType, DoubleType):
         return pa.float64()
     return pa.date32() if field.dataType.typeName() == "date" else pa.string()
+
+
+_WRITERS: dict[str, Writer] = {
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+    ".xlsx": partial(write_workbook, escape=escape_formula),
+}
 
 
 class _Utf8:

@@ -31,6 +31,7 @@ from behavior_spark.pipelines.model_commands import (
 )
 from behavior_spark.pipelines.planning import plan
 from behavior_spark.pipelines.report_commands import check_leakage, funnel, report, sql
+from behavior_spark.pipelines.service_commands import service, service_queue
 from behavior_spark.pipelines.texts.functions import similar_to, text_functions
 from behavior_spark.pipelines.users.describing import Described, describe_features
 from behavior_spark.pipelines.users.leakage import assert_no_leakage, find_leaks
@@ -43,5 +44,6 @@ __all__ = [
     "audiences", "build_features", "check", "check_leakage", "clean_scores", "describe_features",
     "evaluate", "find_leaks", "finetune", "funnel", "ingest", "models", "nightly", "plan",
     "predict", "predict_items", "pretrain", "profile", "promote", "report", "rollback",
-    "score_texts", "similar_to", "sql", "text_functions", "train_propensity", "views",
+    "score_texts", "service", "service_queue", "similar_to", "sql", "text_functions",
+    "train_propensity", "views",
 ]  # fmt: skip

@@ -42,7 +42,8 @@ def audience(
     name: Annotated[str, Option("Name of the audience.", argument=True)],
     *,
     output: Annotated[
-        Path, Option("File to write: .csv or .parquet.", flags=("--output", "-o"), metavar="FILE")
+        Path,
+        Option("File to write: .csv, .xlsx or .parquet.", flags=("--output", "-o"), metavar="FILE"),
     ],
     arm: Annotated[
         str, Option("Members to export: reached, holdout or all.", metavar="ARM")

@@ -45,6 +45,7 @@ from behavior_spark.pipelines.logs.mapped_sources import (
 from behavior_spark.pipelines.texts.active_model import encoder_options
 from behavior_spark.pipelines.texts.work import unknown_note
 from behavior_spark.pipelines.uses.audience_check import check_audience_conditions
+from behavior_spark.pipelines.uses.service_check import check_service_settings
 from behavior_spark.report.tables import SampledRows
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
@@ -73,10 +74,12 @@ class Sampled(StageResult):
     Attributes:
         rows: By source; attributes too.
         ends: The as_of that sees the whole log; None without usable events.
+        texts: Rows of texts that the sources have.
     """
 
     rows: dict[str, list[dict[str, object]]]
     ends: dt.date | None = None
+    texts: int = 0
 
     @property
     def details(self) -> Mapping[str, Any]:
@@ -115,6 +118,7 @@ def _checked_sources(run: Run) -> MappedSources:
         if target.item:
             check_condition(items, target.item, label=f"targets.{name}.item")
     check_audience_conditions(run)
+    check_service_settings(run)
     for name, labels in settings.text.heads.items():
         label = f"text.heads.{name}"
         read_labels(run.spark, labels, label=label)
@@ -143,7 +147,8 @@ def sample_stage(run: Run, checked: Checked) -> Sampled:
             )
     for name, frame in mapped_attributes(run).items():
         shown[f"attributes from {name}"] = _sample_attributes(frame, name)
-    return Sampled(shown, look_at_sources(run, checked.mapped))
+    ends, texts = look_at_sources(run, checked.mapped)
+    return Sampled(shown, ends, texts)
 
 
 def _check_encoder(run: Run, mapped: MappedSources) -> None:
@@ -185,12 +190,14 @@ def _sample_attributes(frame: DataFrame, name: str) -> list[dict[str, object]]:
         return [row.asDict() for row in rows_read.limit(SAMPLE_ROWS).collect()]
 
 
-def look_at_sources(run: Run, mapped: MappedSources) -> dt.date | None:
+def look_at_sources(run: Run, mapped: MappedSources) -> tuple[dt.date | None, int]:
     """Note what all rows of the sources tell: one aggregation for each source.
 
-    Returns the as_of that sees all events; None without usable ones.
+    Returns:
+        The as_of that sees all events, None without usable ones; and the number of texts.
     """
     ends: list[int] = []
+    texts = 0
     types = all_named_types(run.settings)
     counts = dict.fromkeys(types, 0)
     for table, sources in mapped.items():
@@ -207,6 +214,7 @@ def look_at_sources(run: Run, mapped: MappedSources) -> dt.date | None:
             with spark_errors(f"reading sources.{table}"):
                 row = reasoned.agg(*[m.alias(key) for key, m in metrics.items()]).first()
             facts = row.asDict() if row else {"rows": 0}
+            texts += facts["rows"] if contract is TEXTS else 0
             ends += [facts[LAST]] if contract is EVENTS and facts.get(LAST) else []
             for line in describe_facts(facts, contract, label=label):
                 run.note(line)
@@ -221,7 +229,7 @@ def look_at_sources(run: Run, mapped: MappedSources) -> dt.date | None:
     for line in lines:
         run.note(line)
     last = dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=max(ends, default=0))
-    return fitting_as_of(last) if ends else None
+    return (fitting_as_of(last) if ends else None), texts
 
 
 def _shown(frame: DataFrame, name: str) -> Column:

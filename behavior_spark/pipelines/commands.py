@@ -34,6 +34,7 @@ from behavior_spark.pipelines.users.propensity import find_models_stage, train_s
 from behavior_spark.pipelines.uses.alerts import alerts_stage
 from behavior_spark.pipelines.uses.audience_results import measure_audiences_stage
 from behavior_spark.pipelines.uses.audiences import audiences_stage
+from behavior_spark.pipelines.uses.service import service_stage
 from behavior_spark.runs.commands import Option, Place, command
 from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import Run, running
@@ -50,7 +51,7 @@ def check(settings: Settings, **place: Unpack[Place]) -> Result:
     with running("check", settings, record=False, **place) as run:
         checked = check_stage(run)
         sampled = sample_stage(run, checked)
-        verdict_stage(run, checked.mapped, sampled.ends)
+        verdict_stage(run, checked.mapped, sampled.ends, texts=sampled.texts)
         return Result.of_run(run)
 
 
@@ -218,6 +219,7 @@ def register_stage(run: Run) -> Registered:
         audiences_stage,
         measure_audiences_stage,
         alerts_stage,
+        service_stage,
         register_stage,
     )
 )
@@ -230,8 +232,9 @@ def nightly(
 ) -> Result:
     """The whole night: ingest, score-texts, build-features, train-propensity, predict, profile.
 
-    With a section sequence, audiences or alerts in the config also predict-items, audiences or
-    alerts. Without sources.events the night ends after score-texts. A night that was done before
+    With a section sequence, audiences, alerts or service in the config also predict-items,
+    audiences, alerts or service. Without sources.events the night ends after score-texts, or
+    service. A night that was done before
     ends at once if sources, config, models and tables are as that run left them.
     """
     with running("nightly", settings, **place) as run:
@@ -247,6 +250,8 @@ def nightly(
         shadow_stage(run, model)
         if not settings.sources.events:
             run.note("no sources.events: texts were scored, nobody was predicted")
+            if settings.service is not None:
+                service_stage(run, settings.service)
             register_stage(run)
             mark_inputs(run, compared)
             return Result.of_run(run)
@@ -261,6 +266,8 @@ def nightly(
             measure_audiences_stage(run)
         if settings.alerts is not None:
             alerts_stage(run, prepared, settings.alerts)
+        if settings.service is not None:
+            service_stage(run, settings.service)
         register_stage(run)
         mark_inputs(run, compared)
         return Result.of_run(run)

@@ -16,6 +16,7 @@ from behavior_spark.io.session import spark_session
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import audience_commands, commands, model_commands, report_commands
 from behavior_spark.pipelines.uses.alert_truth import AlertsMeasured, measure_alerts
+from behavior_spark.pipelines.uses.service_truth import ServiceMeasured, measure_service
 from behavior_spark.report.page import page_packages_missing
 from behavior_spark.runs.commands import Place
 from behavior_spark.runs.result import Result
@@ -31,12 +32,14 @@ class DemoResult:
         steps: Result of each command, in order: finetune, nightly, ingest, audiences (measured),
             report.
         alerts: Alerts against what was planted; None without alerts in the settings.
+        service: The service queue against what texts mean; None without it in the settings.
     """
 
     layout: DemoLayout
     settings: Settings
     steps: dict[str, Result]
     alerts: AlertsMeasured | None = None
+    service: ServiceMeasured | None = None
 
 
 def demo_settings(output: Path, *, overrides: list[str] | None = None) -> Settings:
@@ -77,7 +80,7 @@ def demo(
         layout = generate_demo(
             session, str((output / "data").absolute()), users=users, days=days, seed=seed,
             progress=lambda line: console.print(f"  {line}", markup=False),
-            incidents=settings.alerts is not None,
+            incidents=settings.alerts is not None, meanings=settings.service is not None,
         )  # fmt: skip
         if generate_only:
             return DemoResult(layout, settings, steps)
@@ -98,8 +101,10 @@ def demo(
         for name, title, step in plan:
             console.print(f"[bold]{title}[/]")
             steps[name] = step()
-        measured = None
+        measured = served = None
+        warehouse = Warehouse(session, settings.warehouse)
+        if settings.service is not None:
+            served = measure_service(warehouse, layout, settings.service)
         if settings.alerts is not None:
-            warehouse = Warehouse(session, settings.warehouse)
             measured = measure_alerts(warehouse, layout, days=settings.alerts.days)
-    return DemoResult(layout, settings, steps, measured)
+    return DemoResult(layout, settings, steps, measured, served)

@@ -218,8 +218,8 @@ def sql(
     output: Annotated[
         Path | None,
         Option(
-            "Write all rows to this file instead: .csv (nested columns as JSON, formulas of "
-            "spreadsheets escaped) or .parquet.",
+            "Write all rows to this file instead: .csv or .xlsx (nested columns as JSON, formulas "
+            "of spreadsheets escaped), or .parquet.",
             flags=("--output", "-o"),
             metavar="FILE",
         ),

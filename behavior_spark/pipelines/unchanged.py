@@ -158,6 +158,8 @@ def _sources(settings: Settings) -> dict[str, Source]:
     named |= {f"attributes.{name}": source for name, source in sources.attributes.items()}
     if settings.alerts is not None and settings.alerts.feedback is not None:
         named["alerts.feedback"] = settings.alerts.feedback
+    if settings.service is not None and settings.service.answers is not None:
+        named["service.answers"] = settings.service.answers
     return named
 
 

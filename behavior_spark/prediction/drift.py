@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DateType, LongType, StringType, StructField, StructType
 
 from behavior_spark.model.arrays import Integers
+from behavior_spark.model.propensity.distribution import score_steps, value_steps
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.model.propensity.sketch import Drift, drift_between
@@ -71,10 +72,12 @@ def _counts(rows: pd.DataFrame, model: PropensityModel) -> pd.DataFrame:
     parts = [pd.DataFrame({"kind": STEP, "name": "", "step": steps, "users": users})]
     score, of_features = model.sketches
     if score is not None:
-        counts = score.count(margins).astype(np.int64)
+        counts = score.count(score_steps(margins)).astype(np.int64)
         parts.append(_by_bin(SCORE, model.target, counts))
     for name, sketch in of_features.items():
-        counts = sketch.count(rows[name].to_numpy(np.float64, na_value=np.nan)).astype(np.int64)
+        # As models read them: else a value at the end of a step might be on either side of it.
+        values = rows[name].to_numpy(np.float64, na_value=np.nan).astype(np.float32)
+        counts = sketch.count(value_steps(values)).astype(np.int64)
         parts.append(_by_bin(FEATURE, name, counts))
     return pd.concat(parts, ignore_index=True)
 

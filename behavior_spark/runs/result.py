@@ -42,7 +42,8 @@ class Result:
     seconds: float = 0.0
     steps: Mapping[str, float] = field(default_factory=dict)
     sources: tuple[SourceCounts, ...] = ()
-    results: tuple[StageResult, ...] = ()
+    # Stages' results hold frames and plans: pages, where one looks at a result.
+    results: tuple[StageResult, ...] = field(default=(), repr=False)
     tables: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -6,6 +6,7 @@ from behavior_spark.schemas.audiences import AUDIENCE_RESULTS, AUDIENCES
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
 from behavior_spark.schemas.next_items import USER_NEXT_ITEMS
+from behavior_spark.schemas.service import SERVICE_QUEUE
 from behavior_spark.schemas.sessions import SESSIONS
 from behavior_spark.schemas.tables import (
     AUDIENCE_MEMBERS,
@@ -29,7 +30,8 @@ from behavior_spark.schemas.views import VIEWS, View
 __all__ = [
     "ACTIVITY_DAYS", "ANNOTATIONS", "AUDIENCES", "AUDIENCE_MEMBERS", "AUDIENCE_RESULTS",
     "EVENTS", "IDENTITIES", "INPUTS", "ITEMS", "QUARANTINE", "REASON", "RISK_ALERTS", "RUNS",
-    "SESSIONS", "SHADOW_DISAGREEMENT", "TABLES", "TEXTS", "TEXT_EMBEDDINGS", "TEXT_SCORES",
+    "SERVICE_QUEUE", "SESSIONS", "SHADOW_DISAGREEMENT", "TABLES", "TEXTS", "TEXT_EMBEDDINGS",
+    "TEXT_SCORES",
     "USER_FEATURES", "USER_NEXT_ITEMS", "USER_PROFILE", "USER_PROPENSITY", "USER_STATE", "VIEWS",
     "Contract", "View", "column",
 ]  # fmt: skip

@@ -24,6 +24,7 @@ from behavior_spark.schemas.audiences import AUDIENCE_RESULTS, AUDIENCES, member
 from behavior_spark.schemas.contract import Contract, column
 from behavior_spark.schemas.labelling import ANNOTATIONS, SHADOW_DISAGREEMENT
 from behavior_spark.schemas.next_items import USER_NEXT_ITEMS
+from behavior_spark.schemas.service import SERVICE_QUEUE
 from behavior_spark.schemas.sessions import SESSIONS
 
 _STRING, _LONG, _INT, _DOUBLE = StringType(), LongType(), IntegerType(), DoubleType()
@@ -304,6 +305,6 @@ TABLES = {
         EVENTS, TEXTS, ITEMS, IDENTITIES, SESSIONS, TEXT_EMBEDDINGS, TEXT_SCORES, ACTIVITY_DAYS,
         USER_STATE, USER_FEATURES, USER_PROPENSITY, USER_NEXT_ITEMS, USER_PROFILE,
         AUDIENCES, AUDIENCE_MEMBERS, AUDIENCE_RESULTS, ANNOTATIONS,
-        SHADOW_DISAGREEMENT, QUARANTINE, RUNS, RISK_ALERTS,
+        SHADOW_DISAGREEMENT, QUARANTINE, RUNS, RISK_ALERTS, SERVICE_QUEUE,
     )
 }  # fmt: skip

@@ -13,6 +13,7 @@ from pyspark.sql.types import BooleanType, DateType, DoubleType, LongType, Strin
 
 from behavior_spark.schemas.audiences import AUDIENCE_RESULTS, AUDIENCES
 from behavior_spark.schemas.contract import Contract, column
+from behavior_spark.schemas.service import SERVICE_QUEUE
 from behavior_spark.schemas.tables import (
     AUDIENCE_MEMBERS,
     QUARANTINE,
@@ -159,6 +160,14 @@ AUDIENCE_EFFECTS = View(
     "FROM {audience_results} GROUP BY audience, target",
 )  # fmt: skip
 
+LATEST_SERVICE_QUEUE = View(
+    "latest_service_queue",
+    "One row per text of the latest night's queue",
+    _from(SERVICE_QUEUE),
+    (SERVICE_QUEUE,),
+    _latest(SERVICE_QUEUE),
+)
+
 LABELLED_TEXTS = View(
     "labelled_texts",
     "One row per text and head: the latest version of the text, with its label",
@@ -212,6 +221,6 @@ VIEWS = {
     for view in (
         LATEST_PROPENSITY, PROPENSITY_HISTORY, LATEST_PROFILE, LATEST_AUDIENCES,
         LATEST_AUDIENCE_MEMBERS, AUDIENCE_HISTORY, AUDIENCE_EFFECTS, LABELLED_TEXTS, REFUSED_ROWS,
-        LATEST_RUNS,
+        LATEST_RUNS, LATEST_SERVICE_QUEUE,
     )
 }  # fmt: skip

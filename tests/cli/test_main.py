@@ -65,7 +65,22 @@ def test_bad_config_exits_with_2_and_says_so_in_few_lines(
     assert shown.strip() and "Traceback" not in shown
 
 
-def test_a_job_raises_what_a_command_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_has_the_exit_codes_of_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DATABRICKS_RUNTIME_VERSION", raising=False)
+    monkeypatch.setattr(sys, "argv", ["nightly.py", "--config", "no-such-file.yaml"])
+    with pytest.raises(SystemExit) as ended:
+        run_job("nightly")
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ") and "Traceback" not in shown
+    monkeypatch.setattr(sys, "argv", ["nightly.py", "--help"])
+    run_job("nightly")
+
+
+def test_a_job_raises_where_its_process_is_another_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
     monkeypatch.setattr(sys, "argv", ["nightly.py", "--config", "no-such-file.yaml"])
     with pytest.raises(ConfigError):
         run_job("nightly")

@@ -10,7 +10,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
 from typing import Any
+
+from tests.features.taste_reference import taste
 
 Row = dict[str, Any]
 Condition = Callable[[Row], bool]
@@ -56,6 +59,7 @@ class PlainSettings:
     targets: Mapping[str, PlainTarget]
     population: Condition
     head_labels: Mapping[str, Mapping[str, str]]  # head -> label -> its part of the column name
+    taste: bool = False
 
 
 def midnight(day: dt.date) -> dt.datetime:
@@ -108,14 +112,29 @@ def reference_features(log: Log, day: dt.date, settings: PlainSettings) -> dict[
         for name, target in settings.targets.items()
         if target.item
     }
+    counting = {
+        name: partial(hits, target, since[name], day)
+        for name, target in settings.targets.items()
+        if target.item
+    }
+    tastes: Mapping[str, Features] = {}
+    if settings.taste:
+        tastes = taste(events, day, settings.event_types, counting)
     table = {}
     for user, mine in events.items():
         if any(settings.population(event) for event in mine):
             row = activity(mine, day, settings, since)
+            row |= tastes.get(user, {})
             row |= sessions(mine, day, settings)
             row |= text_features(log, texts.get(user, []), day, settings, similar)
             table[user] = row
     return table
+
+
+def hits(target: PlainTarget, since: Mapping[str, dt.datetime], day: dt.date, event: Row) -> bool:
+    """Whether an event counts for a target with items, as a day sees it."""
+    known = since.get(event["item_id"])
+    return target.event(event) and known is not None and known < midnight(day)
 
 
 def activity(

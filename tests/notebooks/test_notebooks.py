@@ -13,8 +13,10 @@ from pyspark.sql import functions as F
 
 from behavior_spark.errors import BehaviorError
 from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.pipelines.demonstration import DemoResult
 from behavior_spark.pipelines.reports.outcomes import Reported
+from behavior_spark.pipelines.uses.service import ServiceQueued
 from behavior_spark.schemas import (
     EVENTS,
     QUARANTINE,
@@ -28,9 +30,9 @@ from behavior_spark.schemas import (
     USER_PROPENSITY,
     Contract,
 )
+from tests.notebooks.running import NOTEBOOKS, run
 from tests.stored_tables import same_rows, snapshot
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 ALL = sorted(path.name for path in NOTEBOOKS.glob("*.py"))
 MARKER = "# Databricks notebook source"
 CELL = "# COMMAND ----------"
@@ -41,29 +43,11 @@ NIGHTLY = (
 RUN_COLUMNS = {QUARANTINE.name: ("run_id",)}
 
 
-class Shown(list[DataFrame]):
-    """What a notebook displayed, in order."""
-
-    def with_columns(self, *names: str) -> DataFrame:
-        """The one frame that has all of these columns, checked not to be empty."""
-        found = [frame for frame in self if set(names) <= set(frame.columns)]
-        assert len(found) == 1, [frame.columns for frame in self]
-        assert not found[0].isEmpty(), names
-        return found[0]
-
-
 @pytest.fixture
 def demo_folder(demo_night: DemoResult, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = Path(demo_night.layout.root).parent
     monkeypatch.setenv("DEMO_ROOT", str(folder))
     return folder
-
-
-def run(name: str, spark: SparkSession) -> Shown:
-    """Run a notebook as Databricks does: `spark` and `display` are there before it starts."""
-    shown = Shown()
-    runpy.run_path(str(NOTEBOOKS / name), {"spark": spark, "display": shown.append})
-    return shown
 
 
 def test_the_first_night_accounts_for_its_rows_and_a_rerun_changes_no_table(
@@ -98,6 +82,7 @@ def test_the_first_night_accounts_for_its_rows_and_a_rerun_changes_no_table(
     heads = shown.with_columns("head", "accuracy", "mean_f1")
     assert heads.where("accuracy IS NULL").isEmpty()
     assert not shown.with_columns("stage", "stage_seconds").where("stage = 'predict'").isEmpty()
+    assert "predict" in {row[0] for row in shown.pictures["Seconds by stage"].table.rows}
 
 
 def test_who_to_reach_lists_users_with_reasons_and_agrees_with_the_report(
@@ -150,6 +135,113 @@ def test_what_people_say_shows_intents_masked_examples_spam_and_the_bot(
     suspects = shown.with_columns("looks_like", "spam_texts", "events_a_day").collect()
     bots = [row for row in suspects if "bot" in row["looks_like"]]
     assert len(bots) == 1 and bots[0]["events_a_day"] > 100 and bots[0]["purchases"] == 0
+
+
+def test_service_shows_who_answers_what_and_why_some_have_no_answer(
+    spark: SparkSession, demo_night: DemoResult, demo_folder: Path
+) -> None:
+    shown = run("07_service.py", spark)
+
+    counts = demo_night.steps["nightly"].of(ServiceQueued).counts
+    queues = shown.with_columns("queue", "texts", "very_urgent", "with_a_need").collect()
+    assert sum(row["texts"] for row in queues) == counts["rows"] > 0
+    assert sum(row["with_an_answer"] for row in queues) == counts["with_reply"]
+    states = shown.with_columns("state", "mean_confidence").collect()
+    assert {r["state"]: r["texts"] for r in states}.get("has a need", 0) == counts["with_need"]
+    first = shown.with_columns("queue", "place", "because", "text").collect()
+    assert all(row["place"] <= 3 and "@example" not in row["text"] for row in first)
+    answers = shown.with_columns("answer_or_why_none", "mean_similarity").collect()
+    assert sum(row["texts"] for row in answers) == counts["rows"]
+    assert not shown.with_columns("past_text", "similarity").where("similarity < 0.6").count()
+
+
+def champion_of(night: DemoResult) -> str | None:
+    """Digest of the shop's text model."""
+    return ModelStore(night.settings.models_path).alias(CHAMPION)
+
+
+def test_your_own_log_is_mapped_checked_and_taken_in_row_by_row(
+    spark: SparkSession, demo_night: DemoResult, demo_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("OWN_LOG_ROOT", str(tmp_path))
+    shown = run("04_your_own_log.py", spark)
+
+    written = capsys.readouterr().out
+    assert "event_time: ts" in written and "user_id: uid" in written and "targets:" in written
+    [counts] = shown.with_columns("table_name", "rows_in", "rows_out", "refused").collect()
+    assert counts["table_name"] == "events" and counts["rows_out"] > 1_000
+    assert counts["rows_in"] == counts["rows_out"] + counts["duplicates"] + counts["refused"]
+    refused = shown.with_columns("reason", "refused_rows", "example").agg(F.sum("refused_rows"))
+    assert refused.collect()[0][0] == counts["refused"]
+    drawn = shown.pictures["Events by week"].table.rows
+    assert len({row[1] for row in drawn}) == 6 and len({row[0] for row in drawn}) > 8
+    # Nothing of the shop has changed: the log has tables of its own.
+    assert (tmp_path / "warehouse" / "events").is_dir()
+
+
+def test_a_head_of_your_own_learns_from_few_labels_and_beats_chance_on_unseen_texts(
+    spark: SparkSession, demo_night: DemoResult, demo_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("OWN_INTENT_ROOT", str(tmp_path))
+    champion = champion_of(demo_night)
+    shown = run("05_train_your_own_intent.py", spark)
+
+    labels = shown.with_columns("intent", "count").collect()
+    assert len(labels) >= 4 and {row["count"] for row in labels} == {16}
+    said = re.search(r"accuracy (\S+) \((\S+) to (\S+)\) on (\d+) texts.* chance is (\S+)\n",
+                     capsys.readouterr().out)  # fmt: skip
+    assert said is not None
+    value, low, high, texts, chance = map(float, said.groups())
+    assert 0 < chance < low < value < high <= 1 and value > 2 * chance and texts > 50
+    f1 = shown.pictures["F1 by label, the weakest first"].table.rows
+    assert {row[0] for row in f1} >= {row["intent"] for row in labels}
+    used = shown.with_columns("text", "label", "probability").collect()
+    assert len(used) == 4 and {row["label"] for row in used} <= {r["intent"] for r in labels} | {
+        None
+    }
+    # The shop's own models are as they were.
+    assert (tmp_path / "models").is_dir() and champion == champion_of(demo_night)
+
+
+def test_audiences_have_reasons_items_a_file_and_what_they_brought(
+    spark: SparkSession, demo_night: DemoResult, demo_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    shown = run("06_audiences.py", spark)
+
+    chosen = shown.with_columns("audience", "rule", "members", "reached", "holdout").collect()
+    assert {row["audience"] for row in chosen} == set(demo_night.settings.audiences)
+    ready = {row["audience"]: row for row in chosen if row["status"] == "ready"}
+    assert all(row["members"] == row["reached"] + row["holdout"] for row in ready.values())
+    members = shown.with_columns("rank", "user_id", "why", "show").collect()
+    assert members and all(row["why"] or row["show"] for row in members)
+    assert {row["audience"] for row in members} <= set(ready)
+    heading, *lines = capsys.readouterr().out.strip().splitlines()
+    assert "user_id" in heading and lines
+    brought = shown.with_columns("verdict", "reached_conversions", "won").collect()
+    assert brought and {row["audience"] for row in brought} <= set(ready)
+    assert len(shown.pictures["Expected conversions of those reached"].table.rows) == 2 * len(ready)
+    assert shown.pictures["Who did it, of a hundred"].table.rows
+
+
+def test_the_tour_answers_every_question_by_a_query(
+    spark: SparkSession, demo_night: DemoResult, demo_folder: Path
+) -> None:
+    shown = run("09_sql_tour.py", spark)
+
+    described = shown.with_columns("col_name", "comment").collect()
+    assert len(described) == len(USER_PROPENSITY.columns)
+    segments = shown.with_columns("segment", "people", "expected").collect()
+    drawn = shown.pictures["Expected to do purchase_30d, by segment"].table.rows
+    assert [row[0] for row in drawn] == [row["segment"] for row in segments]
+    assert not shown.with_columns("feature", "people", "raises").isEmpty()
+    moved = shown.with_columns("as_of", "known_before", "mean_change").collect()
+    assert moved[0]["people"] == sum(row["people"] for row in segments)
+    assert not shown.with_columns("week", "label", "texts").isEmpty()
+    assert not shown.with_columns("source", "reason", "refused_rows").isEmpty()
+    assert "nightly" in {row["command"] for row in shown.with_columns("command", "took").collect()}
 
 
 def test_a_notebook_finds_the_session_and_prints_where_databricks_is_not(

@@ -6,6 +6,7 @@ import datetime as dt
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from tests.stored_tables import same_rows
 NIGHTS = [dt.date(2024, 2, 26), dt.date(2024, 3, 1), dt.date(2024, 3, 9)]
 MORE_NIGHTS = [*NIGHTS[:2], dt.date(2024, 3, 2), dt.date(2024, 3, 9), dt.date(2024, 3, 20)]
 OWN = {"groups": ["activity", "targets"]}
+WITH_TASTE = {"groups": [*OWN["groups"], "taste"]}
 
 
 def settings_at(folder: Path, **features: Any) -> Settings:
@@ -115,7 +117,7 @@ def expected_at(log: Log, days: Sequence[dt.date], like: Table) -> Table:
     return {
         (day, user): {name: value for name, value in row.items() if name in columns}
         for day in days
-        for user, row in reference_features(log, day, SETTINGS).items()
+        for user, row in reference_features(log, day, replace(SETTINGS, taste=True)).items()
     }
 
 
@@ -128,7 +130,7 @@ def check_nights(
 ) -> None:
     """Night after night, then features of the last one and of all; then all built at once."""
     log = random_log(seed, cases=cases)
-    settings = settings_at(folder / "nights")
+    settings = settings_at(folder / "nights", **WITH_TASTE)
     before = None
     for night in nights:
         with night_at(spark, settings, night) as run:
@@ -143,7 +145,7 @@ def check_nights(
     found = features_at(last, nights)
     assert_same(found, expected_at(log, nights, found), log)
 
-    whole = run_at(spark, settings_at(folder / "whole"), nights[-1])
+    whole = run_at(spark, settings_at(folder / "whole", **WITH_TASTE), nights[-1])
     ingest(whole, log, None)
     update_activity(whole)
     key = [F.col(name) for name in ACTIVITY_DAYS.names]

@@ -186,8 +186,8 @@ class SecondNight:
 
 
 def without_audiences(night: DemoResult) -> Settings:
-    """The demo's settings; what audiences cost is theirs."""
-    return night.settings.model_copy(update={"audiences": {}})
+    """The demo's settings; what audiences and the service queue cost is theirs."""
+    return night.settings.model_copy(update={"audiences": {}, "service": None})
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from rich.console import Console
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Inputs
+from behavior_spark.model.propensity.distribution import value_steps
 from behavior_spark.model.propensity.learners.xgboost import TrainingOptions
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.sketch import drift_between
@@ -113,7 +114,8 @@ def test_rows_and_users_outside_of_a_population_are_all_users_of_the_night(
     # 0 to 4 views, each as often, are not the Poisson numbers of training.
     tonight = np.array([user[2] for user in users if not user[5]], dtype=float)
     sketch = models["buys"].sketches[1]["view_count_7d"]
-    expected = drift_between("view_count_7d", sketch.counts, tuple(sketch.count(tonight)))
+    now = tuple(sketch.count(value_steps(tonight)))
+    expected = drift_between("view_count_7d", sketch.counts, now)
     assert predicted.drift[0].features == (expected,)
     assert predicted.figures["buys_drift_since_last_night_features"] == 1
     assert predicted.figures["buys_drift_since_last_night_psi"] > 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +43,13 @@ def test_rows_are_counted_by_source_and_an_optional_one_that_is_missing_is_noted
 ) -> None:
     first, second = year(tmp_path, "first", range(5)), year(tmp_path, "second", range(4, 12))
     missing = {"name": "third", "path": str(tmp_path / "nowhere.csv")}
-    shown = io.StringIO()
-    console = Console(file=shown, width=200)
+    console = Console(quiet=True)
     settings = validate_settings(job(tmp_path, first, second, {**missing, "optional": True}))
     result = commands.ingest(settings, as_of=dt.date(2024, 2, 1), spark=spark, console=console)
     [counts] = result.sources
     assert (counts.rows_in, counts.rows_out, counts.duplicates) == (13, 12, 1)
-    assert "events by source: first 5, second 8" in shown.getvalue()
+    read = {n: count for n, count in result.figures.items() if "read_from" in n}
+    assert read == {"events_read_from:first": 5, "events_read_from:second": 8}
     [note] = [note for note in result.notes if "optional" in note]
     assert note.startswith("sources.events[2] (") and "path not found" in note
     refused = validate_settings(job(tmp_path, first, missing))

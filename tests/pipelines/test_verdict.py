@@ -35,7 +35,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 rows.append((user, time + dt.timedelta(hours=1), "purchase"))
     path = tmp_path_factory.mktemp("log") / "events.json"
     path.write_text("\n".join(
-        json.dumps({"id": f"e{n}", "who": f"u{user}", "at": str(time), "what": what})
+        json.dumps({"id": f"e{n}", "who": f"u{user}", "at": str(time), "what": what,
+                    "item": f"i{user % 8}"})
         for n, (user, time, what) in enumerate(rows)
     ))  # fmt: skip
     return path
@@ -43,9 +44,13 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(log: Path, warehouse: Path, **changes: Any) -> Settings:
     columns = {**COLUMNS, **changes.pop("columns", {})}
+    items = {"items": changes.pop("items")} if "items" in changes else {}
     tree = {
         "warehouse": str(warehouse),
-        "sources": {"events": {"path": str(log), "format": "json", "columns": columns}},
+        "sources": {
+            "events": {"path": str(log), "format": "json", "columns": columns},
+            **items,
+        },
         "features": {"event_types": ["view", "purchase"]},
         "targets": {"buys_30d": {"event": "event_type = 'purchase'"}},
     }
@@ -60,10 +65,20 @@ def test_a_verdict_counts_who_did_what_on_the_newest_training_day(
     never = {"event": "event_type = 'view' AND value > 5"}
     again, first = {**bought, "who": "before"}, {**bought, "who": "never_before"}
     lately = {**away, "who": "before", "seen_within_days": 2}
+    # Every fourth buyer buys i0, as every fourth buys i2, which is tea too late to be counted.
+    tea = {**bought, "item": "category = 'tea'"}
+    items = tmp_path / "items.json"
+    items.write_text(
+        '{"id": "i0", "group": "tea", "since": "2024-01-01"}\n'
+        '{"id": "i2", "group": "tea", "since": "2025-01-01"}\n'
+        '{"id": "i4", "group": "mug", "since": "2024-01-01"}'
+    )
+    columns = {"item_id": "id", "category": "group", "valid_from": "since"}
     job = config(
-        log, tmp_path / "w",
+        log, tmp_path / "w", columns={"item_id": "item"},
+        items={"path": str(items), "format": "json", "columns": columns},
         targets={"buys": bought, "away": away, "never": never, "again": again, "first": first,
-                 "lately": lately},
+                 "lately": lately, "tea": tea},
     )  # fmt: skip
     checked = commands.check(job, spark=spark, console=QUIET, as_of=dt.date(2026, 1, 1))
     verdict = checked.of(Verdict)
@@ -75,13 +90,16 @@ def test_a_verdict_counts_who_did_what_on_the_newest_training_day(
     assert [outlooks[name].users for name in ("again", "first")] == [20, 20]
     assert [outlooks[name].positives for name in ("again", "first")] == [20, 0]
     assert 0 < outlooks["lately"].users < 20 and outlooks["lately"].positives == 0
+    assert (outlooks["tea"].positives, outlooks["tea"].users) == (5, USERS)
     assert outlooks["never"].problem == "its condition is true of no event"
     assert checked.last_lines() == [
         "verdict: the night can run with --as-of 2024-06-30; your log ends 2024-06-29; "
         "buys: 20 of 40 users; away: 20 of 40 users; "
         "never is left out (its condition is true of no event); again: 20 of 20 users; "
         "first is left out (0 positives, 20 are wanted (training.min_positives)); "
-        "lately is left out (0 rows of the rarer outcome, 20 are wanted (training.min_positives))"
+        "lately is left out (0 rows of the rarer outcome, 20 are wanted (training.min_positives)); "
+        "tea is left out (15 positives, 20 are wanted (training.min_positives)); "
+        "it takes about 1 to 5 minutes (a first night, by rates measured on two cores)"
     ]
     assert not (tmp_path / "w").exists()
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from behavior_spark.model.propensity.verdict import CHANCE, Gain, TargetVerdict
+from behavior_spark.model.topics import Topic, Topics
 from behavior_spark.report.outcomes import Measured, Outcome
 from behavior_spark.report.page.facts import NightFacts, NightRun, TargetFacts
 from behavior_spark.report.page.life_cycle import STATES
@@ -104,6 +105,15 @@ def moved() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "name", "now", "step", "users", "total"])
 
 
+def topics(**changes: Any) -> Topics:
+    """Two topics of 200 texts, and one that is hidden."""
+    known: dict[str, Any] = {
+        "topics": (Topic(("parcel", "tracking"), 120, 60, 130), Topic((HOSTILE,), 60, 40, 61)),
+        "texts": 200, "users": 90, "hidden": 1, "silhouette": 0.21,
+    }  # fmt: skip
+    return Topics(**known | changes)
+
+
 def night(**changes: Any) -> NightFacts:
     """A night without anything to complain about, with hostile names wherever a log has names."""
     days = [AS_OF - dt.timedelta(days=back) for back in range(10, 0, -1)]
@@ -116,6 +126,13 @@ def night(**changes: Any) -> NightFacts:
         "targets": (measured_target(description=HOSTILE),),
         "moved_from": AS_OF - dt.timedelta(days=1),
         "moved": moved(),
+        "moved_since_training": moved(), "trained_target": "purchase_30d",
+        "topics": topics(),
+        "scripts": pd.DataFrame(
+            {"script": ["Latin", "Cyrillic", "Thai", ""], "texts": [150, 30, 15, 5],
+             "users": [80, 20, 9, 12], "unread": [3, 30, 15, 0], "tokens": [900, 600, 90, 0],
+             "unknown": [0, 6, 90, 0], "letters": [3600, 620, 200, 0]}
+        ),
         "words": {HOSTILE: HOSTILE, "visits": "visits in 30 days"},
         "reasons": pd.DataFrame(
             {"target": "purchase_30d", "feature": ["visits", HOSTILE, "rare"],

@@ -162,6 +162,27 @@ def test_reasons_people_and_texts_are_those_of_the_tables(
         assert f"Of {texts:,} texts" in page.text
 
 
+def test_topics_and_what_moved_since_training_are_those_of_the_tables(
+    page: PageReader, answers: dict[str, list[Row]]
+) -> None:
+    [sample] = answer(answers, "topics: Texts that topics")
+    assert f"{sample['texts']:,} texts of {sample['users']:,} users" in page.text
+    topics = named(page, "Topics with their typical words")
+    assert sum(whole(row[1]) for row in topics) <= sample["texts"]
+    with_word = {row["word"]: row["texts"] for row in answer(answers, "topics: Texts with")}
+    assert {row[0].split(", ")[0]: whole(row[3]) for row in topics} == with_word
+    scripts = {row[0]: row for row in named(page, "Texts by script")}
+    assert percent(scripts["Latin"][3]) < 0.05
+    moved = {row[0]: row for row in named(page, "From training to")}
+    [mean] = answer(answers, "trained: Mean of")
+    features = [row for row in moved.values() if row[1] != "prediction"]
+    assert float(features[0][5].replace(",", "")) == pytest.approx(mean["mean"], rel=0.01)
+    for row in answer(answers, "trained: Mean prediction now"):
+        if row["target"] in moved:
+            shown = float(moved[row["target"]][5])
+            assert shown == pytest.approx(row["mean"], rel=0.01)
+
+
 def test_the_page_holds_no_user_id_and_no_text(
     warehouse: Warehouse, page: PageReader, answers: dict[str, list[Row]]
 ) -> None:
@@ -178,5 +199,6 @@ def test_the_page_holds_no_user_id_and_no_text(
 
 def test_a_view_that_the_demo_cannot_fill_says_why(page: PageReader) -> None:
     shown: list[Any] = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
-    assert {"verdict", "rows", "target-1", "target-3", "why", "people", "texts", "cost"} <= {*shown}
+    filled = {"verdict", "rows", "target-1", "target-3", "trained", "why", "people", "texts"}
+    assert filled | {"topics", "audiences", "cost"} <= {*shown}
     assert "there is no earlier night with predictions" in page.text

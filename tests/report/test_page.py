@@ -164,9 +164,7 @@ def test_the_first_n_are_those_with_the_highest_scores(page: PageReader) -> None
 def test_what_happened_is_beside_what_was_predicted(page: PageReader) -> None:
     assert "195 of 1,000 users did it (19.5 %), where 200 ±" in page.text
     assert "as expected" in page.text and "AUC 0.810 (0.790 to 0.830)" in page.text
-    parts = page.tables[
-        "Predicted and happened, by part of users (ties at a limit are shared out)"
-    ]
+    parts = page.tables["Predicted and happened, by part of users (ties at a limit are shared out)"]
     assert [row[3] for row in parts[1:4]] == ["100.0 %", "95.0 %", "0.0 %"]
 
 
@@ -230,8 +228,9 @@ def test_small_groups_of_every_view_are_hidden(page: PageReader) -> None:
     reasons = page.tables["purchase_30d: most frequent reasons"]
     assert [row[0] for row in reasons[1:]] == ["visits", HOSTILE]
     assert page.tables["intent: texts by week (first day)"][2][2] == "few"
-    # A state, a cell and a cohort of who stays, a step, a segment, a reason and a label.
-    assert "7 groups hidden on this page" in page.text
+    # A state, a cell and a cohort of who stays, a step, a segment, a reason, a label, a topic and
+    # a script.
+    assert "9 groups hidden on this page" in page.text
 
 
 def test_users_are_named_by_a_key_alone(page: PageReader) -> None:
@@ -248,7 +247,9 @@ def test_every_view_of_an_empty_night_says_why_it_is_left_out() -> None:
     facts = NightFacts(job="shop", as_of=AS_OF, run=night_run(stages={}, sources={}))
     content = night_page(facts)
     left_out = {section.key for section in content.sections if section.left_out}
-    assert left_out == {"compared", "moved", "why", "people", "texts", "alerts", "cost"}
+    assert left_out == {
+        "compared", "moved", "trained", "why", "people", "texts", "topics", "alerts", "cost"
+    }  # fmt: skip
     assert PageReader(render_page(content)).text
 
 

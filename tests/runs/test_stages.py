@@ -26,7 +26,7 @@ from behavior_spark.schemas import EVENTS, TABLES, USER_PROPENSITY
 
 ROOT = Path(__file__).resolve().parents[2]
 DAILY = ["ingest", "score-texts", "build-features", "train-propensity", "predict",
-         "predict-items", "profile", "audiences", "alerts"]  # fmt: skip
+         "predict-items", "profile", "audiences", "alerts", "service"]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.uses.alert_truth import AlertsMeasured, measure_alerts
 from behavior_spark.pipelines.uses.alerts import Alerted
 from behavior_spark.schemas import RISK_ALERTS, TEXTS
+from tests.notebooks.running import run
 from tests.stored_tables import same_rows, snapshot
 
 QUIET = Console(quiet=True)
@@ -42,7 +43,7 @@ def watched(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Wa
     layout = generate_demo(spark, str(folder / "data"), users=150, days=80, seed=3, incidents=True)
     settings = load_settings(
         ["demo.yaml"],
-        overrides=["text=null"],
+        overrides=["text=null", "service=null"],
         environment={"DEMO_ROOT": str(folder)},
     )
     place: commands.Place = {"spark": spark, "console": QUIET, "as_of": layout.as_of}
@@ -100,6 +101,25 @@ def test_what_cannot_be_said_is_counted_and_said(watched: Watched) -> None:
     silent = watched.first.silent["account_takeover"]
     assert list(silent) == ["users with fewer than 7 active days of own past"]
     assert 0 < silent["users with fewer than 7 active days of own past"] < 150
+
+
+def test_the_notebook_for_security_shows_the_alerts_and_what_they_rest_on(
+    watched: Watched, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMO_ROOT", str(Path(watched.layout.root).parent))
+    shown = run("08_security.py", spark)
+    tonight = watched.tonight.collect()
+    counts = {
+        r["kind"]: r["alerts"] for r in shown.with_columns("kind", "alerts", "high").collect()
+    }
+    assert sum(counts.values()) == len(tonight)
+    drawn = shown.pictures["Alerts by kind"].table.rows
+    assert {row[0]: int(row[1]) for row in drawn} == counts
+    seen = shown.with_columns("alert", "evidence", "times_limit").collect()
+    assert len(seen) == min(20, len(tonight)) and all(row["evidence"] for row in seen)
+    busy = {r["users"]: r for r in shown.with_columns("users", "most_events_a_day").collect()}
+    assert busy["with an alert"]["how_many"] < busy["all others"]["how_many"]
+    assert shown.with_columns("alert_id", "verdict").count() == 1
 
 
 def test_a_rerun_and_a_night_after_it_leave_a_night_as_it_was(

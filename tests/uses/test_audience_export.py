@@ -76,8 +76,8 @@ def test_a_parquet_file_has_the_texts_as_they_are(members: DataFrame, tmp_path: 
 def test_another_ending_is_refused_and_a_failure_leaves_no_file(
     members: DataFrame, spark: SparkSession, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=r"a\.xlsx"):
-        export_rows(flat_members(members, items=0), tmp_path / "a.xlsx")
+    with pytest.raises(ConfigError, match=r"a\.ods"):
+        export_rows(flat_members(members, items=0), tmp_path / "a.ods")
     failing = spark.range(3).selectExpr("raise_error('no') AS x")
     with pytest.raises(Exception, match="no"):
         export_rows(failing, tmp_path / "b.csv")

@@ -47,12 +47,14 @@ class Activity:
             tiles have all history.
         few_later_versions: Whether later versions are known to be few. They are then broadcast,
             so that tiles need not be shuffled.
+        past: All tiles, also those that the snapshot stands for; None where ``tiles`` are all.
     """
 
     tiles: DataFrame
     later_versions: DataFrame
     state: DataFrame | None = None
     few_later_versions: bool = False
+    past: DataFrame | None = None
 
     @classmethod
     def over(
@@ -60,6 +62,14 @@ class Activity:
     ) -> Activity:
         """The tiles of a table."""
         return cls(tiles, tiles.where(is_later_version()), state, few_later_versions)
+
+
+    def since(self, day: dt.date, behaviours: Sequence[str]) -> Activity:
+        """All tiles of some behaviours whose events happened on a day or later."""
+        wanted = (F.col("event_day") >= F.lit(day)) & F.col("behaviour").isin(*behaviours)
+        past = self.tiles if self.past is None else self.past
+        # An event is known on its day or later.
+        return Activity.over(past.where(wanted & (F.col("known_day") >= F.lit(day))))
 
 
 def is_later_version() -> Column:

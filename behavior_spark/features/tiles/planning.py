@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from behavior_spark.config import FeatureSettings, On, Target
-from behavior_spark.features.tiles.definitions import Copy, Definition, Mark, Plan, Selection
+from behavior_spark.features.tiles.definitions import (
+    NOTHING,
+    Copy,
+    Definition,
+    Mark,
+    Plan,
+    Selection,
+)
 from behavior_spark.files import digest_of
 
 # Increment if the same config gives other tiles, so that stored ones are built again.
 TILE_FORM = 1
 POPULATION = "?population"
+
+
+def target_behaviour(name: str) -> str:
+    """Behaviour of the events that count for a target."""
+    return f"?target.{name}"
 
 
 class PlanMaker:
@@ -52,7 +64,10 @@ class PlanMaker:
 
     def of_target(self, name: str) -> Selection:
         """The events that count for a target."""
-        mark = Mark(f"?target.{name}", self.targets[name].event, target=name)
+        target = self.targets[name]
+        # Only taste reads their items.
+        item = "item_id" if target.item and self.settings.built("taste") else NOTHING
+        mark = Mark(target_behaviour(name), target.event, target=name, item=item)
         counts = f"for {name}"
         return Selection(
             name,

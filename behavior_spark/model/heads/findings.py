@@ -49,10 +49,17 @@ def describe_findings(metrics: Mapping[str, Any]) -> list[str]:
         ]
         count = f"{suspected['texts']:,} ({suspected['share']:.1%})"
         lines.append(f"labels that may be wrong: {count}, mostly {_shown(pairs)}")
+    if noise := metrics.get("label_noise"):
+        lines.append(
+            f"some {noise['wrong']:.0%} of labels seem to be drawn by chance; probabilities are of "
+            "the true label, and look too sure beside labels with the same errors"
+        )
     if copies := metrics.get("near_copies"):
         lines.append(f"held-out texts that are nearly a text learned from: {copies:,}")
     if tuned := metrics.get("decision_thresholds"):
         lines.append(_thresholds(tuned))
+    if stated := metrics.get("stated_costs"):
+        lines.append(_costs(stated))
     if weak := _rare(metrics):
         lines.append(
             f"labels with few texts, most of which are missed: {_shown(weak)}; more labelled texts "
@@ -69,6 +76,20 @@ def _thresholds(tuned: Mapping[str, Any]) -> str:
         f"decision thresholds of rare labels (0.5 for the others): {_shown(thresholds)}; macro F1 "
         f"by folds {f1['equal']:.3f} -> {f1['tuned']:.3f}"
     )
+
+
+def _costs(stated: Mapping[str, Any]) -> str:
+    """What the stated costs changed, or why they changed nothing."""
+    labels = [
+        f"{label} {cost['missed']:g}:{cost['false_alarm']:g}"
+        for label, cost in stated["costs"].items()
+    ]
+    mean = stated["cost_of_a_text"]
+    if mean["before"] is None or mean["noise"] is None:
+        return f"stated costs ({_shown(labels)}) are not used: too few texts to measure them on"
+    moved = f"{mean['before']:.4g} -> {mean['after']:.4g} (standard error {mean['noise']:.2g})"
+    decides = "decide" if stated["kept"] else "are not used, as they would save no more than chance"
+    return f"stated costs, missed to false alarm ({_shown(labels)}), {decides}: {moved} a text"
 
 
 def _rare(metrics: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ from behavior_spark.model.heads.label_errors import conflicting_texts, suspected
 from behavior_spark.model.heads.labelled import TaskSplit
 from behavior_spark.model.heads.out_of_fold import out_of_fold_logits
 from behavior_spark.model.heads.scope import fit_scope
+from behavior_spark.model.heads.stated_costs import apply_costs
 from behavior_spark.model.measures.classification_report import classification_report
 
 # Inverse L2 strengths tried, in the unit of logistic regression's C (sum of losses + |W|^2 / 2C).
@@ -52,7 +53,8 @@ def fit_head(
     ``FEW_OF_A_LABEL`` of one of the labels, all labelled texts are used for both instead, each with
     the logits of a head that was fitted on the other folds (``out_of_fold_logits``). Thresholds of
     rare labels, where each text has one label, are chosen by these logits too if there are at most
-    ``MOST_FOR_FOLDS`` texts, else on the held-out texts (``tune_thresholds``). The metrics
+    ``MOST_FOR_FOLDS`` texts, else on the held-out texts (``tune_thresholds``); with stated costs
+    ``apply_costs`` sets the thresholds, on the same texts. The metrics
     are measured on the held-out texts. No weight is fitted to these texts, but because choices
     are, the metrics are slightly too high. With ``split.refit`` the weights are fitted again at
     the end, on all texts, with the chosen strength; the metrics are not changed.
@@ -79,10 +81,10 @@ def fit_head(
         head = split.rules.calibrate(head, judged, split.targets)
     else:
         head = split.rules.calibrate(head, head.raw_logits(embeddings[held]), split.targets[held])
-    if split.rules.exclusive and judged is not None:
-        head, tuned = tune_thresholds(head, judged, split.truth)
+    if judged is not None and (split.rules.exclusive or few):
+        head, tuned = _decided(split, head, judged, split.truth)
     else:
-        head, tuned = _tuned_on_held_out(split, head, embeddings[held], held)
+        head, tuned = _decided(split, head, head.raw_logits(embeddings[held]), split.truth[held])
     head = with_scope(split, head, embeddings)
     metrics = head_metrics(head, split, embeddings[held]) | {"inverse_l2": strength} | tuned
     metrics |= label_findings(head, split, judged) | near_copies(split, embeddings)
@@ -175,18 +177,26 @@ def head_of(
     embedded: Bools = np.asarray(np.isfinite(held).all(axis=1))
     logits = head.raw_logits(held[embedded])
     head = split.rules.calibrate(head, logits, split.targets[split.validation][embedded])
-    rows = np.flatnonzero(split.validation)[embedded]
-    head, tuned = _tuned_on_held_out(split, head, held[embedded], rows)
+    head, tuned = _decided(split, head, logits, split.truth[split.validation][embedded])
     return replace(head, metrics=head_metrics(head, split, held) | tuned)
 
 
-def _tuned_on_held_out(
-    split: TaskSplit, head: Head, held: Floats, rows: npt.NDArray[Any]
+def _decided(
+    split: TaskSplit, head: Head, logits: Doubles, truth: Bools
 ) -> tuple[Head, dict[str, Any]]:
-    """``tune_thresholds`` on held-out vectors, float32 [m, dimension], of ``rows`` of the task."""
-    if not split.rules.exclusive or not len(held):
+    """The head with thresholds by stated costs, else with tuned ones of rare labels.
+
+    Args:
+        split: The task.
+        head: Calibrated.
+        logits: float64 [m, labels] of m texts that the head has not learned from.
+        truth: bool [m, labels].
+    """
+    if split.costs and len(logits):
+        return apply_costs(head, logits, truth, split.costs)
+    if not split.rules.exclusive or not len(logits):
         return head, {}
-    return tune_thresholds(head, head.raw_logits(held), split.truth[rows])
+    return tune_thresholds(head, logits, truth)
 
 
 def with_scope(split: TaskSplit, head: Head, embeddings: Floats) -> Head:
@@ -252,6 +262,7 @@ def head_metrics(head: Head, split: TaskSplit, held: Floats) -> dict[str, Any]:
     """
     held_out = split.validation
     metrics = {
+        **head.metrics,
         "rows": {"train": int((~held_out).sum()), "validation": int(held_out.sum())},
         "measured_on": "validation",
         **measure(head, np.nan_to_num(held), split.targets[held_out]),

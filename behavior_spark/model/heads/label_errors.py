@@ -34,9 +34,7 @@ class Suspect:
     probability: float
 
 
-def suspected_labels(
-    probabilities: Floats, truth: Bools, labels: Sequence[str]
-) -> list[Suspect]:
+def suspected_labels(probabilities: Floats, truth: Bools, labels: Sequence[str]) -> list[Suspect]:
     """Texts with one label each whose label is likely wrong, the likeliest first.
 
     Args:

@@ -17,6 +17,7 @@ from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools
 from behavior_spark.model.heads.kind import SINGLE_LABEL, HeadKind, Targets, find_head_kind
 from behavior_spark.model.heads.label_names import case_twins
+from behavior_spark.model.heads.stated_costs import LabelCost, check_costs
 from behavior_spark.names import normal_name
 
 
@@ -39,6 +40,7 @@ class LabelledTexts:
         left_out: Number of rows that the table had beside these, by reason.
         abstain: Share of texts within the classes that may get no label, so that texts outside
             all classes get none; None: every text gets a label.
+        costs: Stated costs of mistakes by label; empty: all mistakes cost the same.
     """
 
     name: str
@@ -51,6 +53,7 @@ class LabelledTexts:
     validation_share: float | None = None
     tested_elsewhere: bool = False
     left_out: dict[str, int] = field(default_factory=dict)
+    costs: Mapping[str, LabelCost] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,7 @@ class TaskSplit:
         abstain: See :class:`LabelledTexts`.
         refit: Whether a head is also fitted to held-out texts after all choices are made.
         baselines: Figures of the baselines on the held-out texts, where they were computed before.
+        costs: See :class:`LabelledTexts`.
     """
 
     name: str
@@ -91,6 +95,7 @@ class TaskSplit:
     labels_cleaned: int = 0
     label_twins: tuple[tuple[str, ...], ...] = ()
     baselines: Mapping[str, Any] | None = None
+    costs: Mapping[str, LabelCost] = field(default_factory=dict)
 
     @cached_property
     def rules(self) -> HeadKind:
@@ -154,6 +159,7 @@ def split_task(
         if len(rows_with_label) < len(rows):
             dropped["rare_label"] = len(rows) - len(rows_with_label)
         rows = rows_with_label
+    check_costs(task.name, tuple(labels), task.costs)
     position = {label: index for index, label in enumerate(labels)}
     numbers = [sorted(position[x] for x in label_sets[row] if x in position) for row in rows]
     if task.held_out is None:
@@ -174,6 +180,7 @@ def split_task(
         trained_through=max(known_days, default=None),
         undated=len(days) - len(known_days),
         abstain=task.abstain,
+        costs=task.costs,
         refit=task.tested_elsewhere,
         labels_cleaned=labels_cleaned,
         label_twins=tuple(case_twins(label for found in label_sets.values() for label in found)),

@@ -13,6 +13,10 @@ from behavior_spark.model.arrays import Bools, Doubles, Floats
 class AnswerKind(Protocol):
     """Measures that depend on the kind of head; every kind of head has them."""
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether every text has exactly one label."""
+
     def confidence(self, answers: Answers) -> tuple[Doubles, Doubles]:
         """Probabilities to compare with outcomes, and the outcomes; float64 [n, 1 or L] each."""
 

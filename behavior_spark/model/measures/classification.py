@@ -16,11 +16,11 @@ import numpy as np
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools, Doubles
 from behavior_spark.model.measures.answers import Answers, Confusion
+from behavior_spark.model.measures.confidence import confidence_bins
 from behavior_spark.model.measures.figures import (
     BIASED,
     CALIBRATION_BINS,
     FIGURES,
-    binned,
     label_counts,
 )
 from behavior_spark.model.measures.ranking import (
@@ -192,18 +192,16 @@ def confusion(answers: Answers) -> Confusion:
 def calibration_table(answers: Answers) -> list[dict[str, float]]:
     """For each bin that is not empty: bounds, count, mean probability, and observed rate."""
     confidence, happened = answers.kind.confidence(answers)
-    count = binned(np.ones_like(confidence), confidence).sum(axis=0)
-    predicted = binned(confidence, confidence).sum(axis=0)
-    observed = binned(happened, confidence).sum(axis=0)
+    bins = confidence_bins(confidence.ravel(), happened.ravel(), bins=CALIBRATION_BINS)
     return [
         {
-            "from": i / CALIBRATION_BINS,
-            "to": (i + 1) / CALIBRATION_BINS,
-            "count": float(count[i]),
-            "mean_probability": float(predicted[i] / count[i]),
-            "observed": float(observed[i] / count[i]),
+            "from": part.low,
+            "to": part.high,
+            "count": float(part.labels),
+            "mean_probability": part.confidence,
+            "observed": part.accuracy,
         }
-        for i in np.flatnonzero(count)
+        for part in bins
     ]
 
 

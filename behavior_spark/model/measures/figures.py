@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from behavior_spark.model.arrays import Bools, Doubles
 from behavior_spark.model.measures.answers import Answers
+from behavior_spark.model.measures.confidence import bin_numbers
 from behavior_spark.model.measures.ranking import weighted_roc_auc
 
 CALIBRATION_BINS = 15
@@ -118,7 +119,7 @@ def label_counts(answers: Answers, weights: Doubles) -> tuple[Doubles, Doubles, 
 def binned(values: Doubles, confidence: Doubles) -> Doubles:
     """For each text and bin, the sum of ``values`` whose confidence is in the bin; [n, bins]."""
     rows = len(confidence)
-    number = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, None)
+    number = bin_numbers(confidence, CALIBRATION_BINS)
     flat = (np.arange(rows)[:, None] * CALIBRATION_BINS + number).ravel()
     sums: Doubles = np.bincount(
         flat, weights=values.ravel(), minlength=rows * CALIBRATION_BINS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model.arrays import Bools, Floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,3 +47,14 @@ def feature_matrix(frame: pd.DataFrame, columns: Sequence[str], target: str) -> 
         numbers = frame[column].astype("float64").to_numpy(dtype=np.float64, na_value=np.nan)
         values[:, index] = np.clip(numbers, -limit, limit)
     return values
+
+
+def varying_columns(values: Floats) -> Bools:
+    """Whether each column differs between rows, bool [columns]; missing differs from any number.
+
+    Args:
+        values: float32 (rows, columns) of :func:`feature_matrix`.
+    """
+    missing = np.isnan(values)
+    differs = np.fmin.reduce(values, axis=0) < np.fmax.reduce(values, axis=0)
+    return np.asarray(differs | (missing.any(axis=0) & ~missing.all(axis=0)))

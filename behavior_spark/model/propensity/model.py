@@ -14,6 +14,7 @@ from behavior_spark.errors import ModelError
 from behavior_spark.files import short_digest, staged_folder, write_json
 from behavior_spark.model.arrays import Doubles
 from behavior_spark.model.propensity.baselines import Baseline
+from behavior_spark.model.propensity.distribution import FEATURES, SCORES
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
 from behavior_spark.model.propensity.learner import (
     BASE_RATE,
@@ -53,7 +54,8 @@ class PropensityModel:
         calibrator: Converts margins to predictions.
         baselines: Baselines by name, for which columns were given.
         metrics: `holdout` (each measure with `value`, `low`, `high`), `baselines`, `verdict`.
-        metadata: Scheme, as-of days, rows and positives; ``sketches`` of scores and features;
+        metadata: Scheme, as-of days, rows and positives; how features and scores were spread
+            (``learned_from``, see ``distribution``);
             with ``training.prior_shift`` the ``offsets`` of days.
         trained_through: First day after the horizons of all training days. Measuring the model
             on an earlier as-of day would be leakage.
@@ -82,18 +84,20 @@ class PropensityModel:
         """
         return verdict_in(self.metrics)
 
-    @property
+    @cached_property
     def sketches(self) -> tuple[Sketch | None, dict[str, Sketch]]:
-        """How scores, and each feature, were spread when it was trained.
+        """Sketches of the steps of scores, and of each feature's, when it was trained.
 
         None and empty for models without (base rates, and models of earlier versions).
         """
-        stored = self.metadata.get("sketches", {})
-        score = stored.get("score")
-        features = stored.get("features", {})
+        stored = self.metadata.get("learned_from") if self.ranks else None
+        if not stored:
+            return None, {}
+        score = stored[SCORES].get("score")
+        features = {name: stored[FEATURES][name] for name in self.features}
         return (
-            Sketch.from_json(score) if score else None,
-            {name: Sketch.from_json(sketch) for name, sketch in features.items()},
+            Sketch.of_steps(score) if score else None,
+            {name: Sketch.of_steps(steps) for name, steps in features.items()},
         )
 
     @property

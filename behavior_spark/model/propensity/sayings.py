@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["number", "days", "share", "seconds"]
+Unit = Literal["number", "days", "share", "seconds", "lift"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Saying:
         one: Of the value 1; ``some`` if empty.
         zero: Of 0; ``some`` if empty.
         none: Of a missing value; "... unknown" if empty.
-        unit: How the value is written: a number, days, a share of 1, or seconds.
+        unit: How the value is written: a number, days, a share of 1, seconds, or of the logarithm
+            of a lift the lift.
     """
 
     some: str
@@ -91,7 +92,18 @@ def _seconds(value: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60} min"
 
 
-_WRITTEN = {"number": _number, "days": _days, "share": _share, "seconds": _seconds}
+def _lift(value: float) -> str:
+    """How many times as often.
+
+    >>> _lift(0.0), _lift(0.6931), _lift(-0.7)
+    ('1', '2', '0.497')
+    """
+    return f"{math.exp(value):.3g}"
+
+
+_WRITTEN = {
+    "number": _number, "days": _days, "share": _share, "seconds": _seconds, "lift": _lift
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

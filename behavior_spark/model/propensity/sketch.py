@@ -1,6 +1,6 @@
 """Quantile sketches of features and scores, and how far later values are from them.
 
-A sketch is ten bins of about equal size and one of missing values, small enough for a model's card.
+A sketch is ten bins of about equal size and one of missing values, of the counts in a model's card.
 Two measures compare the shares of users in the bins: the population stability index (Siddiqi 2006,
 "Credit risk scorecards") and the Kolmogorov-Smirnov distance, here over the bins' ends.
 """
@@ -23,7 +23,7 @@ Words = Literal["much", "somewhat", "little"]
 
 @dataclass(frozen=True)
 class Sketch:
-    """How the values of a column are spread; they are compared as float32, as models read them.
+    """How the values of a column are spread.
 
     Attributes:
         ends: Upper ends of all bins but the last, ascending; a value at an end is below it.
@@ -41,19 +41,24 @@ class Sketch:
             values: Shape (n,).
             weights: How many rows each row stands for, (n,); by default one.
         """
-        column = _as_models_read(values)
-        known = column[~np.isnan(column)]
+        column = np.asarray(values, dtype=np.float64)
+        often = np.ones(column.size) if weights is None else np.asarray(weights, dtype=np.float64)
+        order = np.argsort(column, kind="stable")  # missing ones last
+        order = order[~np.isnan(column[order])]
+        known = column[order]
         ends: tuple[float, ...] = ()
         if known.size:
-            inner = np.quantile(known, np.arange(1, BINS) / BINS, method="lower")
+            below = np.cumsum(often[order])
+            places = np.searchsorted(below, below[-1] * np.arange(1, BINS) / BINS - 1e-9)
             # The greatest value ends no bin: above it would be nothing to compare with.
-            ends = tuple(float(end) for end in np.unique(inner) if end < known.max())
+            inner = np.unique(known[places.clip(max=known.size - 1)])
+            ends = tuple(float(end) for end in inner if end < known[-1])
         empty = cls(ends, (0.0,) * (len(ends) + 2))
         return cls(ends, tuple(float(n) for n in empty.count(column, weights=weights)))
 
     def count(self, values: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> Doubles:
         """Rows of other values in each bin, then those missing, float64 (bins + 1,)."""
-        column = _as_models_read(values)
+        column = np.asarray(values, dtype=np.float64)
         missing = np.isnan(column)
         bins: Integers = np.searchsorted(self.ends, column, side="left")
         bins = np.where(missing, len(self.ends) + 1, bins)
@@ -61,19 +66,15 @@ class Sketch:
         found = np.bincount(bins, weights=counts, minlength=len(self.ends) + 2)
         return np.asarray(found, dtype=np.float64)
 
-    def to_json(self) -> dict[str, list[float]]:
-        """JSON values."""
-        return {"ends": list(self.ends), "counts": list(self.counts)}
-
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The sketch from its JSON values."""
-        return cls(tuple(data["ends"]), tuple(data["counts"]))
+    def of_steps(cls, counted: Mapping[str, Any]) -> Self:
+        """The sketch of steps as a model's card holds them; see ``distribution``.
 
-
-def _as_models_read(values: npt.ArrayLike) -> Doubles:
-    """Rounded to float32: else a value that ends a bin might be on either side of it."""
-    return np.asarray(values, dtype=np.float64).astype(np.float32).astype(np.float64)
+        Args:
+            counted: ``steps``, ``users`` of each, and users ``unknown``.
+        """
+        steps = [*counted["steps"], np.nan]
+        return cls.of(steps, weights=[*counted["users"], counted["unknown"]])
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ training rows takes its place, for everybody. Its metrics are still those of wha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,12 @@ from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools, Doubles, Floats
 from behavior_spark.model.propensity.baselines import fit_baselines
 from behavior_spark.model.propensity.calibration import Calibrator
-from behavior_spark.model.propensity.feature_matrix import feature_matrix, require_columns
+from behavior_spark.model.propensity.distribution import describe_distribution
+from behavior_spark.model.propensity.feature_matrix import (
+    feature_matrix,
+    require_columns,
+    varying_columns,
+)
 from behavior_spark.model.propensity.holdout import (
     Holdout,
     holdout_metrics,
@@ -52,7 +57,6 @@ from behavior_spark.model.propensity.prior_shift import (
     offsets_by_day,
     season_offset,
 )
-from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.model.propensity.target_kind import (
     DEFAULT_KIND,
     MarginCalibrator,
@@ -89,7 +93,8 @@ def train_propensity_model(
     Args:
         frame: One row per user and as-of day whose horizon has passed, in any order.
         target: Name of the target, for messages and files.
-        features: Numeric columns; null and NaN are missing values.
+        features: Numeric columns; null and NaN are missing values. Those that are the same in all
+            rows are not learned from; ``metadata`` counts them.
         label: Column of the outcome within the horizon, in the form of the kind of target; for
             ``does`` 0/1 or bool.
         as_of: Column of the as-of day (date, timestamp or ISO string).
@@ -128,7 +133,13 @@ def train_propensity_model(
         frame, target, features=features, label=label, as_of=as_of, user=user, weight=weight,
         kind=target_kind,
     )  # fmt: skip
+    recent = every_row if recent_days is None else every_row.of_last(recent_days)
+    varying = varying_columns(recent.values)
+    if not varying.any():  # a learner needs a column
+        varying = np.ones_like(varying)
+    every_row = replace(every_row, values=every_row.values[:, varying])
     rows = every_row if recent_days is None else every_row.of_last(recent_days)
+    features = [name for name, varies in zip(features, varying, strict=True) if varies]
     holdout = plan_holdout(
         rows.days, rows.labels, user_quarters(rows.frame[user]), horizon_days=horizon_days,
         target=target, kind=target_kind,
@@ -172,7 +183,10 @@ def train_propensity_model(
         ),
         metrics=measured,
         metadata=_metadata(rows, holdout, horizon_days)
-        | {"sketches": _sketches(rows, margins, holdout, learned.features)}
+        | {
+            "constant_features": int((~varying).sum()),
+            "learned_from": _learned_from(rows, features, margins, learned.calibrator),
+        }
         | ({"offsets": offsets} if offsets and learned.features else {}),
         trained_through=str(rows.last_day + timedelta(days=horizon_days)),
         fingerprint=fingerprint,
@@ -248,23 +262,16 @@ def _metadata(rows: _TrainingRows, holdout: Holdout, horizon_days: int) -> dict[
     }
 
 
-def _sketches(
-    rows: _TrainingRows, margins: Doubles, holdout: Holdout, features: Sequence[str]
+def _learned_from(
+    rows: _TrainingRows, features: Sequence[str], margins: Doubles, calibrator: MarginCalibrator
 ) -> dict[str, Any]:
-    """How scores and features are spread, as JSON values; empty if no feature has a part.
-
-    Scores are those of the last day by a model that had not seen it, as a night's are.
-    """
-    if not features:
-        return {}
-    last, weights = holdout.ranked, rows.weights
-    return {
-        "score": Sketch.of(margins[last], weights=weights[last]).to_json(),
-        "features": {
-            name: Sketch.of(rows.values[:, index], weights=weights).to_json()
-            for index, name in enumerate(features)
-        },
-    }
+    """How features, and scores of rows that were not learned from, were spread."""
+    predictions = np.full(len(margins), np.nan)
+    scored = ~np.isnan(margins)
+    predictions[scored] = calibrator.predict(margins[scored])
+    return describe_distribution(
+        features, rows.values, margins=margins, predictions=predictions, weights=rows.weights
+    )
 
 
 class _Fit:

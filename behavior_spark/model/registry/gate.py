@@ -9,13 +9,16 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from behavior_spark.model.arrays import Bools
+from behavior_spark.model.arrays import Bools, Doubles
+from behavior_spark.model.heads.stated_costs import Costs, cost_of_texts
 from behavior_spark.model.measures.answers import Answers
 from behavior_spark.model.measures.classification import Estimate, as_plain, estimate_difference
+from behavior_spark.model.measures.ranking import percentile_interval, resample_counts
 
 Slices = Mapping[str, Bools]
 # Fewer held-out texts say too little to compare a first model with keywords.
 FLOOR_TEXTS = 50
+COST_SAVED = "cost saved a text"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class GateRules:
         slice_rows: Slices with fewer texts are not judged.
         resamples: Number of resamples of the paired bootstrap.
         seed: Seed of the resamples.
+        costs: Stated costs of a head's labels; with any, the cost of a text is compared in place
+            of the figure and of the accuracy in slices, in units of an ordinary mistake.
     """
 
     figure: str = "f1_macro"
@@ -38,6 +43,7 @@ class GateRules:
     slice_rows: int = 50
     resamples: int = 1000
     seed: int = 0
+    costs: Costs = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Comparison:
         worse_slices: Accuracy lost, by slice, for slices that lost more than the margin.
         slices_judged: Number of slices with enough texts.
         abstentions: Of challenger and champion, where one of them abstains.
+        figure: What was compared.
     """
 
     verdict: Literal["better", "not worse", "worse"]
@@ -81,6 +88,7 @@ class Comparison:
     worse_slices: Mapping[str, float] = field(default_factory=dict)
     slices_judged: int = 0
     abstentions: tuple[Abstention, Abstention] | None = None
+    figure: str = GateRules.figure
 
     def balance_lost(self) -> float:
         """How much worse the challenger tells texts inside from those outside; NaN if not known."""
@@ -124,11 +132,17 @@ def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateR
         slices: Masks, bool [n], by the slice's name.
         rules: Rules of the gate.
     """
-    difference = estimate_difference(
-        challenger, champion, rules.figure, resamples=rules.resamples, seed=rules.seed
-    )
-    right = [(answers.truth == answers.predicted).all(axis=1) for answers in (challenger, champion)]
-    gained = right[0].astype(np.float64) - right[1].astype(np.float64)
+    if rules.costs:
+        gained = np.subtract(*(_cost(answers, rules.costs) for answers in (champion, challenger)))
+        difference = _mean_of(gained, rules)
+    else:
+        difference = estimate_difference(
+            challenger, champion, rules.figure, resamples=rules.resamples, seed=rules.seed
+        )
+        right, before = (
+            (answers.truth == answers.predicted).all(axis=1) for answers in (challenger, champion)
+        )
+        gained = right.astype(np.float64) - before.astype(np.float64)
     judged = {name: rows for name, rows in slices.items() if rows.sum() >= rules.slice_rows}
     lost = {name: -float(gained[rows].mean()) for name, rows in judged.items()}
     worse = {name: value for name, value in lost.items() if value > rules.slice_margin + 1e-9}
@@ -141,13 +155,34 @@ def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateR
         verdict = "not worse"
     else:
         verdict = "worse"
-    return Comparison(verdict, len(gained), difference, worse, len(judged))
+    figure = COST_SAVED if rules.costs else rules.figure
+    return Comparison(verdict, len(gained), difference, worse, len(judged), figure=figure)
+
+
+def _cost(answers: Answers, costs: Costs) -> Doubles:
+    """Of each text's mistakes, float64 [n]."""
+    return cost_of_texts(
+        answers.truth,
+        answers.predicted,
+        answers.labels,
+        costs,
+        exclusive=answers.kind.exclusive,
+    )
+
+
+def _mean_of(gained: Doubles, rules: GateRules) -> Estimate:
+    """The mean, with the percentile interval of its resamples."""
+    draws = [
+        weights @ gained / weights.sum(axis=1)
+        for weights in resample_counts(len(gained), rules.resamples, rules.seed)
+    ]
+    low, high = percentile_interval(np.concatenate(draws), 0.95)
+    return Estimate(float(gained.mean()), low, high)
 
 
 def decide(
     comparisons: Mapping[str, Comparison],
     *,
-    figure: str,
     most_lost: float = GateRules.most_lost,
     missing: tuple[str, ...] = (),
 ) -> Verdict:
@@ -155,7 +190,6 @@ def decide(
 
     Args:
         comparisons: Comparison of each head that both models have, by name.
-        figure: Name of the compared figure, for the reason.
         most_lost: Of the mean of coverage and recall outside; a larger loss is refused.
         missing: Configured heads that the champion has and the challenger lacks.
     """
@@ -166,18 +200,20 @@ def decide(
         return Verdict(False, "no head could be compared on held-out texts", comparisons)
     for name, comparison in comparisons.items():
         if comparison.verdict == "worse":
-            return Verdict(False, f"{name}: {figure} {_shown(comparison.difference)}", comparisons)
+            reason = f"{name}: {comparison.figure} {_shown(comparison.difference)}"
+            return Verdict(False, reason, comparisons)
     for name, comparison in comparisons.items():
         if comparison.worse_slices:
             slice_name, lost = max(comparison.worse_slices.items(), key=lambda item: item[1])
-            reason = f"{name}: accuracy {-lost:+.3f} in the slice {slice_name}"
+            what = COST_SAVED if comparison.figure == COST_SAVED else "accuracy"
+            reason = f"{name}: {what} {-lost:+.3f} in the slice {slice_name}"
             return Verdict(False, reason, comparisons)
     for name, comparison in comparisons.items():
         if comparison.balance_lost() > most_lost:
             reason = f"{name}: it abstains worse, {_shown_abstentions(comparison)}"
             return Verdict(False, reason, comparisons)
     shown = [
-        f"{name}: {comparison.verdict}, {figure} {_shown(comparison.difference)}"
+        f"{name}: {comparison.verdict}, {comparison.figure} {_shown(comparison.difference)}"
         + (f", {_shown_abstentions(comparison)}" if comparison.abstentions else "")
         for name, comparison in comparisons.items()
     ]

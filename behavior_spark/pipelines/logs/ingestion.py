@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -56,19 +56,21 @@ class Ingested(StageResult):
         cut: Texts of each contract that were cut to ``text.max_chars``.
         linked: Events that a link gave a user; None without links.
         changed: Values that were put right, such as ``events_user_id_trimmed``.
+        by_source: Rows of tables with several sources, such as ``events_read_from:clicks``.
     """
 
     masked: dict[str, int]
     cut: dict[str, int]
     linked: int | None
     changed: dict[str, int]
+    by_source: dict[str, int]
 
     @property
     def figures(self) -> Mapping[str, float]:
         """Counts by contract."""
         counts: dict[str, float] = {f"{name}_masked": count for name, count in self.masked.items()}
         counts |= {f"{name}_cut": count for name, count in self.cut.items()}
-        counts |= self.changed
+        counts |= self.changed | self.by_source
         return counts if self.linked is None else counts | {"events_linked": self.linked}
 
 
@@ -96,24 +98,28 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
     masked: dict[str, int] = {}
     cut: dict[str, int] = {}
     changed: dict[str, int] = {}
+    by_source: dict[str, int] = {}
     contracts = [contract for contract in INPUTS.values() if contract.name in mapped]
     written = DayRange("arrived_day", since=start, before=run.as_of)
     with as_before_on_failure(run, [*contracts, QUARANTINE], days=written):
         for contract in contracts:
             with run.step(f"ingest {contract.name}"):
-                frames = mapped[contract.name].values()
-                union = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), frames)
-                names = list(mapped[contract.name])
-                taken = _ingest_one(run, union, contract, start, names=names)
+                frames = mapped[contract.name]
+                union = reduce(
+                    lambda a, b: a.unionByName(b, allowMissingColumns=True), frames.values()
+                )
+                names = tuple(frames) if len(frames) > 1 else ()
+                taken = _ingest_one(run, union, contract, start, sources=names)
                 refused += taken.refused
                 masked[contract.name], cut[contract.name] = taken.masked, taken.cut
                 changed |= taken.changed
+                by_source |= taken.by_source
         linked = link_history(run, start) if IDENTITIES.name in mapped else None
         _write_quarantine(run, refused)
         main = EVENTS if EVENTS.name in mapped else TEXTS
         if not any(c.rows_in for c in run.sources if c.table_name == main.name):
             _check_history(run, main)
-    return Ingested(masked, cut, linked, changed)
+    return Ingested(masked, cut, linked, changed, by_source)
 
 
 def _check_history(run: Run, main: Contract) -> None:
@@ -145,6 +151,7 @@ class _Taken:
     masked: int
     cut: int
     changed: dict[str, int]
+    by_source: dict[str, int]
 
 
 def _ingest_one(
@@ -153,12 +160,12 @@ def _ingest_one(
     contract: Contract,
     start: dt.date | None,
     *,
-    names: Sequence[str],
+    sources: tuple[str, ...],
 ) -> _Taken:
-    """Clean and write one contract, from sources of these names."""
+    """Clean and write one contract; rows are counted by the ``sources`` named."""
     reasoned = with_reasons(run, mapped, contract)
     reasoned = reasoned if contract is ITEMS else rows.not_before(reasoned, start)
-    read, inside = _read(run, reasoned, contract, start, names=names)
+    read, inside = _read(run, reasoned, contract, start, sources=sources)
     valid = read.frame.where(inside & F.col(rows.REASON).isNull())
     dated = contract is not ITEMS
     copies = rows.number_copies(valid, contract.key) if dated else rows.number_item_copies(valid)
@@ -167,11 +174,12 @@ def _ingest_one(
         copies,
         duplicates=F.count_if(F.col(rows.COPY) > 1),
         conflicts=F.count_if(conflict),
+        **_by_source(sources, duplicates=F.col(rows.COPY) > 1),
     )
     fresh = kept.frame.where(F.col(rows.COPY) == 1)
     if contract is EVENTS and run.settings.sources.identities:
         fresh = with_known_users(fresh, known_links(run))
-    written = _clean(run, fresh, contract)
+    written = _clean(run, fresh, contract, sources=sources)
     out = written.frame.where(F.col(rows.REASON).isNull())
     with spark_errors(f"ingest {contract.name}"):
         _write(run, out, reasoned, contract, start)
@@ -188,9 +196,6 @@ def _ingest_one(
     )
     run.sources.append(counts)
     run.say(counts.line)
-    if len(names) > 1:
-        by_source = [f"{name} {first[f'source {n}']:,}" for n, name in enumerate(names)]
-        run.say(f"{contract.name} by source: {', '.join(by_source)}")
     for line in describe_changes(contract, first):
         run.note(line)
     if second["conflicts"]:
@@ -204,7 +209,30 @@ def _ingest_one(
     hold = _quarantine_form(run)
     refused = [hold(frame, contract) for frame in early + late]
     changed = figures_of_changes(contract, first)
-    return _Taken(refused, third["masked"], third["cut"], changed)
+    by_source = _rows_by_source(contract, sources, first, second, third)
+    return _Taken(refused, third["masked"], third["cut"], changed, by_source)
+
+
+def _by_source(sources: tuple[str, ...], **conditions: Column) -> dict[str, Column]:
+    """Counts of rows by source, where a condition holds; named such as ``refused of 0``."""
+    return {
+        f"{name} of {n}": F.count_if(condition & (F.col(rows.SOURCE) == source))
+        for name, condition in conditions.items()
+        for n, source in enumerate(sources)
+    }
+
+
+def _rows_by_source(
+    contract: Contract, sources: tuple[str, ...], *counted: dict[str, int]
+) -> dict[str, int]:
+    """Figures of each source: rows read, kept, duplicates and refused."""
+    return {
+        f"{contract.name}_{name}_from:{source}": sum(
+            counts.get(f"{name} of {n}", 0) for counts in counted
+        )
+        for n, source in enumerate(sources)
+        for name in ("read", "kept", "duplicates", "refused")
+    }
 
 
 def _refuse_bad_times(run: Run, contract: Contract, counts: dict[str, int]) -> None:
@@ -229,9 +257,9 @@ def _read(
     contract: Contract,
     start: dt.date | None,
     *,
-    names: Sequence[str],
+    sources: tuple[str, ...],
 ) -> tuple[Counted, Column]:
-    """The sources' rows, counted, and which of them are this night's."""
+    """The source's rows, counted, and which of them are this night's."""
     dated = contract is not ITEMS
     inside = rows.within_night(start, run.as_of) if dated else F.lit(True)
     later = F.col("arrived_day") >= F.lit(run.as_of) if dated else F.lit(False)
@@ -245,7 +273,7 @@ def _read(
         ),
         **rows.time_counts(contract, among=inside),
         **_type_counts(run, contract, inside),
-        **_source_counts(inside, names),
+        **_by_source(sources, read=inside, refused=inside & F.col(rows.REASON).isNotNull()),
     )
     return read, inside
 
@@ -257,15 +285,6 @@ def _type_counts(run: Run, contract: Contract, inside: Column) -> dict[str, Colu
     return {f"type {n}": F.count_if(inside & (F.col("event_type") == kind)) for n, kind in named}
 
 
-def _source_counts(inside: Column, names: Sequence[str]) -> dict[str, Column]:
-    """Rows of each source, where there are several."""
-    several = names if len(names) > 1 else ()
-    return {
-        f"source {n}": F.count_if(inside & (F.col(rows.SOURCE) == name))
-        for n, name in enumerate(several)
-    }
-
-
 def _note_missing_types(run: Run, counts: dict[str, int]) -> None:
     """On the first night: a type that the config names and no event has."""
     named = {kind: counts[f"type {n}"] for n, kind in enumerate(all_named_types(run.settings))}
@@ -274,7 +293,7 @@ def _note_missing_types(run: Run, counts: dict[str, int]) -> None:
             run.note(line)
 
 
-def _clean(run: Run, frame: DataFrame, contract: Contract) -> Counted:
+def _clean(run: Run, frame: DataFrame, contract: Contract, *, sources: tuple[str, ...]) -> Counted:
     """Rows with clean texts; those whose text came to nothing carry a reason."""
     cleaned = with_clean_texts(run, frame, contract)
     nobody = F.col("user_id").isNull() if "user_id" in cleaned.columns else F.lit(False)
@@ -286,6 +305,7 @@ def _clean(run: Run, frame: DataFrame, contract: Contract) -> Counted:
         without_user=F.count_if(ok & nobody),
         masked=F.sum("_masked"),
         cut=F.count_if(F.col("_cut")),
+        **_by_source(sources, kept=ok, refused=~ok),
     )
 
 

@@ -12,18 +12,29 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich.console import RenderableType
 
-from behavior_spark.cleaning.log_extent import ExtentQuestion, LogExtent, extent_row, read_extent
+from behavior_spark.cleaning.log_extent import (
+    ExtentQuestion,
+    LogExtent,
+    extent_row,
+    item_column,
+    read_extent,
+)
 from behavior_spark.cleaning.rows import REASON
-from behavior_spark.config import Settings
+from behavior_spark.config import Settings, Target
 from behavior_spark.errors import BehaviorError, ConfigError, InputError
-from behavior_spark.features.targets import outcome_of
+from behavior_spark.features.targets import item_matches, match_column, outcome_of
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.logs.event_types import all_named_types, misspelt_types
-from behavior_spark.pipelines.logs.mapped_sources import MappedSources, with_reasons
+from behavior_spark.pipelines.logs.mapped_sources import (
+    MappedSources,
+    with_clean_texts,
+    with_reasons,
+)
+from behavior_spark.pipelines.logs.night_time import NightTime, estimate_time
 from behavior_spark.prediction.training_days import training_days
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
-from behavior_spark.schemas import EVENTS, RUNS
+from behavior_spark.schemas import EVENTS, ITEMS
 
 # A quiet weekend, or a feed that is a day late, is no mistake.
 LATE_DAYS = 7
@@ -38,21 +49,18 @@ class TargetOutlook:
         users: How many users there were then.
         learned: How many positives (of the rarer outcome) all training days have.
         problem: Why it cannot be learned; empty if it can.
-        at_most: Whether its condition on items, which was not looked at, leaves fewer.
     """
 
     positives: int
     users: int
     learned: int
     problem: str = ""
-    at_most: bool = False
 
     def __str__(self) -> str:
         """After the target's name, in a line."""
         if self.problem:
             return f" is left out ({self.problem})"
-        most = "at most " if self.at_most else ""
-        return f": {most}{self.positives:,} of {self.users:,} users"
+        return f": {self.positives:,} of {self.users:,} users"
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Verdict(StageResult):
         refusal: Why it cannot run; None if it can.
         extent: What the log holds; None where nothing was looked at.
         targets: Outlook of each target.
-        last_seconds: What the last whole night took; None if there is none.
+        time: How long the night will take; None where nothing is known of it.
         unlinked: Whether a night will give users events that are a visitor's yet.
     """
 
@@ -72,7 +80,7 @@ class Verdict(StageResult):
     refusal: BehaviorError | None = None
     extent: LogExtent | None = None
     targets: Mapping[str, TargetOutlook] = field(default_factory=dict)
-    last_seconds: float | None = None
+    time: NightTime | None = None
     unlinked: bool = False
 
     @property
@@ -86,6 +94,7 @@ class Verdict(StageResult):
                 "can_run": self.refusal is None,
                 "as_of": self.as_of.isoformat(),
                 "targets": targets,
+                "seconds": [self.time.low, self.time.high] if self.time else None,
             }
         }
 
@@ -109,8 +118,8 @@ class Verdict(StageResult):
         parts += [f"{name}{outlook}" for name, outlook in self.targets.items()]
         if self.unlinked:
             parts.append("visitors are not linked yet")
-        if self.last_seconds is not None:
-            parts.append(f"the last one took {self.last_seconds:,.0f} s")
+        if self.time is not None:
+            parts.append(str(self.time))
         return "; ".join(parts)
 
 
@@ -146,13 +155,16 @@ def foresee_stage(run: Run, mapped: MappedSources) -> Foreseen:
 
 
 @stage("verdict", does="say whether the night can run, on which as_of, and what it can learn")
-def verdict_stage(run: Run, mapped: MappedSources, ends: dt.date | None) -> Verdict:
+def verdict_stage(
+    run: Run, mapped: MappedSources, ends: dt.date | None, *, texts: int = 0
+) -> Verdict:
     """The verdict of ``check``, for the day that fits where the run's does not.
 
     Args:
         run: The run.
         mapped: The sources.
         ends: The as_of that sees the whole log; None without usable events.
+        texts: Rows of texts that the sources have.
     """
     if EVENTS.name not in mapped:
         return Verdict(run.as_of)
@@ -161,13 +173,13 @@ def verdict_stage(run: Run, mapped: MappedSources, ends: dt.date | None) -> Verd
     extent = look_at_extent(run, mapped, as_of)
     verdict = judge(run, mapped, extent, as_of)
     return Verdict(
-        as_of, verdict.refusal, extent, verdict.targets, _last_seconds(run),
+        as_of, verdict.refusal, extent, verdict.targets, estimate_time(run, extent.rows, texts),
         unlinked=bool(run.settings.sources.identities),
     )  # fmt: skip
 
 
 def look_at_extent(run: Run, mapped: MappedSources, as_of: dt.date) -> LogExtent:
-    """One query over all sources of events."""
+    """One query over all sources of events, and those of items where targets ask for them."""
     settings = run.settings
     question = ExtentQuestion(
         as_of=as_of,
@@ -181,9 +193,25 @@ def look_at_extent(run: Run, mapped: MappedSources, as_of: dt.date) -> LogExtent
         for frame in mapped[EVENTS.name].values()
     ]
     events = reduce(lambda a, b: a.unionByName(b), frames)
+    if of_items := {name: target for name, target in settings.targets.items() if target.item}:
+        events = events.join(_fulfilled(run, mapped, of_items), "item_id", "left")
     with spark_errors("looking at events"):
         row = extent_row(events, question).first()
     return read_extent(row.asDict() if row else {}, question)
+
+
+def _fulfilled(run: Run, mapped: MappedSources, targets: Mapping[str, Target]) -> DataFrame:
+    """For each item the time since which it fulfils the condition of each target."""
+    frames = [
+        with_clean_texts(run, with_reasons(run, frame, ITEMS), ITEMS)
+        .where(F.col(REASON).isNull())
+        .select("item_id", "title", "category", "price", "valid_from")
+        for frame in mapped[ITEMS.name].values()
+    ]
+    items = reduce(lambda a, b: a.unionByName(b), frames)
+    return item_matches(items, targets).withColumnsRenamed(
+        {match_column(name): item_column(name) for name in targets}
+    )
 
 
 def judge(run: Run, mapped: MappedSources, extent: LogExtent, as_of: dt.date) -> Verdict:
@@ -282,7 +310,7 @@ def _outlook(settings: Settings, extent: LogExtent, name: str, as_of: dt.date) -
         what = "positives" if happens else "rows of the rarer outcome"
         why = f"{learned:,} {what}, {wanted:,} are wanted (training.min_positives)"
         return TargetOutlook(positives, users, learned, why)
-    return TargetOutlook(positives, users, learned, at_most=bool(target.item) and happens)
+    return TargetOutlook(positives, users, learned)
 
 
 def _days(settings: Settings, as_of: dt.date) -> dict[str, list[dt.date]]:
@@ -303,12 +331,3 @@ def _types(mapped: MappedSources) -> DataFrame:
     for frame in others:
         first = first.unionByName(frame)
     return first
-
-
-def _last_seconds(run: Run) -> float | None:
-    """Seconds of the last whole night of this warehouse."""
-    if not run.warehouse.exists(RUNS):
-        return None
-    nights = run.warehouse.read(RUNS).where("status = 'done' AND command = 'nightly'")
-    row = nights.agg(F.max_by("seconds", "started_at").alias("seconds")).first()
-    return row["seconds"] if row else None

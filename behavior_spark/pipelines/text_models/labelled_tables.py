@@ -12,12 +12,14 @@ from pyspark.sql.types import ArrayType
 from behavior_spark.cleaning.personal_data import masking_of
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
-from behavior_spark.config.labels import Part
+from behavior_spark.config.labels import Labels, Part
 from behavior_spark.errors import InputError
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
 from behavior_spark.model.heads.kind import MULTI_LABEL, SINGLE_LABEL
 from behavior_spark.model.heads.labelled import LabelledTexts
+from behavior_spark.model.heads.stated_costs import Costs, LabelCost
+from behavior_spark.names import normal_name
 from behavior_spark.pipelines.text_models.stored_annotations import annotated_labels
 from behavior_spark.runs.run import Run
 
@@ -71,8 +73,17 @@ def labelled_task(
         validation_share=labels.validation_share,
         tested_elsewhere=labels.has_test,
         abstain=labels.abstain,
+        costs=stated_costs(labels),
         left_out={reason: count for reason, count in left_out.items() if count},
     )
+
+
+def stated_costs(labels: Labels) -> Costs:
+    """Costs of a head's labels, by label as it is learned."""
+    return {
+        normal_name(label): LabelCost(cost.missed, cost.false_alarm)
+        for label, cost in labels.cost.items()
+    }
 
 
 def cleaned(text: object, settings: Settings) -> str:

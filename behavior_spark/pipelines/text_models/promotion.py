@@ -49,6 +49,7 @@ from behavior_spark.pipelines.text_models.held_out import (
     without_learned,
 )
 from behavior_spark.pipelines.text_models.label_embeddings import embed_held_out
+from behavior_spark.pipelines.text_models.labelled_tables import stated_costs
 from behavior_spark.report.tables import rows_table
 from behavior_spark.runs.run import Run, redacted, versions
 from behavior_spark.runs.stages import StageResult, stage
@@ -308,7 +309,7 @@ def _judge(run: Run, store: ModelStore, challenger: str, champion: str) -> Verdi
             continue
         _tell(run, name, comparisons[name])
     gate = run.settings.text.gate
-    return decide(comparisons, figure=gate.figure, most_lost=gate.most_lost, missing=missing)
+    return decide(comparisons, most_lost=gate.most_lost, missing=missing)
 
 
 def _compared(run: Run, models: list[TextModel], name: str, held: HeldOut) -> Comparison:
@@ -326,6 +327,7 @@ def _compared(run: Run, models: list[TextModel], name: str, held: HeldOut) -> Co
         slice_rows=gate.slice_rows,
         resamples=run.settings.text.evaluation.resamples,
         seed=run.settings.training.seed,
+        costs=stated_costs(run.settings.text.heads[name]),
     )
     compared = compare(answers[0], answers[1], held.slices, rules)
     if all(head.scope is None for head, _ in heads):
@@ -366,7 +368,7 @@ def _finish(run: Run, entry: Promotion, verdict: Verdict | None) -> Decision:
 def _tell(run: Run, name: str, comparison: Comparison) -> None:
     difference = comparison.difference
     run.say(
-        f"{name}: {comparison.verdict}, {run.settings.text.gate.figure} {difference.value:+.4f} "
+        f"{name}: {comparison.verdict}, {comparison.figure} {difference.value:+.4f} "
         f"({difference.low:+.4f} to {difference.high:+.4f}) on {comparison.texts:,} texts, "
         f"{comparison.slices_judged} slices judged"
     )

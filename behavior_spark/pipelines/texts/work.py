@@ -30,9 +30,6 @@ class Work:
         emulated: Tasks whose processor has to emulate the model's precision.
         seconds: Worker seconds by step (load, read, tokenize, model, return), and wall seconds
             before the first worker began (``find``) and after the last had ended (``write``).
-        tokens: Tokens of the texts.
-        tokens_run: Tokens computed, padding included.
-        emulated: Tasks whose processor does not compute in the model's precision itself.
         words_read: Tokens that stand for parts of texts.
         unknown: Of those, tokens the encoder's vocabulary does not know.
         failed: Of the errors, those of the model.

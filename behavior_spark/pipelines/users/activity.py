@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from pyspark.sql import Column, DataFrame
@@ -208,10 +208,12 @@ def _activity_before(
     later_versions, late_tiles = _counted(read, is_recent & is_later_version(), is_late)
     recent = tiles.where(is_recent)
     if not late_tiles:
-        return Activity.over(recent, state, few_later_versions=later_versions <= FEW_LATER_VERSIONS)
+        few = later_versions <= FEW_LATER_VERSIONS
+        return replace(Activity.over(recent, state, few_later_versions=few), past=tiles)
     late = tiles.where(is_late).select("user_id").distinct()
     again = tiles.where(~is_recent).join(late, "user_id", "left_semi")
-    return Activity.over(recent.unionByName(again), state.join(late, "user_id", "left_anti"))
+    added_up = Activity.over(recent.unionByName(again), state.join(late, "user_id", "left_anti"))
+    return replace(added_up, past=tiles)
 
 
 def _counted(tiles: DataFrame, *conditions: Column) -> list[int]:

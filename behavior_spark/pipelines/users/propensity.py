@@ -69,6 +69,8 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         "backbone": prepared.backbone,
         "heads": dict(prepared.inputs.heads),
     }
+    if any(feature.group == "taste" for feature in prepared.feature_set.features):
+        content["taste"] = features.taste.model_dump(mode="json")
     if settings.training.learner != DEFAULT_LEARNER:
         content["learner"] = settings.training.learner
     if settings.training.prior_shift != "none":
@@ -253,7 +255,21 @@ def _train(run: Run, prepared: Prepared, targets: list[str]) -> PropensityModels
             except BehaviorError as error:
                 left_out[name] = f"{name} is not predicted: {error.line}"
                 run.note(left_out[name])
+    _note_constant(run, models, len(prepared.names))
     return PropensityModels(models, left_out)
+
+
+def _note_constant(run: Run, models: Mapping[str, PropensityModel], features: int) -> None:
+    """Say how many features no model can learn from, as all training rows have the same."""
+    constant = {name: int(model.metadata["constant_features"]) for name, model in models.items()}
+    if not any(constant.values()):
+        return
+    counts = set(constant.values())
+    each = ", ".join(f"{count:,} ({name})" for name, count in constant.items())
+    run.note(
+        f"{f'{min(counts):,}' if len(counts) == 1 else each} of {features:,} features are the same "
+        "in all training rows and are not learned from"
+    )
 
 
 def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -> PropensityModel:

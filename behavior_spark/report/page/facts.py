@@ -14,7 +14,11 @@ from typing import Any
 import pandas as pd
 
 from behavior_spark.model.propensity.verdict import TargetVerdict
+from behavior_spark.model.topics import Topics
 from behavior_spark.report.outcomes import Outcome
+
+# Texts of which topics are made, at most.
+TOPICS_FROM = 5_000
 
 
 def no_rows(*columns: str) -> pd.DataFrame:
@@ -140,6 +144,8 @@ class NightFacts:
         moved_from: The night before with predictions; None if there is none.
         moved: Users by value of a score or feature, at this night and that before: kind (score or
             feature), name, now (bool), step (null: not known), users, total (sum of the values).
+        moved_since_training: Likewise, at this night and among the rows that models learned from.
+        trained_target: The target whose model tells how features were then; None: no model does.
         words: Meaning of each feature.
         reasons: Reasons of all predictions: target, feature, users, size (mean of the absolute
             contribution), raises (share of users for whom it raises).
@@ -152,6 +158,9 @@ class NightFacts:
         funnel_days: Days that the funnels look back.
         segments: People by segment: segment, users, and for each target what is predicted.
         texts: Texts by label: head, period (first day), label (null: none), texts, users.
+        topics: Topics of a sample of texts; None where too few have an embedding.
+        scripts: That sample by script: script, texts, users, unread (texts whose language the
+            encoder does not know), tokens, unknown (tokens), letters.
         audiences: Rows of the table ``audiences`` of the night.
         audience_results: Rows of ``audience_results`` of this night's and earlier audiences.
         alerts: Risk alerts: alert_id, kind, severity, score, status, evidence.
@@ -173,6 +182,10 @@ class NightFacts:
     moved: pd.DataFrame = field(
         default_factory=lambda: no_rows("kind", "name", "now", "step", "users", "total")
     )
+    moved_since_training: pd.DataFrame = field(
+        default_factory=lambda: no_rows("kind", "name", "now", "step", "users", "total")
+    )
+    trained_target: str | None = None
     words: Mapping[str, str] = field(default_factory=dict)
     reasons: pd.DataFrame = field(
         default_factory=lambda: no_rows("target", "feature", "users", "size", "raises")
@@ -189,6 +202,12 @@ class NightFacts:
     segments: pd.DataFrame = field(default_factory=lambda: no_rows("segment", "users"))
     texts: pd.DataFrame = field(
         default_factory=lambda: no_rows("head", "period", "label", "texts", "users")
+    )
+    topics: Topics | None = None
+    scripts: pd.DataFrame = field(
+        default_factory=lambda: no_rows(
+            "script", "texts", "users", "unread", "tokens", "unknown", "letters"
+        )
     )
     audiences: pd.DataFrame = field(
         default_factory=lambda: no_rows("audience", "members", "remark")

@@ -11,6 +11,7 @@ from behavior_spark.model.heads.fitting import fit_head
 from behavior_spark.model.heads.label_errors import conflicting_texts, suspected_labels
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
 from behavior_spark.model.heads.out_of_fold import fold_numbers, out_of_fold_logits
+from behavior_spark.model.measures.confidence import confidence_bins, expected_calibration_error
 
 CLASSES = 4
 
@@ -145,3 +146,22 @@ def test_all_that_was_left_out_or_found_is_said_and_a_clean_task_says_nothing():
         "A and a", "trimmed", "equal texts with different labels: 2",
     ):  # fmt: skip
         assert words in said, words
+
+
+@pytest.mark.parametrize("spread", [0.9, 1.6])
+def test_labels_of_which_a_third_is_drawn_by_chance_leave_probabilities_of_the_true_label(spread):
+    split, vectors, _ = clouds(150, spread=spread, noise=0.4)
+    noisy = fit_head(split, vectors, backbone_digest="digest")
+    assert noisy.metrics["label_noise"]["wrong"] == pytest.approx(0.4 * (1 - 1 / CLASSES), abs=0.08)
+    assert any("drawn by chance" in line for line in describe_findings(noisy.metrics))
+    split, vectors, true = clouds(300, spread=spread, seed=5)
+    probabilities = noisy.probabilities(vectors)
+    right = probabilities.argmax(axis=1) == true
+    bins = confidence_bins(probabilities.max(axis=1).astype(np.float64), right)
+    assert expected_calibration_error(bins) < 0.06
+
+
+@pytest.mark.parametrize("spread", [0.5, 0.9, 1.6, 2.5])
+def test_hard_texts_with_true_labels_are_not_taken_for_wrong_ones(spread):
+    split, vectors, _ = clouds(150, spread=spread, seed=3)
+    assert "label_noise" not in fit_head(split, vectors, backbone_digest="digest").metrics

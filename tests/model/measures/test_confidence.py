@@ -6,12 +6,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from behavior_spark.model.heads.kinds.single_label import KIND
+from behavior_spark.model.measures.answers import Answers
+from behavior_spark.model.measures.classification import calibration_table
 from behavior_spark.model.measures.confidence import (
+    bin_numbers,
     confidence_bins,
     expected_calibration_error,
     kept_by_threshold,
     wilson_interval,
 )
+from behavior_spark.model.measures.figures import CALIBRATION_BINS, FIGURES
+
+
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_resampled_figures_tables_and_checks_of_annotations_have_one_calibration_error(rows, seed):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.ones(3), rows).astype(np.float32).round(2)
+    truth = np.eye(3, dtype=bool)[rng.integers(0, 3, rows)]
+    predicted = KIND.predict(probabilities, np.full(3, 0.5, dtype=np.float32))
+    answers = Answers(("a", "b", "c"), KIND, truth, predicted, probabilities)
+    top = probabilities.argmax(axis=1)
+    confidence = probabilities[np.arange(rows), top].astype(np.float64)
+    right = truth[np.arange(rows), top]
+    bins = confidence_bins(confidence, right, bins=CALIBRATION_BINS)
+    (figure,) = FIGURES["calibration_error"](answers, np.ones((1, rows)))
+    assert figure == pytest.approx(expected_calibration_error(bins))
+    table = calibration_table(answers)
+    assert [row["count"] for row in table] == [part.labels for part in bins]
+    assert [row["observed"] for row in table] == [part.accuracy for part in bins]
+
+
+def test_a_confidence_on_an_edge_is_in_the_bin_below_it_whatever_its_precision():
+    edges = np.arange(11) / 10
+    expected = [0, *range(10)]
+    assert bin_numbers(edges, 10).tolist() == expected
+    assert bin_numbers(edges.astype(np.float32).astype(np.float64), 10).tolist() == expected
 
 
 def test_labels_79_percent_right_at_a_confidence_of_93_are_off_by_14_points():

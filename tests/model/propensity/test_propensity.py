@@ -183,6 +183,18 @@ def test_decimals_booleans_and_nulls_are_numbers(frame, model):
     assert (model.margins(typed) == model.margins(rows)).all()
 
 
+def test_features_that_are_the_same_for_everybody_change_nothing_and_are_counted(frame, model):
+    constant = {"never": 0.0, "always": 7.0, "unknown": np.nan}
+    wider = frame.assign(**constant, sometimes=np.where(np.arange(len(frame)) % 2, np.nan, 1.0))
+    same = trained(wider, features=["never", *FEATURES[:2], "always", *FEATURES[2:], "unknown"])
+    assert same.features == model.features and same.metadata["constant_features"] == 3
+    assert np.array_equal(same.margins(frame), model.margins(frame))
+    missing = trained(wider, features=[*FEATURES, "sometimes", "never"])
+    assert "sometimes" in missing.features and missing.metadata["constant_features"] == 1
+    nothing = trained(wider, features=["never", "always"])
+    assert nothing.verdict is None or not nothing.ranks
+
+
 def test_a_missing_column_is_named(frame, model):
     with pytest.raises(ModelError, match="noise"):
         model.margins(frame.drop(columns="noise"))

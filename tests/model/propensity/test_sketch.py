@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,7 +26,6 @@ def test_every_row_is_in_one_bin_and_the_same_rows_do_not_drift(values) -> None:
     assert sketch.counts[-1] == np.isnan(column).sum()
     assert list(sketch.ends) == sorted(set(sketch.ends)) and len(sketch.ends) < 10
     assert tuple(sketch.count(column)) == sketch.counts
-    assert Sketch.from_json(json.loads(json.dumps(sketch.to_json()))) == sketch
     same = drift_between("x", sketch.counts, sketch.counts)
     assert same.psi == pytest.approx(0) and same.ks == pytest.approx(0) and same.words == "little"
 
@@ -37,6 +34,9 @@ def test_weights_count_as_rows_that_stand_there_so_often() -> None:
     values, often = np.array([1.0, 2, 3, np.nan]), np.array([1, 5, 2, 3])
     sketch = Sketch.of(values)
     assert (sketch.count(values, weights=often) == sketch.count(np.repeat(values, often))).all()
+    assert Sketch.of(values, weights=often) == Sketch.of(np.repeat(values, often))
+    steps = {"steps": [1, 2, 3], "users": [1, 5, 2], "unknown": 3}
+    assert Sketch.of_steps(steps) == Sketch.of(values, weights=often)
 
 
 def test_ks_is_that_of_scipy_to_the_width_of_a_bin() -> None:

@@ -42,7 +42,7 @@ def test_a_model_passes_where_it_is_better_or_no_worse(wrong: range, verdict: st
     challenger = answering(right_but(range(wrong.start, min(wrong.stop, ROWS), wrong.step)))
     found = compare(challenger, CHAMPION, {}, RULES)
     assert found.verdict == verdict
-    assert decide({"intent": found}, figure="accuracy").passed == (verdict != "worse")
+    assert decide({"intent": found}).passed == (verdict != "worse")
 
 
 def test_a_loss_beyond_the_margin_is_refused_though_the_texts_are_few() -> None:
@@ -60,30 +60,30 @@ def test_a_loss_beyond_the_margin_is_refused_though_the_texts_are_few() -> None:
 def test_a_slice_that_loses_more_than_the_margin_is_refused_though_the_whole_is_better() -> None:
     worse = compare(answering(right_but(range(200, 236))), CHAMPION, HALVES, RULES)
     assert worse.difference.value > 0 and set(worse.worse_slices) == {"second"}
-    verdict = decide({"intent": worse}, figure="accuracy")
+    verdict = decide({"intent": worse})
     assert not verdict.passed and "slice second" in verdict.reason
     small = GateRules(figure="accuracy", resamples=300, slice_rows=201)
     assert decide({"intent": compare(answering(right_but(range(200, 236))), CHAMPION, HALVES,
-                                     small)}, figure="accuracy").passed  # fmt: skip
+                                     small)}).passed  # fmt: skip
 
 
 def test_what_cannot_be_compared_is_not_promoted() -> None:
-    assert not decide({}, figure="accuracy").passed
+    assert not decide({}).passed
     found = compare(CHAMPION, CHAMPION, {}, RULES)
-    verdict = decide({"intent": found}, figure="accuracy", missing=("spam",))
+    verdict = decide({"intent": found}, missing=("spam",))
     assert not verdict.passed and "spam" in verdict.reason
 
 
 def test_a_model_that_only_abstains_more_passes_and_one_that_abstains_worse_does_not() -> None:
     same = compare(CHAMPION, CHAMPION, {}, RULES)
     always, balanced = Abstention(1.0, 0.0), Abstention(0.95, 0.85)
-    passed = decide({"intent": replace(same, abstentions=(balanced, always))}, figure="accuracy")
+    passed = decide({"intent": replace(same, abstentions=(balanced, always))})
     assert passed.passed and "95.0% answered, 85.0% outside left out" in passed.reason
-    refused = decide({"intent": replace(same, abstentions=(always, balanced))}, figure="accuracy")
+    refused = decide({"intent": replace(same, abstentions=(always, balanced))})
     assert not refused.passed and "abstains worse" in refused.reason
     # Nothing outside is known: only how much is answered can be said.
     unknown = replace(same, abstentions=(Abstention(0.95), Abstention(1.0)))
-    assert decide({"intent": unknown}, figure="accuracy").passed
+    assert decide({"intent": unknown}).passed
 
 
 def test_a_first_model_must_beat_its_most_frequent_label_and_not_lose_to_keywords() -> None:

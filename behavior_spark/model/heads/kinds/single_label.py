@@ -13,6 +13,7 @@ from behavior_spark.model.arrays import Bools, Doubles, Floats, Integers
 from behavior_spark.model.heads.golden_section import find_minimum
 from behavior_spark.model.heads.head import Head, softmax
 from behavior_spark.model.heads.kind import SINGLE_LABEL, HeadKind, Targets, most_probable
+from behavior_spark.model.heads.label_noise import find_label_noise
 from behavior_spark.model.measures.answers import Answers, Confusion
 
 if TYPE_CHECKING:
@@ -89,9 +90,16 @@ class SingleLabel:
         return self.truth(logits.argmax(axis=1), logits.shape[1])
 
     def calibrate(self, head: Head, logits: Doubles, targets: Targets) -> Head:
-        """Set the temperature with the lowest loss (Guo et al. 2017, arXiv 1706.04599)."""
+        """Set the temperature with the lowest loss (Guo et al. 2017, arXiv 1706.04599).
+
+        Where a part of the labels is plainly wrong, the one of ``find_label_noise``.
+        """
         if len(targets) < MIN_CALIBRATION_ROWS:
             return head
+        if noise := find_label_noise(logits, targets.astype(np.int64), _TEMPERATURES):
+            measured = {"wrong": noise.wrong, "gain": noise.gain}
+            metrics = head.metrics | {"label_noise": measured}
+            return replace(head, temperature=noise.temperature, metrics=metrics)
 
         def loss(log_temperature: float) -> float:
             scaled = logits / math.exp(log_temperature)

@@ -10,11 +10,10 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from behavior_spark.features.sessions.by_user import sessions_seen
-from behavior_spark.pipelines.reports.night.targets_read import people
-from behavior_spark.report.page.facts import no_rows
+from behavior_spark.pipelines.reports.night.targets_read import features_of_people, people
 from behavior_spark.report.page.life_cycle import AWAY, states_by_period
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import SESSIONS, USER_FEATURES, USER_PROFILE, USER_PROPENSITY
+from behavior_spark.schemas import SESSIONS, USER_PROFILE, USER_PROPENSITY
 
 # Periods shown at most; longer logs are shown in longer periods.
 MOST_PERIODS = 26
@@ -24,60 +23,55 @@ PERIODS = (7, 28, 91)
 def read_people(run: Run) -> dict[str, Any]:
     """Facts of people by name, as in ``NightFacts``."""
     longest = run.settings.features.windows_days[-1]
-    facts: dict[str, Any] = {
-        "segments": _segments(run),
-        "funnels": _funnels(run, days=longest),
-        "funnel_days": longest,
-    }
+    segments, funnels = _segments_and_funnels(run, days=longest)
+    facts: dict[str, Any] = {"segments": segments, "funnels": funnels, "funnel_days": longest}
     if not run.warehouse.exists(SESSIONS):
         return facts
     return facts | _activity(run, sessions_seen(run.warehouse.read(SESSIONS), [run.as_of]))
 
 
-def _segments(run: Run) -> pd.DataFrame:
-    """People by segment, with the mean prediction of each target."""
+def _segments_and_funnels(run: Run, *, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """People by segment, with the mean prediction of each target; and by step of each funnel.
+
+    Both are sums over the same users, so that they are read at once.
+    """
     tonight = F.col("as_of") == F.lit(run.as_of)
-    profiles = run.warehouse.read(USER_PROFILE).where(tonight & F.col("segment").isNotNull())
-    predictions = run.warehouse.read(USER_PROPENSITY).where(tonight)
-    targets = list(run.settings.targets)
-    wide = predictions.groupBy("user_id").agg(
-        *[
-            F.max(F.when(F.col("target") == name, F.coalesce("probability", "expected"))).alias(
-                name
-            )
-            for name in targets
-        ],
-        F.count(F.lit(1)).alias("_rows"),
-    )
-    return (
-        profiles.select("user_id", "segment")
-        .join(people(run, run.as_of), "user_id", "left_semi")
-        .join(wide, "user_id", "left")
-        .groupBy("segment")
-        .agg(F.count(F.lit(1)).alias("users"), *[F.avg(F.col(f"`{n}`")).alias(n) for n in targets])
-        .toPandas()
-    )
-
-
-def _funnels(run: Run, *, days: int) -> pd.DataFrame:
-    """Users that came to each step of each funnel: funnel, step, users."""
-    features = run.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(run.as_of))
+    features = features_of_people(run, run.as_of)
     steps = [
         (name, step, F.count_if(F.col(f"`{column}`") >= place))
         for name, funnel in run.settings.features.funnels.items()
         if (column := f"funnel_{name}_step_{days}d") in features.columns
         for place, step in enumerate(funnel.steps, 1)
     ]
-    if not steps:
-        return no_rows("funnel", "step", "users")
-    counts = (
-        features.join(people(run, run.as_of), "user_id", "left_semi")
-        .agg(*[count.alias(f"_{place}") for place, (*_, count) in enumerate(steps)])
-        .first()
+    targets = list(run.settings.targets)
+    predicted = F.coalesce("probability", "expected")
+    wide = (
+        run.warehouse.read(USER_PROPENSITY)
+        .where(tonight)
+        .groupBy("user_id")
+        .agg(
+            F.count(F.lit(1)).alias("_rows"),
+            *[F.max(F.when(F.col("target") == name, predicted)).alias(name) for name in targets],
+        )
     )
-    rows = [(name, step, counts[place] if counts else 0)
+    profiles = run.warehouse.read(USER_PROFILE).where(tonight).select("user_id", "segment")
+    columns = [c for c in features.columns if c == "user_id" or c.startswith("funnel_")]
+    counts = (
+        features.select(*[f"`{column}`" for column in columns])
+        .join(profiles, "user_id", "left")
+        .join(wide, "user_id", "left")
+        .groupBy("segment")
+        .agg(
+            F.count(F.lit(1)).alias("users"),
+            *[F.avg(F.col(f"`{name}`")).alias(name) for name in targets],
+            *[count.alias(f"_{place}") for place, (*_, count) in enumerate(steps)],
+        )
+        .toPandas()
+    )
+    segments = counts.loc[counts["segment"].notna(), ["segment", "users", *targets]]
+    rows = [(name, step, int(counts[f"_{place}"].sum()))
             for place, (name, step, _) in enumerate(steps)]  # fmt: skip
-    return pd.DataFrame(rows, columns=["funnel", "step", "users"])
+    return segments, pd.DataFrame(rows, columns=["funnel", "step", "users"])
 
 
 def _activity(run: Run, seen: DataFrame) -> dict[str, Any]:

@@ -27,8 +27,13 @@ from behavior_spark.pipelines.reports.night.runs_read import (
     refused_rows,
     rows_by_day,
 )
-from behavior_spark.pipelines.reports.night.targets_read import predicted_nights, read_targets
+from behavior_spark.pipelines.reports.night.targets_read import (
+    models_of_night,
+    predicted_nights,
+    read_targets,
+)
 from behavior_spark.pipelines.reports.night.texts_read import read_texts
+from behavior_spark.pipelines.reports.night.topics_read import read_topics
 from behavior_spark.pipelines.reports.outcomes import Reported
 from behavior_spark.report.page import (
     NightFacts,
@@ -48,6 +53,7 @@ from behavior_spark.schemas import (
     RISK_ALERTS,
     RUNS,
     SESSIONS,
+    TEXT_EMBEDDINGS,
     TEXT_SCORES,
     TEXTS,
     USER_FEATURES,
@@ -94,6 +100,7 @@ class NightReported(Reported):
         EVENTS,
         TEXTS,
         ITEMS,
+        TEXT_EMBEDDINGS,
         TEXT_SCORES,
         SESSIONS,
         USER_FEATURES,
@@ -103,7 +110,7 @@ class NightReported(Reported):
         AUDIENCE_RESULTS,
         RISK_ALERTS,
     ),
-    models=("propensity",),
+    models=("text", "propensity"),
 )
 def night_page_stage(run: Run, *, compare: dt.date | None = None) -> NightReported:
     """Read the facts of the night ``run.as_of`` and write them as a page.
@@ -159,7 +166,9 @@ def read_facts(run: Run, *, compare: dt.date | None = None) -> NightFacts:
                 found="no run of that day before it has read rows",
                 fix="choose a night that is in the table runs, before --as-of",
             )
-    targets = read_targets(run, nights)
+    models = models_of_night(run, nights)
+    targets = read_targets(run, nights, models)
+    moved = read_moved(run, moved_from, models)
     first_ranked = next((target.name for target in targets if target.ranks), "")
     return NightFacts(
         job=run.settings.name,
@@ -172,13 +181,16 @@ def read_facts(run: Run, *, compare: dt.date | None = None) -> NightFacts:
         by_day=rows_by_day(run),
         targets=targets,
         moved_from=moved_from,
-        moved=read_moved(run, moved_from),
+        moved=moved.since_before,
+        moved_since_training=moved.since_training,
+        trained_target=moved.trained_target,
         words=feature_words(run),
         reasons=read_reasons(run),
         examples=read_examples(run, first_ranked),
         report_run=run.run_id,
         **read_people(run),
         texts=read_texts(run, night.models if night else {}),
+        **read_topics(run, night.models if night else {}),
         **read_audiences(run),
         alerts=read_alerts(run),
         min_group=run.settings.privacy.min_group,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from collections.abc import Mapping
 
 import pandas as pd
 from pyspark.sql import DataFrame
@@ -48,18 +49,41 @@ def predicted_nights(run: Run) -> Nights:
 
 def people(run: Run, as_of: dt.date) -> DataFrame:
     """``user_id`` of the users of a night who are no bots."""
+    return features_of_people(run, as_of).select("user_id")
+
+
+def features_of_people(run: Run, as_of: dt.date) -> DataFrame:
+    """Rows of ``user_features`` of the users of a night who are no bots."""
     features = run.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(as_of))
     if "is_bot" in features.columns:
         features = features.where(~F.coalesce("is_bot", F.lit(False)))
-    return features.select("user_id")
+    return features
 
 
-def read_targets(run: Run, nights: Nights) -> tuple[TargetFacts, ...]:
+def models_of_night(run: Run, nights: Nights) -> dict[str, PropensityModel]:
+    """The models of this night's predictions by target; one that cannot be read is noted."""
+    models: dict[str, PropensityModel] = {}
+    for name in run.settings.targets:
+        digest = nights[name].get(run.as_of)
+        if digest is None:
+            continue
+        try:
+            models[name] = PropensityModel.load(model_store(run, name).fetch(digest))
+        except BehaviorError as error:
+            run.note(f"the quality of {name} is not in the page: {error.problem}")
+    return models
+
+
+def read_targets(
+    run: Run, nights: Nights, models: Mapping[str, PropensityModel]
+) -> tuple[TargetFacts, ...]:
     """Facts of every configured target."""
     scores = _scores(run)
     measured = _measured(run, nights)
     return tuple(
-        _target(run, name, nights[name].get(run.as_of), scores, measured.get(name))
+        _target(
+            run, name, nights[name].get(run.as_of), models.get(name), scores, measured.get(name)
+        )
         for name in run.settings.targets
     )
 
@@ -105,15 +129,14 @@ def _measured(run: Run, nights: Nights) -> dict[str, MeasuredTarget]:
 
 
 def _target(
-    run: Run, name: str, digest: str | None, scores: pd.DataFrame, measured: MeasuredTarget | None
+    run: Run,
+    name: str,
+    digest: str | None,
+    model: PropensityModel | None,
+    scores: pd.DataFrame,
+    measured: MeasuredTarget | None,
 ) -> TargetFacts:
     declared = run.settings.targets[name]
-    model = None
-    if digest is not None:
-        try:
-            model = PropensityModel.load(model_store(run, name).fetch(digest))
-        except BehaviorError as error:
-            run.note(f"the quality of {name} is not in the page: {error.problem}")
     first = model.kind.measures[0] if model else None
     return TargetFacts(
         name=name,

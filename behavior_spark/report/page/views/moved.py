@@ -25,29 +25,12 @@ def moved_view(facts: NightFacts) -> Section:
             "moved", _TITLE, left_out="there is no earlier night with predictions to compare with"
         )
     frame = moved_most(facts.moved)
-    shown = frame.head(SHOWN).copy()
-    shown["meaning"] = [_meaning(row, facts) for row in rows_of(shown)]
-    first = shown.iloc[0]
+    first = frame.iloc[0]
     blocks: list[Block] = [
         Words(_summary(frame, facts)),
-        DataChart(
-            f"Stability index (PSI), the largest {len(shown)}",
-            f"{first['name']} moved most: {first['psi']:.2f}. Below {MODERATE} little has moved, "
-            f"from {LARGE} much.",
-            bar_chart(shown, name="name", value="psi", form=".2f"),
-            DataTable(
-                f"What moved from {facts.moved_from} to {facts.as_of}",
-                ["name", "meaning", "moved", "PSI", "mean before", "mean now", "known before",
-                 "known now"],
-                [
-                    [
-                        row.name, row.meaning, row.words, f"{row.psi:.3f}", amount(row.before),
-                        amount(row.now), share(row.known_before, 1), share(row.known_now, 1),
-                    ]
-                    for row in rows_of(shown)
-                ],
-                text_columns=3,
-            ),
+        moved_chart(
+            frame, facts, title=f"What moved from {facts.moved_from} to {facts.as_of}",
+            columns=("before", "now"),
         ),
         Words(
             "PSI compares how users are spread over ten ranges of a value, and over known and "
@@ -57,6 +40,42 @@ def moved_view(facts: NightFacts) -> Section:
         ),
     ]  # fmt: skip
     return Section("moved", _TITLE, blocks, _queries(facts, str(first["name"]), first["kind"]))
+
+
+def moved_chart(
+    frame: pd.DataFrame, facts: NightFacts, *, title: str, columns: tuple[str, str]
+) -> DataChart:
+    """The names with the largest index.
+
+    Args:
+        frame: As ``moved_most`` gives it.
+        facts: Meanings of features.
+        title: Title of the table.
+        columns: What both sides are called.
+    """
+    shown = frame.head(SHOWN)
+    first = shown.iloc[0]
+    then, now = columns
+    return DataChart(
+        f"Stability index (PSI), the largest {len(shown)}",
+        f"{first['name']} moved most: {first['psi']:.2f}. Below {MODERATE} little has moved, "
+        f"from {LARGE} much.",
+        bar_chart(shown, name="name", value="psi", form=".2f"),
+        DataTable(
+            title,
+            ["name", "meaning", "moved", "PSI", f"mean {then}", f"mean {now}", f"known {then}",
+             f"known {now}"],
+            [
+                [
+                    row.name, _meaning(row, facts), row.words, f"{row.psi:.3f}",
+                    amount(row.before), amount(row.now), share(row.known_before, 1),
+                    share(row.known_now, 1),
+                ]
+                for row in rows_of(shown)
+            ],
+            text_columns=3,
+        ),
+    )  # fmt: skip
 
 
 def _meaning(row: Any, facts: NightFacts) -> str:

@@ -21,6 +21,7 @@ from behavior_spark.report.page.words import number, share, table_words
 MOST_REASONS = 12
 MOST_DAYS = 30
 _COUNTS = ("rows_in", "rows_out", "duplicates", "refused", "without_user")
+_WORDS, _FROM = ("read", "kept", "duplicates", "refused"), "_from:"
 _TITLE = "Rows: what came in"
 
 
@@ -39,6 +40,8 @@ def rows_view(facts: NightFacts) -> Section:
         _totals(facts.run),
         _table(facts.run),
     ]
+    blocks += _by_source(facts.run)
+    blocks += _by_night(facts)
     if chart := _by_day(facts):
         blocks.append(chart)
     blocks += _refusals(facts)
@@ -65,6 +68,49 @@ def _table(run: NightRun) -> DataTable:
     ]
     columns = ["table", "read", "kept", "duplicates", "refused", "kept, without user"]
     return DataTable("Rows by table", columns, rows)
+
+
+def _by_source(run: NightRun) -> list[Block]:
+    """Rows of tables that have several sources, by source."""
+    counts: dict[tuple[str, str], dict[str, float]] = {}
+    for name, rows in run.figures.items():
+        kind, marked, source = name.partition(_FROM)
+        table, _, what = kind.rpartition("_")
+        if marked and what in _WORDS:
+            counts.setdefault((table, source), {})[what] = rows
+    if not counts:
+        return []
+    return [
+        DataTable(
+            "Rows by source, of tables that have several",
+            ["source", "of", *_WORDS],
+            [
+                [source, table_words(table), *[number(rows.get(what, 0)) for what in _WORDS]]
+                for (table, source), rows in sorted(counts.items())
+            ],
+            text_columns=2,
+        )
+    ]
+
+
+def _by_night(facts: NightFacts) -> list[Block]:
+    """What the last nights read, each the days since the one before it."""
+    latest = {run.as_of: run for run in facts.runs if run.sources}
+    nights = sorted(latest)[-MOST_DAYS:]
+    if len(nights) < 2:
+        return []
+    return [
+        DataTable(
+            f"Rows read by night, the last {len(nights)}",
+            ["night", "table", *_WORDS],
+            [
+                [str(night), table_words(table), *[number(counts.get(n, 0)) for n in _COUNTS[:4]]]
+                for night in reversed(nights)
+                for table, counts in latest[night].sources.items()
+            ],
+            text_columns=2,
+        )
+    ]
 
 
 def _by_day(facts: NightFacts) -> DataChart | None:
@@ -125,6 +171,19 @@ def _queries(facts: NightFacts) -> list[tuple[str, str]]:
     run_id = facts.run.run_id if facts.run else ""
     return [
         ("Rows by table", f"SELECT inline(sources) FROM runs WHERE run_id = '{run_id}'"),
+        (
+            "Rows by source, of tables that have several",
+            "SELECT explode(map_filter(figures, (name, rows) -> name LIKE '%_from:%'))\n"
+            f"  AS (name, rows) FROM runs WHERE run_id = '{run_id}' ORDER BY name",
+        ),
+        (
+            "Rows read by night",
+            "SELECT as_of, inline(sources) FROM (\n"
+            "  SELECT as_of, max_by(sources, started_at) AS sources FROM runs\n"
+            "  WHERE command IN ('nightly', 'ingest') AND status = 'done'\n"
+            f"    AND size(sources) > 0 AND as_of <= DATE'{facts.as_of}' GROUP BY as_of)\n"
+            "ORDER BY as_of DESC, table_name",
+        ),
         (
             "Rows kept by day of arrival (likewise for texts)",
             "SELECT arrived_day, count(*) AS rows FROM events\n"

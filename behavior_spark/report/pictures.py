@@ -1,0 +1,129 @@
+"""Pictures for notebooks: a small frame as a chart with its numbers, drawn without a browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+from behavior_spark.errors import ConfigError
+from behavior_spark.files import short_digest
+from behavior_spark.report.page.blocks import DataChart, DataTable
+from behavior_spark.report.page.charts import COLOURS, bar_chart, line_chart, stacked_chart
+from behavior_spark.report.page.drawing import draw_chart
+from behavior_spark.report.page.rendering import require_page_packages
+from behavior_spark.report.page.words import amount
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["bars", "lines", "stacks"]
+_STYLE = "background:#fff;color:#1d2530;padding:8px;max-width:370px;font-family:sans-serif"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A chart that notebooks show: Jupyter and Databricks as the last value of a cell.
+
+    Attributes:
+        title: What it shows.
+        svg: The drawing, an ``<svg>`` element.
+        table: Its numbers.
+    """
+
+    title: str
+    svg: str
+    table: DataTable
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(name)}</th>" for name in self.table.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self.table.rows
+        )
+        return (
+            f'<figure style="{_STYLE}"><figcaption><b>{escape(self.title)}</b></figcaption>'
+            f"{self.svg}<details><summary>The numbers</summary><table><thead><tr>{head}</tr>"
+            f"</thead><tbody>{body}</tbody></table></details></figure>"
+        )
+
+    def __repr__(self) -> str:
+        return f"Picture({self.title!r}, {len(self.table.rows)} rows)"
+
+
+def draw_picture(
+    frame: pd.DataFrame,
+    *,
+    title: str,
+    x: str,
+    y: str,
+    series: str | None = None,
+    kind: Kind = "bars",
+    form: str = ",.0f",
+) -> Picture:
+    """Draw a small frame.
+
+    Args:
+        frame: Its rows, in order.
+        title: What is shown.
+        x: Column of the bars' names; of lines and stacks, days or numbers.
+        y: Column of the values.
+        series: Column of the names of lines or of the parts of stacks; at most six.
+        kind: ``bars`` across, ``lines``, or ``stacks`` of bars over days.
+        form: d3 format of the values.
+
+    Raises:
+        ConfigError: A column is missing, there are too many series, or ``kind`` does not exist.
+        SetupError: The extra ``report`` is not installed.
+    """
+    _check(frame, x, y, series, kind)
+    require_page_packages()
+    drawn = frame.copy()
+    drawn[y] = drawn[y].astype(float)
+    days = drawn[x].dtype.kind not in "iuf"
+    drawn[x] = drawn[x].astype(str) if days else drawn[x].astype(float)
+    order = sorted(drawn[series].astype(str).unique()) if series else []
+    if series:
+        drawn[series] = drawn[series].astype(str)
+    chart: Any
+    if kind == "bars":
+        drawn[x] = drawn[x].astype(str)
+        chart = bar_chart(drawn, name=x, value=y, form=form)
+    elif kind == "lines":
+        chart = line_chart(
+            drawn, x=x, y=y, series=series, order=order or None, x_title=x, y_title=y,
+            y_form=form, days=days,
+        )  # fmt: skip
+    else:
+        chart = stacked_chart(drawn, time=x, value=y, series=str(series), order=order, title=y)
+    columns = [x, *([series] if series else []), y]
+    rows = [[_cell(value) for value in row] for row in drawn[columns].itertuples(index=False)]
+    table = DataTable(title, columns, rows)
+    most: Any = drawn.iloc[int(drawn[y].to_numpy().argmax())] if len(drawn) else None
+    said = "No rows." if most is None else f"The largest {y}: {amount(most[y])}, at {most[x]}."
+    block = DataChart(title, said, chart, table)
+    return Picture(title, draw_chart(block, key=f"picture-{short_digest(title.encode())}"), table)
+
+
+def _check(frame: pd.DataFrame, x: str, y: str, series: str | None, kind: str) -> None:
+    missing = [name for name in (x, y, series) if name and name not in frame.columns]
+    if missing:
+        raise ConfigError(
+            f"there is no column {missing[0]!r} to draw",
+            found=f"columns: {', '.join(map(str, frame.columns))}",
+            fix="name columns of the frame",
+        )
+    if kind not in ("bars", "lines", "stacks"):
+        raise ConfigError(f"kind {kind!r}", fix="give one of bars, lines, stacks")
+    if kind == "stacks" and series is None:
+        raise ConfigError("stacks need series", fix="name the column of their parts")
+    if series and frame[series].nunique() > len(COLOURS):
+        raise ConfigError(
+            f"too many {series} for one picture",
+            found=f"{frame[series].nunique()}, at most {len(COLOURS)} have a colour",
+            fix="keep the largest, or draw bars",
+        )
+
+
+def _cell(value: Any) -> str:
+    return amount(value) if isinstance(value, float) else str(value)

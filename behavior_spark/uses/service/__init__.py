@@ -1,0 +1,1 @@
+"""Customer service: what texts need, how urgent they are, who answers them, and with what."""

@@ -1,0 +1,50 @@
+"""Pictures of small frames, for notebooks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from behavior_spark.errors import ConfigError
+from behavior_spark.report.pictures import Picture, draw_picture
+from tests.report.nights import HOSTILE
+
+DAYS = [dt.date(2024, 4, day) for day in (1, 2, 3)]
+
+
+def texts_of(picture: Picture) -> str:
+    root = ElementTree.fromstring(picture.svg)
+    return " ".join(element.text or "" for element in root.iter() if element.tag == "text")
+
+
+def test_bars_have_their_names_and_figures_and_a_table() -> None:
+    frame = pd.DataFrame({"who": ["ann", HOSTILE], "n": [3, 1_200]})
+    picture = draw_picture(frame, title="Who", x="who", y="n")
+    assert "1,200" in texts_of(picture) and "ann" in texts_of(picture)
+    assert picture.table.rows == [["ann", "3"], [HOSTILE, "1,200"]]
+    html = picture._repr_html_()
+    assert "<script" not in html and "&lt;script" in html
+    assert 'role="img"' in html and "The largest n: 1,200" in html
+
+
+@pytest.mark.parametrize("kind", ["lines", "stacks"])
+def test_lines_and_stacks_over_days_keep_their_series(kind: str) -> None:
+    frame = pd.DataFrame({"day": DAYS * 2, "n": range(6), "mood": ["joy"] * 3 + ["anger"] * 3})
+    picture = draw_picture(frame, title="Moods", x="day", y="n", series="mood", kind=kind)  # type: ignore[arg-type]
+    assert {"joy", "anger"} <= set(texts_of(picture).split())
+    assert picture.table.columns == ["day", "mood", "n"] and len(picture.table.rows) == 6
+
+
+def test_what_cannot_be_drawn_is_said_with_what_to_do() -> None:
+    frame = pd.DataFrame({"day": range(8), "n": range(8), "kind": list("abcdefgh")})
+    with pytest.raises(ConfigError, match=r"no column 'x'.*\n.*day, n, kind"):
+        draw_picture(frame, title="t", x="x", y="n")
+    with pytest.raises(ConfigError, match=r"too many kind.*\n.*8, at most 6"):
+        draw_picture(frame, title="t", x="day", y="n", series="kind", kind="stacks")
+    with pytest.raises(ConfigError, match="stacks need series"):
+        draw_picture(frame, title="t", x="day", y="n", kind="stacks")
+    with pytest.raises(ConfigError, match="bars, lines, stacks"):
+        draw_picture(frame, title="t", x="day", y="n", kind="pie")  # type: ignore[arg-type]
