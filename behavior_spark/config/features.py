@@ -36,7 +36,7 @@ Kind = Literal[
 Sentiment = Literal["positive", "neutral", "negative"]
 Dimension = Literal["value", "item_id", "category", "hour", "day"]
 GROUPS = (
-    "activity", "targets", "taste", "seasons", "sessions", "funnels", "attributes", "texts",
+    "activity", "targets", "seasons", "taste", "sessions", "funnels", "attributes", "texts",
 )  # fmt: skip
 
 # Families that are built whatever ``groups`` is.

@@ -160,4 +160,4 @@ print(len(settings.declared))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
     )
-    assert done.stdout.strip() == "15", done.stderr
+    assert done.stdout.strip() == "16", done.stderr

@@ -15,7 +15,7 @@ class Seasons(Family):
     """Events of each target in [as_of - 365, as_of - 365 + horizon); only if ``same_season``."""
 
     name = "seasons"
-    order = 25
+    order = 22
     source = "events and items"
 
     def built(self, request: Request) -> bool:

@@ -133,7 +133,8 @@ def train_propensity_model(
         frame, target, features=features, label=label, as_of=as_of, user=user, weight=weight,
         kind=target_kind,
     )  # fmt: skip
-    varying = varying_columns(every_row.values)
+    recent = every_row if recent_days is None else every_row.of_last(recent_days)
+    varying = varying_columns(recent.values)
     if not varying.any():  # a learner needs a column
         varying = np.ones_like(varying)
     every_row = replace(every_row, values=every_row.values[:, varying])

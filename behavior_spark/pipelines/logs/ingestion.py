@@ -262,7 +262,7 @@ def _read(
     *,
     sources: tuple[str, ...],
 ) -> tuple[Counted, Column]:
-    """The sources' rows, counted, and which of them are this night's."""
+    """The source's rows, counted, and which of them are this night's."""
     dated = contract is not ITEMS
     inside = rows.within_night(start, run.as_of) if dated else F.lit(True)
     later = F.col("arrived_day") >= F.lit(run.as_of) if dated else F.lit(False)
