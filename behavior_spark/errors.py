@@ -56,6 +56,10 @@ class InputError(BehaviorError):
     exit_code = 2
 
 
+class MissingInputError(InputError):
+    """A source is not there: no such path or table."""
+
+
 class ModelError(BehaviorError):
     """A model, encoder or head cannot be loaded, trained or trusted."""
 

@@ -35,7 +35,9 @@ Kind = Literal[
 ]
 Sentiment = Literal["positive", "neutral", "negative"]
 Dimension = Literal["value", "item_id", "category", "hour", "day"]
-GROUPS = ("activity", "targets", "taste", "sessions", "funnels", "attributes", "texts")
+GROUPS = (
+    "activity", "targets", "taste", "seasons", "sessions", "funnels", "attributes", "texts",
+)  # fmt: skip
 
 # Families that are built whatever ``groups`` is.
 ALWAYS_BUILT = ("bots", "declared")
@@ -169,6 +171,11 @@ class FeatureSettings(Section):
     )
     windows_days: Annotated[list[int], Field(min_length=1)] = Field(
         default=[1, 7, 30, 90], description="windows in days before as_of, ascending"
+    )
+    same_season: bool = Field(
+        False,
+        description="features of the same days a year ago: how often a user did what a target "
+        "foretells, within its horizon; for logs of more than a year",
     )
     session_gap_minutes: int = Field(
         30, ge=1, description="minutes without an event that end a session without a session id"

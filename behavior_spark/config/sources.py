@@ -29,6 +29,11 @@ class Source(Section):
         description="with several sources of events or texts: whether equal ids mean the same row; "
         "if not, the ids of each source get its name as a prefix",
     )
+    optional: bool = Field(
+        False,
+        description="with several sources of a contract: whether the others are read without this "
+        "one where it is not there, with a note; for an earlier year, say",
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:
@@ -157,6 +162,8 @@ class Sources(Section):
             names = [source.name for source in getattr(self, table) if source.name]
             if len(set(names)) != len(names):
                 raise ValueError(f"{table}: two sources have one name")
+            if getattr(self, table) and all(s.optional for s in getattr(self, table)):
+                raise ValueError(f"{table}: one source at least must not be optional")
         return self
 
     def mapped(self, table: str) -> set[str]:

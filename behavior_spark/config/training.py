@@ -18,6 +18,13 @@ class TrainingSettings(Section):
     retrain_every_days: int = Field(
         28, ge=1, description="a night trains again if models are older than this many days"
     )
+    retrain_at_psi: float | None = Field(
+        None,
+        gt=0,
+        description="a night trains a target again if its scores have moved so far from those of "
+        "training (population stability index; 0.25 is much) and a newer week of outcomes can be "
+        "learned; none: age alone decides",
+    )
     max_rows: int = Field(
         500_000,
         ge=100,
@@ -34,6 +41,12 @@ class TrainingSettings(Section):
         "auto",
         description="calibration of probabilities: isotonic regression or Platt's sigmoid; auto: "
         "isotonic if each class has 1,000 rows or more",
+    )
+    prior_shift: Literal["none", "season"] = Field(
+        "none",
+        description="season: the level of probabilities follows the newest completed horizon and, "
+        "where the log has it, how the season changed a year ago, instead of calibration; reads "
+        "training days of 13 months more",
     )
     reasons: int = Field(
         3, ge=0, le=10, description="most reasons that raise a prediction, and most that lower it"

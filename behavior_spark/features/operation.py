@@ -69,6 +69,8 @@ class Operands:
         items: Behaviour whose items are the values of this dimension.
         to: Events to divide by.
         k: Number of values, for ``top_k``.
+        known_by: Behaviours of any event: a user is known since the first of them. By default those
+            of ``events``.
     """
 
     events: Selection
@@ -77,6 +79,7 @@ class Operands:
     items: str = ""
     to: Selection | None = None
     k: int = 1
+    known_by: tuple[str, ...] = ()
 
     @property
     def values(self) -> str:

@@ -10,7 +10,7 @@ from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 
 from behavior_spark import errors
-from behavior_spark.errors import BehaviorError, InputError
+from behavior_spark.errors import BehaviorError, InputError, MissingInputError
 
 _ADVICE = {
     "PATH_NOT_FOUND": "check the path; relative paths start at the working directory",
@@ -43,6 +43,7 @@ _ADVICE = {
     "DELTA_TABLE_NOT_FOUND": "there is no Delta table at this place yet",
     "DELTA_CONCURRENT": "another run wrote the same rows: start this one again",
 }
+_MISSING = ("PATH_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND")
 _QUERY_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 # A BehaviorError raised in a worker, as Spark quotes it at the end of the worker's traceback.
 _REFUSAL = re.compile(
@@ -76,10 +77,10 @@ def explain(error: Exception, context: str) -> BehaviorError:
     if isinstance(error, BehaviorError):
         return error
     text = str(error)
-    if refusal := _REFUSAL.search(text):
-        kind = getattr(errors, refusal["kind"], BehaviorError)
-        problem = f"{context}: {refusal['problem']}"
-        refused: BehaviorError = kind(problem, found=refusal["found"], fix=refusal["fix"])
+    if quoted := _REFUSAL.search(text):
+        kind = getattr(errors, quoted["kind"], BehaviorError)
+        problem = f"{context}: {quoted['problem']}"
+        refused: BehaviorError = kind(problem, found=quoted["found"], fix=quoted["fix"])
         return refused
     condition = condition_of(error) if isinstance(error, PySparkException) else ""
     if not condition or condition.startswith(("_LEGACY", "INTERNAL")):
@@ -94,7 +95,8 @@ def explain(error: Exception, context: str) -> BehaviorError:
     if advice is None and not condition:
         return BehaviorError(f"{context}: {type(error).__name__}", found=details or None)
     sentence = _sentence(condition, error)
-    return InputError(f"{context}: {sentence}", found=details or None, fix=advice)
+    refusal = MissingInputError if condition.startswith(_MISSING) else InputError
+    return refusal(f"{context}: {sentence}", found=details or None, fix=advice)
 
 
 @contextmanager

@@ -8,41 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, StringType, StructField, StructType
+from pyspark.sql.types import StructField, StructType
 
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.model.propensity.sayings import Told
 from behavior_spark.schemas import USER_PROPENSITY
 
-_SCORES = StructType([StructField("target", StringType()), StructField("score", DoubleType())])
 # Steps per unit of score (log-odds): the resolution of decile limits.
 SCORE_STEPS = 1000
 # Columns of predictions; which of them are filled depends on the kind of target.
 PREDICTED = ("probability", "expected", "expected_low", "expected_high")
-
-
-def score_margins(
-    features: DataFrame,
-    models: Mapping[str, PropensityModel],
-    populations: Mapping[str, TargetPopulation] | None = None,
-) -> DataFrame:
-    """``target, score`` for every member of each target's population; no user ids.
-
-    Args:
-        features: The features of models and populations, one row per user.
-        models: Models by target; they are pickled into the function.
-        populations: Populations by target; of others everybody is a member.
-    """
-    models_by_target, members = dict(models), dict(populations or {})
-
-    def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for frame in frames:
-            for target, model in models_by_target.items():
-                margins = model.margins(_members(frame, members.get(target)))
-                yield pd.DataFrame({"target": target, "score": margins})
-
-    return features.mapInPandas(run, _SCORES)
 
 
 def score_histogram(scores: DataFrame) -> DataFrame:
@@ -121,7 +97,7 @@ def predict(
                         "target": target,
                         "score": margins,
                         **nulls,
-                        **model.prediction_columns(margins),
+                        **model.prediction_columns(margins, as_of),
                         # Null, not empty: reasons[0] of an empty array is an error in SQL.
                         "reasons": [[vars(reason) for reason in of_row] or None
                                     for of_row in reasons_by_row],

@@ -130,7 +130,7 @@ def test_an_operation_under_another_name_than_its_own_is_refused(acme: Path) -> 
 
 def test_every_operation_says_what_it_does_and_has_a_class_for_what_it_is_about() -> None:
     specs = operation_specs()
-    assert len(specs) == len({spec.doc for spec in specs}) == 15
+    assert len(specs) == len({spec.doc for spec in specs}) == 16
     kinds = {"events": EventOperation, "texts": TextOperation}
     assert all(isinstance(OPERATIONS.load(spec.name), kinds[spec.about]) for spec in specs)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from rich.console import Console
 
 from behavior_spark.config import Settings, validate_settings
@@ -16,15 +17,19 @@ from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Inputs
 from behavior_spark.model.propensity.learners.xgboost import TrainingOptions
 from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.model.propensity.sketch import drift_between
 from behavior_spark.model.propensity.training import train_propensity_model
+from behavior_spark.pipelines.users.drift import moved_models
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.pipelines.users.predicting import predict_stage
 from behavior_spark.pipelines.users.propensity import PropensityModels
+from behavior_spark.runs.past import PastRuns
 from behavior_spark.runs.run import running
 from behavior_spark.schemas import EVENTS, USER_FEATURES, USER_PROPENSITY
 from tests.features.frames import table
 
 AS_OF = dt.date(2024, 6, 1)
+BEFORE = dt.date(2024, 5, 31)
 BOUGHT = {"event": "event_type = 'purchase'"}
 
 
@@ -79,7 +84,13 @@ def test_rows_and_users_outside_of_a_population_are_all_users_of_the_night(
         "predict", settings, as_of=AS_OF, spark=spark, console=Console(quiet=True), record=False
     ) as run:
         contract = USER_FEATURES.with_columns(list(night.schema.fields[2:]))
-        run.warehouse.replace(night, contract, where=f"as_of = DATE'{AS_OF}'")
+        # The night before nobody had viewed anything.
+        before = night.withColumns(
+            {"as_of": F.lit(BEFORE), "view_count_7d": F.lit(0), "user_id": F.lit("somebody")}
+        )
+        run.warehouse.replace(night.unionByName(before), contract, where="true")
+        run.__dict__["past"] = PastRuns(ingested_before=BEFORE)
+        moved = moved_models(run, models, {}, at_psi=0.2)
         predicted = predict_stage(run, prepared, models)
         rows = run.warehouse.read(USER_PROPENSITY).collect()
     of_target = {name: [row for row in rows if row["target"] == name] for name in models}
@@ -90,7 +101,8 @@ def test_rows_and_users_outside_of_a_population_are_all_users_of_the_night(
     }  # fmt: skip
     assert {name: {row["user_id"] for row in of_target[name]} for name in models} == members
     assert predicted.users == 40
-    assert predicted.figures == {
+    figures = {name: n for name, n in predicted.figures.items() if "_drift_" not in name}
+    assert figures == {
         "predictions": len(rows), "first_population": 30, "first_outside_population": 10,
         "lately_population": len(members["lately"]),
         "lately_outside_population": 40 - len(members["lately"]),
@@ -98,6 +110,20 @@ def test_rows_and_users_outside_of_a_population_are_all_users_of_the_night(
     assert {row["better_than_chance"] for row in of_target["buys"]} == {"yes"}
     assert all(row["decile"] is None and row["reasons"] is None for row in of_target["noise"])
     assert all(row["decile"] is not None for name in ("buys", "first") for row in of_target[name])
+    # 0 to 4 views, each as often, are not the Poisson numbers of training.
+    tonight = np.array([user[2] for user in users if not user[5]], dtype=float)
+    sketch = models["buys"].sketches[1]["view_count_7d"]
+    expected = drift_between("view_count_7d", sketch.counts, tuple(sketch.count(tonight)))
+    assert predicted.drift[0].features == (expected,)
+    assert predicted.figures["buys_drift_since_last_night_features"] == 1
+    assert predicted.figures["buys_drift_since_last_night_psi"] > 1
+    assert predicted.figures["first_drift_since_training_ks"] > 0
+    since_night = [note for note in run.notes if f"since the night of {BEFORE}" in note]
+    assert len(since_night) == 2 and all("moved much" in note for note in since_night)
+    assert "view_count_7d (PSI" in since_night[1] and "user" not in since_night[1]
+    psi = {d.target: d.score.psi for d in predicted.drift if d.score}
+    assert "noise" not in moved and moved <= set(psi)
+    assert all(note.endswith("training.retrain_at_psi)") for note in run.notes[: len(moved)])
 
 
 def test_figures_and_details_tell_the_verdict_of_each_target() -> None:

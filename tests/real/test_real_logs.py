@@ -24,7 +24,7 @@ def test_online_retail_reaches_its_figures_on_november(
     settings = load_settings(
         ["conf/online_retail.yaml"],
         overrides=[f"warehouse={tmp_path}"],
-        environment={"BEHAVIOR_DATA": str(real_data)},
+        environment={"BEHAVIOR_DATA": str(real_data), "FIRST_YEAR": "none"},
     )
     as_of = dt.date(2011, 11, 1)
     night = commands.nightly(settings, as_of=as_of, spark=spark, console=QUIET)

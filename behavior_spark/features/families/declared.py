@@ -47,6 +47,7 @@ def _definitions(declared: DeclaredFeature, plan: PlanMaker) -> list[Definition]
         items=items,
         to=to,
         k=declared.k,
+        known_by=plan.every.behaviours,
     )
     return operation.definitions(operands)
 

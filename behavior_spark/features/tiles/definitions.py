@@ -192,3 +192,8 @@ class Plan:
         """All windows in days, ascending."""
         ranked = {d.ranked.window for d in self.definitions if d.ranked}
         return sorted({n.window for n in self.needs if n.window} | ranked)
+
+    @property
+    def longest_window(self) -> int:
+        """Days before as_of whose tiles are read; 0 where features are of all history alone."""
+        return max(self.windows, default=0)

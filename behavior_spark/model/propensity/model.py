@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,8 +22,10 @@ from behavior_spark.model.propensity.learner import (
     Learner,
     find_learner,
 )
+from behavior_spark.model.propensity.prior_shift import season_offset
 from behavior_spark.model.propensity.reasons import Explainer, Reason
 from behavior_spark.model.propensity.sayings import Told
+from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.model.propensity.target_kind import (
     DEFAULT_KIND,
     MarginCalibrator,
@@ -50,8 +53,8 @@ class PropensityModel:
         calibrator: Converts margins to predictions.
         baselines: Baselines by name, for which columns were given.
         metrics: `holdout` (each measure with `value`, `low`, `high`), `baselines`, `verdict`.
-        metadata: Scheme, as-of days, rows and positives; how features and scores were spread
-            (``learned_from``, see ``distribution``).
+        metadata: Scheme, as-of days, rows and positives; ``sketches`` of scores and features;
+            with ``training.prior_shift`` the ``offsets`` of days.
         trained_through: First day after the horizons of all training days. Measuring the model
             on an earlier as-of day would be leakage.
         fingerprint: Fingerprint of the feature and target definitions, from the caller.
@@ -80,6 +83,20 @@ class PropensityModel:
         return verdict_in(self.metrics)
 
     @property
+    def sketches(self) -> tuple[Sketch | None, dict[str, Sketch]]:
+        """How scores, and each feature, were spread when it was trained.
+
+        None and empty for models without (base rates, and models of earlier versions).
+        """
+        stored = self.metadata.get("sketches", {})
+        score = stored.get("score")
+        features = stored.get("features", {})
+        return (
+            Sketch.from_json(score) if score else None,
+            {name: Sketch.from_json(sketch) for name, sketch in features.items()},
+        )
+
+    @property
     def ranks(self) -> bool:
         """Whether predictions differ between users; if not, all get the base rate."""
         return self.learner.name != BASE_RATE
@@ -100,9 +117,17 @@ class PropensityModel:
         """
         return self.calibrator.predict(self.margins(frame))
 
-    def prediction_columns(self, margins: Doubles) -> Mapping[str, Doubles]:
-        """Columns of ``user_propensity`` with the predictions of these margins, float64 (rows,)."""
-        return self.kind.prediction_columns(self.calibrator, margins)
+    def prediction_columns(
+        self, margins: Doubles, as_of: date | None = None
+    ) -> Mapping[str, Doubles]:
+        """Columns of ``user_propensity`` with the predictions of these margins, float64 (rows,).
+
+        Args:
+            margins: Margins, float64 (rows,).
+            as_of: Day of the predictions, for models with offsets of seasons.
+        """
+        offset = season_offset(self.metadata.get("offsets", {}), as_of) if as_of else 0.0
+        return self.kind.prediction_columns(self.calibrator, margins + offset)
 
     def baseline_scores(self, frame: pd.DataFrame, name: str) -> Doubles:
         """Margins of a baseline, float64 (rows,).

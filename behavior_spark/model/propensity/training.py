@@ -20,7 +20,7 @@ training rows takes its place, for everybody. Its metrics are still those of wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ import numpy.typing as npt
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools, Doubles, Floats
 from behavior_spark.model.propensity.baselines import fit_baselines
-from behavior_spark.model.propensity.distribution import describe_distribution
+from behavior_spark.model.propensity.calibration import Calibrator
 from behavior_spark.model.propensity.feature_matrix import (
     feature_matrix,
     require_columns,
@@ -51,6 +51,12 @@ from behavior_spark.model.propensity.learner import (
     find_learner,
 )
 from behavior_spark.model.propensity.model import PropensityModel, verdict_in
+from behavior_spark.model.propensity.prior_shift import (
+    folds_of_season,
+    offsets_by_day,
+    season_offset,
+)
+from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.model.propensity.target_kind import (
     DEFAULT_KIND,
     MarginCalibrator,
@@ -79,6 +85,8 @@ def train_propensity_model(
     baseline_columns: dict[str, str] | None = None,
     fingerprint: str = "",
     resamples: int = 1000,
+    recent_days: int | None = None,
+    prior_shift: str = "none",
 ) -> PropensityModel:
     """Train, calibrate and check the model of one target.
 
@@ -102,6 +110,11 @@ def train_propensity_model(
         fingerprint: Fingerprint of the feature and target definitions, stored with the model.
         resamples: Bootstrap resamples of each interval (a tenth of it, at least 50, above
             200,000 holdout rows).
+        recent_days: Number of the last as-of days that are learned; earlier ones are only for the
+            offsets of ``prior_shift``. None: all.
+        prior_shift: ``season``: predictions are sigmoid(margin + offset of the night) in place of a
+            calibrator, where the target is yes or no and days are far enough apart to measure
+            offsets (see ``prior_shift.season_offset``); ``none``.
 
     Returns:
         The fitted model with its holdout metrics.
@@ -116,29 +129,37 @@ def train_propensity_model(
     baseline_columns = dict(baseline_columns or {})
     needed = [*features, *baseline_columns.values(), label, as_of, user]
     require_columns(frame, [*needed, *([weight] if weight else [])], target)
-    rows = _TrainingRows.of(
+    every_row = _TrainingRows.of(
         frame, target, features=features, label=label, as_of=as_of, user=user, weight=weight,
         kind=target_kind,
     )  # fmt: skip
-    varying = varying_columns(rows.values)
+    varying = varying_columns(every_row.values)
     if not varying.any():  # a learner needs a column
         varying = np.ones_like(varying)
-    rows = replace(rows, values=rows.values[:, varying])
+    every_row = replace(every_row, values=every_row.values[:, varying])
     features = [name for name, varies in zip(features, varying, strict=True) if varies]
+    rows = every_row if recent_days is None else every_row.of_last(recent_days)
     holdout = plan_holdout(
         rows.days, rows.labels, user_quarters(rows.frame[user]), horizon_days=horizon_days,
         target=target, kind=target_kind,
     )  # fmt: skip
     margins = fit.unseen_margins(rows, holdout)
+    seasonal = prior_shift == "season" and fit.loss == "logistic"
+    seasonal = seasonal and holdout.scheme == "rolling_origin"
+    offsets = fit.offsets(every_row, recent_days, horizon_days) if seasonal else {}
 
-    def calibrated(mask: Bools) -> MarginCalibrator:
+    def calibrated(mask: Bools, known: Mapping[str, float] | None = None) -> MarginCalibrator:
+        if known:
+            return Calibrator("platt", intercept=season_offset(known, rows.last_day))
+        if offsets:
+            return Calibrator("identity")
         return target_kind.fit_calibrator(
             margins[mask], rows.labels[mask], weights=rows.weights[mask], choice=calibration
         )
 
     measured = holdout_metrics(
         rows.frame, rows.frame[user].astype(str), rows.labels, rows.weights, margins, holdout,
-        calibrated(holdout.calibrate),
+        calibrated(holdout.calibrate, {d: o for d, o in offsets.items() if d < str(rows.last_day)}),
         kind=target_kind, baseline_columns=baseline_columns, resamples=resamples,
     )  # fmt: skip
     verdict = verdict_in(measured)
@@ -161,10 +182,9 @@ def train_propensity_model(
         ),
         metrics=measured,
         metadata=_metadata(rows, holdout, horizon_days)
-        | {
-            "constant_features": int((~varying).sum()),
-            "learned_from": _learned_from(rows, features, margins, learned.calibrator),
-        },
+        | {"constant_features": int((~varying).sum())}
+        | {"sketches": _sketches(rows, margins, holdout, learned)}
+        | ({"offsets": offsets} if offsets and learned.features else {}),
         trained_through=str(rows.last_day + timedelta(days=horizon_days)),
         fingerprint=fingerprint,
         learned=learned.fitted.to_bytes(),
@@ -210,6 +230,17 @@ class _TrainingRows:
         weights = np.ones(len(labels)) if weight is None else frame[weight].to_numpy(np.float64)
         return cls(frame, days, labels, values, weights)
 
+    def of_last(self, days: int) -> _TrainingRows:
+        """The rows of the last days."""
+        return self.where(self.days >= np.unique(self.days)[-days:][0])
+
+    def where(self, mask: Bools) -> _TrainingRows:
+        """The rows of a mask, (rows,)."""
+        return _TrainingRows(
+            self.frame[mask], self.days[mask], self.labels[mask], self.values[mask],
+            self.weights[mask],
+        )  # fmt: skip
+
     @property
     def last_day(self) -> date:
         """The last as-of day."""
@@ -228,16 +259,25 @@ def _metadata(rows: _TrainingRows, holdout: Holdout, horizon_days: int) -> dict[
     }
 
 
-def _learned_from(
-    rows: _TrainingRows, features: Sequence[str], margins: Doubles, calibrator: MarginCalibrator
+def _sketches(
+    rows: _TrainingRows, margins: Doubles, holdout: Holdout, learned: _Learned
 ) -> dict[str, Any]:
-    """How features, and scores of rows that were not learned from, were spread."""
-    predictions = np.full(len(margins), np.nan)
-    scored = ~np.isnan(margins)
-    predictions[scored] = calibrator.predict(margins[scored])
-    return describe_distribution(
-        features, rows.values, margins=margins, predictions=predictions, weights=rows.weights
-    )
+    """How scores and features are spread, as JSON values; empty if no feature has a part.
+
+    Scores are those of the last day by a model that had not seen it, as a night's are; their mean
+    is that of the predictions.
+    """
+    if not learned.features:
+        return {}
+    last, weights = holdout.ranked, rows.weights
+    predictions = learned.calibrator.predict(margins[last])
+    return {
+        "score": Sketch.of(margins[last], weights=weights[last], mean_of=predictions).to_json(),
+        "features": {
+            name: Sketch.of(rows.values[:, index], weights=weights).to_json()
+            for index, name in enumerate(learned.features)
+        },
+    }
 
 
 class _Fit:
@@ -257,6 +297,31 @@ class _Fit:
         return self.learner.fit(
             values, labels, weights=weights, options=self.options, loss=self.loss
         )
+
+    def offsets(
+        self, rows: _TrainingRows, recent_days: int | None, horizon_days: int
+    ) -> dict[str, float]:
+        """What models that knew only earlier days were off by, by day (rolling time folds).
+
+        A day without enough earlier rows is left out.
+        """
+        every_day = [date.fromisoformat(str(day)) for day in np.unique(rows.days)]
+        offsets: dict[str, float] = {}
+        for day in folds_of_season(every_day, horizon_days=horizon_days):
+            known = rows.days <= np.datetime64(day - timedelta(days=horizon_days))
+            at = rows.days == np.datetime64(day)
+            if not known.any():
+                continue
+            earlier = rows.where(known)
+            earlier = earlier.of_last(recent_days) if recent_days else earlier
+            if not self.kind.enough(earlier.labels) or not self.kind.enough(rows.labels[at]):
+                continue
+            fitted = self(earlier.values, earlier.labels, earlier.weights)
+            said = self.kind.from_margins(fitted.margins(rows.values[at]))
+            offsets |= offsets_by_day(
+                said, rows.labels[at], rows.days[at], weights=rows.weights[at]
+            )
+        return offsets
 
     def unseen_margins(self, rows: _TrainingRows, holdout: Holdout) -> Doubles:
         """Margins of rows by models that were not trained on them, float64 (rows,).

@@ -196,6 +196,9 @@ def _ingest_one(
     )
     run.sources.append(counts)
     run.say(counts.line)
+    if sources:
+        read_from = [f"{name} {first[f'read of {n}']:,}" for n, name in enumerate(sources)]
+        run.say(f"{contract.name} by source: {', '.join(read_from)}")
     for line in describe_changes(contract, first):
         run.note(line)
     if second["conflicts"]:
@@ -259,7 +262,7 @@ def _read(
     *,
     sources: tuple[str, ...],
 ) -> tuple[Counted, Column]:
-    """The source's rows, counted, and which of them are this night's."""
+    """The sources' rows, counted, and which of them are this night's."""
     dated = contract is not ITEMS
     inside = rows.within_night(start, run.as_of) if dated else F.lit(True)
     later = F.col("arrived_day") >= F.lit(run.as_of) if dated else F.lit(False)

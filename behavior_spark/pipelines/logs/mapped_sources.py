@@ -12,6 +12,7 @@ from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
 from behavior_spark.cleaning.personal_data import masking_of
 from behavior_spark.cleaning.readings import read_rows
 from behavior_spark.config import Source
+from behavior_spark.errors import MissingInputError
 from behavior_spark.io.sources import map_source, read_raw
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import INPUTS, Contract
@@ -23,14 +24,28 @@ MappedSources: TypeAlias = dict[str, dict[str, DataFrame]]
 def map_all(run: Run) -> MappedSources:
     """Every source mapped to its contract, by contract and source name.
 
-    All mappings are checked before any row is read.
+    All mappings are checked before any row is read. An optional source that is not there is left
+    out, with a note.
+
+    Raises:
+        InputError: Another source is not there, or cannot be read.
+        ConfigError: A mapping is not SQL over the source's columns, or gives a wrong type.
     """
     mapped: MappedSources = {}
     for contract in INPUTS.values():
         sources: list[Source] = getattr(run.settings.sources, contract.name)
         for index, source in enumerate(sources):
             label = source_label(contract, sources, index)
-            raw = read_raw(run.spark, source, label=label)
+            try:
+                raw = read_raw(run.spark, source, label=label)
+            except MissingInputError as error:
+                if not source.optional:
+                    raise
+                run.note(
+                    f"{error.problem}: read without it, as it is optional. When it comes, ingest "
+                    "into a new warehouse: this one has passed its days"
+                )
+                continue
             name = source.name or label.removeprefix("sources.")
             frame = read_rows(map_source(raw, source, contract, label=label), contract)
             own = run.settings.sources.id_prefixes(contract.name, index)

@@ -71,7 +71,7 @@ def update_activity(run: Run, feature_set: FeatureSet) -> Sequence[Snapshot] | N
         snapshots = _drop_stale_snapshots(run, start)
         tiles = new_tiles(run, feature_set, start, end, begun=matches.begun)
         run.warehouse.replace(tiles, ACTIVITY_DAYS, where=where, note=build.note)
-        snapshots = _add_snapshot(run, end, snapshots)
+        snapshots = _add_snapshot(run, end, snapshots, longest=_longest_window(run, plan))
     run.say(f"activity of {start or 'all days'} to {end} built")
     return snapshots
 
@@ -180,15 +180,21 @@ def stored_activity(
         if last.definition.partition("/")[0] != feature_set.plan.digest:
             return None
         snapshots = _snapshots(run)
-    return _activity_before(run, min(days), max(days), snapshots)
+    longest = _longest_window(run, feature_set.plan)
+    return _activity_before(run, min(days), max(days), snapshots, longest=longest)
+
+
+def _longest_window(run: Run, plan: Plan) -> int:
+    """Days whose tiles must be there beside a snapshot."""
+    return max(run.settings.features.longest_window, plan.longest_window)
 
 
 def _activity_before(
-    run: Run, first: dt.date, last: dt.date, snapshots: Sequence[Snapshot]
+    run: Run, first: dt.date, last: dt.date, snapshots: Sequence[Snapshot], *, longest: int
 ) -> Activity:
     """Tiles known before a day, with the latest snapshot that the first day may use."""
     tiles = run.warehouse.read(ACTIVITY_DAYS).where(F.col("known_day") < F.lit(last))
-    snapshot = _usable(run, snapshots, first)
+    snapshot = _usable(snapshots, first, longest=longest)
     if snapshot is None:
         return Activity.over(
             tiles, few_later_versions=_counted(tiles, is_later_version())[0] <= FEW_LATER_VERSIONS
@@ -222,11 +228,9 @@ def _snapshots(run: Run) -> list[Snapshot]:
     return sorted(((row["known_day"], row["before_day"]) for row in rows), reverse=True)
 
 
-def _usable(
-    run: Run, snapshots: Sequence[Snapshot], day: dt.date
-) -> Snapshot | None:
+def _usable(snapshots: Sequence[Snapshot], day: dt.date, *, longest: int) -> Snapshot | None:
     """The latest snapshot known by a day whose tiles hold all of the day's windows."""
-    start = day - dt.timedelta(days=run.settings.features.longest_window)
+    start = day - dt.timedelta(days=longest)
     usable = (dates for dates in snapshots if dates[0] <= day and dates[1] <= start)
     return next(usable, None)
 
@@ -244,16 +248,18 @@ def _drop_stale_snapshots(run: Run, start: dt.date | None) -> list[Snapshot]:
     return fresh
 
 
-def _add_snapshot(run: Run, end: dt.date, snapshots: list[Snapshot]) -> list[Snapshot]:
+def _add_snapshot(
+    run: Run, end: dt.date, snapshots: list[Snapshot], *, longest: int
+) -> list[Snapshot]:
     """Add a snapshot of totals as known before a day, where one is due; return all there are.
 
     One of this very day was stale and is gone: it is never there twice.
     """
-    latest = _usable(run, snapshots, end)
+    latest = _usable(snapshots, end, longest=longest)
     if latest and (end - latest[0]).days < STATE_EVERY_DAYS:
         return snapshots
-    before = end - dt.timedelta(days=run.settings.features.longest_window)
-    activity = _activity_before(run, end, end, snapshots)
+    before = end - dt.timedelta(days=longest)
+    activity = _activity_before(run, end, end, snapshots, longest=longest)
     state = build_state(activity, known_before=end, event_before=before)
     run.warehouse.append(state, USER_STATE)
     return sorted([*snapshots, (end, before)], reverse=True)

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pyspark.sql import DataFrame
+import pandas as pd
 from pyspark.sql import functions as F
 
 from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity.model import PropensityModel
-from behavior_spark.model.propensity.population import TargetPopulation
+from behavior_spark.pipelines.users.drift import count_nights, note_drift
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.pipelines.users.training_rows import target_population
-from behavior_spark.prediction.predict import (
-    decile_cuts,
-    predict,
-    score_histogram,
-    score_margins,
-    with_decile,
-)
+from behavior_spark.prediction.drift import STEP, TargetDrift
+from behavior_spark.prediction.predict import decile_cuts, predict, with_decile
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import USER_FEATURES, USER_PROPENSITY
@@ -35,11 +30,15 @@ class Predicted(StageResult):
         rows: Rows written.
         users: Users of the night.
         by_target: Rows of each target that is not about everybody; its other users have none.
+        drift: How scores and features moved since each model was trained.
+        drift_of_night: How they moved since the night before; empty without one.
     """
 
     rows: int
     users: int = 0
     by_target: Mapping[str, int] = field(default_factory=dict)
+    drift: Sequence[TargetDrift] = ()
+    drift_of_night: Sequence[TargetDrift] = ()
 
     @property
     def figures(self) -> Mapping[str, float]:
@@ -48,6 +47,9 @@ class Predicted(StageResult):
         for target, rows in self.by_target.items():
             figures[f"{target}_population"] = rows
             figures[f"{target}_outside_population"] = self.users - rows
+        for drifts, since in ((self.drift, "training"), (self.drift_of_night, "last_night")):
+            for drift in drifts:
+                figures |= drift.figures(since)
         return figures
 
 
@@ -59,19 +61,23 @@ class Predicted(StageResult):
     models=("propensity",),
 )
 def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityModel]) -> Predicted:
-    """Predict every target for the night's users of its population, and replace its rows."""
+    """Predict every target for the night's users of its population, and replace its rows.
+
+    Notes what moved much since the models were trained, and since the night before.
+    """
     populations = {name: target_population(run.settings, name) for name in models}
     needed = {name for model in models.values() for name in model.features}
     needed |= {name for population in populations.values() for name in population.columns}
     night = run.warehouse.require(USER_FEATURES, made_by="build-features").where(
         F.col("as_of") == F.lit(run.as_of)
     )
-    # Deciles are of people: machines get a place among them, and none in the cuts.
-    people = night.where(~F.coalesce("is_bot", F.lit(False))).select("user_id", *sorted(needed))
     settings = run.settings
     with run.step("predict"), spark_errors("predicting"):
         ranking = {name: model for name, model in models.items() if model.ranks}
-        cuts = _cuts(people, ranking, populations)
+        # Deciles are of people: machines get a place among them, and none in the cuts.
+        counts = count_nights(run, ranking, populations)
+        cuts = _cuts(counts[counts["as_of"] == run.as_of])
+        drift, drift_of_night = note_drift(run, counts, ranking)
         users = Counted.over(night.select("user_id", *sorted(needed)), users=F.count(F.lit(1)))
         predictions = predict(
             users.frame,
@@ -89,9 +95,11 @@ def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityM
             **{f"rows of {name}": F.count_if(F.col("target") == name) for name in parts},
         )
         run.warehouse.replace(counted.frame, USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'")
-        counts = counted.counts()
-        by_target = {name: counts[f"rows of {name}"] for name in parts}
-        predicted = Predicted(counts["rows"], users.counts()["users"], by_target)
+        written = counted.counts()
+        by_target = {name: written[f"rows of {name}"] for name in parts}
+        predicted = Predicted(
+            written["rows"], users.counts()["users"], by_target, drift, drift_of_night
+        )
     for name, rows in by_target.items():
         outside = predicted.users - rows
         run.say(f"{name}: {rows:,} users, {populations[name].words}; {outside:,} others")
@@ -100,14 +108,10 @@ def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityM
     return predicted
 
 
-def _cuts(
-    people: DataFrame,
-    models: Mapping[str, PropensityModel],
-    populations: Mapping[str, TargetPopulation],
-) -> dict[str, list[int]]:
-    """Limits of the deciles of each model that ranks users."""
+def _cuts(counts: pd.DataFrame) -> dict[str, list[int]]:
+    """Limits of the deciles of each model that ranks users, from a night's counts of scores."""
     by_target: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    if models:
-        for row in score_histogram(score_margins(people, models, populations)).collect():
-            by_target[row["target"]].append((row["step"], row["users"]))
-    return {name: decile_cuts(counts) for name, counts in by_target.items()}
+    steps = counts[counts["kind"] == STEP]
+    for target, step, users in zip(steps["target"], steps["step"], steps["users"], strict=True):
+        by_target[target].append((int(step), int(users)))
+    return {name: decile_cuts(histogram) for name, histogram in by_target.items()}

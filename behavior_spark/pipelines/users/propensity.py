@@ -22,8 +22,13 @@ from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.target_kind import find_target_kind
 from behavior_spark.model.propensity.training import train_propensity_model
 from behavior_spark.model.propensity.verdict import TargetVerdict
+from behavior_spark.pipelines.users.drift import moved_models
 from behavior_spark.pipelines.users.features import Prepared
-from behavior_spark.pipelines.users.training_rows import rows_of_target, training_table
+from behavior_spark.pipelines.users.training_rows import (
+    rows_of_target,
+    target_population,
+    training_table,
+)
 from behavior_spark.report.quality import targets_table
 from behavior_spark.report.verdicts import verdicts_table, without_ranking
 from behavior_spark.runs.run import Run
@@ -36,6 +41,7 @@ from behavior_spark.schemas import (
     TEXT_EMBEDDINGS,
     TEXT_SCORES,
     TEXTS,
+    USER_FEATURES,
     USER_STATE,
 )
 from behavior_spark.shared_folder import SharedFolder
@@ -67,6 +73,8 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
         content["taste"] = features.taste.model_dump(mode="json")
     if settings.training.learner != DEFAULT_LEARNER:
         content["learner"] = settings.training.learner
+    if settings.training.prior_shift != "none":
+        content["prior_shift"] = settings.training.prior_shift
     return digest_of(content)
 
 
@@ -180,7 +188,10 @@ def find_models_stage(run: Run, prepared: Prepared) -> PropensityModels:
 @stage(
     "train-propensity",
     does="a model for each target that has no valid one",
-    reads=(EVENTS, ITEMS, TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES, SESSIONS, ACTIVITY_DAYS, USER_STATE),
+    reads=(
+        EVENTS, ITEMS, TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES, SESSIONS, ACTIVITY_DAYS, USER_STATE,
+        USER_FEATURES,
+    ),
     models=("text", "propensity"),
 )
 def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> PropensityModels:
@@ -195,6 +206,11 @@ def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> PropensityMod
         InputError: No target has enough history or positives.
     """
     models = {} if retrain else valid_models(run, prepared)
+    at_psi = run.settings.training.retrain_at_psi
+    if models and at_psi is not None:
+        populations = {name: target_population(run.settings, name) for name in models}
+        for name in moved_models(run, models, populations, at_psi=at_psi):
+            models.pop(name)
     missing = [name for name in run.settings.targets if name not in models]
     left_out: dict[str, str] = {}
     if missing:
@@ -281,6 +297,8 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
         calibration=training.calibration,
         baseline_columns=baseline_columns(prepared, target, declared),
         fingerprint=fingerprint(run, prepared, target),
+        recent_days=training.as_of_days,
+        prior_shift=training.prior_shift,
     )
     store = model_store(run, target)
     model.save(store.path / model.digest)

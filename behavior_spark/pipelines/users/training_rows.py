@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 
 import pandas as pd
 from pyspark.sql import functions as F
 
 from behavior_spark.config import Settings
+from behavior_spark.config.training import TrainingSettings
 from behavior_spark.errors import InputError
 from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
 from behavior_spark.features.targets import label_column, labels_otherwise, population_of
@@ -32,7 +34,7 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
     days = []
     if first and first["day"]:
         days = training_days(
-            run.as_of, horizon_days=horizon, count=training.as_of_days,
+            run.as_of, horizon_days=horizon, count=_days_wanted(training),
             every_days=training.every_days, first_event=first["day"],
         )  # fmt: skip
     if not days or first is None:
@@ -61,6 +63,13 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
         table = frame.select("user_id", "as_of", *prepared.names, *labelled, "weight").toPandas()
     run.say(f"{len(table):,} rows at {len(days)} as-of days, {days[0]} to {days[-1]}")
     return table
+
+
+def _days_wanted(training: TrainingSettings) -> int:
+    """Training days; with offsets of seasons those of thirteen months before them too."""
+    if training.prior_shift == "none":
+        return training.as_of_days
+    return training.as_of_days + math.ceil(395 / training.every_days)
 
 
 def rows_of_target(run: Run, table: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +12,22 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
-from behavior_spark.model.propensity.distribution import (
-    FEATURES,
-    SCORES,
-    SMALLEST,
-    STEPS_A_SCORE,
-    STEPS_AN_OCTAVE,
-)
 from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.pipelines.reports.night.targets_read import Nights, people
+from behavior_spark.pipelines.users.drift import count_nights
 from behavior_spark.pipelines.users.training_rows import target_population
+from behavior_spark.prediction.drift import FEATURE, SCORE
 from behavior_spark.report.page.facts import no_rows
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import USER_FEATURES, USER_PROPENSITY
 
+# Steps of a logarithmic scale by octave: values that differ by less than 19 % may be counted
+# together. They are the same for all nights, so that the counts of two can be set side by side.
+STEPS_AN_OCTAVE = 4
+SMALLEST = 2.0**-10
+# Steps per unit of a score.
+STEPS_A_SCORE = 100
 _COLUMNS = ("kind", "name", "now", "step", "users", "total")
 
 
@@ -62,30 +64,57 @@ class Moved:
 def read_moved(run: Run, before: dt.date | None, models: Mapping[str, PropensityModel]) -> Moved:
     """What moved since the night ``before`` and since ``models`` learned.
 
-    A model whose target is about some users only says nothing of the features of all.
+    A model whose target is about some users only says nothing of the features of all, and one that
+    does not rank users has no part of them.
     """
-    of_all = [name for name in models if not target_population(run.settings, name).words]
-    of_all = [name for name in of_all if "learned_from" in models[name].metadata]
-    learned = {name: model for name, model in models.items()
-               if "learned_from" in model.metadata and model.ranks}  # fmt: skip
-    if before is None and not of_all and not learned:
+    ranking = {name: model for name, model in models.items() if model.sketches[0] is not None}
+    if before is None and not ranking:
         return Moved(no_rows(*_COLUMNS), no_rows(*_COLUMNS), None)
-    days = [run.as_of, *([before] if before else [])]
-    frame = _counts(run, days)
-    since_before = frame if before else frame.head(0)
-    told = max(of_all, key=lambda name: int(models[name].metadata["rows"]), default=None)
-    features = models[told].metadata["learned_from"][FEATURES] if told else {}
-    then = [*_stored("feature", features)]
-    for name, model in learned.items():
-        if of_score := model.metadata["learned_from"][SCORES]:
-            then += _stored("score", {name: of_score["score"]})
-    known = {(row["kind"], row["name"]) for row in then}
-    now = frame[frame["now"]]
-    compared = [key in known for key in zip(now["kind"], now["name"], strict=True)]
-    since = pd.concat([pd.DataFrame(then, columns=list(_COLUMNS)), now[compared]])
-    present = set(zip(now["kind"], now["name"], strict=True))
-    both = [key in present for key in zip(since["kind"], since["name"], strict=True)]
-    return Moved(since_before, since[both].reset_index(drop=True), told)
+    frame = _counts(run, [run.as_of, *([before] if before else [])])
+    of_all = [name for name in ranking if not target_population(run.settings, name).words]
+    told = max(of_all, key=lambda name: int(ranking[name].metadata["rows"]), default=None)
+    since_training = no_rows(*_COLUMNS)
+    if ranking:
+        since_training = _since_training(run, ranking, told, frame[frame["now"]])
+    return Moved(frame if before else frame.head(0), since_training, told)
+
+
+def _since_training(
+    run: Run, models: Mapping[str, PropensityModel], told: str | None, tonight: pd.DataFrame
+) -> pd.DataFrame:
+    """Users by the bins of the models' sketches; ``tonight`` has the totals of now."""
+    populations = {name: target_population(run.settings, name) for name in models}
+    counts = count_nights(run, models, populations)
+    counts = counts[counts["as_of"] == run.as_of]
+    of_column = counts.groupby(["target", "kind", "name"])
+    totals = tonight[tonight["step"].notna()].groupby(["kind", "name"])["total"].sum()
+    rows: list[dict[str, Any]] = []
+    for target, model in models.items():
+        score, of_features = model.sketches
+        assert score is not None
+        sketches = {(SCORE, target): score}
+        if target == told:
+            sketches |= {(FEATURE, name): sketch for name, sketch in of_features.items()}
+        for (kind, name), sketch in sketches.items():
+            if (target, kind, name) not in of_column.groups or (kind, name) not in totals.index:
+                continue
+            users = of_column.get_group((target, kind, name)).set_index("step")["users"]
+            now = users.reindex(range(len(sketch.counts)), fill_value=0)
+            then_total = sketch.mean * sum(sketch.counts[:-1])
+            of_name = {"kind": kind, "name": name}
+            rows += _by_bin(sketch, sketch.counts, then_total, of_name | {"now": False})
+            rows += _by_bin(sketch, now, totals[(kind, name)], of_name | {"now": True})
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def _by_bin(
+    sketch: Sketch, counts: Iterable[float], total: float, row: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Rows of one column on one side, those of missing values last; the total is with the first."""
+    missing = len(sketch.ends) + 1
+    for place, users in enumerate(counts):
+        step = None if place == missing else float(place)
+        yield {**row, "step": step, "users": users, "total": total if place == 0 else 0.0}
 
 
 def _counts(run: Run, days: list[dt.date]) -> pd.DataFrame:
@@ -99,17 +128,6 @@ def _counts(run: Run, days: list[dt.date]) -> pd.DataFrame:
     frame = counts.toPandas()
     frame["now"] = frame["as_of"] == run.as_of
     return frame[list(_COLUMNS)]
-
-
-def _stored(kind: str, distributions: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Rows of what a model has stored of its training rows; the total stands with the first."""
-    for name, counts in distributions.items():
-        row = {"kind": kind, "name": name, "now": False}
-        for place, (step, users) in enumerate(zip(counts["steps"], counts["users"], strict=True)):
-            total = counts["total"] if place == 0 else 0.0
-            yield row | {"step": float(step), "users": users, "total": total}
-        if counts["unknown"]:
-            yield row | {"step": None, "users": counts["unknown"], "total": 0.0}
 
 
 def _scores(run: Run, kept: DataFrame, days: list[dt.date]) -> DataFrame:

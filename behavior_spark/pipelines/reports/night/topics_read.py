@@ -10,7 +10,6 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from behavior_spark.errors import BehaviorError
-from behavior_spark.model.encoder.scripts import read_by_script
 from behavior_spark.model.topics import find_topics
 from behavior_spark.pipelines.reports.night.texts_read import WEEKS
 from behavior_spark.pipelines.texts.active_model import active_text_model
@@ -71,6 +70,8 @@ def _sample(run: Run, digest: str) -> pd.DataFrame:
 
 def _scripts(run: Run, digest: str, sample: pd.DataFrame) -> pd.DataFrame:
     """The sample by script: script, texts, users, unread, tokens, unknown, letters."""
+    from behavior_spark.model.encoder.scripts import read_by_script  # it loads torch
+
     columns = ("script", "texts", "users", "unread", "tokens", "unknown", "letters")
     try:
         model = active_text_model(run.settings, run.as_of)

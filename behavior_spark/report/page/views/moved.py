@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from behavior_spark.model.propensity.sketch import LARGE, MODERATE
 from behavior_spark.names import counted, sql_text
 from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Section, Words
 from behavior_spark.report.page.charts import bar_chart
-from behavior_spark.report.page.drift import LARGE, MODERATE, moved_most, names_with
+from behavior_spark.report.page.drift import moved_most, names_with
 from behavior_spark.report.page.facts import NightFacts
 from behavior_spark.report.page.ranked import rows_of
 from behavior_spark.report.page.words import amount, listed, share

@@ -1,0 +1,108 @@
+"""What moved up to a night: scores and features, since training and since the night before."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from pyspark.sql import functions as F
+
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.model.propensity.population import TargetPopulation
+from behavior_spark.model.propensity.sketch import Drift, describe_drift
+from behavior_spark.prediction.drift import COUNTS, TargetDrift, count_users, drift_of
+from behavior_spark.runs.run import Run
+from behavior_spark.schemas import USER_FEATURES
+
+# A model is not trained again for drift before so many new days can be learned.
+MIN_NEWER = dt.timedelta(days=7)
+
+
+def count_nights(
+    run: Run, models: Mapping[str, PropensityModel], populations: Mapping[str, TargetPopulation]
+) -> pd.DataFrame:
+    """People of this night and of the night before, counted as :func:`count_users` says.
+
+    One pass over the features of both nights. Users who behave like machines are left out.
+    """
+    if not models:
+        return pd.DataFrame(columns=list(COUNTS.names))
+    nights = run.warehouse.require(USER_FEATURES, made_by="build-features")
+    needed = {name for model in models.values() for name in model.features}
+    needed |= {name for population in populations.values() for name in population.columns}
+    days = [run.as_of]
+    if run.past.ingested_before is not None:
+        days.append(run.past.ingested_before)
+    people = nights.where(F.col("as_of").isin(days) & ~F.coalesce("is_bot", F.lit(False)))
+    counts = count_users(people.select("as_of", *sorted(needed)), models, populations)
+    with spark_errors("counting what moved"):
+        return counts.toPandas()
+
+
+def note_drift(
+    run: Run, counts: pd.DataFrame, models: Mapping[str, PropensityModel]
+) -> tuple[Sequence[TargetDrift], Sequence[TargetDrift]]:
+    """Note what moved much: scores since training with their features, and all since last night.
+
+    Features that have moved since training while no score has are no warning: counts over all
+    history grow with every night.
+
+    Returns:
+        Drift since training and since the night before, by target; the latter is empty without a
+        night before.
+    """
+    since_training = drift_of(counts, models, run.as_of)
+    for drift in since_training:
+        if drift.score is not None and drift.score.words == "much":
+            told = describe_drift([drift.score], since="training")
+            features = describe_drift(drift.features, since="training")
+            run.note(f"predictions of {told}" + (f"; features that {features}" if features else ""))
+    before = run.past.ingested_before
+    if before is None or not (counts["as_of"] == before).any():
+        return since_training, ()
+    since_night = drift_of(counts, models, run.as_of, before=before)
+    of_scores = [drift.score for drift in since_night if drift.score is not None]
+    of_features: dict[str, Drift] = {}
+    for drift in since_night:
+        for feature in drift.features:
+            known = of_features.get(feature.name, feature)
+            of_features[feature.name] = max(known, feature, key=lambda moved: moved.psi)
+    for kind, drifts in (("predictions", of_scores), ("features", list(of_features.values()))):
+        if told := describe_drift(drifts, since=f"the night of {before}"):
+            run.note(f"{kind} that {told}")
+    return since_training, since_night
+
+
+def moved_models(
+    run: Run,
+    models: Mapping[str, PropensityModel],
+    populations: Mapping[str, TargetPopulation],
+    *,
+    at_psi: float,
+) -> set[str]:
+    """Targets whose scores moved so far from training that they are to be trained again.
+
+    Only of models that a newer week of outcomes can be learned by; a note says which and why.
+    Without features of this night there are none.
+    """
+    newer = run.as_of - MIN_NEWER
+    old = {
+        name: model
+        for name, model in models.items()
+        if model.ranks and dt.date.fromisoformat(model.trained_through) <= newer
+    }
+    if not old or not run.warehouse.exists(USER_FEATURES):
+        return set()
+    counts = count_nights(run, old, populations)
+    moved = set()
+    for drift in drift_of(counts, old, run.as_of):
+        score = drift.score
+        if score is not None and score.psi >= at_psi and score.words != "little":
+            moved.add(drift.target)
+            run.note(
+                f"{drift.target} is trained again: its scores moved since training (PSI "
+                f"{score.psi:.2f}, limit {at_psi:g}, training.retrain_at_psi)"
+            )
+    return moved
