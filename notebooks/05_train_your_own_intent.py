@@ -62,6 +62,7 @@ own = shop.settings.model_dump(mode="json", by_alias=True) | {
     "name": "own_intent",
     "warehouse": str(folder / "warehouse"),
     "models": str(folder / "models"),
+    "service": None,  # its queues are by the shop's own head
 }
 own["text"] |= {
     "finetune": "heads",
