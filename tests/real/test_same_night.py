@@ -63,5 +63,5 @@ def test_tables_by_schema_in_a_hive_metastore_are_those_of_a_folder(
     assert_same_tables(whole, tables(shop / "managed" / "night.db"))
     done = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
     # The second night knew the first one's tables by their names, and the views stand beside them.
-    assert done["statuses"] == ["ok", "unchanged"]
+    assert done["statuses"] == ["done", "unchanged"]
     assert done["latest_propensity"] == len(whole["user_propensity"])
