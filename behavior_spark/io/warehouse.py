@@ -135,7 +135,8 @@ class Warehouse:
         columns = ", ".join(column_definition(field) for field in contract.columns)
         layout = ", ".join(contract.cluster_by)
         clustering = f" CLUSTER BY ({layout})" if layout else ""
-        with spark_errors(f"creating table {contract.name} at {self.location(contract)}"):
+        doing = f"creating table {contract.name} at {self.location(contract)}"
+        with spark_errors(doing), self._recorded(None):
             self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(contract)} ({columns}) USING DELTA"
                 f"{clustering} COMMENT {sql_text(contract.comment)}"
@@ -256,18 +257,10 @@ class Warehouse:
             version: As ``version`` gave it.
             days: The days of all rows that are taken out or put back, for the history.
         """
-        key = "spark.databricks.delta.commitInfo.userMetadata"
-        recorded_before = self.spark.conf.get(key, None)
-        self.spark.conf.set(key, as_metadata(self._writer, days))
-        try:
-            with self._changing(contract, "restoring"):
-                self.spark.sql(
-                    f"RESTORE TABLE {self.identifier(contract)} TO VERSION AS OF {version or 0}"
-                )
-        finally:
-            self.spark.conf.unset(key)
-            if recorded_before is not None:
-                self.spark.conf.set(key, recorded_before)
+        with self._changing(contract, "restoring"), self._recorded(days):
+            self.spark.sql(
+                f"RESTORE TABLE {self.identifier(contract)} TO VERSION AS OF {version or 0}"
+            )
 
     def detail(self, contract: Contract) -> dict[str, Any]:
         """Delta's description of the table: ``numFiles``, ``sizeInBytes``, ``name`` and more."""
@@ -282,12 +275,12 @@ class Warehouse:
         return next((commit.version for commit in self.latest(contract, most=1)), None)
 
     def version_before(self, contract: Contract) -> int | None:
-        """The table's version before the first commit of this object; None if it made none."""
+        """The table's version before the first rows of this object; None if it wrote none."""
         if not self.exists(contract):
             return None
         self._commits.pop(contract.name, None)
-        own = [c.version for c in self.history(contract) if c.writer == self._writer]
-        return max(min(own) - 1, 0) if own else None
+        own = [c.version for c in self.history(contract) if c.version and c.writer == self._writer]
+        return min(own) - 1 if own else None
 
     def used(self) -> list[Contract]:
         """Tables that this object has read or written, or knows to exist; runs no query."""
@@ -377,6 +370,19 @@ class Warehouse:
             writer.saveAsTable(self.location(contract))
         else:
             writer.save(self.location(contract))
+
+    @contextmanager
+    def _recorded(self, days: DayRange | None) -> Iterator[None]:
+        """Record this writer, and days, with commits of SQL, which has no options."""
+        key = "spark.databricks.delta.commitInfo.userMetadata"
+        recorded_before = self.spark.conf.get(key, None)
+        self.spark.conf.set(key, as_metadata(self._writer, days))
+        try:
+            yield
+        finally:
+            self.spark.conf.unset(key)
+            if recorded_before is not None:
+                self.spark.conf.set(key, recorded_before)
 
     @contextmanager
     def _changing(self, contract: Contract, doing: str) -> Iterator[None]:

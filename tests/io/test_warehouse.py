@@ -287,12 +287,16 @@ def test_the_history_tells_what_writers_said_and_which_rows(spark, tmp_path, sch
         assert appended.is_append and appended.note["through"] == "2024-01-01"
         assert appended.days == days and replaced.days is None
         assert not (created.is_append or created.is_upkeep)
+        # Else the first night would take its own tables for somebody else's.
+        assert created.writer == appended.writer == replaced.writer is not None
         house.append(row, CATS)
         assert [commit.version for commit in house.history(CATS)] == [5, 4, 3, 2, 1, 0]
 
 
 def test_a_failure_goes_back_to_what_was_there_before_this_writer(spark, tmp_path, schema):
     for house in places(spark, tmp_path, schema):
+        assert house.version_before(CATS) is None
+        house.create(CATS)
         assert house.version_before(CATS) is None
         house.append(cats(spark, ("tom", 9)), CATS)
         other = Warehouse(spark, house.settings)
