@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +12,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DateType, LongType, StringType, StructField, StructType
 
-from behavior_spark.model.arrays import Integers
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.population import TargetPopulation
-from behavior_spark.model.propensity.sketch import Drift, drift_between
-from behavior_spark.prediction.predict import SCORE_STEPS
+from behavior_spark.model.propensity.sketch import Drift, Sketch, drift_between
+from behavior_spark.prediction.predict import members_of, score_steps
 
 # Kinds of counts: deciles are cut by steps of scores; bins are those of sketches.
 STEP, SCORE, FEATURE = "step", "score", "feature"
+# Target, kind and name.
+Column = tuple[str, str, str]
 COUNTS = StructType(
     [
         StructField("as_of", DateType()),
@@ -54,9 +55,7 @@ def count_users(
         for frame in frames:
             for as_of, night in frame.groupby("as_of"):
                 for target, model in models_by_target.items():
-                    population = members.get(target)
-                    rows = night if population is None else night[population.members(night)]
-                    counted = _counts(rows, model)
+                    counted = _counts(members_of(night, members.get(target)), model)
                     yield counted.assign(as_of=as_of, target=target)[COUNTS.names]
 
     counts = features.mapInPandas(run, COUNTS)
@@ -67,20 +66,38 @@ def count_users(
 def _counts(rows: pd.DataFrame, model: PropensityModel) -> pd.DataFrame:
     """kind, name, step and users of the members in one batch."""
     margins = model.margins(rows)
-    steps, users = np.unique(np.floor(margins * SCORE_STEPS).astype(np.int64), return_counts=True)
+    steps, users = np.unique(score_steps(margins), return_counts=True)
     parts = [pd.DataFrame({"kind": STEP, "name": "", "step": steps, "users": users})]
-    score, of_features = model.sketches
-    if score is not None:
-        counts = score.count(margins).astype(np.int64)
-        parts.append(_by_bin(SCORE, model.target, counts))
-    for name, sketch in of_features.items():
-        counts = sketch.count(rows[name].to_numpy(np.float64, na_value=np.nan)).astype(np.int64)
-        parts.append(_by_bin(FEATURE, name, counts))
+    for kind, name, sketch in sketched_columns(model):
+        values = margins if kind == SCORE else rows[name].to_numpy(np.float64, na_value=np.nan)
+        counts = sketch.count(values).astype(np.int64)
+        of_bins = {"kind": kind, "name": name, "step": range(len(counts)), "users": counts}
+        parts.append(pd.DataFrame(of_bins))
     return pd.concat(parts, ignore_index=True)
 
 
-def _by_bin(kind: str, name: str, counts: Integers) -> pd.DataFrame:
-    return pd.DataFrame({"kind": kind, "name": name, "step": range(len(counts)), "users": counts})
+def sketched_columns(model: PropensityModel) -> list[tuple[str, str, Sketch]]:
+    """What a model has sketches of: kind (``score``, ``feature``), name and sketch."""
+    score, of_features = model.sketches
+    columns = [(FEATURE, name, sketch) for name, sketch in of_features.items()]
+    return [*columns, (SCORE, model.target, score)] if score is not None else columns
+
+
+def night_counts(counts: pd.DataFrame, as_of: dt.date) -> dict[Column, pd.Series]:
+    """Users by step of a night, from :func:`count_users`: of each target, kind and name."""
+    night = counts[counts["as_of"] == as_of]
+    return {
+        (str(target), str(kind), str(name)): rows.set_index("step")["users"]
+        for (target, kind, name), rows in night.groupby(["target", "kind", "name"])
+    }
+
+
+def users_by_bin(counts: Mapping[Column, pd.Series], column: Column, sketch: Sketch) -> list[float]:
+    """Users in each bin of a sketch, then those with a missing value; of a night's counts."""
+    bins = len(sketch.counts)
+    if column not in counts:
+        return [0.0] * bins
+    return [float(users) for users in counts[column].reindex(range(bins), fill_value=0)]
 
 
 @dataclass(frozen=True)
@@ -126,23 +143,14 @@ def drift_of(
         as_of: The night.
         before: The night to compare with; None: the training rows of each model.
     """
+    tonight, earlier = (night_counts(counts, day) if day else {} for day in (as_of, before))
     drifts = []
     for target, model in models.items():
-        part = counts[counts["target"] == target]
-        score, of_features = model.sketches
         moved: dict[str, list[Drift]] = {SCORE: [], FEATURE: []}
-        sketches = [(FEATURE, name, sketch) for name, sketch in of_features.items()]
-        sketches += [(SCORE, target, score)] if score else []
-        for kind, name, sketch in sketches:
-            of_column = part[(part["kind"] == kind) & (part["name"] == name)]
-            bins = len(sketch.counts)
-            now = _night(of_column, as_of, bins)
-            then = sketch.counts if before is None else _night(of_column, before, bins)
+        for kind, name, sketch in sketched_columns(model):
+            column = target, kind, name
+            now = users_by_bin(tonight, column, sketch)
+            then = sketch.counts if before is None else users_by_bin(earlier, column, sketch)
             moved[kind].append(drift_between(name, then, now))
         drifts.append(TargetDrift(target, next(iter(moved[SCORE]), None), tuple(moved[FEATURE])))
     return drifts
-
-
-def _night(counts: pd.DataFrame, day: dt.date, bins: int) -> Sequence[float]:
-    users = counts[counts["as_of"] == day].set_index("step")["users"]
-    return [float(count) for count in users.reindex(range(bins), fill_value=0)]

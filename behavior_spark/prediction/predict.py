@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
+from behavior_spark.model.arrays import Doubles, Integers
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.model.propensity.sayings import Told
@@ -21,10 +23,22 @@ SCORE_STEPS = 1000
 PREDICTED = ("probability", "expected", "expected_low", "expected_high")
 
 
-def score_histogram(scores: DataFrame) -> DataFrame:
-    """Number of users by target and score: ``target, step, users``; a step is score * 1000."""
-    step = F.floor(F.col("score") * SCORE_STEPS).alias("step")
-    return scores.groupBy("target", step).agg(F.count(F.lit(1)).alias("users"))
+def score_steps(margins: Doubles) -> Integers:
+    """Steps of scores, int64 (rows,): score * 1000, rounded down as :func:`with_decile` does."""
+    return np.floor(margins * SCORE_STEPS).astype(np.int64)
+
+
+def columns_needed(
+    models: Mapping[str, PropensityModel], populations: Mapping[str, TargetPopulation]
+) -> list[str]:
+    """The features that models and populations read, sorted."""
+    needed = {name for model in models.values() for name in model.features}
+    return sorted(needed | {name for of in populations.values() for name in of.columns})
+
+
+def members_of(rows: pd.DataFrame, population: TargetPopulation | None) -> pd.DataFrame:
+    """The rows that are of a population; without one all."""
+    return rows if population is None else rows[population.members(rows)]
 
 
 def decile_cuts(histogram: Sequence[tuple[int, int]]) -> list[int]:
@@ -84,7 +98,7 @@ def predict(
     def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for rows in frames:
             for target, model in models_by_target.items():
-                frame = _members(rows, members.get(target))
+                frame = members_of(rows, members.get(target))
                 margins = model.margins(frame)
                 asked = reasons if model.ranks else 0
                 reasons_by_row = (
@@ -122,7 +136,3 @@ def with_decile(predictions: DataFrame, cuts: Mapping[str, Sequence[int]]) -> Da
         place = sum(((step < cut).cast("int") for cut in steps), F.lit(1))
         decile = F.when(F.col("target") == target, place).otherwise(decile)
     return predictions.withColumn("decile", decile.cast("int"))
-
-
-def _members(frame: pd.DataFrame, population: TargetPopulation | None) -> pd.DataFrame:
-    return frame if population is None else frame[population.members(frame)]

@@ -15,7 +15,7 @@ from behavior_spark.model.propensity.learners.xgboost import TrainingOptions
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.model.propensity.training import train_propensity_model
-from behavior_spark.prediction.predict import decile_cuts, predict, score_histogram, with_decile
+from behavior_spark.prediction.predict import decile_cuts, predict, score_steps, with_decile
 from behavior_spark.prediction.training_days import training_days
 
 
@@ -36,7 +36,8 @@ def test_a_hundred_different_scores_make_ten_deciles_of_ten(spark: SparkSession)
     scores = spark.range(100).select(
         F.lit("t").alias("target"), (F.col("id") / 10).cast("double").alias("score")
     )
-    histogram = [(r["step"], r["users"]) for r in score_histogram(scores).collect()]
+    steps, users = np.unique(score_steps(np.arange(100) / 10), return_counts=True)
+    histogram = list(zip(steps.tolist(), users.tolist(), strict=True))
     rows = with_decile(scores, {"t": decile_cuts(histogram)}).collect()
     by_decile: dict[int, list[float]] = {}
     for row in rows:

@@ -34,6 +34,13 @@ BOT_COLUMNS = [
 SIGNALS = ("events_per_day", "events_per_minute", "gap_variation")
 
 
+def without_bots(users: DataFrame) -> DataFrame:
+    """Rows of ``user_features`` of people; where nothing is known of bots all of them."""
+    if "is_bot" not in users.columns:
+        return users
+    return users.where(~F.coalesce("is_bot", F.lit(False)))
+
+
 class Bots(Family):
     """Flags of bots, from stored sessions. They are not features of models."""
 

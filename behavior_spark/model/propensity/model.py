@@ -82,7 +82,7 @@ class PropensityModel:
         """
         return verdict_in(self.metrics)
 
-    @property
+    @cached_property
     def sketches(self) -> tuple[Sketch | None, dict[str, Sketch]]:
         """How scores, and each feature, were spread when it was trained.
 

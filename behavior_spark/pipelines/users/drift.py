@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from pyspark.sql import functions as F
 
+from behavior_spark.features.families.bots import without_bots
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.model.propensity.sketch import Drift, describe_drift
 from behavior_spark.prediction.drift import COUNTS, TargetDrift, count_users, drift_of
+from behavior_spark.prediction.predict import columns_needed
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import USER_FEATURES
 
@@ -21,22 +23,21 @@ MIN_NEWER = dt.timedelta(days=7)
 
 
 def count_nights(
-    run: Run, models: Mapping[str, PropensityModel], populations: Mapping[str, TargetPopulation]
+    run: Run,
+    models: Mapping[str, PropensityModel],
+    populations: Mapping[str, TargetPopulation],
+    nights: Sequence[dt.date],
 ) -> pd.DataFrame:
-    """People of this night and of the night before, counted as :func:`count_users` says.
+    """People of nights, counted as :func:`count_users` says, in one pass over their features.
 
-    One pass over the features of both nights. Users who behave like machines are left out.
+    Users who behave like machines are left out.
     """
     if not models:
         return pd.DataFrame(columns=list(COUNTS.names))
-    nights = run.warehouse.require(USER_FEATURES, made_by="build-features")
-    needed = {name for model in models.values() for name in model.features}
-    needed |= {name for population in populations.values() for name in population.columns}
-    days = [run.as_of]
-    if run.past.ingested_before is not None:
-        days.append(run.past.ingested_before)
-    people = nights.where(F.col("as_of").isin(days) & ~F.coalesce("is_bot", F.lit(False)))
-    counts = count_users(people.select("as_of", *sorted(needed)), models, populations)
+    features = run.warehouse.require(USER_FEATURES, made_by="build-features")
+    people = without_bots(features.where(F.col("as_of").isin(*nights)))
+    needed = columns_needed(models, populations)
+    counts = count_users(people.select("as_of", *needed), models, populations)
     with spark_errors("counting what moved"):
         return counts.toPandas()
 
@@ -95,7 +96,7 @@ def moved_models(
     }
     if not old or not run.warehouse.exists(USER_FEATURES):
         return set()
-    counts = count_nights(run, old, populations)
+    counts = count_nights(run, old, populations, [run.as_of])
     moved = set()
     for drift in drift_of(counts, old, run.as_of):
         score = drift.score

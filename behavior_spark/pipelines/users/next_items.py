@@ -15,6 +15,7 @@ from rich.text import Text
 
 from behavior_spark.config.sequence import SequenceSettings
 from behavior_spark.errors import ConfigError, InputError, ModelError
+from behavior_spark.features.families.bots import without_bots
 from behavior_spark.features.item_histories import item_histories, item_words
 from behavior_spark.files import digest_of, read_json
 from behavior_spark.io.counting import Counted
@@ -93,7 +94,7 @@ def predict_items_stage(run: Run, prepared: Prepared, *, retrain: bool) -> NextI
     metadata = None if retrain else valid_model(run, settings)
     if metadata is None:
         with run.step("train next items"):
-            people = _people(users)
+            people = without_bots(users).select("user_id")
             metadata = _train(
                 run, settings, histories.join(people, "user_id", "left_semi"), prepared
             )
@@ -215,11 +216,6 @@ def _words(run: Run, prepared: Prepared) -> dict[str, list[str]] | None:
         zip(table.column("item_id").to_pylist(), table.column("words").to_pylist(), strict=True)
     )
 
-
-def _people(users: DataFrame) -> DataFrame:
-    if "is_bot" in users.columns:
-        users = users.where(~F.coalesce("is_bot", F.lit(False)))
-    return users.select("user_id")
 
 
 def _measures(run: Run, metadata: Mapping[str, Any]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from behavior_spark.pipelines.users.drift import count_nights, note_drift
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.pipelines.users.training_rows import target_population
 from behavior_spark.prediction.drift import STEP, TargetDrift
-from behavior_spark.prediction.predict import decile_cuts, predict, with_decile
+from behavior_spark.prediction.predict import columns_needed, decile_cuts, predict, with_decile
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import USER_FEATURES, USER_PROPENSITY
@@ -66,8 +66,7 @@ def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityM
     Notes what moved much since the models were trained, and since the night before.
     """
     populations = {name: target_population(run.settings, name) for name in models}
-    needed = {name for model in models.values() for name in model.features}
-    needed |= {name for population in populations.values() for name in population.columns}
+    needed = columns_needed(models, populations)
     night = run.warehouse.require(USER_FEATURES, made_by="build-features").where(
         F.col("as_of") == F.lit(run.as_of)
     )
@@ -75,10 +74,11 @@ def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityM
     with run.step("predict"), spark_errors("predicting"):
         ranking = {name: model for name, model in models.items() if model.ranks}
         # Deciles are of people: machines get a place among them, and none in the cuts.
-        counts = count_nights(run, ranking, populations)
+        nights = [day for day in (run.as_of, run.past.ingested_before) if day is not None]
+        counts = count_nights(run, ranking, populations, nights)
         cuts = _cuts(counts[counts["as_of"] == run.as_of])
         drift, drift_of_night = note_drift(run, counts, ranking)
-        users = Counted.over(night.select("user_id", *sorted(needed)), users=F.count(F.lit(1)))
+        users = Counted.over(night.select("user_id", *needed), users=F.count(F.lit(1)))
         predictions = predict(
             users.frame,
             models,

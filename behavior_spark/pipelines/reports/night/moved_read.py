@@ -17,7 +17,12 @@ from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.pipelines.reports.night.targets_read import Nights, people
 from behavior_spark.pipelines.users.drift import count_nights
 from behavior_spark.pipelines.users.training_rows import target_population
-from behavior_spark.prediction.drift import FEATURE, SCORE
+from behavior_spark.prediction.drift import (
+    FEATURE,
+    night_counts,
+    sketched_columns,
+    users_by_bin,
+)
 from behavior_spark.report.page.facts import no_rows
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import USER_FEATURES, USER_PROPENSITY
@@ -84,22 +89,17 @@ def _since_training(
 ) -> pd.DataFrame:
     """Users by the bins of the models' sketches; ``tonight`` has the totals of now."""
     populations = {name: target_population(run.settings, name) for name in models}
-    counts = count_nights(run, models, populations)
-    counts = counts[counts["as_of"] == run.as_of]
-    of_column = counts.groupby(["target", "kind", "name"])
+    counts = night_counts(count_nights(run, models, populations, [run.as_of]), run.as_of)
     totals = tonight[tonight["step"].notna()].groupby(["kind", "name"])["total"].sum()
     rows: list[dict[str, Any]] = []
     for target, model in models.items():
-        score, of_features = model.sketches
-        assert score is not None
-        sketches = {(SCORE, target): score}
-        if target == told:
-            sketches |= {(FEATURE, name): sketch for name, sketch in of_features.items()}
-        for (kind, name), sketch in sketches.items():
-            if (target, kind, name) not in of_column.groups or (kind, name) not in totals.index:
+        for kind, name, sketch in sketched_columns(model):
+            column = target, kind, name
+            if kind == FEATURE and target != told:
                 continue
-            users = of_column.get_group((target, kind, name)).set_index("step")["users"]
-            now = users.reindex(range(len(sketch.counts)), fill_value=0)
+            if column not in counts or (kind, name) not in totals.index:
+                continue
+            now = users_by_bin(counts, column, sketch)
             then_total = sketch.mean * sum(sketch.counts[:-1])
             of_name = {"kind": kind, "name": name}
             rows += _by_bin(sketch, sketch.counts, then_total, of_name | {"now": False})

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.errors import BehaviorError
+from behavior_spark.features.families.bots import without_bots
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.pipelines.reports.outcomes import (
     PAGE_STEPS,
@@ -55,9 +56,7 @@ def people(run: Run, as_of: dt.date) -> DataFrame:
 def features_of_people(run: Run, as_of: dt.date) -> DataFrame:
     """Rows of ``user_features`` of the users of a night who are no bots."""
     features = run.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(as_of))
-    if "is_bot" in features.columns:
-        features = features.where(~F.coalesce("is_bot", F.lit(False)))
-    return features
+    return without_bots(features)
 
 
 def models_of_night(run: Run, nights: Nights) -> dict[str, PropensityModel]:
