@@ -133,13 +133,13 @@ def train_propensity_model(
         frame, target, features=features, label=label, as_of=as_of, user=user, weight=weight,
         kind=target_kind,
     )  # fmt: skip
-    recent = every_row if recent_days is None else every_row.of_last(recent_days)
-    varying = varying_columns(recent.values)
+    rows = every_row.of_last(recent_days)
+    varying = varying_columns(rows.values)
     if not varying.any():  # a learner needs a column
         varying = np.ones_like(varying)
-    every_row = replace(every_row, values=every_row.values[:, varying])
     features = [name for name, varies in zip(features, varying, strict=True) if varies]
-    rows = every_row if recent_days is None else every_row.of_last(recent_days)
+    every_row = replace(every_row, values=every_row.values[:, varying])
+    rows = every_row.of_last(recent_days)
     holdout = plan_holdout(
         rows.days, rows.labels, user_quarters(rows.frame[user]), horizon_days=horizon_days,
         target=target, kind=target_kind,
@@ -231,9 +231,12 @@ class _TrainingRows:
         weights = np.ones(len(labels)) if weight is None else frame[weight].to_numpy(np.float64)
         return cls(frame, days, labels, values, weights)
 
-    def of_last(self, days: int) -> _TrainingRows:
-        """The rows of the last days."""
-        return self.where(self.days >= np.unique(self.days)[-days:][0])
+    def of_last(self, days: int | None) -> _TrainingRows:
+        """The rows of the last days; None: of all."""
+        every_day = np.unique(self.days)
+        if days is None or days >= len(every_day):
+            return self
+        return self.where(self.days >= every_day[-days])
 
     def where(self, mask: Bools) -> _TrainingRows:
         """The rows of a mask, (rows,)."""
@@ -313,8 +316,7 @@ class _Fit:
             at = rows.days == np.datetime64(day)
             if not known.any():
                 continue
-            earlier = rows.where(known)
-            earlier = earlier.of_last(recent_days) if recent_days else earlier
+            earlier = rows.where(known).of_last(recent_days)
             if not self.kind.enough(earlier.labels) or not self.kind.enough(rows.labels[at]):
                 continue
             fitted = self(earlier.values, earlier.labels, earlier.weights)
