@@ -121,6 +121,22 @@ def estimate_difference(
     return Estimate(values[0] - values[1], *percentile_interval(a - b, level))
 
 
+def estimate_mean(values: Doubles, *, resamples: int = 1000, seed: int = 0) -> Estimate:
+    """Mean with a 95 % percentile interval over resampled rows; NaN without rows.
+
+    Args:
+        values: float64 (rows,).
+        resamples: Number of resamples.
+        seed: Their seed.
+    """
+    if not len(values):
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    means = np.concatenate(
+        [counts @ values / len(values) for counts in resample_counts(len(values), resamples, seed)]
+    )
+    return Estimate(float(values.mean()), *percentile_interval(means, 0.95))
+
+
 def risk_coverage(answers: Answers, *, steps: int = 10) -> list[dict[str, float]]:
     """Accuracy if only the most confident texts got an answer, from a tenth of them to all.
 

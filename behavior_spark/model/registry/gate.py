@@ -12,8 +12,12 @@ import numpy as np
 from behavior_spark.model.arrays import Bools, Doubles
 from behavior_spark.model.heads.stated_costs import Costs, cost_of_texts
 from behavior_spark.model.measures.answers import Answers
-from behavior_spark.model.measures.classification import Estimate, as_plain, estimate_difference
-from behavior_spark.model.measures.ranking import percentile_interval, resample_counts
+from behavior_spark.model.measures.classification import (
+    Estimate,
+    as_plain,
+    estimate_difference,
+    estimate_mean,
+)
 
 Slices = Mapping[str, Bools]
 # Fewer held-out texts say too little to compare a first model with keywords.
@@ -134,7 +138,7 @@ def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateR
     """
     if rules.costs:
         gained = np.subtract(*(_cost(answers, rules.costs) for answers in (champion, challenger)))
-        difference = _mean_of(gained, rules)
+        difference = estimate_mean(gained, resamples=rules.resamples, seed=rules.seed)
     else:
         difference = estimate_difference(
             challenger, champion, rules.figure, resamples=rules.resamples, seed=rules.seed
@@ -168,16 +172,6 @@ def _cost(answers: Answers, costs: Costs) -> Doubles:
         costs,
         exclusive=answers.kind.exclusive,
     )
-
-
-def _mean_of(gained: Doubles, rules: GateRules) -> Estimate:
-    """The mean, with the percentile interval of its resamples."""
-    draws = [
-        weights @ gained / weights.sum(axis=1)
-        for weights in resample_counts(len(gained), rules.resamples, rules.seed)
-    ]
-    low, high = percentile_interval(np.concatenate(draws), 0.95)
-    return Estimate(float(gained.mean()), low, high)
 
 
 def decide(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from behavior_spark.model.arrays import Doubles, Integers
-from behavior_spark.model.measures.classification import Estimate
-from behavior_spark.model.measures.ranking import percentile_interval, resample_counts
+from behavior_spark.model.measures.classification import Estimate, estimate_mean
 
 
 def recall_at(places: Integers, k: int) -> Doubles:
@@ -40,20 +39,11 @@ def item_coverage(codes: Integers, items: int) -> float:
 
 def mean_over_users(values: Doubles, *, resamples: int = 1000, seed: int = 0) -> Estimate:
     """Mean with a 95 % percentile interval over resampled users."""
-    return _estimate(values, resamples, seed)
+    return estimate_mean(values, resamples=resamples, seed=seed)
 
 
 def mean_difference(
     left: Doubles, right: Doubles, *, resamples: int = 1000, seed: int = 0
 ) -> Estimate:
     """Mean of left minus right over the same users, with a paired 95 % interval."""
-    return _estimate(left - right, resamples, seed)
-
-
-def _estimate(values: Doubles, resamples: int, seed: int) -> Estimate:
-    if not len(values):
-        return Estimate(float("nan"), float("nan"), float("nan"))
-    means = np.concatenate(
-        [counts @ values / len(values) for counts in resample_counts(len(values), resamples, seed)]
-    )
-    return Estimate(float(values.mean()), *percentile_interval(means, 0.95))
+    return estimate_mean(left - right, resamples=resamples, seed=seed)
