@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from behavior_spark.model.propensity.sketch import LARGE, MODERATE
-from behavior_spark.names import counted, sql_text
+from behavior_spark.names import counted, quoted_name, sql_text
 from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Section, Words
 from behavior_spark.report.page.charts import bar_chart
 from behavior_spark.report.page.drift import moved_most, names_with
@@ -100,7 +100,7 @@ def _summary(frame: pd.DataFrame, facts: NightFacts) -> str:
 
 def _queries(facts: NightFacts, name: str, kind: str) -> list[tuple[str, str]]:
     days = f"(DATE'{facts.moved_from}', DATE'{facts.as_of}')"
-    column = "`" + name.replace("`", "``") + "`"
+    column = quoted_name(name)
     if kind == "score":
         query = (
             "SELECT as_of, avg(coalesce(p.probability, p.expected)) AS mean, count(*) AS users\n"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from behavior_spark.names import counted, sql_text
+import pandas as pd
+
+from behavior_spark.names import counted, quoted_name, sql_text
 from behavior_spark.report.page.blocks import Block, Section, Words
 from behavior_spark.report.page.drift import moved_most, names_with
 from behavior_spark.report.page.facts import NightFacts
@@ -35,7 +37,7 @@ def trained_view(facts: NightFacts) -> Section:
         moved_chart(frame, facts, title=f"From training to {facts.as_of}", columns=("then", "now")),
         Words(_against(facts), aside=True),
     ]
-    return Section("trained", _TITLE, blocks, _queries(facts))
+    return Section("trained", _TITLE, blocks, _queries(facts, frame))
 
 
 def _against(facts: NightFacts) -> str:
@@ -49,15 +51,14 @@ def _against(facts: NightFacts) -> str:
     )
 
 
-def _queries(facts: NightFacts) -> list[tuple[str, str]]:
-    frame = moved_most(facts.moved_since_training)
+def _queries(facts: NightFacts, frame: pd.DataFrame) -> list[tuple[str, str]]:
     features = frame[frame["kind"] == "feature"]
     day = f"as_of = DATE'{facts.as_of}'"
     targets = ", ".join(sql_text(name) for name in frame.loc[frame["kind"] == "score", "name"])
     queries = []
     if len(features):
         name = str(features.iloc[0]["name"])
-        column = "`" + name.replace("`", "``") + "`"
+        column = quoted_name(name)
         queries.append(
             (
                 f"Mean of {name} now (what models learned from is in their folders)",
