@@ -296,9 +296,8 @@ class FeatureSettings(Section):
 
     def built(self, group: str) -> bool:
         """Whether a feature group is built."""
-        if group == "taste" and self.taste is None:
-            return False
-        return self.groups is None or group in self.groups
+        asked_for = {"taste": self.taste is not None, "seasons": self.same_season}
+        return asked_for.get(group, True) and (self.groups is None or group in self.groups)
 
     @property
     def longest_window(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from behavior_spark.features.family import Family
-from behavior_spark.features.inputs import Request
 from behavior_spark.features.operation import Operands
 from behavior_spark.features.operations.season import Season
 from behavior_spark.features.targets import outcome_of
@@ -17,10 +16,6 @@ class Seasons(Family):
     name = "seasons"
     order = 22
     source = "events and items"
-
-    def built(self, request: Request) -> bool:
-        """Whether the settings ask for it: a log of less than a year has none."""
-        return request.settings.same_season and request.settings.built(self.name)
 
     def definitions(self, plan: PlanMaker) -> list[Definition]:
         """One for each event type or target, and horizon; targets of one type share theirs."""

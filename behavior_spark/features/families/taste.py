@@ -43,9 +43,8 @@ class Taste(Family):
 
     def definitions(self, plan: PlanMaker) -> list[Definition]:
         """None, but tiles of the targets, which ``join`` reads."""
-        if plan.settings.built(self.name):
-            for name in _targets(Request(plan.settings, plan.targets)):
-                plan.of_target(name)
+        for name in _targets(Request(plan.settings, plan.targets)):
+            plan.of_target(name)
         return []
 
     def features(self, request: Request) -> list[Feature]:
