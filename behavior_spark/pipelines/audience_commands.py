@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Unpack
 
 from behavior_spark.config import Settings
@@ -10,7 +9,7 @@ from behavior_spark.errors import ConfigError
 from behavior_spark.pipelines.uses.audience_export import export_audience_stage
 from behavior_spark.pipelines.uses.audience_results import measure_audiences_stage
 from behavior_spark.pipelines.uses.audiences import audiences_stage
-from behavior_spark.runs.commands import Option, Place, command
+from behavior_spark.runs.commands import ExportFile, Option, Place, command
 from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import running
 
@@ -41,10 +40,7 @@ def audience(
     settings: Settings,
     name: Annotated[str, Option("Name of the audience.", argument=True)],
     *,
-    output: Annotated[
-        Path,
-        Option("File to write: .csv, .xlsx or .parquet.", flags=("--output", "-o"), metavar="FILE"),
-    ],
+    output: ExportFile,
     arm: Annotated[
         str, Option("Members to export: reached, holdout or all.", metavar="ARM")
     ] = "reached",
@@ -54,7 +50,7 @@ def audience(
     ] = False,
     **place: Unpack[Place],
 ) -> Result:
-    """Export the members of an audience for a mail or ad tool, as CSV or Parquet.
+    """Export the members of an audience for a mail or ad tool, as CSV, Excel or Parquet.
 
     Contacts are those of sources.contacts: e-mail addresses and phone numbers in the form that ad
     platforms compare, as SHA-256. Who has withdrawn his consent since is left out.

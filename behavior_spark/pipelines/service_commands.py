@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Unpack
 
 from behavior_spark.config import Service, Settings
 from behavior_spark.errors import ConfigError
 from behavior_spark.pipelines.uses.service import service_stage
 from behavior_spark.pipelines.uses.service_export import export_queue_stage
-from behavior_spark.runs.commands import Option, Place, command
+from behavior_spark.runs.commands import ExportFile, Option, Place, command
 from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import running
 
@@ -34,13 +33,11 @@ def service(settings: Settings, **place: Unpack[Place]) -> Result:
 def service_queue(
     settings: Settings,
     *,
-    output: Annotated[
-        Path, Option("File to write: .csv or .parquet.", flags=("--output", "-o"), metavar="FILE")
-    ],
+    output: ExportFile,
     queue: Annotated[str | None, Option("One queue; otherwise all.", metavar="NAME")] = None,
     **place: Unpack[Place],
 ) -> Result:
-    """Export the service queue of a night, in the order in which to answer, as CSV or Parquet.
+    """Export the service queue of a night, in the order in which to answer.
 
     Texts are as they are stored: cleaned, personal data masked. Suggested answers are those that
     the team has approved, word by word.

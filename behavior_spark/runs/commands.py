@@ -12,6 +12,7 @@ import datetime as dt
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin, get_type_hints
 
@@ -55,6 +56,13 @@ class Option:
     metavar: str | None = None
     least: int | None = None
     argument: bool = False
+
+
+# The file that a command exports to, for every command that has one.
+ExportFile = Annotated[
+    Path,
+    Option("File to write: .csv, .xlsx or .parquet.", flags=("--output", "-o"), metavar="FILE"),
+]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,11 @@ from behavior_spark.model.arrays import Doubles, Floats
 NO_ANSWERS, NOT_SCORED, NO_NEED = "no_answers", "not_scored", "no_need"
 NO_ANSWER_FOR_NEED, NO_ANSWER_IN_LANGUAGE = "no_answer_for_need", "no_answer_in_language"
 TOO_FAR, EQUALLY_NEAR = "below_least_similarity", "two_answers_equally_near"
+# In the order in which they are asked; each text without an answer has the first that is true.
+NO_REPLY = (
+    NO_ANSWERS, NOT_SCORED, NO_NEED, NO_ANSWER_FOR_NEED, NO_ANSWER_IN_LANGUAGE, TOO_FAR,
+    EQUALLY_NEAR,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,7 +73,7 @@ def export_audience_stage(
     Args:
         run: The run; its as_of is the night that chose them.
         name: Name of the audience.
-        output: File to write; ``.csv`` or ``.parquet``.
+        output: File to write, of a kind that ``export_rows`` knows.
         arm: Whose rows.
         plain: Whether e-mail and phone are written as they are, too.
 

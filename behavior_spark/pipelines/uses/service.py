@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich.console import RenderableType
@@ -19,6 +18,7 @@ from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.encoder.answers import AnswerIndex
 from behavior_spark.model.heads.head import Head
+from behavior_spark.names import quoted_name
 from behavior_spark.pipelines.texts.active_model import ActiveTextModel, active_text_model
 from behavior_spark.pipelines.uses.service_answers import answer_index, approved_answers
 from behavior_spark.pipelines.uses.service_rows import ServiceInputs, queue_rows
@@ -140,10 +140,7 @@ def service_stage(run: Run, service: Service) -> ServiceQueued:
         _refuse_several_labels(need, service)
         threshold = _threshold(run, service, need)
         answers, unused = approved_answers(run, service) if model else ([], {})
-        if model is None:
-            index = AnswerIndex([], [], [], np.empty((0, 0), dtype=np.float32), 0.0, 0.0)
-        else:
-            index = answer_index(run, model, answers, service)
+        index = answer_index(run, model, answers, service)
         inputs = _inputs(run, service, model, index, threshold)
         result = replace_queue(run.warehouse, inputs, threshold, unused)
     run.say(result.line)
@@ -215,10 +212,9 @@ def _inputs(
 
 
 def users_of(run: Run, service: Service) -> DataFrame | None:
-    """``user_id, value, risk, risk_decile`` of the night; None where neither is configured."""
+    """``user_id`` and what is configured of ``value, risk, risk_decile``; None: nothing is."""
     tonight = F.col("as_of") == F.lit(run.as_of)
     predictions = run.warehouse.read(USER_PROPENSITY).where(tonight)
-    nothing = F.lit(None)
     parts = []
     if service.value in run.settings.targets:
         amount = predictions.where(F.col("target") == service.value)
@@ -226,7 +222,7 @@ def users_of(run: Run, service: Service) -> DataFrame | None:
     elif service.value is not None:
         features = run.warehouse.read(USER_FEATURES).where(tonight)
         if service.value in features.columns:
-            value = F.col(f"`{service.value}`").cast("double").alias("value")
+            value = F.col(quoted_name(service.value)).cast("double").alias("value")
             parts.append(features.select("user_id", value))
     if service.risk is not None:
         risk = predictions.where(F.col("target") == service.risk)
@@ -234,10 +230,7 @@ def users_of(run: Run, service: Service) -> DataFrame | None:
         parts.append(risk.select("user_id", *columns))
     if not parts:
         return None
-    users = parts[0] if len(parts) == 1 else parts[0].join(parts[1], "user_id", "full")
-    kinds = {"value": "double", "risk": "double", "risk_decile": "int"}
-    missing = [nothing.cast(k).alias(n) for n, k in kinds.items() if n not in users.columns]
-    return users.select("*", *missing)
+    return parts[0] if len(parts) == 1 else parts[0].join(parts[1], "user_id", "full")
 
 
 def _tell(

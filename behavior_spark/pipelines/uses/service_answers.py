@@ -118,9 +118,12 @@ def _merged(answers: Sequence[ApprovedAnswer]) -> list[ApprovedAnswer]:
 
 
 def answer_index(
-    run: Run, model: ActiveTextModel, answers: Sequence[ApprovedAnswer], service: Service
+    run: Run, model: ActiveTextModel | None, answers: Sequence[ApprovedAnswer], service: Service
 ) -> AnswerIndex:
-    """Vectors of the answers; those that cannot be embedded are left out, and it is said."""
+    """Vectors of the answers, of none without a model.
+
+    Those that cannot be embedded are left out, and it is said.
+    """
     vectors = _embedded(run, model, [answer.compared for answer in answers])
     good = np.asarray(np.isfinite(vectors).all(axis=1), dtype=np.bool_)
     if not good.all():
@@ -136,9 +139,9 @@ def answer_index(
     )
 
 
-def _embedded(run: Run, model: ActiveTextModel, texts: list[str]) -> Floats:
+def _embedded(run: Run, model: ActiveTextModel | None, texts: list[str]) -> Floats:
     """float32 [n, dimension]; vectors that an earlier night made are read."""
-    if not texts:
+    if model is None or not texts:
         return np.empty((0, 0), dtype=np.float32)
     known = dict(look_up_with(run, digest="")(model.digest, texts))
     new = [text for text in dict.fromkeys(texts) if text not in known]

@@ -61,7 +61,7 @@ def export_queue_stage(run: Run, name: str | None, *, output: Path) -> QueueExpo
     Args:
         run: The run; its as_of is the night.
         name: A queue; None: all of them.
-        output: File to write; ``.csv`` or ``.parquet``.
+        output: File to write, of a kind that ``export_rows`` knows.
 
     Raises:
         InputError: There is no such queue of this night.

@@ -25,6 +25,7 @@ from behavior_spark.uses.service.needs import is_label, needs_to_answer, with_ne
 from behavior_spark.uses.service.routing import with_place, with_queue, with_urgency
 
 _CASES = SERVICE_QUEUE.field("similar_cases").dataType
+_OF_USERS = {"value": "double", "risk": "double", "risk_decile": "int"}
 _NEED, _MOOD = "_need", "_mood"
 _WANTED, _SPOKEN, _VECTOR = "_wanted", "_spoken", "_vector"
 
@@ -42,7 +43,7 @@ class ServiceInputs:
         heads: Digest of each head in use, by name; without ``service.need`` no text has a need.
         backbone_digest: Encoder of the embeddings; None without one.
         least_confidence: Probability that a need has to reach.
-        users: ``user_id, value, risk, risk_decile``; None where nothing is known of users.
+        users: ``user_id`` and any of ``value, risk, risk_decile``; None: nothing is known.
         index: Approved answers.
     """
 
@@ -87,8 +88,9 @@ def queue_rows(inputs: ServiceInputs) -> QueueRows:
     arrived = Counted.over(_labelled(texts.incoming, inputs), **arrivals())
     routed = _routed(arrived.frame.where("NOT unwanted"), inputs)
     placed = with_place(routed).where(F.col("place") <= service.at_most)
-    rows = _with_replies(placed, texts.incoming, inputs)
-    rows = _with_cases(rows, texts.incoming, texts.past, inputs)
+    vectors = _vectors(inputs, texts.incoming.select("text_hash").distinct())
+    rows = _with_replies(placed, vectors, inputs)
+    rows = _with_cases(rows, vectors, texts.past, inputs)
     kept = Counted.over(
         rows.withColumns(
             {
@@ -137,21 +139,20 @@ def _routed(frame: DataFrame, inputs: ServiceInputs) -> DataFrame:
     frame = frame.withColumn("mood", F.when(sure, F.col(_MOOD)["label"]))
     angry = F.col("mood").isin(*service.angry) if service.angry else F.lit(False)
     frame = frame.withColumn("is_angry", F.coalesce(angry, F.lit(False)))
-    if inputs.users is None:
-        nothing = F.lit(None)
-        frame = frame.withColumns(
-            {"value": nothing.cast("double"), "risk": nothing.cast("double"),
-             "risk_decile": nothing.cast("int")}
-        )  # fmt: skip
-    else:
+    if inputs.users is not None:
         frame = frame.join(inputs.users, "user_id", "left")
+    unknown = [
+        F.lit(None).cast(kind).alias(name)
+        for name, kind in _OF_USERS.items()
+        if name not in frame.columns
+    ]
+    frame = frame.select("*", *unknown)
     return with_queue(with_urgency(frame, service), service)
 
 
-def _with_replies(frame: DataFrame, incoming: DataFrame, inputs: ServiceInputs) -> DataFrame:
-    """Add the suggested answer, by the stored embedding of the text."""
+def _with_replies(frame: DataFrame, vectors: DataFrame, inputs: ServiceInputs) -> DataFrame:
+    """Add the suggested answer, by the text's stored embedding, from ``_vectors``."""
     service = inputs.service
-    vectors = _vectors(inputs, incoming.select("text_hash").distinct())
     spoken: Column = F.lit(None).cast("string")
     if service.languages:
         spoken = F.coalesce("language", F.lit(service.languages[0]))
@@ -173,15 +174,15 @@ def _vectors(inputs: ServiceInputs, keys: DataFrame) -> DataFrame:
 
 
 def _with_cases(
-    frame: DataFrame, incoming: DataFrame, past: DataFrame, inputs: ServiceInputs
+    frame: DataFrame, vectors: DataFrame, past: DataFrame, inputs: ServiceInputs
 ) -> DataFrame:
-    """Add past texts that are like the text."""
+    """Add past texts that are like the text, by stored embeddings."""
     service = inputs.service
     if not service.similar_cases or inputs.backbone_digest is None:
         return frame.withColumn("similar_cases", F.lit(None).cast(_CASES))
     cases = past_cases(past, most=service.most_cases)
     matches = similar_texts(
-        _vectors(inputs, incoming.select("text_hash").distinct()),
+        vectors,
         _vectors(inputs, cases.select("text_hash")),
         k=service.similar_cases,
         embedding=_VECTOR,

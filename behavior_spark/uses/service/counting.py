@@ -7,13 +7,10 @@ from collections.abc import Iterable
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from behavior_spark.model.encoder.answers import NO_REPLY
 from behavior_spark.uses.service.needs import ABSTAINED
 from behavior_spark.uses.service.routing import ROUTES, URGENCIES
 
-NO_REPLY = (
-    "no_answers", "not_scored", "no_need", "no_answer_for_need", "no_answer_in_language",
-    "below_least_similarity", "two_answers_equally_near",
-)  # fmt: skip
 # Columns whose values are counted, with the values that they can have.
 VALUES = {
     "abstained_because": ABSTAINED, "urgency": URGENCIES, "routed_by": ROUTES,
