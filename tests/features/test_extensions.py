@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import subprocess
 import sys
 import tomllib
@@ -25,6 +24,7 @@ from behavior_spark.features.operation import EventOperation
 from behavior_spark.features.text_operation import TextOperation
 from behavior_spark.pipelines import assert_no_leakage
 from behavior_spark.schemas import EVENTS
+from tests.added_package import blocks_under, install
 from tests.features.frames import as_table, assert_same, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,32 +35,17 @@ COUNT_AND_INTENSITY = [
 ]
 
 
-def blocks(heading: str, language: str) -> list[str]:
-    """Code blocks of a section of CONTRIBUTING.md."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return re.findall(rf"```{language}\n(.*?)```", section, flags=re.DOTALL)
-
-
 @pytest.fixture
 def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Another installed package, with the operation and the family of CONTRIBUTING."""
-    package, metadata = tmp_path / "acme", tmp_path / "acme-1.0.dist-info"
-    package.mkdir()
-    metadata.mkdir()
-    (package / "__init__.py").touch()
-    (package / "intensity.py").write_text(blocks("Add an operation: 1 file", "python")[0])
     family = "Add a feature family: 1 module"
-    (package / "nights.py").write_text(blocks(family, "python")[0])
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
-    groups = tomllib.loads(blocks(family, "text")[0])["project"]["entry-points"]
-    lines = [
-        f"[{group}]\n" + "\n".join(f"{name} = {module}" for name, module in added.items())
-        for group, added in groups.items()
-    ]
-    (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield package
+    modules = {
+        "intensity": blocks_under("Add an operation: 1 file")[0],
+        "nights": blocks_under(family)[0],
+    }
+    points = tomllib.loads(blocks_under(family, "text")[0])["project"]["entry-points"]
+    install(tmp_path, "acme", modules, points, monkeypatch)
+    yield tmp_path / "acme"
     for name in [name for name in sys.modules if name.split(".")[0] == "acme"]:
         del sys.modules[name]
 

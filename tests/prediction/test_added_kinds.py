@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,26 +20,16 @@ from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.training import train_propensity_model
 from behavior_spark.prediction.predict import predict
 from behavior_spark.schemas import EVENTS
+from tests.added_package import blocks_under, install
 
-ROOT = Path(__file__).resolve().parents[2]
 DAYS = [dt.date(2011, 7, 1), dt.date(2011, 8, 1), dt.date(2011, 9, 1)]
 AS_OF = dt.date(2011, 10, 1)
-ENTRY_POINTS = """
-[behavior_spark.target_outcomes]
-twice = added_kinds.twice_outcome
-[behavior_spark.target_kinds]
-twice = added_kinds.twice
-[behavior_spark.learners]
-logistic = added_kinds.logistic
-"""
+ENTRY_POINTS = {
+    "behavior_spark.target_outcomes": {"twice": "added_kinds.twice_outcome"},
+    "behavior_spark.target_kinds": {"twice": "added_kinds.twice"},
+    "behavior_spark.learners": {"logistic": "added_kinds.logistic"},
+}
 SETTINGS = FeatureSettings(event_types=["purchase"], windows_days=[90], groups=["activity"])
-
-
-def blocks_under(heading: str) -> list[str]:
-    """The Python blocks under a heading of CONTRIBUTING.md."""
-    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    section = page.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return [part.split("```", 1)[0] for part in section.split("```python\n")[1:]]
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +38,14 @@ def added(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
     outcome, kind = blocks_under("Add a target kind: 2 files")
     [learner] = blocks_under("Add a learner: 1 file")
     folder = tmp_path_factory.mktemp("installed")
-    files = {
-        "added_kinds/__init__.py": "",
-        "added_kinds/twice_outcome.py": outcome,
-        "added_kinds/twice.py": kind,
-        "added_kinds/logistic.py": learner,
-        "added_kinds-1.0.dist-info/METADATA": "Name: added-kinds\nVersion: 1.0\n",
-        "added_kinds-1.0.dist-info/entry_points.txt": ENTRY_POINTS,
-    }
-    for name, text in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-    archive = tmp_path_factory.mktemp("archive") / "added_kinds.zip"
-    with zipfile.ZipFile(archive, "w") as packed:
-        for name, text in files.items():
-            packed.writestr(name, text)
+    modules = {"twice_outcome": outcome, "twice": kind, "logistic": learner}
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
+        files = install(folder, "added_kinds", modules, ENTRY_POINTS, patch)
+        archive = tmp_path_factory.mktemp("archive") / "added_kinds.zip"
+        with zipfile.ZipFile(archive, "w") as packed:
+            for file in files:
+                packed.write(file, file.relative_to(folder))
         spark.addArtifacts(str(archive), pyfile=True)
-        importlib.invalidate_caches()
         yield
 
 

@@ -23,6 +23,7 @@ from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, TABLES, USER_PROPENSITY
+from tests.added_package import blocks_under
 
 ROOT = Path(__file__).resolve().parents[2]
 DAILY = ["ingest", "score-texts", "build-features", "train-propensity", "predict",
@@ -143,16 +144,10 @@ def test_a_plan_names_stages_and_places_and_reads_nothing(tmp_path: Path) -> Non
         pipelines.plan(settings, "nigthly")
 
 
-def code_under(heading: str) -> str:
-    """The Python block under a heading of CONTRIBUTING.md."""
-    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    return page.split(f"## {heading}", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
-
-
 def test_a_command_is_added_as_contributing_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = code_under("Add a command: 2 files")
+    code = blocks_under("Add a command: 2 files")[0]
     (tmp_path / "added_command.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     before = dict(COMMANDS)

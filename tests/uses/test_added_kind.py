@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib
 from pathlib import Path
 
 import pytest
@@ -12,29 +11,16 @@ from pyspark.sql import SparkSession
 from behavior_spark.config import Alerts
 from behavior_spark.extensions import ALERT_KINDS
 from behavior_spark.uses.alerts.assembly import alerts_of
+from tests.added_package import blocks_under, install
 from tests.uses.planted_logs import AS_OF, Log
 from tests.uses.test_alert_kinds import inputs_of
-
-ROOT = Path(__file__).resolve().parents[2]
-ENTRY_POINTS = "[behavior_spark.alert_kinds]\nmany_cancels = added_alerts.many_cancels\n"
 
 
 @pytest.fixture
 def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    section = page.split("\n## Add a kind of alert: 1 file\n", 1)[1].split("\n## ", 1)[0]
-    block = section.split("```python\n", 1)[1].split("```", 1)[0]
-    files = {
-        "added_alerts/__init__.py": "",
-        "added_alerts/many_cancels.py": block,
-        "added_alerts-1.0.dist-info/METADATA": "Name: added-alerts\nVersion: 1.0\n",
-        "added_alerts-1.0.dist-info/entry_points.txt": ENTRY_POINTS,
-    }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    importlib.invalidate_caches()
+    [kind] = blocks_under("Add a kind of alert: 1 file")
+    points = {"behavior_spark.alert_kinds": {"many_cancels": "added_alerts.many_cancels"}}
+    install(tmp_path, "added_alerts", {"many_cancels": kind}, points, monkeypatch)
 
 
 def test_a_kind_of_another_package_has_its_alerts_and_may_be_left_out_by_name(
