@@ -32,11 +32,14 @@ class Inference:
 
     The constructor tries packing and, on a CPU, oneDNN layers on a few texts of different
     lengths. A method is not used if it fails or gives another result than the unchanged model.
+    It also tries padding: of some architectures (FNet, Nystromformer, ConvBERT, MobileBERT) padding
+    changes vectors, and their batches contain texts of one length alone.
     With ``fast``, ``model`` is changed in place and cannot be trained or saved afterwards.
     ``steps`` are applied after pooling.
 
     Attributes:
         packs: Whether texts are packed without padding.
+        pads: Whether texts of different lengths may be padded and run together.
         onednn: Whether linear layers are oneDNN's.
         token_budget: Tokens in one forward pass if the caller gives no number.
         replays: Recorded forward passes, on CUDA if texts are packed; else None.
@@ -61,9 +64,11 @@ class Inference:
         on_cpu = self._device.type == "cpu"
         self.token_budget = CPU_TOKEN_BUDGET if on_cpu else GPU_TOKEN_BUDGET
         self.packs = self.onednn = False
+        self.pads = True
         self.replays: Replays | None = None
-        if fast:
-            with torch.inference_mode():
+        with torch.inference_mode():
+            self._try_padding()
+            if fast:
                 self._try_fast_methods(on_cpu)
 
     def cut(self, lengths: npt.NDArray[np.int64], budget: int) -> list[tuple[int, int]]:
@@ -91,7 +96,8 @@ class Inference:
         """Tokens that the model computes for one batch of these lengths, padding included."""
         if self.replays is not None:
             return Shape.of(lengths).tokens
-        return int(lengths.sum() if self.packs else lengths.max() * len(lengths))
+        together = not self.packs and self.pads
+        return int(lengths.max() * len(lengths) if together else lengths.sum())
 
     def pooled(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
         """Pooled vectors after all steps, float32 [pieces, dimension], not normalised at the end.
@@ -100,7 +106,12 @@ class Inference:
             ids: int64 [tokens], the pieces one after the other.
             lengths: int64 [pieces], tokens of each piece.
         """
-        vectors = self._packed(ids, lengths) if self.packs else self._padded(ids, lengths)
+        if self.packs:
+            vectors = self._packed(ids, lengths)
+        elif self.pads:
+            vectors = self._padded(ids, lengths)
+        else:
+            vectors = self._without_padding(ids, lengths)
         return vectors if self._steps is None else self._steps(vectors)
 
     def batch(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -138,6 +149,16 @@ class Inference:
     def _padded(self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> torch.Tensor:
         states, on_device = self._padded_states(ids, lengths)
         return pool_padded(states.float(), on_device, self._pooling)
+
+    def _without_padding(
+        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    ) -> torch.Tensor:
+        """Like :meth:`_padded`, one forward pass for each run of pieces of one length."""
+        changes = np.flatnonzero(np.diff(lengths)) + 1
+        parts = np.split(lengths, changes)
+        ends = np.cumsum([part.sum() for part in parts])
+        pairs = zip(np.split(ids, ends[:-1]), parts, strict=True)
+        return torch.cat([self._padded(of_part, part) for of_part, part in pairs])
 
     def _padded_states(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
@@ -206,6 +227,23 @@ class Inference:
             if not self.onednn:
                 undo()
 
+    def _try_padding(self) -> None:
+        """Set ``pads``: whether texts have the vectors in a padded batch that they have alone."""
+        if self.model.training:  # dropout changes vectors too
+            return
+        ids, lengths = self._trial()
+        self.pads = False
+        try:
+            alone = self.pooled(ids, lengths)
+        except Exception as error:  # real texts will fail too, with an error code
+            _logger.info("the trial without padding failed (%s)", type(error).__name__)
+            return
+        finally:
+            self.pads = True
+        self.pads = self._agrees(ids, lengths, alone, least=0.999999)
+        if not self.pads:
+            _logger.info("padding changes vectors: batches contain texts of one length")
+
     def _try_packing(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], expected: torch.Tensor
     ) -> None:
@@ -223,14 +261,20 @@ class Inference:
                 self.model.set_attn_implementation(before)
 
     def _agrees(
-        self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], expected: torch.Tensor
+        self,
+        ids: npt.NDArray[np.int64],
+        lengths: npt.NDArray[np.int64],
+        expected: torch.Tensor,
+        *,
+        least: float = 0.99999,
     ) -> bool:
         try:
             vectors = self.pooled(ids, lengths)
         except Exception as error:
             _logger.info("a faster method cannot run here (%s)", type(error).__name__)
             return False
-        least = 0.99999 if self._dtype == torch.float32 else 0.999
+        if self._dtype != torch.float32:
+            least = 0.999
         cosines = torch.nn.functional.cosine_similarity(vectors, expected, dim=1)
         return bool((cosines >= least).all())
 

@@ -30,6 +30,8 @@ CHARACTERS_PER_TOKEN = 64
 DEFAULT_LENGTH = 128
 # Families whose position ids start after the padding id, so that fewer positions are usable.
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl")
+# Families of an encoder with a decoder whose config may not say so.
+_WITH_DECODER = ("t5", "mt5", "umt5", "longt5", "switch_transformers")
 Precision = Literal["fp32", "bf16"]
 
 
@@ -207,11 +209,11 @@ def backbone_digest(source: str, options: EncoderOptions) -> str:
 
 
 def unused_prompts(source: str, options: EncoderOptions) -> list[str]:
-    """Names of the folder's prompts if no prompt is used; otherwise empty."""
+    """Names of the folder's prompts if none was chosen; otherwise empty."""
     folder = resolve_model_folder(source)
-    if effective_options(folder, options).prompt:
+    if options.prompt_name is not None or effective_options(folder, options).prompt:
         return []
-    return sorted(read_sentence_modules(folder).prompts)
+    return sorted(name for name, words in read_sentence_modules(folder).prompts.items() if words)
 
 
 def trained_through(source: str) -> str | None:
@@ -238,7 +240,7 @@ def _checked_config(folder: Path) -> dict[str, Any]:
                 found=f"auto_map in {name}: {', '.join(code) if isinstance(code, dict) else code}",
                 fix="use an encoder of a family that transformers itself has",
             )
-    if config.get("is_encoder_decoder"):
+    if config.get("is_encoder_decoder") or config.get("model_type") in _WITH_DECODER:
         raise ModelError(
             f"the model in {folder} is an encoder with a decoder, which gives no vector of a text",
             found=f"model_type {config.get('model_type')}",

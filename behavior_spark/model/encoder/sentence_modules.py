@@ -56,7 +56,7 @@ class SentenceModules:
         subfolders: Folders of modules, relative to the model's.
         max_length: Number of tokens read of a text; None if the folder gives none.
         lower_case: Whether texts are lowercased first.
-        prompts: Prompts, which are put before a text, by name.
+        prompts: Prompts, which are put before a text, by name; one may be empty.
         default_prompt: Name of the prompt that is put before each text, if any.
         pools_prompt: Whether the prompt's tokens are pooled too.
         from_author: Whether the values are from the folder; False if they are defaults.
@@ -197,10 +197,10 @@ def _prompts(folder: Path) -> tuple[dict[str, str], str | None]:
         raise _refused(folder, "vectors cut to fewer numbers (truncate_dim)",
                        str(config["truncate_dim"]))  # fmt: skip
     prompts = {
-        str(name): str(words) for name, words in (config.get("prompts") or {}).items() if words
+        str(name): str(words or "") for name, words in (config.get("prompts") or {}).items()
     }
     default = config.get("default_prompt_name")
-    if default and default not in prompts and default not in (config.get("prompts") or {}):
+    if default and default not in prompts:
         raise _refused(folder, "a default prompt that is not there", str(default))
     return prompts, (str(default) if default in prompts else None)
 

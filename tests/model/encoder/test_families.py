@@ -11,10 +11,17 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoModel as Auto
 from transformers import (
     BertConfig,
+    ConvBertConfig,
     DebertaV2Config,
     DistilBertConfig,
+    FNetConfig,
+    Gemma3TextConfig,
+    MistralConfig,
+    MobileBertConfig,
     ModernBertConfig,
+    NystromformerConfig,
     PreTrainedTokenizerFast,
+    Qwen3Config,
     RobertaConfig,
     XLMRobertaConfig,
 )
@@ -63,10 +70,19 @@ TEXTS = ["red lamp", "blue mug tea", "灯 café", "red", "tea tea tea tea tea"]
 @pytest.fixture(params=sorted(FAMILIES))
 def family(request, tmp_path):
     """A folder of one family with random weights and a tokenizer of twelve words."""
-    folder = tmp_path / request.param
+    return save_family(FAMILIES[request.param], tmp_path / request.param)
+
+
+def save_family(config, folder, *, spread=None, **tokenizer):
+    """Random weights (matrices of this standard deviation) and a tokenizer of twelve words."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        Auto.from_config(FAMILIES[request.param]).save_pretrained(folder)
+        model = Auto.from_config(config)
+        with torch.no_grad():
+            for weight in model.parameters():
+                if spread and weight.dim() > 1:
+                    weight.normal_(std=spread)
+        model.save_pretrained(folder)
     plain = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="<unk>"))
     plain.normalizer = normalizers.NFKC()
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -75,7 +91,7 @@ def family(request, tmp_path):
     )
     PreTrainedTokenizerFast(
         tokenizer_object=plain, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
-        unk_token="<unk>", mask_token="<mask>", cls_token="<s>", sep_token="</s>",
+        unk_token="<unk>", mask_token="<mask>", cls_token="<s>", sep_token="</s>", **tokenizer,
     ).save_pretrained(folder)  # fmt: skip
     return folder
 
@@ -86,6 +102,55 @@ def test_a_family_embeds_the_same_alone_and_in_a_batch(family):
     assert together.errors == [None] * len(TEXTS) and together.embeddings.shape == (5, 16)
     alone = np.concatenate([encoder.embed([text]).embeddings for text in TEXTS])
     assert np.abs(together.embeddings - alone).max() < 1e-5
+
+
+# Padding changes what these read: they mix neighbouring tokens or all of a row.
+NO_MASK = {
+    "fnet": FNetConfig(hidden_size=16, num_hidden_layers=2, intermediate_size=32, pad_token_id=1,
+                       vocab_size=len(WORDS), max_position_embeddings=20),
+    "nystromformer": NystromformerConfig(**SIZES, max_position_embeddings=20, num_landmarks=4,
+                                         segment_means_seq_len=4),
+    "convbert": ConvBertConfig(**SIZES, embedding_size=16, max_position_embeddings=20),
+    "mobilebert": MobileBertConfig(**SIZES, embedding_size=8, intra_bottleneck_size=16,
+                                   max_position_embeddings=20),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+@pytest.mark.parametrize("name", NO_MASK)
+def test_where_padding_would_change_a_vector_only_texts_of_one_length_run_together(
+    tmp_path, name, trainable
+):
+    folder = save_family(NO_MASK[name], tmp_path / name, spread=0.3)
+    encoder = Encoder.load(str(folder), OPTIONS, device="cpu", trainable=trainable)
+    together = encoder.embed(TEXTS)
+    alone = np.concatenate([encoder.embed([text]).embeddings for text in TEXTS])
+    assert together.errors == [None] * len(TEXTS)
+    assert np.abs(together.embeddings - alone).max() < 1e-5
+    assert together.tokens_run == together.token_counts.sum()
+
+
+SIZES_OF_DECODERS = {**SIZES, "num_key_value_heads": 2, "bos_token_id": 0, "eos_token_id": 2,
+                     "max_position_embeddings": 20}  # fmt: skip
+DECODERS = {
+    "qwen3": Qwen3Config(**SIZES_OF_DECODERS, head_dim=8),
+    "mistral": MistralConfig(**SIZES_OF_DECODERS, sliding_window=3),
+    "gemma3": Gemma3TextConfig(**SIZES_OF_DECODERS, head_dim=8, use_bidirectional_attention=True),
+}
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_an_embedder_made_of_a_decoder_is_read_as_its_author_reads_it(tmp_path, name):
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
+    from sentence_transformers import SentenceTransformer
+
+    save_family(DECODERS[name], tmp_path / name, spread=0.3, padding_side="left")
+    parts = [modules.Transformer(str(tmp_path / name)), modules.Pooling(16, "lasttoken")]
+    author = SentenceTransformer(modules=parts, device="cpu")
+    author.save_pretrained(str(tmp_path / "saved"), create_model_card=False)
+    theirs = author.encode(TEXTS, normalize_embeddings=True)
+    ours = Encoder.load(str(tmp_path / "saved"), EncoderOptions(), device="cpu").embed(TEXTS)
+    assert (ours.embeddings * theirs).sum(axis=1).min() > 0.99999
 
 
 @pytest.mark.parametrize("mode", ["few", "full"])

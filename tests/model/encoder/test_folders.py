@@ -319,6 +319,10 @@ def test_an_encoder_with_a_decoder_is_refused_by_name(tiny_folder):
                      decoder_start_token_id=0)).save_pretrained(tiny_folder)  # fmt: skip
     with pytest.raises(ModelError, match=r"(?s)with a decoder.*t5"):
         backbone_digest(str(tiny_folder), OPTIONS)
+    path = tiny_folder / "config.json"  # a T5 saved as an encoder alone does not say so
+    path.write_text(json.dumps({**json.loads(path.read_text()), "is_encoder_decoder": False}))
+    with pytest.raises(ModelError, match=r"(?s)with a decoder.*t5"):
+        backbone_digest(str(tiny_folder), OPTIONS)
 
 
 @pytest.mark.parametrize("trainable", [False, True])

@@ -129,7 +129,7 @@ def test_a_model_that_keeps_its_own_attention_is_not_packed_even_where_no_trial_
     name, monkeypatch
 ):
     expected = run(inference(tiny(name), fast=False), random_ids(LENGTHS), LENGTHS)
-    monkeypatch.setattr(Inference, "_agrees", lambda *_: True)
+    monkeypatch.setattr(Inference, "_agrees", lambda *_, **__: True)
     way = inference(tiny(name))
     assert not way.packs
     assert largest(run(way, random_ids(LENGTHS), LENGTHS) - expected) < 1e-4
@@ -296,7 +296,7 @@ def refuse(*_, **__):
 @pytest.mark.parametrize(
     ("owner", "name", "found"),
     [
-        (Inference, "_agrees", lambda *_: False),
+        (Inference, "_agrees", lambda *_, **__: False),
         (Inference, "_packed", refuse),
         (packed, "_equal_length", lambda query, key, value, scale, dropout: value),
         (packed, "enable", refuse),

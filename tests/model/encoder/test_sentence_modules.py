@@ -148,6 +148,14 @@ def test_the_default_prompt_is_put_before_texts_and_another_by_choice(author, de
         Encoder.load(str(folder), EncoderOptions(prompt_name="title"), device="cpu")
 
 
+def test_an_empty_prompt_has_its_name_too(author):
+    model, folder = author(pooling(), prompts={**PROMPTS, "document": ""})
+    named = EncoderOptions(prompt_name="document")
+    assert cosines(model, folder, named, prompt_name="document").min() > 0.99999
+    assert unused_prompts(str(folder), PLAIN) == ["passage", "query"]
+    assert unused_prompts(str(folder), named) == []
+
+
 def test_many_texts_get_the_prompt_of_one_and_a_long_text_gets_it_once(author):
     _, folder = author(pooling(), prompts=PROMPTS, default_prompt_name="query")
     encoder = Encoder.load(str(folder), EncoderOptions(long_texts="pool"), device="cpu")
