@@ -3,7 +3,8 @@
 Phone numbers follow the habits of each country's Faker provider, not libphonenumber; national
 numbers come from its ``ssn`` providers of countries whose check digits it computes
 (others give numbers of the United States, or wrong check digits). Left out: phone numbers of less
-than seven digits (hotlines), and cards that begin 35 outside JCB's published range, 3528 to 3589.
+than seven digits (hotlines), cards that begin 35 outside JCB's published range, 3528 to 3589, and
+barcodes that begin 756, which GS1 gives to nobody.
 Needs ``faker`` (benchmarks/requirements.txt).
 """
 
@@ -82,6 +83,14 @@ def national_id(rng: random.Random) -> str:
     return f"{_NATIONAL[locale]}\0{_from(rng, locale, 'ssn')}"
 
 
+def barcode(rng: random.Random) -> str:
+    """An EAN or ISBN with a prefix that GS1 gives: 756 is that of Swiss insurance numbers."""
+    while True:
+        number = _from(rng, "en_US", rng.choice(["ean13", "isbn13", "isbn10"]))
+        if not number.startswith("756"):
+            return number
+
+
 FAKER_PERSONAL: dict[str, Make] = {
     "e-mail (Faker)": lambda r: _from(r, r.choice(_PHONES), "email"),
     "phone (Faker)": phone,
@@ -93,7 +102,7 @@ FAKER_PERSONAL: dict[str, Make] = {
     "national id (Faker)": national_id,
 }
 FAKER_ORDINARY: dict[str, Make] = {
-    "EAN, ISBN (Faker)": lambda r: _from(r, "en_US", r.choice(["ean13", "isbn13", "isbn10"])),
+    "EAN, ISBN (Faker)": barcode,
     "UUID, hash (Faker)": lambda r: _from(r, "en_US", r.choice(["uuid4", "sha1", "md5"])),
     "browser (Faker)": lambda r: _from(r, "en_US", "user_agent"),
     "file, MAC, colour (Faker)": lambda r: _from(

@@ -77,5 +77,9 @@ def _check_label(frame: DataFrame, label: str) -> None:
     )
     if not strings:
         raise ConfigError(
-            f"{label}.label must be a string or an array of strings", found=kind.simpleString()
+            f"{label}.label must be a string or an array of strings",
+            found=f"type {kind.simpleString()}",
+            fix="write it as text: label: CAST(my_column AS STRING)"
+            if not isinstance(kind, ArrayType)
+            else "write it as text: label: CAST(my_column AS ARRAY<STRING>)",
         )

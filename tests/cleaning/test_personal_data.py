@@ -176,6 +176,11 @@ def test_neighbours_hide_nothing(text, masked):
         ("mobile=05/ 797 37 65", "mobile=<phone>"),
         ("mobile 00421 50 644 7187", "mobile <phone>"),
         ("我的是0031612345678谢谢", "我的是<phone>谢谢"),
+        ("a 06 30 123 4567-es szám", "a <phone>-es szám"),
+        ("ανδρέας, τηλ. 210 1234567", "ανδρέας, τηλ. <phone>"),
+        ("Tlf 22 33 44 55", "Tlf <phone>"),
+        ("tfno 612345678", "tfno <phone>"),
+        ("電話は03ー1234ー5678です", "電話は<phone>です"),
     ],
 )
 def test_a_phone_is_masked_with_its_extension_and_in_rarer_forms(text, masked):
@@ -192,6 +197,10 @@ def test_a_phone_is_masked_with_its_extension_and_in_rarer_forms(text, masked):
         ("TAJ: 123 456 788", "TAJ: <id>"),
         ("personas kods 120267-17391", "personas kods <id>"),
         ("주민등록번호 480716-1739663", "주민등록번호 <id>"),  # of the kind without a check digit
+        ("マイナンバー 123456789018", "マイナンバー <id>"),
+        ("パスポート TK1234567", "パスポート <id>"),
+        ("паспорт 4509 123456", "паспорт <id>"),
+        ("útlevélszám: BH1234567", "útlevélszám: <id>"),
         ("order id 221244-485V", "order id 221244-485V"),
         ("user id: 531111-7229", "user id: 531111-7229"),
         ("TAJ: 123 456 789", "TAJ: 123 456 789"),
@@ -212,6 +221,37 @@ def test_a_national_number_is_masked_behind_a_word_for_it_and_no_other(text, mas
 @settings(max_examples=100, deadline=None)
 def test_a_key_without_a_digit_is_masked(key, before):
     assert mask_personal_data(before + key) == (f"{before}<secret>", 1)
+
+
+# The word for a password with the ending that its language gives it, and in commands and XML.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A jelszavam: {}", "Jelszavát: {}", "şifrem: {}", "parolam: {}", "мой пароль: {}",
+        "salasanani on {}", "lösenordet är {}", "passordet mitt er {}", "Adgangskoden: {}",
+        "heslem: {}", "Moje hasło to {}", "parola mea este {}", "lozinka je {}", "geslo: {}",
+        "הסיסמה שלי: {}", "パスワードは{}", "비밀번호는 {}", "mật khẩu của tôi là {}",
+        "<password>{}</password>", "--password {}", "curl -u ann:{} https://x.example",
+        "PGPASSWORD={} psql", "https://api.telegram.org/bot123456789:AA{}e1234567890abcdefghijklmno/x",
+        "discord.com/api/webhooks/123456789/{}-JKL0123456789",
+    ],
+)  # fmt: skip
+def test_a_password_is_masked_in_every_ending_and_in_commands(text):
+    clean, masked = mask_personal_data(text.format("Kat12345"))
+    assert masked == 1 and "Kat12345" not in clean and SECRET in clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "elfelejtettem a jelszavam: 2 napja várok", "пароль: забыл", "new password on 12.05.2024",
+        "pass: yes", "passwords: how to choose 1", "Passwort: vergessen", "--password-file 12",
+        "git push -u origin:main1", "<b>word1</b>", "COMPASS=north1", "a 12-es busz", "1234567-es",
+        "10 000-es", "part 123-4567-rc", "max_tokens=4096", "スーパー 1234ー5678",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_named_secret_stays(text):
+    assert mask_personal_data(text) == (text, 0)
 
 
 @pytest.mark.parametrize("text", ["password is tr!cky", "passwort ist gehe!m", "пароль: Сек!рет"])

@@ -26,7 +26,7 @@ def _one_to_one() -> dict[int, str]:
     table |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # fullwidth ASCII
     same_meaning = {
         "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\ufe58\ufe63\u058a\u05be\u1806\u02d7"
-        "\u207b\u208b\u2e3a\u2e3b\u30fc\uff70\u2500\u00af\u2e0f",
+        "\u207b\u208b\u2e3a\u2e3b\u2500\u00af\u2e0f",
         " ": "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028"
         "\u2029\u202f\u205f\u3000\u2800\u0085",
         ".": "\u00b7\u2022\u2024\u2027\u30fb\uff65\u2219\u22c5\u066b\ufe52\u06d4",
@@ -50,6 +50,8 @@ def _one_to_one() -> dict[int, str]:
 
 
 _PLAIN = _one_to_one()
+# In words of kana it is a long vowel, elsewhere a dash: 03ー1234ー5678.
+_LONG_VOWEL = re.compile("(?<![\u3041-\u30fa\u30fc-\u30fe\uff66-\uff9f])[\u30fc\uff70]")
 _FOLDABLE = re.compile("[" + re.escape("".join(map(chr, _PLAIN))) + "]")
 _ENCODED = re.compile(
     rf"{_LEFT_OUT}+"
@@ -91,8 +93,11 @@ class FoldedText:
 def fold_text(text: str) -> FoldedText:
     """Fold a text. Takes linear time."""
     plain = text
-    if not text.isascii() and _FOLDABLE.search(text):
-        plain = text.translate(_PLAIN)
+    if not text.isascii():
+        if _FOLDABLE.search(text):
+            plain = text.translate(_PLAIN)
+        if "\u30fc" in plain or "\uff70" in plain:
+            plain = _LONG_VOWEL.sub("-", plain)
     if not ("%" in plain or "&" in plain or "\\u00" in plain or _LEFT_OUT in plain):
         return FoldedText(plain)
     pieces: list[str] = []

@@ -5,6 +5,8 @@ word that names it. Formats are from the modules of ``stdnum``; that of the Unit
 national insurance number is from HMRC's manual, NIM39110.
 """
 
+# ruff: noqa: RUF001
+
 from __future__ import annotations
 
 import re
@@ -284,8 +286,10 @@ NATIONAL_FORMATS: tuple[IdFormat, ...] = (
             r"\d{1,2}\.\d{3}\.\d{3}-[\dKk]"),
     _format(r"\d{1,2}\.?\d{3}\.?\d{3}", ar_dni.is_valid, label("dni", "documento")),
     # No check digit at all.
+    _format(r"\d\d ?\d\d ?\d{6}", _always, label("паспорт\\w*")),
     _format(r"(?=(?:[A-Z]*\d){4})[A-Z0-9]{7,9}|[A-Z]{1,2} ?\d{6,7}", _always,
             label(r"passports?(?: ?(?:no|nr|number|#))?", r"reisepass\w*", "passeport\\w*",
                   "pasaporte\\w*", "passaporto", "passaporte", "paspoort\\w*", "paszport\\w*",
+                  "pasaport\\w*", "útlevél\\w*", "паспорт\\w*", "διαβατ[ήη]ρ\\w*",
                   glyphs="护照号?码?|護照|旅券番号|パスポート|여권")),
 )  # fmt: skip

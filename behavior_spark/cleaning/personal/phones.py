@@ -40,7 +40,8 @@ _CALL = label(
     r"my (?:new |own |work |home )?(?:number|nr|no)", r"number (?:is|to reach)", r"meine nummer",
     r"mon num[eé]ro", r"mi n[uú]mero", r"meu n[uú]mero", r"il mio numero", r"फ़?ोन", r"मोबाइल",
     r"कॉल",
-    glyphs="电话|電話|手机|手機|致电|联系|聯絡|携帯|連絡|电联|전화|휴대폰|연락|โทร|फोन|फ़ोन|नंबर",
+    r"tlf[.:n]?", r"tfno", r"wsp", r"gsm", r"natel", r"τηλ\w*", r"κιν\w*",
+    glyphs="微信|电话|電話|手机|手機|致电|联系|聯絡|携帯|連絡|电联|전화|휴대폰|연락|โทร|फोन|फ़ोन|नंबर",
 )  # fmt: skip
 _SCORED = label(r"won", r"lost", r"score\w*", r"beat", r"match", r"sets?", r"inches", r"size")
 _LED = re.compile(r"[18][ \-.]\(?\d{3}\)?[ \-.]{1,2}\d{3}[ \-.]?\d\d[ \-.]?\d\d")
@@ -55,6 +56,8 @@ _CLOSED = re.compile(r"[.,]\d{1,2}(?!\d)")
 _EXTENSION = re.compile(
     r" ?,? ?(?:x|ext\.?|extension|durchwahl|poste|доб\.?) ?#?\d{1,6}(?![A-Za-z0-9])", re.I
 )
+# Of a word that is declined: Hungarian "06 30 123 4567-es", Finnish "040 1234567-numero".
+_ENDING = re.compile(r"-[^\W\d_A-Z]{1,6}(?![\w\-])")
 _TRUNK_LENGTHS = (11, 10, 12, 9)
 _MOST_DIGITS, _MOST_GROUPS = 15, 16
 
@@ -276,7 +279,7 @@ def _is_glued(chain: Chain) -> bool:
     if sign in (".", ",") and before[:1].isdigit() and not text.startswith("0", start):
         return sign == "." or chain.sizes[0] != 3 or len(chain.groups) == 1
     if text[end : end + 1] in ("-", "_", "/") and text[end + 1 : end + 2].isalnum():
-        return True
+        return _ENDING.match(text, end) is None
     right = chain.glued_right
     if right and len(chain.groups) > 1 and _EXTENSION.match(text, end):
         return False

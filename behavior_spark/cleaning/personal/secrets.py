@@ -1,5 +1,7 @@
 """Find secrets: keys and tokens by documented prefixes, passwords and tokens by a name before."""
 
+# ruff: noqa: RUF001
+
 from __future__ import annotations
 
 import base64
@@ -24,7 +26,7 @@ _ISSUED = re.compile(
     r"|npm_[A-Za-z0-9]{36}|pypi-[\w\-]{16,}|rubygems_[0-9a-f]{40,}|dckr_pat_[\w\-]{20,}"
     r"|SG\.[\w\-]{16,32}\.[\w\-]{16,64}|(?:AC|SK)[0-9a-f]{32}|key-[0-9a-f]{32}"
     r"|[0-9a-f]{32}-us\d{1,2}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|do[opr]_v1_[0-9a-f]{64}"
-    r"|\d{8,10}:AA[\w\-]{32,35}|[MNO][\w\-]{23,27}\.[\w\-]{6}\.[\w\-]{27,40}"
+    r"|[MNO][\w\-]{23,27}\.[\w\-]{6}\.[\w\-]{27,40}"
     r"|sq0(?:atp|csp|idp)-[\w\-]{22,43}|EAAC[A-Za-z0-9]{20,}|dapi[0-9a-f]{32}|sl\.[\w\-]{60,}"
     r"|ATATT3[\w\-=]{20,}|AGE-SECRET-KEY-1[A-Z0-9]{40,}|lin_api_[A-Za-z0-9]{32,}"
     r"|dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.\-]{20,}|hv[sb]\.[\w\-]{20,}|NRAK-[A-Z0-9]{20,}"
@@ -35,7 +37,11 @@ _ISSUED = re.compile(
 )
 # Prefixes that a long ordinary name may have too: a digit is required as well.
 _WORDLIKE = ("sk-", "sl.", "hvs.", "hvb.", "dp.", "secret_", "SG.", "M", "N", "O", "pat-", "pypi-")
-_SLACK_HOOK = re.compile(r"hooks\.slack\.com/(?:services|workflows)/([\w/\-]{16,})")
+_TELEGRAM = re.compile(r"(?:(?<=/bot)|(?<![A-Za-z0-9_]))\d{8,10}:AA[\w\-]{32,35}")
+_HOOK = re.compile(
+    r"(?:hooks\.slack\.com/(?:services|workflows)/|discord(?:app)?\.com/api/webhooks/\d{1,20}/)"
+    r"([\w/\-]{16,})"
+)
 _JWT = re.compile(r"(?<![A-Za-z0-9_\-])eyJ[A-Za-z0-9_\-]{12,}(?:\.[A-Za-z0-9_\-]*){0,4}")
 _IN_URL = re.compile(
     r"://(?P<user>[^\s/@:?#<>]{0,256}:[^\s/@?#<>]{1,256}|[^\s/@:?#<>]{20,256})@"
@@ -61,19 +67,24 @@ _BEARER = re.compile(
 _STEMS = (
     "passw", "passp", "passc", "pass", "pwd", "p/w", "pw", "secret", "token", "key", "credential",
     "session", "sessid", "connect.sid", "authorization", "kennwort", "mot de passe", "mdp",
-    "contrase", "clave", "senha", "wachtwoord", "hasło", "haslo", "heslo", "jelsz", "lösenord",
+    "contrase", "clave", "senha", "wachtwoord", "hasł", "haslo", "hesl", "jelsz", "lösenord",
     "adgangskode", "kodeord", "salasana", "şifre", "sifre", "parol", "schlüssel", "jeton",
+    "lozink", "gesl",
 )  # fmt: skip
 _STEMS_OF_OTHER_SCRIPTS = (
-    "пароль", "пароля", "лозинка", "ключ", "токен", "密码", "密碼", "口令", "パスワード",
+    "парол", "лозинк", "סיסמ", "ключ", "токен", "密码", "密碼", "口令", "パスワード",
     "비밀번호", "암호", "mật khẩu", "kata sandi", "รหัสผ่าน", "كلمة المرور", "पासवर्ड", "密钥", "令牌",
 )  # fmt: skip
+# With the endings that a word gets where a sentence goes on: "A jelszavam: ...".
 _PASSWORD = re.compile(
-    r"pass ?w(?:or)?d|passw(?:ort|d)|passord|passphrase|passcode|pass|pwd|p/w|pw|kennwort|"
-    r"mot de passe|mdp|contrase[nñ]a|clave|senha|wachtwoord|has[lł]o|heslo|jelszó|lösenord|"
-    r"adgangskode|kodeord|salasana|[sş]ifre|parol[aăeo]?|пароль|пароля|лозинка|密码|密碼|口令|"
+    r"pass ?w(?:or)?ds?|passw(?:ort(?:e?s)?|örter|d)|passord(?:et)?|passphrase|passcode|pass|pwd|"
+    r"p/w|pw|kennwort|mot de passe|mdp|contrase[nñ]a|clave|senha|wachtwoord|has[lł](?:o|a|u|em)|"
+    r"hesl(?:o|a|u|em)|jelsz(?:ó|av)\w{0,5}|lösenord(?:et)?|adgangskoden?|kodeord(?:et)?|"
+    r"salasana\w{0,4}|[sş]ifre\w{0,4}|parol(?:a\w{0,3}|[ăeo])?|lozink[aue]|gesl[oau]|"
+    r"парол(?:ь|я|ю|ем)|лозинк[аеу]|סיסמ\w{1,2}|密码|密碼|口令|"
     r"パスワード|비밀번호|암호|mật khẩu|kata sandi|รหัสผ่าน|كلمة المرور|पासवर्ड"
 )
+_OWNER = re.compile(r" (?:mitt|mea|mia|moje|của tôi|saya|שלי)(?=[ :])")
 _KEY = re.compile(
     r"secret(?:[ _\-]?(?:access[ _\-]?)?(?:key|token))?|token|key|credentials?|session[ _\-]?(?:id|"
     r"key|token)|sessid|connect\.sid|authorization|schlüssel|jeton|ключ|токен|密钥|令牌"
@@ -84,7 +95,8 @@ _KIND_OF_KEY = re.compile(
 )
 _VALUE = re.compile(
     r"(?P<quote>[\"'`*\]]{0,2}) {0,3}"
-    r"(?P<sign>:=|=>|==?|:|(?:is:|is|was|ist|lautet|est|es|è|é|to)(?= )|は|是|为|為|-(?= )|(?= ))"
+    r"(?P<sign>:=|=>|==?|:|(?:is:|is|was|ist|lautet|est|es|è|é|to|är|er|je|"
+    r"jest|este|là|adalah|on)(?= )|は|是|为|為|[은는](?= )|-(?= )|(?= ))"
     r"[ *`]{0,3}(?:\"(?P<double>[^\"]{3,256})\"|'(?P<single>[^']{3,256})'"
     r"|(?P<bare>[^\s\"'<>`]{3,1024}))",
     re.I,
@@ -92,11 +104,24 @@ _VALUE = re.compile(
 _NO_VALUE = re.compile(
     r"(?:none|null|nil|true|false|str|string|undefined|required|optional|empty|invalid|wrong|"
     r"incorrect|reset|change[d]?|forgot\w*|expired?|missing|your|the|and|not|n/a|tba|todo|"
-    r"protected|please|must|should|will|has|was|for|field|input|manager|policy)$|"
+    r"protected|please|must|should|will|has|was|for|field|input|manager|policy|yes|no|ok|failed|"
+    r"забыл\w*|vergessen|oubli\w+|olvid\w+|esquec\w+|dimentic\w+|zapomn\w+|elfelejt\w+|"
+    r"unut\w+|glömt|glemt|vergeten)$|"
     r"(?:[$%{]|os\.|env[.\[(_]|process\.|self\.|\*{3}|x{3,}$|\.{3}|\\|https?://)",
     re.I,
 )
 _CODE = re.compile(r"[(\[{]")
+_ELEMENT = re.compile(
+    r"<(?P<name>[\w:.\-]{0,24}(?:password|passwd|pwd|secret|token|apikey))>"
+    r"(?P<value>[^<>]{3,256})</(?P=name)>",
+    re.I,
+)
+_OPTION = re.compile(
+    r"(?<!\S)--(?:[a-z]{1,16}-)?(?:password|passwd|pass|pwd|secret) "
+    r"['\"]?(?P<value>[^\s'\"\-<][^\s'\"<]{3,256})"
+    r"|(?<!\S)(?:-u|--user)[ =]['\"]?[^\s:'\"]{1,64}:(?P<login>[^\s'\"/<]{3,256})",
+    re.I,
+)
 
 
 def find_secrets(numbered: NumberedText) -> Iterator[Span]:
@@ -107,6 +132,10 @@ def find_secrets(numbered: NumberedText) -> Iterator[Span]:
     for long in _LONG.finditer(text):
         yield from _in_long_word(text, *long.span())
     yield from _named(text)
+    if "</" in text:
+        yield from (match.span("value") for match in _ELEMENT.finditer(text))
+    if " -" in text or text.startswith("-"):
+        yield from _of_options(text)
     if "earer" in text or "asic " in text or "BEARER" in text or "oken" in text:
         for match in _BEARER.finditer(text):
             if match["basic"] is None:
@@ -138,9 +167,11 @@ def _in_long_word(text: str, start: int, end: int) -> Iterator[Span]:
             yield match.span()
     if "eyJ" in text[start:end]:
         yield from (match.span() for match in _JWT.finditer(text, start, end))
+    if ":AA" in text[start:end]:
+        yield from (match.span() for match in _TELEGRAM.finditer(text, start, end))
     if not ("/" in text[start:end] or "=" in text[start:end]):
         return
-    for match in _SLACK_HOOK.finditer(text, start, end):
+    for match in _HOOK.finditer(text, start, end):
         yield match.span(1)
     for match in _IN_URL.finditer(text, start, end):
         if match["user"] or (match["path"] and any(c.isdigit() for c in match["path"])):
@@ -157,6 +188,16 @@ def _is_url_secret(name: str, value: str) -> bool:
     mixed = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
     short_names = ("key", "auth", "code", "sig", "session", "sid", "ticket", "state", "hash", "otp")
     return len(value) >= (12 if name in short_names else 6) and (mixed or len(value) >= 20)
+
+
+def _of_options(text: str) -> Iterator[Span]:
+    """Spans of passwords in command lines: ``--password x``, ``curl -u name:x``."""
+    for match in _OPTION.finditer(text):
+        if match["value"]:
+            if any(c.isdigit() for c in match["value"]) and not _NO_VALUE.match(match["value"]):
+                yield match.span("value")
+        elif "curl" in text[max(match.start() - 256, 0) : match.start()]:
+            yield match.span("login")
 
 
 def _named(text: str) -> Iterator[Span]:
@@ -182,6 +223,7 @@ def _named_here(text: str, lower: str, position: int) -> Span | None:
         and before.isalnum()
         and before.isascii()
         and not (before.islower() and text[position].isupper())
+        and not text.startswith("PASSWORD=", position)
     ):
         return None
     name = password or _KEY.match(lower, position)
@@ -189,8 +231,9 @@ def _named_here(text: str, lower: str, position: int) -> Span | None:
         return None
     if name.group() == "key" and not _KIND_OF_KEY.search(lower[max(position - 24, 0) : position]):
         return None
-    match = _VALUE.match(text, name.end())
-    if match is None:
+    owner = _OWNER.match(lower, name.end()) if password else None
+    match = _VALUE.match(text, owner.end() if owner else name.end())
+    if match is None or (match["sign"] == "on" and not name.group().startswith("salasana")):
         return None
     group = next(group for group in ("double", "single", "bare") if match[group])
     start, end = match.span(group)

@@ -6,6 +6,7 @@ with a threshold of 0.5 where a text may have several labels.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,11 @@ def _by_words(split: TaskSplit, truth: Bools) -> Bools:
         return _most_frequent(truth[learned], len(held), split.rules.exclusive)
     new = vectorizer.transform([split.texts[row] for row in held])
     model: Any = LogisticRegression(C=10.0, max_iter=200)
-    if split.rules.exclusive:
-        model.fit(known, truth[learned].argmax(axis=1))
-        return np.asarray(model.predict(new)[:, None] == np.arange(truth.shape[1]))
-    model = OneVsRestClassifier(model).fit(known, truth[learned].astype(int))
-    return np.asarray(model.predict(new)).reshape(len(held), -1).astype(bool)
+    with warnings.catch_warnings():
+        # Many labels with few texts, a label that all texts have, an end before convergence.
+        warnings.simplefilter("ignore")
+        if split.rules.exclusive:
+            model.fit(known, truth[learned].argmax(axis=1))
+            return np.asarray(model.predict(new)[:, None] == np.arange(truth.shape[1]))
+        model = OneVsRestClassifier(model).fit(known, truth[learned].astype(int))
+        return np.asarray(model.predict(new)).reshape(len(held), -1).astype(bool)

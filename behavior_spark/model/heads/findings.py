@@ -38,8 +38,8 @@ def describe_findings(metrics: Mapping[str, Any]) -> list[str]:
     if cleaned := metrics.get("labels_cleaned"):
         lines.append(f"labels trimmed, composed (NFC) or blank: {cleaned:,}")
     if twins := metrics.get("label_twins"):
-        pairs = [" and ".join(group) for group in twins]
-        lines.append(f"labels that differ by case or white space alone: {_shown(pairs)}")
+        pairs = [" and ".join(map(_readable, group)) for group in twins]
+        lines.append(f"labels that look alike, and are learned apart: {_shown(pairs)}")
     if conflicts := metrics.get("conflicting_texts"):
         lines.append(f"equal texts with different labels: {conflicts:,}")
     if suspected := metrics.get("suspected_labels"):
@@ -106,3 +106,10 @@ def _rare(metrics: Mapping[str, Any]) -> list[str]:
 def _shown(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN_LABELS:,} more" if len(names) > _SHOWN_LABELS else ""
     return ", ".join(names[:_SHOWN_LABELS]) + more
+
+
+def _readable(label: str) -> str:
+    """A label with what nobody sees written as an escape."""
+    return "".join(
+        c if c.isprintable() and not "\ufe00" <= c <= "\ufe0f" else ascii(c)[1:-1] for c in label
+    )

@@ -8,7 +8,9 @@ import pytest
 from behavior_spark.model.heads.baselines import baseline_figures
 from behavior_spark.model.heads.findings import describe_findings
 from behavior_spark.model.heads.fitting import fit_head
+from behavior_spark.model.heads.kind import MULTI_LABEL, SINGLE_LABEL
 from behavior_spark.model.heads.label_errors import conflicting_texts, suspected_labels
+from behavior_spark.model.heads.label_names import case_twins
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
 from behavior_spark.model.heads.out_of_fold import fold_numbers, out_of_fold_logits
 from behavior_spark.model.measures.confidence import confidence_bins, expected_calibration_error
@@ -110,6 +112,25 @@ def test_labels_drawn_by_chance_are_suspected_and_few_others():
 def test_equal_texts_with_different_labels_are_counted():
     sets = [frozenset(label) for label in "abab"]
     assert conflicting_texts(["x", "X ", "y", "z"], sets) == [0, 1]
+
+
+def test_labels_that_nobody_can_tell_apart_are_named_as_twins():
+    labels = ["refund", "re\u200bfund", "\ufb01ne", "fine", "late\u00a0parcel", "late parcel",
+              "b\0c", "bc", "\u2764\ufe0f", "\u2764", "\uff21\uff22", "ab", "other"]  # fmt: skip
+    twins = {frozenset(group) for group in case_twins(labels)}
+    assert twins == {frozenset(labels[i : i + 2]) for i in range(0, 12, 2)}
+    (said,) = describe_findings({"label_twins": [["refund", "re\u200bfund"]]})
+    assert said.endswith(r"learned apart: refund and re\u200bfund")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", [SINGLE_LABEL, MULTI_LABEL])
+def test_baselines_of_many_rare_labels_or_constant_ones_warn_of_nothing(kind):
+    names = [f"c{i}" for i in range(40)] * 2
+    labels = names if kind == SINGLE_LABEL else [["always", name] for name in names]
+    texts = [f"text {i} of {name}" for i, name in enumerate(names)]
+    figures = baseline_figures(split_of(task_of(labels, texts, kind=kind)))
+    assert set(figures) == {"majority", "keywords"}
 
 
 def test_baselines_know_the_most_frequent_label_and_the_words():
