@@ -49,7 +49,13 @@ def describe_findings(metrics: Mapping[str, Any]) -> list[str]:
         ]
         count = f"{suspected['texts']:,} ({suspected['share']:.1%})"
         lines.append(f"labels that may be wrong: {count}, mostly {_shown(pairs)}")
-    if noise := metrics.get("label_noise"):
+    noise = metrics.get("label_noise")
+    if noise and noise.get("few_texts"):
+        lines.append(
+            "with so few texts a label, wrong labels cannot be told from texts that are hard; "
+            "probabilities allow for both"
+        )
+    elif noise:
         lines.append(
             f"some {noise['wrong']:.0%} of labels seem to be drawn by chance; probabilities are of "
             "the true label, and look too sure beside labels with the same errors"

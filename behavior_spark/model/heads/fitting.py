@@ -16,7 +16,11 @@ from behavior_spark.model.heads.baselines import baseline_figures
 from behavior_spark.model.heads.decision_thresholds import tune_thresholds
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.kind import HeadKind
-from behavior_spark.model.heads.label_errors import conflicting_texts, suspected_labels
+from behavior_spark.model.heads.label_errors import (
+    FEWEST_TEXTS,
+    conflicting_texts,
+    suspected_labels,
+)
 from behavior_spark.model.heads.labelled import TaskSplit
 from behavior_spark.model.heads.out_of_fold import out_of_fold_logits
 from behavior_spark.model.heads.scope import fit_scope
@@ -88,6 +92,8 @@ def fit_head(
     head = with_scope(split, head, embeddings)
     metrics = head_metrics(head, split, embeddings[held]) | {"inverse_l2": strength} | tuned
     metrics |= label_findings(head, split, judged) | near_copies(split, embeddings)
+    if "label_noise" in metrics and split.texts_per_label < FEWEST_TEXTS:
+        metrics["label_noise"] = metrics["label_noise"] | {"few_texts": True}
     if split.refit:
         weights = fitting.fit(np.ones(len(held), dtype=np.bool_), weights, strength)
         refitted = _head(split, weights, fitting.scale, backbone_digest)
@@ -302,9 +308,10 @@ def label_findings(head: Head, split: TaskSplit, judged: Doubles | None) -> dict
     suspects = suspected_labels(probabilities, split.truth, split.labels)
     if suspects:
         pairs = Counter((suspect.label, suspect.likely) for suspect in suspects)
+        judged_rows = split.truth[:, split.truth.sum(axis=0) >= FEWEST_TEXTS].any(axis=1)
         findings["suspected_labels"] = {
             "texts": len(suspects),
-            "share": len(suspects) / len(split.texts),
+            "share": len(suspects) / int(judged_rows.sum()),
             "most_often": [
                 {"label": label, "likely": likely, "texts": texts}
                 for (label, likely), texts in pairs.most_common(SHOWN_PAIRS)

@@ -16,6 +16,10 @@ import numpy as np
 from behavior_spark.model.arrays import Bools, Floats
 from behavior_spark.model.heads.labelled import normalise_text
 
+# Of labels with fewer texts a head knows too little to suspect one: of clean banking intents it
+# would suspect 78 % of two texts a label, 52 % of four, 20 % of six, 13 % of eight.
+FEWEST_TEXTS = 8
+
 
 @dataclass(frozen=True)
 class Suspect:
@@ -37,6 +41,8 @@ class Suspect:
 def suspected_labels(probabilities: Floats, truth: Bools, labels: Sequence[str]) -> list[Suspect]:
     """Texts with one label each whose label is likely wrong, the likeliest first.
 
+    Labels with fewer than ``FEWEST_TEXTS`` texts are neither suspected nor likely.
+
     Args:
         probabilities: [n, L], each row by a head that has not learned from the text.
         truth: bool [n, L], one label a row.
@@ -49,11 +55,11 @@ def suspected_labels(probabilities: Floats, truth: Bools, labels: Sequence[str])
     counts = truth.sum(axis=0)
     # How sure heads are of texts that have the label: from there on they count as confident.
     usual = np.where(
-        counts > 0, (probabilities * truth).sum(axis=0) / np.maximum(counts, 1), np.inf
+        counts >= FEWEST_TEXTS, (probabilities * truth).sum(axis=0) / np.maximum(counts, 1), np.inf
     )
     confident = np.where(probabilities >= usual, probabilities, -1.0)
     likely = confident.argmax(axis=1)
-    wrong = (confident.max(axis=1) > 0) & (likely != own)
+    wrong = (confident.max(axis=1) > 0) & (likely != own) & (counts[own] >= FEWEST_TEXTS)
     rows = np.flatnonzero(wrong)
     gap = probabilities[rows, likely[rows]] - probabilities[rows, own[rows]]
     order = rows[np.argsort(-gap, kind="stable")]

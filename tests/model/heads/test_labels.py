@@ -97,6 +97,17 @@ def test_a_head_of_few_labels_is_calibrated_by_folds(seed):
     assert abs(probabilities.max(axis=1).mean() - right) < 0.06
 
 
+@pytest.mark.parametrize("texts", [2, 4, 7])
+def test_with_few_texts_a_label_right_labels_are_not_called_wrong(texts):
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(40, 16)) * 2
+    split = split_of(task_of([f"c{n}" for n in range(40)] * texts))
+    numbers = split.targets.astype(int)
+    vectors = (centres[numbers] + rng.normal(size=(len(numbers), 16))).astype(np.float32)
+    said = " ".join(describe_findings(fit_head(split, vectors, backbone_digest="d").metrics))
+    assert "may be wrong" not in said and "drawn by chance" not in said
+
+
 def test_labels_drawn_by_chance_are_suspected_and_few_others():
     split, vectors, true = clouds(100, noise=0.2)
     wrong = np.array([split.labels[n] for n in split.targets]) != np.array([f"c{n}" for n in true])
