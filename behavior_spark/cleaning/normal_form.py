@@ -10,7 +10,7 @@ These rules for characters are the only ones, for stored texts, SQL functions an
 - Joiners, variation selectors and other invisible characters that emoji and scripts need are kept
   next to a visible character, and removed after white space and in long runs.
 - Of more than 30 combining marks in a row, the first 30 are kept (UAX 15, stream-safe text).
-- A lone surrogate becomes U+FFFD.
+- A pair of surrogates is the character that it encodes; a lone one becomes U+FFFD.
 - All other characters get Unicode normal form C, or KC if asked for.
 
 Ids of users, items and rows are not texts: they are not changed here.
@@ -26,6 +26,7 @@ from typing import Literal
 
 NormalForm = Literal["NFC", "NFKC"]
 
+_PAIR = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _UNSEEN = chain(
     range(0x20), range(0x7F, 0xA0), (0xAD, 0x61C, 0x200E, 0x200F, 0xFEFF), range(0x202A, 0x202F),
@@ -79,10 +80,14 @@ def one_line(text: str) -> str:
             text = text.translate(_CONTROLS)
         return " ".join(text.split())
     if _RARE.search(text):
-        text = _SURROGATE.sub("\ufffd", text).translate(_CONTROLS)
+        text = _SURROGATE.sub("\ufffd", _PAIR.sub(_character, text)).translate(_CONTROLS)
         text = _ZERO_WIDTH_SPACE.sub(r"\g<parts>", text)
         text = _LONG_RUN.sub("", _AFTER_SPACE.sub("", text))
     return " ".join(text.split())
+
+
+def _character(pair: re.Match[str]) -> str:
+    return pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
 def composed(line: str, form: NormalForm = "NFC") -> str:

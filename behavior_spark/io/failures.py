@@ -27,8 +27,8 @@ _ADVICE = {
     "FAILED_READ_FILE.PARQUET_COLUMN_DATA_TYPE_MISMATCH": "a column has another type in this file "
     "than in others: cast it where the files are written, or read the folder as a Delta table",
     "FAILED_READ_FILE.FILE_NOT_EXIST": "the file went while it was read: start again",
-    "FAILED_READ_FILE.NOT_PARQUET": "the file is corrupt or not of this format: replace or "
-    "remove it",
+    "FAILED_READ_FILE.NOT_PARQUET": "write format: csv or json beside its path if it is that "
+    "(without it Parquet is read); else it is corrupt: replace or remove it",
     "FAILED_READ_FILE": "the file may be corrupt or of another format: look at it first",
     "PARQUET_TYPE_ILLEGAL": "a column has a type that Spark does not read, such as times in "
     "nanoseconds: write microseconds (pandas: coerce_timestamps='us')",
@@ -38,7 +38,8 @@ _ADVICE = {
     "ARITHMETIC_OVERFLOW": "a number is too large for its type: is a time's unit right "
     "(timestamp_millis(x), timestamp_micros(x))? timestamp_micros(try_multiply(x, 1000)) refuses "
     "such rows alone",
-    "CANNOT_READ_FILE_FOOTER": "the file is corrupt or not of this format: replace or remove it",
+    "CANNOT_READ_FILE_FOOTER": "write format: csv or json beside its path if it is that "
+    "(without it Parquet is read); else it is corrupt: replace or remove it",
     "MALFORMED_RECORD_IN_PARSING": "a line does not parse: check format and options",
     "DELTA_TABLE_NOT_FOUND": "there is no Delta table at this place yet",
     "DELTA_CONCURRENT": "another run wrote the same rows: start this one again",

@@ -53,6 +53,7 @@ def test_a_normal_text_has_its_form_on_one_line_with_single_spaces_and_no_edges(
         ("a\x00b\x1cc\x85d\x9be", "abc de"),
         ("a\u00a0b\u3000c\u2028d", "a b c d"),
         (" a\r\n\tb\x00\x07 ", "a b"),
+        ("a\ud83d\ude00\ud800 \ude00\ud83d", "a\U0001f600\ufffd \ufffd\ufffd"),  # UTF-16 in halves
         ("pass\u00adword", "password"),
         ("a \u200d\ufe0f \u200c b", "a b"),  # joiners of nothing
         ("a" + "\ufe0f" * 40 + "b", "ab"),

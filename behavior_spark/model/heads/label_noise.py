@@ -22,9 +22,9 @@ from behavior_spark.model.arrays import Doubles, Integers
 
 # Noise is taken for real if it raises the log-likelihood by more, and has a larger share. Of 24
 # tasks of clean labels, small and hard ones among them, none reached it. Of clean tasks with two to
-# six texts a label most do, since a fold may leave a label one text or none: there the temperature is
-# better for it too (77 banking intents of two texts: calibration error 0.02 instead of 0.40), and
-# ``findings`` does not call the labels wrong.
+# six texts a label most do, since a fold may leave a label one text or none: there the temperature
+# is better for it too (77 banking intents of two texts: calibration error 0.02 instead of 0.40),
+# and ``findings`` does not call the labels wrong.
 LEAST_GAIN, LEAST_SHARE = 10.0, 0.03
 # More texts say no more of two numbers.
 MOST_TEXTS = 10_000
