@@ -22,8 +22,8 @@ from behavior_spark.model.heads.label_errors import (
     suspected_labels,
 )
 from behavior_spark.model.heads.labelled import TaskSplit
-from behavior_spark.model.heads.out_of_fold import out_of_fold_logits
-from behavior_spark.model.heads.scope import fit_scope
+from behavior_spark.model.heads.out_of_fold import fold_numbers, out_of_fold_logits
+from behavior_spark.model.heads.scope import closeness_by_folds, fit_scope
 from behavior_spark.model.heads.stated_costs import apply_costs
 from behavior_spark.model.measures.classification_report import classification_report
 
@@ -89,7 +89,7 @@ def fit_head(
         head, tuned = _decided(split, head, judged, split.truth)
     else:
         head, tuned = _decided(split, head, head.raw_logits(embeddings[held]), split.truth[held])
-    head = with_scope(split, head, embeddings)
+    head = with_scope(split, head, embeddings, judged if few else None)
     metrics = head_metrics(head, split, embeddings[held]) | {"inverse_l2": strength} | tuned
     metrics |= label_findings(head, split, judged) | near_copies(split, embeddings)
     if "label_noise" in metrics and split.texts_per_label < FEWEST_TEXTS:
@@ -205,20 +205,33 @@ def _decided(
     return tune_thresholds(head, logits, truth)
 
 
-def with_scope(split: TaskSplit, head: Head, embeddings: Floats) -> Head:
+def with_scope(
+    split: TaskSplit, head: Head, embeddings: Floats, judged: Doubles | None = None
+) -> Head:
     """``head`` with a scope fitted if the task has ``abstain``, else unchanged.
 
     Args:
         split: The task; ``abstain`` is the share of held-out texts that get no label.
         head: A calibrated head.
         embeddings: float32 [n, dimension] of all texts of the task; a row may be NaN.
+        judged: float64 [n, labels], logits of heads that have not learned from the text, where
+            few texts are held out; the threshold is then chosen by all texts, by folds.
     """
     if split.abstain is None:
         return head
+    folds = fold_numbers(split.texts)
+    closeness = None
+    if judged is not None and split.rules.exclusive and len(np.unique(folds)) > 1:
+        probabilities = split.rules.probabilities((judged / head.temperature).astype(np.float32))
+        every = split.targets.astype(np.int64)
+        closeness = closeness_by_folds(embeddings, every, probabilities, folds)
     embedded: Bools = np.asarray(np.isfinite(embeddings).all(axis=1))
     train, held = embedded & ~split.validation, embedded & split.validation
     numbers = split.targets[train].astype(np.int64)
-    return fit_scope(head, embeddings[train], numbers, embeddings[held], false_alarms=split.abstain)
+    return fit_scope(
+        head, embeddings[train], numbers, embeddings[held],
+        false_alarms=split.abstain, closeness=closeness,
+    )  # fmt: skip
 
 
 def label_weights(split: TaskSplit, how: Weighting) -> torch.Tensor | None:

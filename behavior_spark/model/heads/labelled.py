@@ -71,7 +71,7 @@ class TaskSplit:
         dropped: Number of rows left out, by reason.
         dropped_labels: Labels with fewer than two different texts.
         labels_cleaned: Number of labels that were trimmed, composed or blank.
-        label_twins: Labels that differ by case or inner white space alone.
+        label_twins: Labels that look alike, see ``case_twins``.
         trained_through: ISO day of the last label; None without days.
         undated: Number of rows without a day in a task that has days.
         abstain: See :class:`LabelledTexts`.
@@ -221,6 +221,12 @@ def _check_task(task: LabelledTexts, validation_share: float) -> None:
             f"the task {task.name!r} has columns of different lengths", found=f"{sorted(counts)}"
         )
     exclusive = find_head_kind(task.kind).exclusive
+    if task.abstain is not None and not exclusive:
+        raise ModelError(
+            f"the head {task.name!r} gives several labels to a text and abstains by thresholds",
+            found=f"abstain: {task.abstain:g}",
+            fix="leave out `abstain` for it",
+        )
     if any(isinstance(labels, str) != exclusive for labels in task.labels):
         expected = "one label" if exclusive else "a list of labels"
         raise ModelError(f"the task {task.name!r} needs {expected} per text")
