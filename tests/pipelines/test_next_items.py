@@ -11,17 +11,20 @@ import numpy as np
 import pytest
 import torch
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from rich.console import Console
 
-from behavior_spark.config import Settings, validate_settings
+from behavior_spark.config import Audience, Settings, validate_settings
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.inputs import Inputs
 from behavior_spark.features.item_histories import item_histories, item_words
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.pipelines.users.next_items import NextItems, predict_items_stage
+from behavior_spark.pipelines.uses.audience_items import recommend_items
 from behavior_spark.runs.run import running
-from behavior_spark.schemas import ITEMS, USER_FEATURES, USER_NEXT_ITEMS
+from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_NEXT_ITEMS
+from behavior_spark.uses.audiences.counting import by_audience, item_measures_of
 
 AS_OF = dt.date(2026, 3, 1)
 START = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
@@ -181,3 +184,66 @@ def test_histories_hold_the_newest_events_in_order_and_words_the_titles_of_the_d
     assert prepared.inputs.items is not None
     words = {r["item_id"]: r["words"] for r in item_words(prepared.inputs.items, AS_OF).collect()}
     assert words["mug 0"] == ["category: kitchen", "mug", "the"]
+
+
+def test_members_of_an_audience_get_the_nights_next_items_and_no_other_nights(
+    spark: SparkSession, shop: tuple[Settings, Prepared]
+) -> None:
+    settings, prepared = shop
+    stage(spark, settings, prepared)
+    warehouse = Warehouse(spark, settings.warehouse)
+    warehouse.append(
+        prepared.inputs.events.withColumn("arrived_day", F.to_date("arrived_at")), EVENTS
+    )
+    table = warehouse.read(USER_NEXT_ITEMS)
+    tonight = table.where(F.col("as_of") == F.lit(AS_OF))
+    other = tonight.withColumns({"as_of": F.date_add("as_of", 1), "item_id": F.lit("saw 1")})
+    warehouse.replace(
+        other.unionByName(other.limit(1).withColumn("user_id", F.lit("new"))),
+        USER_NEXT_ITEMS,
+        where=f"as_of > DATE'{AS_OF}'",
+    )
+    found = {row["user_id"]: [] for row in tonight.select("user_id").distinct().collect()}
+    for row in tonight.orderBy("user_id", "rank").collect():
+        found[row["user_id"]].append(row["item_id"])
+    offers = {
+        "fresh": Audience(target="looks", top=9, items=4),
+        "again": Audience(target="looks", top=9, items=2, items_again=True),
+    }
+    users = ["ann", "new", "away", "u0"]
+    pairs = [(name, user) for name in offers for user in users]
+    members = spark.createDataFrame(pairs, "audience string, user_id string")
+
+    def ask(changed: Settings) -> DataFrame:
+        with running(
+            "ask", changed, as_of=AS_OF, spark=spark, console=Console(quiet=True), record=False
+        ) as run:
+            return recommend_items(run, members, offers, users=243).localCheckpoint()
+
+    items = ask(settings)
+    rows = {(r["audience"], r["user_id"]): r for r in items.collect()}
+    # What makes an item his is said in `recommendations`: here any event, a refund too.
+    expected = {"ann": [item for item in found["ann"] if item != "pot 3"], "u0": found["u0"]}
+    assert len(expected["ann"]) == 2
+    for user, first in expected.items():
+        ids = [item["item_id"] for item in rows["fresh", user]["recommended_items"]]
+        assert ids[: len(first)] == first, "in the model's order"
+        sources = rows["fresh", user]["item_sources"]
+        assert sources[: len(first)] == ["next"] * len(first)
+        assert "next" not in sources[len(first) :] and len(ids) == 4, "the list is filled up"
+        # The model leaves out what he has: an audience that wants it again is not asked of it.
+        assert "next" not in rows["again", user]["item_sources"]
+    assert rows["fresh", "ann"]["recommended_items"][0]["because_of"] == "tea 2"
+    for user in ("new", "away"):
+        assert set(rows["fresh", user]["item_sources"]) == {"popular"}, "nothing of another night"
+    counted = items.agg(*[c.alias(n) for n, c in item_measures_of(offers).items()]).first()
+    assert counted is not None
+    counts = by_audience(counted.asDict())
+    assert counts["fresh"]["members_next_items"] == 2 and counts["fresh"]["items_next"] == 5
+    assert counts["again"]["members_next_items"] == counts["again"]["items_next"] == 0
+    assert sum(counts["fresh"][f"items_{how}"] for how in ("next", "together", "popular")) == 16
+    off = settings.model_copy(
+        update={"recommendations": settings.recommendations.model_copy(
+            update={"next_items": False})}
+    )  # fmt: skip
+    assert not any("next" in row["item_sources"] for row in ask(off).collect())
