@@ -1,4 +1,4 @@
-"""Both years of Online Retail without Spark: items bought by users, as sequence models read them."""
+"""Both years of Online Retail without Spark: what users bought, as sequence models read it."""
 
 from __future__ import annotations
 

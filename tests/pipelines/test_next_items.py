@@ -16,12 +16,19 @@ from rich.console import Console
 
 from behavior_spark.config import Audience, Settings, validate_settings
 from behavior_spark.errors import ConfigError
-from behavior_spark.features.inputs import Inputs
+from behavior_spark.features.altered import alter_rows
+from behavior_spark.features.feature_set import FeatureSet
+from behavior_spark.features.inputs import Inputs, Offer
 from behavior_spark.features.item_histories import item_histories, item_words
 from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.model.sequence.model import SequenceModel
+from behavior_spark.model.sequence.user_vectors import UserVectors
 from behavior_spark.pipelines.users.features import Prepared
+from behavior_spark.pipelines.users.leakage import assert_no_leakage
 from behavior_spark.pipelines.users.next_items import NextItems, predict_items_stage
+from behavior_spark.pipelines.users.user_vectors import user_vectors
 from behavior_spark.pipelines.uses.audience_items import recommend_items
+from behavior_spark.prediction.user_vectors import UserVectorRecipe
 from behavior_spark.runs.run import running
 from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_NEXT_ITEMS
 from behavior_spark.uses.audiences.counting import by_audience, item_measures_of
@@ -247,3 +254,68 @@ def test_members_of_an_audience_get_the_nights_next_items_and_no_other_nights(
             update={"next_items": False})}
     )  # fmt: skip
     assert not any("next" in row["item_sources"] for row in ask(off).collect())
+
+
+# The night of March 1 learns from February 22 on, as its target's week must have passed.
+LEARNED, EARLIER = dt.date(2026, 2, 22), dt.date(2026, 2, 21)
+
+
+def with_vectors(settings: Settings, folder: Path) -> Settings:
+    """The shop with features of three dimensions, whose models are kept in a folder."""
+    vector = {"dimensions": 3, "width": 8, "epochs": 2, "min_item_events": 1, "days": 60}
+    plain = settings.model_dump(mode="json", by_alias=True, exclude_none=True)
+    plain["features"] |= {"groups": ["activity", "user_vector"], "user_vector": vector}
+    plain["targets"]["looks"] |= {"horizon_days": 7}
+    return validate_settings(plain | {"models": str(folder)})
+
+
+def source_of(
+    spark: SparkSession, settings: Settings, events: DataFrame, items: DataFrame | None,
+    *, train: bool = True,
+) -> UserVectorRecipe | None:  # fmt: skip
+    with running(
+        "ask", settings, as_of=AS_OF, spark=spark, console=Console(quiet=True), record=False
+    ) as run:
+        return user_vectors(run, events, items, train=train)
+
+
+def test_user_vectors_know_nothing_of_what_followed(
+    spark: SparkSession, shop: tuple[Settings, Prepared], tmp_path: Path
+) -> None:
+    settings = with_vectors(shop[0], tmp_path / "models")
+    events, items = shop[1].inputs.events, shop[1].inputs.items
+    assert source_of(spark, settings, events, items, train=False) is None, "none is trained yet"
+    source = source_of(spark, settings, events, items)
+    assert source is not None
+    assert source.trained_through == LEARNED, "the first day that tonight's models learn from"
+    assert source_of(spark, settings, events, items, train=False) == source
+    # Another future gives the same model: it has not seen what followed its day.
+    elsewhere = with_vectors(shop[0], tmp_path / "elsewhere")
+    other = alter_rows(events, LEARNED, key="event_id", time="event_time")
+    changed = source_of(spark, elsewhere, other, items)
+    assert changed is not None and changed.digest == source.digest
+
+    features = FeatureSet.make(
+        settings.features, settings.targets, offer=Offer(user_vector=source.dimensions)
+    )
+    names = [f"user_vector_{place}" for place in (1, 2, 3)]
+    assert [feature.name for feature in features.features][-3:] == names
+    inputs = Inputs(events=events, user_vectors=source)
+    days = [EARLIER, LEARNED, AS_OF]
+    rows = {
+        (r["as_of"], r["user_id"]): [r[name] for name in names]
+        for r in features.build(inputs, days).select("user_id", "as_of", *names).collect()
+    }
+    nothing = [None] * 3
+    assert {tuple(row) for (day, _), row in rows.items() if day == EARLIER} == {tuple(nothing)}
+    model = SequenceModel.load(Path(source.folder) / source.digest)
+    for day in (LEARNED, AS_OF):
+        asked = item_histories(events, day, event_types=[], days=60, newest=200).toArrow()
+        expected = UserVectors.of(model).vectors(
+            model.vocabulary.histories(asked.combine_chunks().to_batches()[0])
+        )
+        for user, vector in zip(asked.column("user_id").to_pylist(), expected, strict=True):
+            known = vector.tolist() if np.isfinite(vector).all() else nothing
+            assert rows[day, user] == known, "to the bit"
+    assert rows[AS_OF, "ann"] != nothing
+    assert_no_leakage(lambda tables: features.build(tables, [AS_OF]), inputs, AS_OF)
