@@ -114,7 +114,8 @@ def had_between(run: Run, end: dt.date, days: int) -> pd.DataFrame:
     """``user_id, item_id``: distinct, of the days before ``end``."""
     recommendations = run.settings.recommendations.model_copy(update={"learn_days": days})
     settings = run.settings.model_copy(update={"recommendations": recommendations})
-    return items_had(changed_run(run, settings), end).select("user_id", "item_id").distinct().dropna().toPandas()
+    had = items_had(changed_run(run, settings), end).select("user_id", "item_id")
+    return had.distinct().dropna().toPandas()
 
 
 def recall_rows(
