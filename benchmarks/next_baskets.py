@@ -121,8 +121,8 @@ def day_of(purchases: pd.DataFrame, as_of: dt.date, model: SequenceModel) -> Day
     _, batch = histories_batch(past, newest=10**9)
     newer, _ = read_histories([batch], least=1)
     known = set(model.vocabulary.items)
-    new = tuple(item for item in newer.items if item not in known)
-    grown = model.with_items(new, words_of(past, new)) if new else model
+    later_items = tuple(item for item in newer.items if item not in known)
+    grown = model.with_items(later_items, words_of(past, later_items)) if later_items else model
     vocabulary, items = grown.vocabulary, len(grown.vocabulary.items)
     learned = vocabulary.histories(batch)
     month = vocabulary.histories(histories_batch(before(past, as_of, days=30), newest=10**9)[1])

@@ -13,19 +13,19 @@ import pyarrow as pa
 
 from behavior_spark.model.sequence.catalogue import ItemFacts
 
-DATA = Path(os.environ.get("BEHAVIOR_DATA", "../shared/data"))
 FILES = (
     "online_retail_2009/online_retail_2009.parquet",
     "online_retail/online_retail.parquet",
 )
 
 
-def read_purchases(data: Path = DATA) -> pd.DataFrame:
+def read_purchases() -> pd.DataFrame:
     """One row per user, day and item bought: ``user_id, time, day, item, title, value``.
 
     Cancelled lines and lines without a customer are left out; ``time`` is the first of the day.
     Rows are in order of user and time.
     """
+    data = Path(os.environ.get("BEHAVIOR_DATA", "../shared/data"))
     lines = pd.concat([pd.read_parquet(data / name) for name in FILES], ignore_index=True)
     invoice = lines["InvoiceNo"].astype(str)
     kept = lines[lines["CustomerID"].notna() & ~invoice.str.startswith("C")]
