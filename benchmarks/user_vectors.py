@@ -54,31 +54,33 @@ def vectors_model(
     return UserVectors.of(trained(folder, f"vectors-{dimensions}-before-{as_of}", make))
 
 
-def with_vectors(
-    frame: pd.DataFrame, purchases: pd.DataFrame, vectors: UserVectors
-) -> tuple[pd.DataFrame, list[str]]:
-    """A frame of users and days with their vectors, and the names of these columns."""
-    names = [f"user_vector_{place}" for place in range(1, vectors.dimensions + 1)]
+def vectors_at(
+    days: Sequence[dt.date], purchases: pd.DataFrame, vectors: UserVectors
+) -> pd.DataFrame:
+    """``user_id, as_of`` and the vector of every user at every day."""
     parts = []
-    for day in sorted(frame["as_of"].unique()):
+    for day in days:
         past = before(purchases, day, days=MEMORY_DAYS)
         users, batch = histories_batch(past, newest=NEWEST)
         numbers = vectors.vectors(vectors.model.vocabulary.histories(batch))
-        part = pd.DataFrame(numbers, columns=names).assign(user_id=users, as_of=day)
-        parts.append(part)
-    return frame.merge(pd.concat(parts), on=["user_id", "as_of"], how="left"), names
+        names = [f"user_vector_{place}" for place in range(1, vectors.dimensions + 1)]
+        parts.append(pd.DataFrame(numbers, columns=names).assign(user_id=users, as_of=day))
+    return pd.concat(parts)
 
 
 def frames_of(
     folder: Path, days: Sequence[dt.date], purchases: pd.DataFrame, vectors: UserVectors
 ) -> tuple[list[str], list[str], dict[dt.date, pd.DataFrame]]:
     """All features, those of vectors, and by day the rows of it and of its training days."""
+    every_day = sorted({at for day in days for at in [*training_days(day), day]})
+    of_users = vectors_at(every_day, purchases, vectors)
+    group = [str(name) for name in of_users if str(name).startswith("user_vector_")]
     frames = {}
     for day in days:
         frame = frame_of(folder, "both", day if day in RANKED else RANKED[0])
         frame["as_of"] = pd.to_datetime(frame["as_of"]).dt.date
         wanted = frame["as_of"].isin([*training_days(day), day]) & (frame["recency_days"] <= 365)
-        frames[day], group = with_vectors(frame[wanted], purchases, vectors)
+        frames[day] = frame[wanted].merge(of_users, on=["user_id", "as_of"], how="left")
     keys = ("user_id", "as_of", "label_")
     return [n for n in map(str, frames[days[0]]) if not n.startswith(keys)], group, frames
 

@@ -68,10 +68,9 @@ def test_vectors_of_a_day_come_from_what_was_bought_before_it(folder, capsys):
     purchases, early = retail_log.read_purchases(), dt.date(2011, 6, 1)
     folder.mkdir()
     vectors = user_vectors.vectors_model(purchases, early, 3, folder)
-    frame = pd.DataFrame({"user_id": ["100", "nobody"], "as_of": [dt.date(2011, 8, 2)] * 2})
-    changed = purchases[purchases["day"] < dt.date(2011, 8, 2)]
-    whole, names = user_vectors.with_vectors(frame, purchases, vectors)
-    past, _ = user_vectors.with_vectors(frame, changed, vectors)
+    day = dt.date(2011, 8, 2)
+    whole = user_vectors.vectors_at([early, day], purchases, vectors)
+    past = user_vectors.vectors_at([early, day], purchases[purchases["day"] < day], vectors)
     pd.testing.assert_frame_equal(whole, past)
-    assert whole[names].notna().to_numpy().tolist() == [[True] * 3, [False] * 3]
+    assert len(whole) == 120 and whole.notna().all(axis=None)
     assert user_vectors.training_days(dt.date(2011, 7, 3))[0] == dt.date(2011, 1, 4)
