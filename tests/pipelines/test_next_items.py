@@ -28,10 +28,17 @@ from behavior_spark.pipelines.users.leakage import assert_no_leakage
 from behavior_spark.pipelines.users.next_items import NextItems, predict_items_stage
 from behavior_spark.pipelines.users.user_vectors import user_vectors
 from behavior_spark.pipelines.uses.audience_items import recommend_items
+from behavior_spark.pipelines.uses.audiences import AudiencesChosen, audiences_stage
 from behavior_spark.prediction.user_vectors import UserVectorRecipe
 from behavior_spark.runs.run import running
-from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_NEXT_ITEMS
-from behavior_spark.uses.audiences.counting import by_audience, item_measures_of
+from behavior_spark.schemas import (
+    AUDIENCE_MEMBERS,
+    EVENTS,
+    ITEMS,
+    USER_FEATURES,
+    USER_NEXT_ITEMS,
+    USER_PROPENSITY,
+)
 
 AS_OF = dt.date(2026, 3, 1)
 START = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
@@ -193,6 +200,14 @@ def test_histories_hold_the_newest_events_in_order_and_words_the_titles_of_the_d
     assert words["mug 0"] == ["category: kitchen", "mug", "the"]
 
 
+def choose(spark: SparkSession, settings: Settings) -> AudiencesChosen:
+    with running(
+        "choose", settings, as_of=AS_OF, spark=spark, console=Console(quiet=True), record=False
+    ) as run:
+        run.declared = ("audiences",)
+        return audiences_stage(run)
+
+
 def test_members_of_an_audience_get_the_nights_next_items_and_no_other_nights(
     spark: SparkSession, shop: tuple[Settings, Prepared]
 ) -> None:
@@ -243,17 +258,32 @@ def test_members_of_an_audience_get_the_nights_next_items_and_no_other_nights(
     assert rows["fresh", "ann"]["recommended_items"][0]["because_of"] == "tea 2"
     for user in ("new", "away"):
         assert set(rows["fresh", user]["item_sources"]) == {"popular"}, "nothing of another night"
-    counted = items.agg(*[c.alias(n) for n, c in item_measures_of(offers).items()]).first()
-    assert counted is not None
-    counts = by_audience(counted.asDict())
-    assert counts["fresh"]["members_next_items"] == 2 and counts["fresh"]["items_next"] == 5
-    assert counts["again"]["members_next_items"] == counts["again"]["items_next"] == 0
-    assert sum(counts["fresh"][f"items_{how}"] for how in ("next", "together", "popular")) == 16
     off = settings.model_copy(
         update={"recommendations": settings.recommendations.model_copy(
             update={"next_items": False})}
     )  # fmt: skip
     assert not any("next" in row["item_sources"] for row in ask(off).collect())
+    # The stage writes the same, and counts it.
+    predictions = [
+        {"user_id": user, "as_of": AS_OF, "target": "looks", "score": float(place),
+         "probability": 0.1 * place, "decile": place, "model_digest": "m",
+         "valid_until": AS_OF + dt.timedelta(days=30)}
+        for place, user in enumerate(users, start=1)
+    ]  # fmt: skip
+    predicted = warehouse.frame(USER_PROPENSITY, predictions)
+    warehouse.replace(predicted, USER_PROPENSITY, where=f"as_of = DATE'{AS_OF}'")
+    chosen = choose(spark, settings.model_copy(update={"audiences": offers}))
+    stored = {(r["audience"], r["user_id"]): r for r in warehouse.read(AUDIENCE_MEMBERS).collect()}
+    assert stored.keys() == set(pairs)
+    for pair, row in stored.items():
+        assert row["items"] == rows[pair]["recommended_items"]
+        assert row["item_sources"] == rows[pair]["item_sources"]
+    counts = {name: chosen.figures[f"audience_{name}_members_next_items"] for name in offers}
+    assert counts == {"fresh": 2, "again": 0}
+    for name in offers:
+        sources = [how for pair in pairs if pair[0] == name for how in rows[pair]["item_sources"]]
+        for how in ("next", "together", "popular"):
+            assert chosen.figures[f"audience_{name}_items_{how}"] == sources.count(how)
 
 
 # The night of March 1 learns from February 22 on, as its target's week must have passed.
