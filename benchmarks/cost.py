@@ -1,6 +1,6 @@
 """What each step of a night costs, by size of the log, and what it would cost for many more users.
 
-    python -m benchmarks.cost [--users 400,1600,6400] [--days 150] [--to 10000000]
+    python -m benchmarks.cost [--users 200,800,3200] [--days 150] [--to 10000000]
 
 The demo's shop is generated with each number of users. A first night is run on it, then the next
 one, which has one new day. Bytes and jobs are Spark's own, of the event log, by the tag that each
@@ -141,7 +141,7 @@ def measure(users: int, days: int, folder: Path) -> tuple[Costs, dict[str, int]]
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--users", default="400,1600,6400")
+    parser.add_argument("--users", default="200,800,3200")
     parser.add_argument("--days", type=int, default=150)
     parser.add_argument("--to", type=int, default=10_000_000)
     options = parser.parse_args()
