@@ -14,7 +14,9 @@ from behavior_spark.errors import ModelError
 from behavior_spark.files import short_digest, staged_folder, write_json
 from behavior_spark.model.arrays import Doubles
 from behavior_spark.model.propensity.baselines import Baseline
+from behavior_spark.model.propensity.changes import Change, ChangeFinder, Stepwise
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
+from behavior_spark.model.propensity.goals import Goal
 from behavior_spark.model.propensity.learner import (
     BASE_RATE,
     DEFAULT_LEARNER,
@@ -158,6 +160,44 @@ class PropensityModel:
             return []
         explainer = Explainer(self.features, told or {})
         return explainer.reasons(values, self._fitted.contributions(values), top=top)
+
+    @property
+    def finds_changes(self) -> bool:
+        """Whether :meth:`changes` can be asked: it ranks, and its learner has steps."""
+        return self.ranks and isinstance(self._fitted, Stepwise)
+
+    def changes(
+        self,
+        frame: pd.DataFrame,
+        goal: Goal,
+        told: Mapping[str, Told] | None = None,
+        *,
+        as_of: date | None = None,
+    ) -> list[Change | None]:
+        """For each row the nearest change of one feature that reaches the goal; else None.
+
+        Args:
+            frame: Rows with the features.
+            goal: What is wanted, and what may change.
+            told: What is said of a feature, by name; of others their name and value.
+            as_of: Day of the predictions, as for :meth:`prediction_columns`.
+
+        Raises:
+            ModelError: A feature column is missing.
+        """
+        values, fitted = feature_matrix(frame, self.features, self.target), self._fitted
+        if not len(values) or not self.ranks or not isinstance(fitted, Stepwise):
+            return [None] * len(values)
+
+        def predicted(margins: Doubles) -> Doubles:
+            columns: Mapping[str, Doubles] = self.prediction_columns(margins, as_of)
+            return columns[self.kind.predicted]
+
+        finder = ChangeFinder(
+            self.features, told or {}, self.sketches[1], goal, predicted,
+            probabilities=self.kind.predicted == "probability",
+        )  # fmt: skip
+        return finder.changes(fitted, values)
 
     @cached_property
     def digest(self) -> str:

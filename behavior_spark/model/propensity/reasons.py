@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from behavior_spark.model.arrays import Doubles, Floats
-from behavior_spark.model.propensity.sayings import Saying, Told
+from behavior_spark.model.propensity.sayings import Told, told_of
 
 # A second feature of a subject is told if it contributes this share of the first one.
 _WORTH_SAYING = 0.2
@@ -115,10 +115,7 @@ class Explainer:
 
     @cached_property
     def _told(self) -> Sequence[Told]:
-        return [
-            self.told.get(name) or Told(name, "", Saying(f"{name}: {{n}}"))
-            for name in self.features
-        ]
+        return [told_of(self.told, name) for name in self.features]
 
     @cached_property
     def _members(self) -> list[np.ndarray]:

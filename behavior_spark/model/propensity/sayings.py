@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,11 +48,29 @@ class Saying:
             return self.one
         return self.some.replace("{n}", _WRITTEN[self.unit](value))
 
+    def instead_of(self, value: float, other: float) -> str:
+        """The sentence for a value, and the other value that it takes the place of.
 
-def _number(value: float) -> str:
+        >>> bought = Saying("{n} purchases", one="1 purchase", zero="no purchase")
+        >>> bought.instead_of(5.0, 2.0), bought.instead_of(2.0, 0.0)
+        ('5 purchases rather than 2', '2 purchases rather than no purchase')
+        >>> Saying("last offer {n} ago", unit="days").instead_of(2.0, 9.3)
+        'last offer 2 days ago rather than 9 days'
+        """
+        has_words = (other == 0 and self.zero) or (other == 1 and self.one)
+        now = self.of(other) if has_words else _WRITTEN[self.unit](other)
+        return f"{self.of(value)} rather than {now}"
+
+    @property
+    def whole(self) -> bool:
+        """Whether its value is told without fractions: days and seconds."""
+        return self.unit in ("days", "seconds")
+
+
+def number_words(value: float) -> str:
     """Whole numbers whole, others to three digits.
 
-    >>> _number(1234.0), _number(1234.56), _number(0.0312), _number(-2.5)
+    >>> number_words(1234.0), number_words(1234.56), number_words(0.0312), number_words(-2.5)
     ('1,234', '1,235', '0.0312', '-2.5')
     """
     if value == int(value):
@@ -73,7 +92,8 @@ def _days(value: float) -> str:
     return "1 day" if days == 1 else f"{days:,} days"
 
 
-def _share(value: float) -> str:
+def share_words(value: float) -> str:
+    """In per cent, to three digits."""
     return f"{100 * value:.3g} %"
 
 
@@ -102,7 +122,7 @@ def _lift(value: float) -> str:
 
 
 _WRITTEN = {
-    "number": _number, "days": _days, "share": _share, "seconds": _seconds, "lift": _lift
+    "number": number_words, "days": _days, "share": share_words, "seconds": _seconds, "lift": _lift
 }  # fmt: skip
 
 
@@ -121,3 +141,8 @@ class Told:
     subject: str
     aspect: str
     saying: Saying
+
+
+def told_of(told: Mapping[str, Told], feature: str) -> Told:
+    """What is said of a feature; its name if nothing is."""
+    return told.get(feature) or Told(feature, "", Saying(f"{feature}: {{n}}"))
