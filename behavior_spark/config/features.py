@@ -198,6 +198,12 @@ class FeatureSettings(Section):
     declared: list[DeclaredFeature] = Field(
         default_factory=list, description="declared features; see `features describe`"
     )
+    movable: dict[str, Literal["lower", "higher", "either", "fixed"]] = Field(
+        default_factory=dict,
+        description="what your business can move, such as {attribute_service_answer_hours: lower}: "
+        "a feature, or all of an event type or group, and which way; for targets with wanted; "
+        "none: nothing is movable",
+    )
     groups: list[str] | None = Field(
         None,
         description=f"build only these groups: {', '.join(GROUPS)} and your own; none: all (taste "

@@ -116,6 +116,23 @@ def test_two_features_of_one_name_are_refused_with_what_to_rename(
     assert refused.value.fix is not None and "rename" in refused.value.fix
 
 
+def test_movable_are_features_by_name_before_event_type_before_group() -> None:
+    entries = {"click": "either", "click_count_all": "fixed", "activity": "lower"}
+    settings = FeatureSettings(event_types=["click", "buy"], movable=entries)
+    targets = {"buys": Target(event="true", wanted="more")}
+    movable = FeatureSet.make(settings, targets).movable
+    assert "click_count_all" not in movable
+    assert movable["click_count_7d"].direction == "either" and movable["click_count_7d"].whole
+    assert movable["click_recency_days"].whole  # days are told whole
+    assert movable["buy_count_7d"].direction == "lower"
+    assert not any(name.startswith("buys_") for name in movable)
+    assert FeatureSet.make(FeatureSettings(event_types=["click"]), targets).movable == {}
+    wrong = FeatureSettings(event_types=["click"], movable={"clicks": "lower"})
+    with pytest.raises(ConfigError, match="features.movable names clicks") as refused:
+        FeatureSet.make(wrong, targets)
+    assert "features describe" in str(refused.value.fix)
+
+
 def test_of_a_log_without_values_and_items_only_what_is_the_same_for_all_is_left_out(
     inputs: Inputs,
 ) -> None:
