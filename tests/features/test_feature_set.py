@@ -128,7 +128,7 @@ def test_movable_are_features_by_name_before_event_type_before_group() -> None:
     assert not any(name.startswith("buys_") for name in movable)
     assert FeatureSet.make(FeatureSettings(event_types=["click"]), targets).movable == {}
     wrong = FeatureSettings(event_types=["click"], movable={"clicks": "lower"})
-    with pytest.raises(ConfigError, match="features.movable names clicks") as refused:
+    with pytest.raises(ConfigError, match="movable names clicks") as refused:
         FeatureSet.make(wrong, targets)
     assert "features describe" in str(refused.value.fix)
 
