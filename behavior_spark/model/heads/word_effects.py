@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logsumexp
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Doubles, Floats
@@ -20,8 +21,6 @@ from behavior_spark.model.heads.head import Head
 MOST_WORDS = 200
 # Texts without a word that are embedded together: 384 numbers of each are 30 MB.
 _TOGETHER = 20_000
-# Probabilities of 0 and 1 have no log-odds.
-_LEAST = 1e-7
 
 
 @dataclass(frozen=True)
@@ -98,11 +97,11 @@ def word_effects(
             fix=f"name one of: {', '.join(head.labels)}",
         )
     whole = encoder.embed(list(texts))
-    probabilities = head.probabilities(whole.embeddings)
+    odds = log_odds(head, whole.embeddings)
     codes = (
         np.full(len(texts), head.labels.index(label))
         if label is not None
-        else np.argmax(np.nan_to_num(probabilities), axis=1)
+        else np.argmax(np.nan_to_num(odds), axis=1)
     )
     split = [text.split() for text in texts]
     effects: list[WordEffects] = []
@@ -113,17 +112,32 @@ def word_effects(
             if error is not None:
                 effects.append(WordEffects(None, float("nan"), error=error))
                 continue
-            probability = float(probabilities[row, code])
-            of_label = answers[:, code].astype(np.float64)
-            moved = _log_odds(np.array([probability])) - _log_odds(of_label)
+            moved, left = odds[row, code] - answers[:, code], expit(answers[:, code])
             words = tuple(
-                WordEffect(split[row][place], place, float(moved[place]), float(of_label[place]))
+                WordEffect(split[row][place], place, float(moved[place]), float(left[place]))
                 for place in range(len(answers))
                 if np.isfinite(moved[place])
             )
             rest = max(len(split[row]) - MOST_WORDS, 0)
+            probability = float(expit(odds[row, code]))
             effects.append(WordEffects(head.labels[code], probability, words, rest))
     return effects
+
+
+def log_odds(head: Head, embeddings: Floats) -> Doubles:
+    """Log-odds of each label, float64 (texts, labels), of embeddings, float32 (texts, dimension).
+
+    Where a text has one label, they are taken from the logits and not from probabilities, which
+    are 1.0 and tell no difference where a head is sure.
+    """
+    logits = head.raw_logits(embeddings) / head.temperature
+    if not head.rules.exclusive:
+        return np.asarray(logits)
+    others = np.stack(
+        [logsumexp(np.delete(logits, code, axis=1), axis=1) for code in range(logits.shape[1])],
+        axis=1,
+    )
+    return np.asarray(logits - others)
 
 
 def _groups(split: Sequence[Sequence[str]]) -> Iterator[list[int]]:
@@ -141,8 +155,8 @@ def _groups(split: Sequence[Sequence[str]]) -> Iterator[list[int]]:
         yield group
 
 
-def _without_each(encoder: Encoder, head: Head, split: Sequence[Sequence[str]]) -> list[Floats]:
-    """For each text the probabilities without each word, float32 (words, labels)."""
+def _without_each(encoder: Encoder, head: Head, split: Sequence[Sequence[str]]) -> list[Doubles]:
+    """For each text the log-odds without each word, float64 (words, labels)."""
     counts = [min(len(words), MOST_WORDS) if len(words) > 1 else 0 for words in split]
     variants = [
         " ".join([*words[:place], *words[place + 1 :]])
@@ -150,12 +164,7 @@ def _without_each(encoder: Encoder, head: Head, split: Sequence[Sequence[str]]) 
         for place in range(count)
     ]
     if not variants:
-        return [np.empty((0, len(head.labels)), dtype=np.float32) for _ in split]
-    probabilities = head.probabilities(encoder.embed(variants).embeddings)
+        return [np.empty((0, len(head.labels))) for _ in split]
+    odds = log_odds(head, encoder.embed(variants).embeddings)
     ends = np.cumsum(counts)
-    return [probabilities[end - count : end] for end, count in zip(ends, counts, strict=True)]
-
-
-def _log_odds(probabilities: Doubles) -> Doubles:
-    clipped = np.clip(probabilities, _LEAST, 1 - _LEAST)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+    return [odds[end - count : end] for end, count in zip(ends, counts, strict=True)]

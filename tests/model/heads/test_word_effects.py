@@ -71,6 +71,22 @@ def test_an_effect_is_the_difference_of_two_answers_of_the_head(
             assert effect.without == pytest.approx(float(both[1]), abs=1e-4)
 
 
+def test_a_head_that_is_sure_tells_its_words_as_well(real_encoder: Encoder, head: Head) -> None:
+    """Its probabilities are 1.0 with and without a word: their logarithms would tell nothing."""
+    sure = Head("intent", head.labels, "single_label", head.weight * 30, head.bias * 30,
+                np.full(2, 0.5), 1.0, real_encoder.digest)  # fmt: skip
+    text, label, word = planted()[0]
+    [found] = word_effects(real_encoder, sure, [text])
+    assert sure.probabilities(real_encoder.embed([text]).embeddings).max() == 1.0
+    assert found.label == label and found.raising(1)[0].word == word
+    several = Head("intent", head.labels, "multi_label", head.weight, head.bias, np.full(2, 0.5),
+                   2.0, real_encoder.digest)  # fmt: skip
+    [found] = word_effects(real_encoder, several, [text])
+    both = several.probabilities(real_encoder.embed([text]).embeddings)[0]
+    assert found.probability == pytest.approx(float(both.max()), abs=1e-5)
+    assert found.raising(1)[0].word == word
+
+
 def test_another_label_is_explained_where_it_is_named(real_encoder: Encoder, head: Head) -> None:
     text, label, word = planted()[0]
     other = next(name for name in head.labels if name != label)
