@@ -36,7 +36,7 @@ TEST = dt.date(2011, 9, 1)
 VALIDATION = (dt.date(2011, 6, 3), dt.date(2011, 5, 4), dt.date(2011, 4, 4))
 TRAINING_DAYS = {"6 days": 6, "12 days": 12}
 FEATURES = {"windows to 90 days": False, "windows to a year": True}
-CHOSEN = ("windows to a year", "12 days")
+CHOSEN = ("windows to 90 days", "6 days")
 BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": "value_all"}
 AMOUNT_METRICS: dict[str, Metric] = {
     "MAE": mean_absolute_error, "Spearman": spearman, "decile gain": top_decile_gain

@@ -18,6 +18,8 @@ from behavior_spark.model.propensity.sayings import Told, told_of
 
 # A second feature of a subject is told if it contributes this share of the first one.
 _WORTH_SAYING = 0.2
+# A reason is told if it contributes this share of the strongest one.
+_WORTH_TELLING = 0.02
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Explainer:
     def reasons(self, values: Floats, contributions: Doubles, *, top: int) -> list[list[Reason]]:
         """For each row up to ``top`` reasons for and ``top`` against, the strongest first.
 
+        What contributes less than a fiftieth of the strongest is none.
+
         Args:
             values: float32 (rows, features); NaN where a user has no value.
             contributions: float64 (rows, features).
@@ -78,7 +82,8 @@ class Explainer:
             reasons = []
             for subject in subjects:
                 total = float(sums[row, subject])
-                if total == 0 or not any(left.values()):
+                weak = abs(total) < _WORTH_TELLING * abs(float(sums[row, subjects[0]]))
+                if total == 0 or weak or not any(left.values()):
                     break
                 if left[total > 0]:
                     left[total > 0] -= 1
@@ -98,6 +103,10 @@ class Explainer:
         for member in by_share[1:]:
             if contributions[member] * total <= 0 or abs(contributions[member]) < enough:
                 break
+            saying = self._told[member].saying
+            # "No visit in the last 7 days" adds nothing to what the first one tells.
+            if saying.is_absence(float(values[member])):
+                continue
             if self._told[member].aspect != self._told[first].aspect:
                 said.append(self._say(int(member), values))
                 break

@@ -38,7 +38,7 @@ class Saying:
         >>> Saying("last purchase {n} ago", unit="days").of(5.522)
         'last purchase 5 days ago'
         >>> Saying("{n} of the visits", unit="share").of(0.125)
-        '12.5 % of the visits'
+        '12 % of the visits'
         """
         if value is None or math.isnan(value):
             return self.none or self.some.replace("{n}", "unknown")
@@ -60,6 +60,10 @@ class Saying:
         has_words = (other == 0 and self.zero) or (other == 1 and self.one)
         now = self.of(other) if has_words else _WRITTEN[self.unit](other)
         return f"{self.of(value)} rather than {now}"
+
+    def is_absence(self, value: float) -> bool:
+        """Whether it says that there is nothing: a missing value, or a zero with own words."""
+        return math.isnan(value) or (value == 0 and bool(self.zero))
 
     @property
     def whole(self) -> bool:
@@ -93,8 +97,15 @@ def _days(value: float) -> str:
 
 
 def share_words(value: float) -> str:
-    """In per cent, to three digits."""
-    return f"{100 * value:.3g} %"
+    """In per cent: whole ones, below ten to two digits, and near all to what is lacking.
+
+    >>> share_words(0.3158), share_words(0.0263), share_words(1.0), share_words(0.9966)
+    ('32 %', '2.6 %', '100 %', '99.7 %')
+    """
+    percent = 100 * value
+    if 99 < percent < 100:
+        return f"{min(percent, 99.9):.1f} %"
+    return f"{percent:.2g} %" if abs(percent) < 10 else f"{percent:.0f} %"
 
 
 def _seconds(value: float) -> str:

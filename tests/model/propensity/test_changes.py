@@ -12,7 +12,7 @@ from behavior_spark.model.propensity.changes import Change
 from behavior_spark.model.propensity.goals import Goal, Movable, Wanted
 from behavior_spark.model.propensity.learners.xgboost import FittedTrees, TrainingOptions
 from behavior_spark.model.propensity.model import PropensityModel
-from behavior_spark.model.propensity.sayings import Saying, Told
+from behavior_spark.model.propensity.sayings import Saying, Told, share_words
 from behavior_spark.model.propensity.training import train_propensity_model
 
 FEATURES = ["answer_hours", "offers", "visits", "share"]
@@ -131,7 +131,8 @@ def test_what_is_told_is_what_the_model_answers_for_the_changed_user() -> None:
         assert model().predictions(changed)[0] == change.predicted
         before = model().predictions(ROWS.iloc[[row]])[0]
         assert change.predicted > before
-        assert change.text.endswith(f": {100 * before:.3g} % -> {100 * change.predicted:.3g} %")
+        figures = f"{share_words(before)} -> {share_words(change.predicted)}"
+        assert change.text.endswith(f": {figures}")
         assert change.decile == 1 + sum(change.score < limit for limit in limits())
         assert change.value == np.float32(ROWS[change.feature][row])
         sketch = model().sketches[1][change.feature]
