@@ -75,7 +75,7 @@ class Study:
         frame = frame[(frame["recency_days"] <= 365) & (frame["as_of"] <= TEST)]
         parts = []
         for day, rows in frame.groupby("as_of"):
-            start = pd.Timestamp(day)
+            start = pd.Timestamp(str(day))
             within = purchases["time"].between(start, start + HORIZON, inclusive="left")
             spent = purchases[within].groupby("user_id")["value"].sum()
             bought = rows["user_id"].isin(spent.index)
@@ -91,10 +91,9 @@ class Study:
         """The model that a night of this day would have."""
         known = sorted(d for d in self.frame["as_of"].unique() if d <= day - HORIZON)
         known = known[-TRAINING_DAYS[days] :]
-        names = [
-            c for c in self.frame if c not in ("user_id", "as_of", "label", "amount", "churned")
-        ]
-        names = [c for c in names if not c.startswith("label_")]
+        columns = [str(column) for column in self.frame if not str(column).startswith("label")]
+        outcomes = ("user_id", "as_of", "amount", "churned")
+        names = [column for column in columns if column not in outcomes]
         if not FEATURES[features]:
             names = [c for c in names if not c.endswith(("_180d", "_365d")) and "_season_" not in c]
         return train_propensity_model(
@@ -117,11 +116,10 @@ class Study:
         first = visits.groupby("user_id")["day"].min()
         later = visits[visits["day"] > visits["user_id"].map(first)]
         of_user = visits.groupby("user_id")["day"].agg(["min", "max", "count"])
-        one_day = pd.Timedelta(days=1)
         customers = Histories(
             (of_user["count"] - 1).to_numpy(float),
-            ((of_user["max"] - of_user["min"]) / one_day).to_numpy(float),
-            ((pd.Timestamp(day) - of_user["min"]) / one_day).to_numpy(float),
+            np.asarray((of_user["max"] - of_user["min"]).dt.days, dtype=np.float64),
+            np.asarray((pd.Timestamp(day) - of_user["min"]).dt.days, dtype=np.float64),
         )
         means = later.groupby("user_id")["value"].mean().reindex(of_user.index).fillna(0.0)
         value = means.to_numpy(float)
@@ -181,6 +179,9 @@ def table_of(
             digits = ".1f" if measure == "MAE" else ".3f"
             low, high = percentile_interval(drawn[measure][place], 0.95)
             value = metric(truth, scores)
+            if np.isnan(value):  # a constant has no rank
+                cells += ["", ""]
+                continue
             cells.append(f"{value:{digits}} ({low:{digits}} to {high:{digits}})")
             gain = metric(truth, contenders["trees"]) - value
             low, high = percentile_interval(drawn[measure][0] - drawn[measure][place], 0.95)
