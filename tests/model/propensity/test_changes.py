@@ -12,7 +12,7 @@ from behavior_spark.model.propensity.changes import Change
 from behavior_spark.model.propensity.goals import Goal, Movable, Wanted
 from behavior_spark.model.propensity.learners.xgboost import FittedTrees, TrainingOptions
 from behavior_spark.model.propensity.model import PropensityModel
-from behavior_spark.model.propensity.sayings import Saying, Told, share_words
+from behavior_spark.model.propensity.sayings import Saying, Told, number_words, share_words
 from behavior_spark.model.propensity.training import train_propensity_model
 
 FEATURES = ["answer_hours", "offers", "visits", "share"]
@@ -157,6 +157,24 @@ def test_only_what_is_declared_movable_is_moved_and_a_missing_value_stays_missin
     never_asked = ROWS["answer_hours"].isna().to_numpy()
     assert never_asked.any()
     assert not any(change for change, never in zip(alone, never_asked, strict=True) if never)
+
+
+def test_of_numbers_the_expected_number_is_told() -> None:
+    rows = users(1_500, 1).assign(bought=lambda frame: frame["offers"] * frame["back"])
+    counts = train_propensity_model(
+        rows, target="bought", features=FEATURES, label="bought", as_of="as_of", kind="count",
+        horizon_days=30, resamples=100,
+        options=TrainingOptions(rounds=20, learning_rate=0.2, threads=1),
+    )  # fmt: skip
+    found = 0
+    for row, change in enumerate(counts.changes(ROWS, Goal("more", MOVABLE))):
+        if change:
+            found += 1
+            before = counts.predictions(ROWS.iloc[[row]])[0]
+            assert change.decile is None and change.predicted > 1.04 * before
+            figures = f"{number_words(before)} -> {number_words(change.predicted)}"
+            assert change.text.endswith(f": {figures}") and "%" not in change.text
+    assert found > 200
 
 
 def test_a_model_sent_to_a_worker_finds_the_same_changes_and_no_rows_give_none() -> None:
