@@ -59,7 +59,8 @@ def job(folder: Path) -> Settings:
             "movable": {"view": "higher", "view_recency_days": "fixed"},
         },
         "targets": {
-            "buys": {**BOUGHT, "wanted": "more"}, "noise": BOUGHT, "first": {**BOUGHT, "who": "never_before"},
+            "buys": {**BOUGHT, "wanted": "more"}, "noise": BOUGHT,
+            "first": {**BOUGHT, "who": "never_before"},
             "lately": {**BOUGHT, "who": "before", "seen_within_days": 10},
         },
     }  # fmt: skip

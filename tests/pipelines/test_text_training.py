@@ -93,11 +93,11 @@ def test_texts_that_were_scored_are_not_embedded_again(spark, shop, monkeypatch)
     assert result.figures["texts_stored"] == 2 * len(ITEM_NAMES)
     assert result.figures["intent_accuracy"] > 0.9
     monkeypatch.undo()
-    check_words(settings, shop)
+    check_words(spark, settings, shop)
 
 
-def check_words(settings, root):
-    """The head in use tells the words of texts, from options and a file, cleaned."""
+def check_words(spark, settings, root):
+    """The head in use tells the words of texts: given, of a file, and stored."""
     (root / "texts.txt").write_text("I want  my money back for the lamp\n\n", encoding="utf-8")
     result = pipelines.words(settings, "intent", texts=["where is my red mug now"],
                              file=root / "texts.txt", label="delivery")  # fmt: skip
@@ -105,6 +105,15 @@ def check_words(settings, root):
     assert delivery.label == "delivery" and delivery.probability > 0.5 > refund.probability
     assert delivery.raising(2) and {w.word for w in refund.lowering(3)} & {"want", "money", "back"}
     assert len(refund.words) == 8 and "delivery" in str(result.of(Explained).blocks()[0])
+    stored = pipelines.words(settings, "intent", where="text LIKE '%red%'", limit=2, spark=spark,
+                             console=QUIET)  # fmt: skip
+    told = stored.of(Explained)
+    assert len(told.texts) == 2 and told.names == sorted(told.names)
+    assert stored.notes == ("the newest 2 of 10 texts; --limit gives more",)
+    assert stored.details["texts"][0]["name"] == told.names[0]
+    for where, problem in (("text", "must be a condition"), ("text = 'nothing'", "no stored text")):
+        with pytest.raises(BehaviorError, match=problem):
+            pipelines.words(settings, "intent", where=where, spark=spark, console=QUIET)
     with pytest.raises(ConfigError, match="no head 'mood'"):
         pipelines.words(settings, "mood", texts=["hello"])
     with pytest.raises(InputError, match="no text"):

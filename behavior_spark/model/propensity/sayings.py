@@ -53,13 +53,16 @@ class Saying:
 
         >>> bought = Saying("{n} purchases", one="1 purchase", zero="no purchase")
         >>> bought.instead_of(5.0, 2.0), bought.instead_of(2.0, 0.0)
-        ('5 purchases rather than 2', '2 purchases rather than no purchase')
+        ('5 purchases rather than 2', '2 purchases rather than none')
         >>> Saying("last offer {n} ago", unit="days").instead_of(2.0, 9.3)
         'last offer 2 days ago rather than 9 days'
+        >>> Saying("it began with a view", zero="it began otherwise").instead_of(1.0, 0.0)
+        'it began with a view rather than: it began otherwise'
         """
-        has_words = (other == 0 and self.zero) or (other == 1 and self.one)
-        now = self.of(other) if has_words else _WRITTEN[self.unit](other)
-        return f"{self.of(value)} rather than {now}"
+        if "{n}" not in self.some:
+            return f"{self.of(value)} rather than: {self.of(other)}"
+        none = other == 0 and self.zero
+        return f"{self.of(value)} rather than {'none' if none else _WRITTEN[self.unit](other)}"
 
     def is_absence(self, value: float) -> bool:
         """Whether it says that there is nothing: a missing value, or a zero with own words."""
