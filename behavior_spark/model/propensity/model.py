@@ -25,7 +25,7 @@ from behavior_spark.model.propensity.learner import (
     find_learner,
 )
 from behavior_spark.model.propensity.prior_shift import season_offset
-from behavior_spark.model.propensity.reasons import Explainer, Reason
+from behavior_spark.model.propensity.reasons import WORTH_TELLING, Explainer, Reason
 from behavior_spark.model.propensity.sayings import Told
 from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.model.propensity.target_kind import (
@@ -143,7 +143,12 @@ class PropensityModel:
         return self.baselines[name].scores(frame)
 
     def reasons(
-        self, frame: pd.DataFrame, told: Mapping[str, Told] | None = None, *, top: int = 3
+        self,
+        frame: pd.DataFrame,
+        told: Mapping[str, Told] | None = None,
+        *,
+        top: int = 3,
+        least: float = WORTH_TELLING,
     ) -> list[list[Reason]]:
         """What raises and lowers the margin of each row, the strongest first.
 
@@ -151,6 +156,7 @@ class PropensityModel:
             frame: Rows with the features.
             told: What is said of a feature, by name; of others their name and value.
             top: For each row up to so many reasons that raise it, and so many that lower it.
+            least: What contributes a smaller share of the strongest reason is none.
 
         Raises:
             ModelError: A feature column is missing.
@@ -159,7 +165,8 @@ class PropensityModel:
         if not len(values):
             return []
         explainer = Explainer(self.features, told or {})
-        return explainer.reasons(values, self._fitted.contributions(values), top=top)
+        contributions = self._fitted.contributions(values)
+        return explainer.reasons(values, contributions, top=top, least=least)
 
     @property
     def finds_changes(self) -> bool:

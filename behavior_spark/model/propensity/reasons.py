@@ -19,7 +19,7 @@ from behavior_spark.model.propensity.sayings import Told, told_of
 # A second feature of a subject is told if it contributes this share of the first one.
 _WORTH_SAYING = 0.2
 # A reason is told if it contributes this share of the strongest one.
-_WORTH_TELLING = 0.02
+WORTH_TELLING = 0.02
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,21 @@ class Explainer:
         """
         return np.asarray(contributions @ self._membership, dtype=np.float64)
 
-    def reasons(self, values: Floats, contributions: Doubles, *, top: int) -> list[list[Reason]]:
+    def reasons(
+        self,
+        values: Floats,
+        contributions: Doubles,
+        *,
+        top: int,
+        least: float = WORTH_TELLING,
+    ) -> list[list[Reason]]:
         """For each row up to ``top`` reasons for and ``top`` against, the strongest first.
-
-        What contributes less than a fiftieth of the strongest is none.
 
         Args:
             values: float32 (rows, features); NaN where a user has no value.
             contributions: float64 (rows, features).
             top: Most reasons in each direction.
+            least: What contributes a smaller share of the strongest reason is none.
         """
         sums = self.by_subject(contributions)
         order = np.argsort(-np.abs(sums), axis=1, kind="stable")
@@ -82,7 +88,7 @@ class Explainer:
             reasons = []
             for subject in subjects:
                 total = float(sums[row, subject])
-                weak = abs(total) < _WORTH_TELLING * abs(float(sums[row, subjects[0]]))
+                weak = abs(total) < least * abs(float(sums[row, subjects[0]]))
                 if total == 0 or weak or not any(left.values()):
                     break
                 if left[total > 0]:
