@@ -12,7 +12,9 @@ _WHEN = r"(?P<when>in the last day|in the last (?P<days>\d+) days|so far)"
 _TYPE = r"(?P<type>[a-z]+)"
 _SENTENCES = {
     "count": re.compile(rf"(?P<n>[\d,]+|no) {_TYPE} events? {_WHEN}"),
-    "recency": re.compile(r"last (?P<type>[a-z]+ )?event (?P<ago>less than a day|[\d,]+ days?) ago"),
+    "recency": re.compile(
+        r"last (?P<type>[a-z]+ )?event (?P<ago>less than a day|[\d,]+ days?) ago"
+    ),
     "items": re.compile(rf"(?P<n>[\d,]+) different items among the {_TYPE} events {_WHEN}"),
     "worth": re.compile(rf"{_TYPE} events worth (?P<n>[\d.,]+) {_WHEN}"),
 }
