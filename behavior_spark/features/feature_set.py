@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -26,6 +27,7 @@ from behavior_spark.features.tiles.definitions import Definition, Plan
 from behavior_spark.features.tiles.planning import PlanMaker
 from behavior_spark.features.tiles.windows import build_activity
 from behavior_spark.model.propensity.goals import Movable
+from behavior_spark.model.propensity.sayings import Saying, Told
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,15 @@ class FeatureSet:
         """Names of the features that models use, in order."""
         return [feature.name for feature in self.features if feature.numeric]
 
+    @cached_property
+    def told(self) -> dict[str, Told]:
+        """What is said of each feature, by name; ``features.movable.NAME.told`` comes first."""
+        told = {feature.name: feature.in_reasons for feature in self.features}
+        for name, entry in self.request.settings.movable.items():
+            if entry.told and name in told:
+                told[name] = replace(told[name], saying=Saying(entry.told))
+        return told
+
     @property
     def movable(self) -> dict[str, Movable]:
         """How a business can move features, by name: those that ``features.movable`` names.
@@ -123,12 +134,12 @@ class FeatureSet:
         declared = self.request.settings.movable
         movable = {}
         for feature in self.features:
-            told = feature.in_reasons
+            told = self.told[feature.name]
             entries = (declared.get(n) for n in (feature.name, told.subject, feature.group))
-            direction = next((entry for entry in entries if entry), None)
-            if feature.numeric and direction is not None and direction != "fixed":
+            entry = next((entry for entry in entries if entry), None)
+            if feature.numeric and entry is not None and entry.direction != "fixed":
                 whole = feature.data_type == LONG or told.saying.whole
-                movable[feature.name] = Movable(direction, whole)
+                movable[feature.name] = Movable(entry.direction, whole)
         return movable
 
     @property
@@ -297,6 +308,14 @@ def _check_movable(settings: FeatureSettings, features: Sequence[Feature]) -> No
             f"features.movable names {unknown[0]}, and no feature, event type or group is so named",
             found=f"{len(features)} features in {len({f.group for f in features})} groups",
             fix="take a name from `behavior-spark features describe`",
+        )
+    names = {feature.name for feature in features}
+    of_many = sorted(n for n, entry in settings.movable.items() if entry.told and n not in names)
+    if of_many:
+        raise ConfigError(
+            f"features.movable.{of_many[0]}.told is of many features",
+            found="an event type or a group",
+            fix="name one feature, or leave told out",
         )
 
 

@@ -92,6 +92,7 @@ def test_models_live_in_the_warehouse_by_default():
         ({"text__max_chars": 1}, "text.max_chars"),
         ({"features__movable": {"view": "lower"}}, "no target says which way it should go"),
         ({"features__movable": {"view": "down"}}, "features.movable"),
+        ({"features__movable": {"view": {"direction": "lower", "told": "x"}}}, "told needs {n}"),
         ({"privacy__pseudonymise_key": "short"}, "at least 16 characters"),
     ],
 )

@@ -95,7 +95,7 @@ def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityM
             users.frame,
             models,
             horizons={name: settings.targets[name].horizon_days for name in models},
-            told={f.name: f.in_reasons for f in prepared.feature_set.features},
+            told=prepared.feature_set.told,
             reasons=settings.training.reasons,
             as_of=run.as_of,
             populations=populations,
