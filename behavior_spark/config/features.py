@@ -164,6 +164,31 @@ class DeclaredFeature(Section):
         return self.spec.counts_days(self.of)
 
 
+class MovableFeature(Section):
+    """How a business can move a feature; a plain word is the direction."""
+
+    direction: Literal["lower", "higher", "either", "fixed"] = Field(
+        description="to lower values, to higher ones, either, or not at all"
+    )
+    told: str = Field(
+        "",
+        description="of one feature, how its value is told, such as 'answered within {n} hours'; "
+        "by default as reasons tell it",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_word(cls, value: object) -> object:
+        return {"direction": value} if isinstance(value, str) else value
+
+    @field_validator("told")
+    @classmethod
+    def _with_value(cls, value: str) -> str:
+        if value and "{n}" not in value:
+            raise ValueError("told needs {n}, in the place of the value")
+        return value
+
+
 class FeatureSettings(Section):
     """Features to build."""
 
@@ -204,6 +229,12 @@ class FeatureSettings(Section):
     )
     declared: list[DeclaredFeature] = Field(
         default_factory=list, description="declared features; see `features describe`"
+    )
+    movable: dict[str, MovableFeature] = Field(
+        default_factory=dict,
+        description="what your business can move, such as {attribute_service_answer_hours: lower}: "
+        "a feature, or all of an event type or group, and which way (lower, higher, either, fixed; "
+        "or direction and told); for targets with wanted; none: nothing is movable",
     )
     groups: list[str] | None = Field(
         None,

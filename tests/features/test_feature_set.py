@@ -116,6 +116,37 @@ def test_two_features_of_one_name_are_refused_with_what_to_rename(
     assert refused.value.fix is not None and "rename" in refused.value.fix
 
 
+def test_movable_are_features_by_name_before_event_type_before_group() -> None:
+    entries = {
+        "click": "either", "click_count_all": "fixed", "activity": "lower",
+        "buy_value_7d": {"direction": "higher", "told": "spends {n} a week"},
+    }  # fmt: skip
+    settings = FeatureSettings.model_validate({"event_types": ["click", "buy"], "movable": entries})
+    targets = {"buys": Target(event="true", wanted="more")}
+    features = FeatureSet.make(settings, targets)
+    movable = features.movable
+    assert movable["buy_value_7d"].direction == "higher" and not movable["buy_value_7d"].whole
+    saying = features.told["buy_value_7d"].saying
+    assert saying.instead_of(20.0, 5.0) == "spends 20 a week rather than 5"
+    assert features.told["buy_count_7d"].saying.of(2.0) == "2 buy events in the last 7 days"
+    assert "click_count_all" not in movable
+    assert movable["click_count_7d"].direction == "either" and movable["click_count_7d"].whole
+    assert movable["click_recency_days"].whole  # days are told whole
+    assert movable["buy_count_7d"].direction == "lower"
+    assert not any(name.startswith("buys_") for name in movable)
+    assert FeatureSet.make(FeatureSettings(event_types=["click"]), targets).movable == {}
+    many = {"click": {"direction": "lower", "told": "{n} clicks"}}
+    with pytest.raises(ConfigError, match="told is of many features"):
+        made = FeatureSettings.model_validate({"event_types": ["click"], "movable": many})
+        FeatureSet.make(made, targets)
+    wrong = FeatureSettings.model_validate(
+        {"event_types": ["click"], "movable": {"clicks": "lower"}}
+    )
+    with pytest.raises(ConfigError, match="movable names clicks") as refused:
+        FeatureSet.make(wrong, targets)
+    assert "features describe" in str(refused.value.fix)
+
+
 def test_of_a_log_without_values_and_items_only_what_is_the_same_for_all_is_left_out(
     inputs: Inputs,
 ) -> None:

@@ -178,7 +178,7 @@ def _write_members(
                               where=tonight)  # fmt: skip
         return {}, {}
     # Reasons are most of a prediction: they join the members alone, and no user who is ranked.
-    chosen = chosen_users(run, predictions.drop("reasons"), audiences)
+    chosen = chosen_users(run, predictions.drop("reasons", "nearest_change"), audiences)
     counted = Counted.over(chosen, **measures_of(audiences))
     reasons = predictions.select("user_id", "target", "reasons")
     members = counted.frame.where(F.col(LEFT_OUT).isNull()).join(reasons, ["user_id", "target"])

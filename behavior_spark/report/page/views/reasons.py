@@ -71,21 +71,27 @@ def _examples(facts: NightFacts) -> list[Block]:
         return []
     name = str(facts.examples["target"].iloc[0])
     numbers = next((t.numbers for t in facts.targets if t.name == name), False)
+    changes = ["what would change it"] if facts.examples["change"].notna().any() else []
     return [
         Heading(f"Five users' own reasons for {name}"),
         DataTable(
             "One user of each of five tenths, the strongest reason first",
-            ["user", "tenth", "predicted", "reasons"],
+            ["user", "tenth", "predicted", "reasons", *changes],
             [
                 [
                     row.user_key, f"{row.decile}.",
                     amount(row.predicted) if numbers else share(row.predicted, 1),
-                    "; ".join(row.reasons),
+                    "; ".join(row.reasons), *[row.change or "nothing movable" for _ in changes],
                 ]
                 for row in rows_of(facts.examples)
             ],
-            text_columns=4,
+            text_columns=4 + len(changes),
         ),
+        *[
+            Words("What would change it is what the model answers for such a user, nothing else "
+                  "changed; it is not what would happen.", aside=True)
+            for _ in changes
+        ],
         Words(
             "Users are named by a hash with a key of this report that is not on the page: who has "
             "only the page cannot tell who they are; who has the tables can (see the SQL).",
