@@ -210,6 +210,7 @@ def look_at_sources(run: Run, mapped: MappedSources) -> tuple[dt.date | None, in
                 contract,
                 types if contract is EVENTS else (),
                 mapped=run.settings.sources.mapped(table),
+                without=run.settings.features.without.by_column,
             )
             with spark_errors(f"reading sources.{table}"):
                 row = reasoned.agg(*[m.alias(key) for key, m in metrics.items()]).first()

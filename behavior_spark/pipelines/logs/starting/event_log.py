@@ -91,7 +91,7 @@ def read_log(frame: DataFrame, source: Source) -> ReadLog:
     if not chosen.kept:
         chosen = ChosenKinds({"action": [SeenKind("action", 0)]}, chosen.left_out)
     mapping = _map(frame, leaves, leaf_of, shape, chosen, named, seen)
-    mapping, profile = _fitted(frame, source, mapping)
+    mapping, profile = _fitted(frame, source, mapping, list(chosen.kept))
     source = source.model_copy(update={"columns": mapping.columns})
     log = ReadLog(frame, source, shape, mapping, chosen, seen.more, profile)
     log.described.extend(describe(log))
@@ -147,14 +147,15 @@ def _map(
 
 
 def _fitted(
-    frame: DataFrame, source: Source, mapping: ColumnMapping
+    frame: DataFrame, source: Source, mapping: ColumnMapping, kinds: list[str]
 ) -> tuple[ColumnMapping, Profile]:
     """The mapping less what its rows speak against, and what all rows tell then."""
     columns = mapping.columns | {
         name: mapping.columns.get(name, "cast(null AS string)")
         for name in ("user_id", "event_time")
     }
-    profile = profile_log(frame, source.model_copy(update={"columns": columns}), label=_LABEL)
+    mapped = source.model_copy(update={"columns": columns})
+    profile = profile_log(frame, mapped, kinds, label=_LABEL)
     changed = False
     if "arrived_at" in columns and (profile.loaded_at_once or profile.early > 0.01 * profile.rows):
         was = columns.pop("arrived_at")
@@ -176,7 +177,8 @@ def _fitted(
         )
         changed = True
     if changed:
-        profile = profile_log(frame, source.model_copy(update={"columns": columns}), label=_LABEL)
+        mapped = source.model_copy(update={"columns": columns})
+        profile = profile_log(frame, mapped, kinds, label=_LABEL)
     return mapping, profile
 
 
