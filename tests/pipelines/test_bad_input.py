@@ -15,6 +15,7 @@ from rich.console import Console
 
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.io.expressions import type_of
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.checks import Sampled
@@ -250,6 +251,38 @@ def test_a_condition_that_cannot_be_is_refused_before_any_work(
     with pytest.raises(ConfigError, match=message):
         commands.nightly(settings, as_of=AS_OF, spark=spark, console=QUIET)
     assert not (tmp_path / "warehouse" / "events").exists()
+
+
+def test_all_mistakes_of_a_config_are_told_in_one_go(spark: SparkSession, tmp_path: Path) -> None:
+    _write(tmp_path / "events", [{"meta": {"uid": "e1", "at": "2024-02-01"}, **_event()}])
+    settings = _settings(
+        tmp_path, targets={"buys": {"event": "event_typ = 'purchase'"}},
+        audiences={"reach": {"target": "buys", "top": 5, "exclude": "nowhere > 1"}},
+    )  # fmt: skip
+    columns = settings.sources.events[0].columns
+    columns |= {"event_id": "meta.uidd", "event_tim": "time", "value": "amuont"}
+    with pytest.raises(ConfigError) as refused:
+        commands.check(settings, as_of=AS_OF, spark=spark, console=QUIET)
+    error = refused.value
+    assert error.problem.startswith("sources.events.columns.event_tim: events has no such column")
+    assert error.fix == "did you mean event_time?"
+    assert len(str(error).splitlines()) == 3
+    for told in (
+        "no field uidd in meta.uidd", "columns.value: no column amuont",
+        "sources.texts", "targets.buys.event: no column event_typ",
+        "audiences.reach.exclude",
+    ):  # fmt: skip
+        assert told in str(error.found), told
+
+
+def test_a_field_that_is_not_there_is_named_with_the_likeliest(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    frame = spark.range(1).selectExpr("named_struct('eventUid', 'e', 'schema', 1) AS meta")
+    with pytest.raises(ConfigError, match=r"no field eventUId2 in meta\.eventUId2") as refused:
+        type_of(frame, "meta.eventUId2", label="sources.events.columns.event_id")
+    assert refused.value.fix == "did you mean eventUid?"
+    assert refused.value.found == "fields: eventUid, schema"
 
 
 def test_check_shows_five_masked_rows_of_each_source(spark: SparkSession, tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_what_moved_since_training_names_what_it_is_set_against(page: PageReader
     frame.loc[frame["now"] & (frame["kind"] == "score"), "users"] = [0] * 9 + [1000]
     shifted = page_of(night(moved_since_training=frame))
     assert "The predictions of purchase_30d are spread much otherwise" in shifted.text
+    assert "can be used with care: 1 remark" in shifted.text
     rows = shifted.tables[f"From training to {AS_OF}"]
     assert rows[0][4:6] == ["mean then", "mean now"] and rows[1][2] == "much"
 

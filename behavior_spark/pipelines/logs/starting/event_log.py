@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import NumericType
 
 from behavior_spark.config import Source
+from behavior_spark.pipelines.logs.starting.currencies import ask_of_currencies
 from behavior_spark.pipelines.logs.starting.guesses import guess_leaves
 from behavior_spark.pipelines.logs.starting.kinds import (
     ChosenKinds,
@@ -118,6 +119,10 @@ def describe(log: ReadLog) -> list[str]:
         for name, what in names.items()
     ]
     lines.append(f"rows without {', '.join(without)}")
+    lines += [f"TODO: {line}" for line in log.mapping.questions]
+    if "event_type" in log.mapping.remarks:
+        name = next(iter(log.chosen.kept))
+        return [*lines, f"TODO: no column says what happened: every row is taken for '{name}'"]
     kept, left = log.chosen.kept, len(log.chosen.left_out) + log.more_kinds
     shown = ", ".join(f"{name} {log.chosen.events(name):,}" for name in list(kept)[:_KINDS_SHOWN])
     lines.append(f"kinds of events: {shown}" + (f"; left out: {left:,}" if left else ""))
@@ -140,9 +145,15 @@ def _map(
         mapping.remarks["event_type"] = "TODO: no column says what happened"
     kinds_named = named if "event_type" in leaf_of else ""
     map_item_and_value(mapping, leaf_of, leaves, shape, chosen, kinds_named)
-    for name in ("user_id", "event_time"):
-        if name not in mapping.columns:
-            mapping.remarks[name] = "no column was found for it"
+    missing = [name for name in ("user_id", "event_time") if name not in mapping.columns]
+    for name in missing:
+        mapping.remarks[name] = "no column was found for it"
+    if missing:
+        mapping.questions.append(
+            f"no column was found for {' and '.join(missing)}: without it every row is refused; "
+            "the file lists the log's columns, give an expression over them"
+        )
+    ask_of_currencies(mapping, leaves)
     return mapping
 
 

@@ -108,6 +108,8 @@ def write_config(
 
 def _having(log: ReadLog) -> dict[str, frozenset[str]]:
     """Kinds that have each column of those mapped: of the others no feature is built anyway."""
+    if log.profile.first is None:  # no row can be used: nothing is known of its kinds
+        return {}
     return {name: kinds for name, kinds in log.profile.having.items() if name in log.source.columns}
 
 
