@@ -19,6 +19,7 @@ from behavior_spark.io.expressions import type_of
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.checks import Sampled
+from behavior_spark.pipelines.logs.event_types import refuse_types_never_stored
 from behavior_spark.schemas import EVENTS, QUARANTINE, RUNS, TEXTS
 from tests.stored_tables import same_rows
 
@@ -283,6 +284,22 @@ def test_a_field_that_is_not_there_is_named_with_the_likeliest(
         type_of(frame, "meta.eventUId2", label="sources.events.columns.event_id")
     assert refused.value.fix == "did you mean eventUid?"
     assert refused.value.found == "fields: eventUid, schema"
+
+
+@pytest.mark.parametrize(
+    ("listed", "fix"),
+    [(["order_placed"], "write 'order_placed'"), (["view"], "write 'order placed'")],
+)
+def test_a_type_in_the_logs_own_spelling_is_named_as_the_config_names_it(
+    tmp_path: Path, listed: list[str], fix: str
+) -> None:
+    settings = _settings(
+        tmp_path, features={"event_types": listed},
+        targets={"buys": {"event": "event_type = 'Order Placed'"}},
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="is true of no event") as refused:
+        refuse_types_never_stored(settings)
+    assert refused.value.fix == fix
 
 
 def test_check_shows_five_masked_rows_of_each_source(spark: SparkSession, tmp_path: Path) -> None:
