@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from behavior_spark.config.behaviour import BotSettings, Funnel
+from behavior_spark.config.behaviour import BotSettings, Funnel, Without
 from behavior_spark.config.operations import (
     MOST_DAYS_AS_BITS,
     OperationSpec,
@@ -195,6 +195,12 @@ class FeatureSettings(Section):
     event_types: list[str] = Field(
         default_factory=list,
         description="event types with their own features; other types count in totals only",
+    )
+    without: Without = Field(
+        default_factory=Without,
+        description="event types that never have a value or an item: features of it, which would "
+        "be the same for everybody, are not built; `init` lists them, `check` says what speaks "
+        "against it",
     )
     windows_days: Annotated[list[int], Field(min_length=1)] = Field(
         default=[1, 7, 30, 90], description="windows in days before as_of, ascending"
