@@ -21,13 +21,9 @@ from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.files import absolute_path
 from behavior_spark.io.history import Commit, Note, as_metadata, read_commits
-from behavior_spark.io.table_definition import (
-    column_definition,
-    create_view,
-    refuse_other_types,
-)
+from behavior_spark.io.table_definition import column_definition, refuse_other_types
 from behavior_spark.names import quoted_name, sql_text
-from behavior_spark.schemas import TABLES, VIEWS, Contract
+from behavior_spark.schemas import TABLES, Contract
 
 _ADDED = "_added"
 
@@ -307,51 +303,6 @@ class Warehouse:
     def existing(self) -> list[Contract]:
         """The contracts whose tables exist."""
         return [contract for contract in TABLES.values() if self.exists(contract)]
-
-    def register_views(self) -> list[str]:
-        """Create a temporary view for each existing table, and those of ``VIEWS`` over them.
-
-        Returns:
-            Names of all of them.
-        """
-        tables = self.existing()
-        for contract in tables:
-            self._load(contract).createOrReplaceTempView(contract.name)
-        views = [view for view in VIEWS.values() if set(view.reads) <= set(tables)]
-        for view in views:
-            self.spark.sql(view.sql()).createOrReplaceTempView(view.name)
-        return [*[table.name for table in tables], *[view.name for view in views]]
-
-    def create_views(self, schema: str) -> list[str]:
-        """Create ``VIEWS`` in a schema that has the tables; return their full names.
-
-        A view whose tables do not all exist yet is left out.
-        """
-        tables = {contract.name for contract in self.existing()}
-        names = []
-        with spark_errors(f"creating views in {schema}"):
-            for view in VIEWS.values():
-                if tables.issuperset(table.name for table in view.reads):
-                    self.spark.sql(create_view(view, schema))
-                    names.append(f"{schema}.{view.name}")
-        return names
-
-    def register_in_catalog(self) -> list[str]:
-        """Register the existing tables in the configured schema; return their full names."""
-        schema = self.settings.register_in
-        if not schema:
-            return [self.location(c) for c in self.existing()] if self.settings.schema_ else []
-        names = []
-        with spark_errors(f"registering tables in {schema}"):
-            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-            for contract in self.existing():
-                name = f"{schema}.{contract.name}"
-                self.spark.sql(
-                    f"CREATE TABLE IF NOT EXISTS {name} USING DELTA "
-                    f"LOCATION {sql_text(self.location(contract))}"
-                )
-                names.append(name)
-        return names
 
     def _load(self, contract: Contract) -> DataFrame:
         if self.settings.schema_:

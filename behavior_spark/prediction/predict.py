@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
 from behavior_spark.model.arrays import Doubles, Integers
+from behavior_spark.model.propensity.goals import Goal, Movable, Wanted
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.model.propensity.sayings import Told
@@ -60,6 +61,27 @@ def decile_cuts(histogram: Sequence[tuple[int, int]]) -> list[int]:
     return cuts
 
 
+def goals(
+    wanted: Mapping[str, Wanted | None],
+    movable: Mapping[str, Movable],
+    cuts: Mapping[str, Sequence[int]],
+) -> dict[str, Goal]:
+    """What changes of predictions are looked for, by target; none where nothing is movable.
+
+    Args:
+        wanted: Which way each target should go; targets without are left out.
+        movable: Features that a business can move.
+        cuts: Limits of the deciles, from :func:`decile_cuts`.
+    """
+    if not movable:
+        return {}
+    return {
+        name: Goal(way, movable, tuple(step / SCORE_STEPS for step in cuts.get(name, ())))
+        for name, way in wanted.items()
+        if way
+    }
+
+
 def predict(
     features: DataFrame,
     models: Mapping[str, PropensityModel],
@@ -69,6 +91,7 @@ def predict(
     reasons: int,
     as_of: dt.date,
     populations: Mapping[str, TargetPopulation] | None = None,
+    changes: Mapping[str, Goal] | None = None,
 ) -> DataFrame:
     """Predictions of every target for the users of its population.
 
@@ -80,12 +103,14 @@ def predict(
         reasons: For each prediction up to so many reasons that raise it, and so many that lower it.
         as_of: Day of the prediction.
         populations: Populations by target; of others everybody is a member.
+        changes: By target the change that is looked for; of others none is, at no cost.
 
     Returns:
         One row per target and user of its population, with the columns of ``user_propensity``
         except ``decile``.
     """
     models_by_target, said, members = dict(models), dict(told), dict(populations or {})
+    goal_of = dict(changes or {})
     until = {name: as_of + dt.timedelta(days=days) for name, days in horizons.items()}
     names = [n for n in USER_PROPENSITY.names if n != "decile"]
     schema = StructType([USER_PROPENSITY.field(n) for n in names])
@@ -104,6 +129,10 @@ def predict(
                 reasons_by_row = (
                     model.reasons(frame, said, top=asked) if asked else [[]] * len(frame)
                 )
+                goal = goal_of.get(target)
+                nearest = (
+                    model.changes(frame, goal, said, as_of=as_of) if goal else [None] * len(frame)
+                )
                 yield pd.DataFrame(
                     {
                         "user_id": frame["user_id"],
@@ -118,6 +147,7 @@ def predict(
                         "model_digest": model.digest,
                         "valid_until": until[target],
                         "better_than_chance": verdicts[target],
+                        "nearest_change": [vars(change) if change else None for change in nearest],
                     }
                 )[names]
 

@@ -11,6 +11,7 @@ from pyspark.sql.types import DoubleType, LongType, StringType
 
 from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
+from behavior_spark.io.catalog import register_in_catalog, register_views
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.schemas import EVENTS, TABLES, Contract, column
@@ -152,7 +153,7 @@ def test_existing_tables_become_views(house, spark):
     schema = ", ".join(f"{n} {EVENTS.field(n).dataType.simpleString()}" for n in event)
     house.append(spark.createDataFrame([tuple(event.values())], schema), EVENTS)
     try:
-        assert house.register_views() == ["events"]
+        assert register_views(house) == ["events"]
         assert spark.sql("SELECT event_id FROM events").first().event_id == "e"
     finally:
         spark.catalog.dropTempView("events")
@@ -169,10 +170,10 @@ def test_a_path_and_its_identifier_are_absolute(spark, tmp_path, monkeypatch):
 def test_a_paths_tables_are_registered_in_a_schema(spark, tmp_path, schema):
     path = tmp_path / "it's here"
     house = Warehouse(spark, WarehouseSettings(path=str(path), register=schema))
-    assert house.register_in_catalog() == []
+    assert register_in_catalog(house) == []
     house.create(EVENTS)
-    assert house.register_in_catalog() == [f"{schema}.events"]
-    assert house.register_in_catalog() == [f"{schema}.events"]  # again
+    assert register_in_catalog(house) == [f"{schema}.events"]
+    assert register_in_catalog(house) == [f"{schema}.events"]  # again
     rows = spark.sql(f"DESCRIBE {schema}.events").collect()
     assert "identity of the event" in [row.comment for row in rows]
     assert spark.read.table(f"{schema}.events").count() == 0

@@ -14,10 +14,12 @@ from functools import cached_property
 import numpy as np
 
 from behavior_spark.model.arrays import Doubles, Floats
-from behavior_spark.model.propensity.sayings import Saying, Told
+from behavior_spark.model.propensity.sayings import Told, told_of
 
 # A second feature of a subject is told if it contributes this share of the first one.
 _WORTH_SAYING = 0.2
+# A reason is told if it contributes this share of the strongest one.
+WORTH_TELLING = 0.02
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,21 @@ class Explainer:
         """
         return np.asarray(contributions @ self._membership, dtype=np.float64)
 
-    def reasons(self, values: Floats, contributions: Doubles, *, top: int) -> list[list[Reason]]:
+    def reasons(
+        self,
+        values: Floats,
+        contributions: Doubles,
+        *,
+        top: int,
+        least: float = WORTH_TELLING,
+    ) -> list[list[Reason]]:
         """For each row up to ``top`` reasons for and ``top`` against, the strongest first.
 
         Args:
             values: float32 (rows, features); NaN where a user has no value.
             contributions: float64 (rows, features).
             top: Most reasons in each direction.
+            least: What contributes a smaller share of the strongest reason is none.
         """
         sums = self.by_subject(contributions)
         order = np.argsort(-np.abs(sums), axis=1, kind="stable")
@@ -78,7 +88,8 @@ class Explainer:
             reasons = []
             for subject in subjects:
                 total = float(sums[row, subject])
-                if total == 0 or not any(left.values()):
+                weak = abs(total) < least * abs(float(sums[row, subjects[0]]))
+                if total == 0 or weak or not any(left.values()):
                     break
                 if left[total > 0]:
                     left[total > 0] -= 1
@@ -98,6 +109,10 @@ class Explainer:
         for member in by_share[1:]:
             if contributions[member] * total <= 0 or abs(contributions[member]) < enough:
                 break
+            saying = self._told[member].saying
+            # "No visit in the last 7 days" adds nothing to what the first one tells.
+            if saying.is_absence(float(values[member])):
+                continue
             if self._told[member].aspect != self._told[first].aspect:
                 said.append(self._say(int(member), values))
                 break
@@ -115,10 +130,7 @@ class Explainer:
 
     @cached_property
     def _told(self) -> Sequence[Told]:
-        return [
-            self.told.get(name) or Told(name, "", Saying(f"{name}: {{n}}"))
-            for name in self.features
-        ]
+        return [told_of(self.told, name) for name in self.features]
 
     @cached_property
     def _members(self) -> list[np.ndarray]:
