@@ -196,9 +196,7 @@ def _prompts(folder: Path) -> tuple[dict[str, str], str | None]:
     if config.get("truncate_dim"):
         raise _refused(folder, "vectors cut to fewer numbers (truncate_dim)",
                        str(config["truncate_dim"]))  # fmt: skip
-    prompts = {
-        str(name): str(words or "") for name, words in (config.get("prompts") or {}).items()
-    }
+    prompts = {str(name): str(words or "") for name, words in (config.get("prompts") or {}).items()}
     default = config.get("default_prompt_name")
     if default and default not in prompts:
         raise _refused(folder, "a default prompt that is not there", str(default))
