@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from behavior_spark.config.behaviour import BotSettings, Funnel
+from behavior_spark.config.behaviour import BotSettings, Funnel, Without
 from behavior_spark.config.operations import (
     MOST_DAYS_AS_BITS,
     OperationSpec,
@@ -26,6 +26,7 @@ from behavior_spark.config.operations import (
     operation_specs,
 )
 from behavior_spark.config.section import NAME, Section, checked_names
+from behavior_spark.config.sequence import UserVectorSettings
 from behavior_spark.config.taste import TasteSettings
 from behavior_spark.errors import ConfigError
 from behavior_spark.extensions import FAMILIES, OPERATIONS
@@ -37,6 +38,7 @@ Sentiment = Literal["positive", "neutral", "negative"]
 Dimension = Literal["value", "item_id", "category", "hour", "day"]
 GROUPS = (
     "activity", "targets", "seasons", "taste", "sessions", "funnels", "attributes", "texts",
+    "user_vector",
 )  # fmt: skip
 
 # Families that are built whatever ``groups`` is.
@@ -194,6 +196,12 @@ class FeatureSettings(Section):
         default_factory=list,
         description="event types with their own features; other types count in totals only",
     )
+    without: Without = Field(
+        default_factory=Without,
+        description="event types that never have a value or an item: features of it, which would "
+        "be the same for everybody, are not built; `init` lists them, `check` says what speaks "
+        "against it",
+    )
     windows_days: Annotated[list[int], Field(min_length=1)] = Field(
         default=[1, 7, 30, 90], description="windows in days before as_of, ascending"
     )
@@ -215,6 +223,11 @@ class FeatureSettings(Section):
         description="builds the group taste, for targets with a condition on items; {} takes the "
         "defaults; none: it is not built",
     )
+    user_vector: UserVectorSettings | None = Field(
+        None,
+        description="builds the group user_vector by a sequence model trained on what was known "
+        "before the training days; {} takes the defaults; none: it is not built",
+    )
     taxonomy: dict[str, Behaviour] = Field(
         default_factory=dict,
         description="meaning of event types, such as {refund: {kind: cancel, sentiment: "
@@ -232,7 +245,7 @@ class FeatureSettings(Section):
     groups: list[str] | None = Field(
         None,
         description=f"build only these groups: {', '.join(GROUPS)} and your own; none: all (taste "
-        "where its section is given)",
+        "and user_vector where their sections are given)",
     )
     correction_days: int | None = Field(
         None,
@@ -288,6 +301,8 @@ class FeatureSettings(Section):
                     raise ValueError(f"a condition and an event type share the name {on.name}")
         if self.taste is None and "taste" in (self.groups or ()):
             raise ValueError("groups: taste needs the section taste; {} takes the defaults")
+        if self.user_vector is None and "user_vector" in (self.groups or ()):
+            raise ValueError("groups: user_vector needs its section; {} takes the defaults")
         own = self.taste.event_types if self.taste else None
         unlisted = sorted(set(own or ()) - set(self.behaviours))
         if unlisted:
@@ -327,7 +342,11 @@ class FeatureSettings(Section):
 
     def built(self, group: str) -> bool:
         """Whether a feature group is built."""
-        asked_for = {"taste": self.taste is not None, "seasons": self.same_season}
+        asked_for = {
+            "taste": self.taste is not None,
+            "seasons": self.same_season,
+            "user_vector": self.user_vector is not None,
+        }
         return asked_for.get(group, True) and (self.groups is None or group in self.groups)
 
     @property

@@ -28,6 +28,7 @@ from behavior_spark.features.tiles.planning import PlanMaker
 from behavior_spark.features.tiles.windows import build_activity
 from behavior_spark.model.propensity.goals import Movable
 from behavior_spark.model.propensity.sayings import Saying, Told
+from behavior_spark.names import counted
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,17 @@ class FeatureSet:
     @property
     def notes(self) -> list[str]:
         """What a reader should know of the features, such as how many are left out."""
-        if not self.left_out:
-            return []
-        missing = " and no ".join(sorted({feature.reads for feature in self.left_out}))
+        unmapped = [f for f in self.left_out if f.reads in self.request.offer.without]
+        reasons = {}
+        if unmapped:
+            missing = " and no ".join(sorted({feature.reads for feature in unmapped}))
+            reasons[f"sources.events maps no {missing}"] = len(unmapped)
+        if by_kind := len(self.left_out) - len(unmapped):
+            reasons["of kinds of events without a value or an item (features.without)"] = by_kind
         return [
-            f"{len(self.left_out)} features are left out, as they would be the same for everybody: "
-            f"sources.events maps no {missing}"
+            f"{counted(count, 'feature is', 'features are')} left out, as they would be the same "
+            f"for everybody: {why}"
+            for why, count in reasons.items()
         ]
 
     @property
@@ -279,16 +285,25 @@ def make_plan(request: Request, families: Sequence[Family]) -> tuple[Plan, list[
     for family in families:
         for definition in family.definitions(maker):
             feature = _of_family(definition.feature, family)
-            if _varies(feature, family, request):
+            if _varies(feature, family, request, definition):
                 definitions.append(replace(definition, feature=feature))
             else:
                 left_out.append(feature)
     return maker.plan(definitions), left_out
 
 
-def _varies(feature: Feature, family: Family, request: Request) -> bool:
+def _varies(
+    feature: Feature, family: Family, request: Request, definition: Definition | None = None
+) -> bool:
     """Whether users may differ in a feature; what somebody has declared is built in any case."""
-    return feature.reads not in request.offer.without or family.name == "declared"
+    if family.name == "declared":
+        return True
+    if feature.reads in request.offer.without:
+        return False
+    kinds = set(request.settings.without.of(feature.reads))
+    needs = definition.needs if definition else ()
+    read = {behaviour for need in needs for behaviour in need.behaviours}
+    return not read or not read <= kinds
 
 
 def _of_family(feature: Feature, family: Family) -> Feature:

@@ -13,10 +13,22 @@ _TABLES = {
     "identities": "links of visitors",
 }
 
+_LABEL_LENGTH = 50
+
 
 def number(value: Any) -> str:
     """A count with thousands separated; a dash for None and NaN."""
     return "-" if value is None or math.isnan(value) else f"{value:,.0f}"
+
+
+def ordinal(value: int) -> str:
+    """A place in an order.
+
+    >>> [ordinal(place) for place in (1, 2, 3, 4, 11, 22)]
+    ['1st', '2nd', '3rd', '4th', '11th', '22nd']
+    """
+    ending = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10)
+    return f"{value}{ending or 'th'}"
 
 
 def amount(value: float) -> str:
@@ -55,6 +67,16 @@ def listed(names: Sequence[str]) -> str:
     ('a', 'a, b and c')
     """
     return " and ".join([*[", ".join(names[:-1])][: len(names) > 1], *names[-1:]])
+
+
+def feature_label(name: str, words: Mapping[str, str]) -> str:
+    """What a feature means, for the label of a bar; its name where the meaning is too long.
+
+    >>> feature_label("recency_days", {"recency_days": "days since the last event"})
+    'days since the last event'
+    """
+    meaning = words.get(name, name)
+    return meaning if len(meaning) <= _LABEL_LENGTH else name
 
 
 def table_words(name: str) -> str:

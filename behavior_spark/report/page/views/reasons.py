@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from behavior_spark.names import sql_text
+from behavior_spark.names import counted, sql_text
 from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Heading, Section, Words
 from behavior_spark.report.page.charts import bar_chart
 from behavior_spark.report.page.facts import NightFacts, TargetFacts
 from behavior_spark.report.page.ranked import rows_of
-from behavior_spark.report.page.words import amount, number, share
+from behavior_spark.report.page.words import amount, feature_label, number, ordinal, share
 
 SHOWN = 8
 _TITLE = "Why: reasons of the predictions"
@@ -32,8 +32,9 @@ def reasons_view(facts: NightFacts) -> Section:
         if chart:
             blocks.append(chart)
     if hidden:
-        said = f"{hidden} features that are a reason for fewer than {facts.min_group} users"
-        blocks.append(Words(f"{said} are not shown.", aside=True))
+        are = counted(hidden, "feature is", "features are")
+        said = f"{are} not shown: a reason for fewer than {facts.min_group} users."
+        blocks.append(Words(said, aside=True))
     blocks += _examples(facts)
     return Section("why", _TITLE, blocks, _queries(facts), hidden=hidden)
 
@@ -50,7 +51,10 @@ def _of_target(target: TargetFacts, facts: NightFacts) -> tuple[DataChart | None
     return DataChart(
         f"{target.name}: most frequent reasons",
         f"For {share(first['users'], users)} of the users: {meaning}.",
-        bar_chart(shown, name="feature", value="users",),
+        bar_chart(
+            shown.assign(label=[feature_label(name, facts.words) for name in shown["feature"]]),
+            name="label", value="users",
+        ),
         DataTable(
             f"{target.name}: most frequent reasons",
             ["feature", "meaning", "users", "raises", "mean size (log-odds)"],
@@ -79,7 +83,7 @@ def _examples(facts: NightFacts) -> list[Block]:
             ["user", "tenth", "predicted", "reasons", *changes],
             [
                 [
-                    row.user_key, f"{row.decile}.",
+                    row.user_key, ordinal(row.decile),
                     amount(row.predicted) if numbers else share(row.predicted, 1),
                     "; ".join(row.reasons), *[row.change or "nothing movable" for _ in changes],
                 ]
