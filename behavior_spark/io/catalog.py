@@ -27,9 +27,13 @@ def register_views(warehouse: Warehouse) -> list[str]:
 def create_views(warehouse: Warehouse, schema: str) -> list[str]:
     """Create ``VIEWS`` in a schema that has the tables; return their full names.
 
-    A view whose tables do not all exist yet is left out.
+    A view whose tables do not all exist yet is left out. A table of an earlier release gets the
+    columns that it lacks.
     """
     tables = {contract.name for contract in warehouse.existing()}
+    for contract in {table.name: table for view in VIEWS.values() for table in view.reads}.values():
+        if contract.name in tables:
+            warehouse.create(contract)
     names = []
     with spark_errors(f"creating views in {schema}"):
         for view in VIEWS.values():

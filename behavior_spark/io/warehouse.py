@@ -79,10 +79,14 @@ class Warehouse:
         return True
 
     def read(self, contract: Contract) -> DataFrame:
-        """The current table; a frame without rows if it does not exist yet."""
+        """The current table; a frame without rows if it does not exist yet.
+
+        A column that a table of an earlier release lacks is null, here and wherever tables are
+        read.
+        """
         if not self.exists(contract):
             return self.empty(contract)
-        return self._load(contract)
+        return _widened(self._load(contract), contract)
 
     def empty(self, contract: Contract) -> DataFrame:
         """A frame with the table's columns and no rows."""
@@ -106,9 +110,9 @@ class Warehouse:
         if version is None:
             return self.empty(contract)
         reader = self.spark.read.format("delta").option("versionAsOf", version)
-        if self.settings.schema_:
-            return reader.table(self.location(contract))
-        return reader.load(self.location(contract))
+        place = self.location(contract)
+        frame = reader.table(place) if self.settings.schema_ else reader.load(place)
+        return _widened(frame, contract)
 
     def require(self, contract: Contract, *, made_by: str) -> DataFrame:
         """The table.
@@ -121,7 +125,7 @@ class Warehouse:
                 f"table {contract.name} does not exist at {self.location(contract)}",
                 fix=f"run `behavior-spark {made_by}` first",
             )
-        return self._load(contract)
+        return _widened(self._load(contract), contract)
 
     def create(self, contract: Contract) -> None:
         """Create the table with its comments, or add the columns that it lacks."""
@@ -362,6 +366,14 @@ class Warehouse:
         added = ", ".join(column_definition(field, nullable=True) for field in missing)
         with self._changing(contract, "adding columns to"):
             self.spark.sql(f"ALTER TABLE {self.identifier(contract)} ADD COLUMNS ({added})")
+
+
+def _widened(frame: DataFrame, contract: Contract) -> DataFrame:
+    """The frame with all columns of the contract; of tables with features, those of the others."""
+    stored = set(frame.columns)
+    columns = TABLES.get(contract.name, contract).columns
+    missing = {f.name: F.lit(None).cast(f.dataType) for f in columns if f.name not in stored}
+    return frame.withColumns(missing) if missing else frame
 
 
 def _old(name: str) -> str:

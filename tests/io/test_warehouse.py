@@ -139,6 +139,14 @@ def test_a_new_column_is_added_with_its_comment_and_old_rows_are_null(house, spa
     assert dict(house.read(wider).select("cat_id", "weight").collect()) == {"a": None, "b": 4.5}
 
 
+def test_a_table_of_an_earlier_release_is_read_with_its_new_columns_as_null(house, spark):
+    house.append(cats(spark, ("a", 9)), CATS)
+    wider = CATS.with_columns([column("weight", DoubleType(), "in kg")])
+    for frame in (house.read(wider), house.require(wider, made_by="test"), house.snapshot(wider)):
+        assert [tuple(row) for row in frame.collect()] == [("a", 9, None)]
+    assert house.read(CATS).columns == CATS.names
+
+
 def test_columns_are_put_in_order_cast_and_filled_with_null(house, spark):
     frame = spark.createDataFrame([(9, "a", "x")], "lives int, cat_id string, other string")
     house.append(frame, CATS)

@@ -129,7 +129,7 @@ def test_predictions_are_probabilities_with_deciles_and_reasons_where_a_model_ra
 def test_sentences_of_reasons_are_true_of_the_raw_events(
     demo_night: DemoResult, warehouse: Warehouse
 ) -> None:
-    """Of 20 users of three targets, by counting the log again in pandas."""
+    """Of 60 predictions, by counting the log again in pandas."""
     night = demo_night.layout.as_of
     rows = warehouse.read(USER_PROPENSITY).where("reasons IS NOT NULL")
     rows = rows.orderBy(F.xxhash64("user_id"), "target").limit(60).select("user_id", "reasons")

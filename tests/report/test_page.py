@@ -304,7 +304,7 @@ def test_a_target_that_is_something_left_undone_is_said_so() -> None:
     content = night_page(facts)
     [section] = [section for section in content.sections if section.key == "target-1"]
     text = PageReader(render_page(content)).text
-    assert "195 of 1,000 users did not do it" in text and "expected not to do it 200" in text
+    assert "195 of 1,000 users fulfilled it" in text and "expected to fulfil it 200" in text
     assert any("if(did.user_id IS NOT NULL, 0, 1)" in query for _, query in section.queries)
 
 

@@ -119,12 +119,12 @@ class TargetFacts:
     @property
     def to_do(self) -> str:
         """What is expected of a user with a high prediction."""
-        return "not to do it" if self.kind == "does_not" else "to do it"
+        return "to fulfil it" if self.kind == "does_not" else "to do it"
 
     @property
     def did(self) -> str:
         """The same of a user for whom it came true."""
-        return "did not do it" if self.kind == "does_not" else "did it"
+        return "fulfilled it" if self.kind == "does_not" else "did it"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ _TABLES = {
 }
 
 _LABEL_LENGTH = 50
+_BEFORE = re.compile(r"in the (\d+) days before as_of")
 
 
 def number(value: Any) -> str:
@@ -69,13 +71,18 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([*[", ".join(names[:-1])][: len(names) > 1], *names[-1:]])
 
 
+def plain_meaning(meaning: str) -> str:
+    """A feature's meaning for who does not know what as_of is: the page is of one night."""
+    return _BEFORE.sub(r"in the last \1 days", meaning).replace("last 1 days", "last day")
+
+
 def feature_label(name: str, words: Mapping[str, str]) -> str:
     """What a feature means, for the label of a bar; its name where the meaning is too long.
 
-    >>> feature_label("recency_days", {"recency_days": "days since the last event"})
-    'days since the last event'
+    >>> feature_label("event_count_7d", {"event_count_7d": "events in the 7 days before as_of"})
+    'events in the last 7 days'
     """
-    meaning = words.get(name, name)
+    meaning = plain_meaning(words.get(name, name))
     return meaning if len(meaning) <= _LABEL_LENGTH else name
 
 

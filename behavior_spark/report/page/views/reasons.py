@@ -7,7 +7,14 @@ from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Headi
 from behavior_spark.report.page.charts import bar_chart
 from behavior_spark.report.page.facts import NightFacts, TargetFacts
 from behavior_spark.report.page.ranked import rows_of
-from behavior_spark.report.page.words import amount, feature_label, number, ordinal, share
+from behavior_spark.report.page.words import (
+    amount,
+    feature_label,
+    number,
+    ordinal,
+    plain_meaning,
+    share,
+)
 
 SHOWN = 8
 _TITLE = "Why: reasons of the predictions"
@@ -46,7 +53,7 @@ def _of_target(target: TargetFacts, facts: NightFacts) -> tuple[DataChart | None
         return None, len(of_target)
     shown = kept.sort_values(["users", "feature"], ascending=[False, True]).head(SHOWN)
     first = shown.iloc[0]
-    meaning = facts.words.get(first["feature"], first["feature"])
+    meaning = plain_meaning(facts.words.get(first["feature"], first["feature"]))
     users = target.scores["users"].sum()
     return DataChart(
         f"{target.name}: most frequent reasons",
