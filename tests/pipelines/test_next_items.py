@@ -50,7 +50,10 @@ FOLLOWS = {"mug": "tea", "tea": "pot", "pot": "mug"}
 
 
 def settings_in(folder: Path, **sequence: Any) -> Settings:
-    columns = {"event_id": "id", "user_id": "who", "event_time": "at", "event_type": "what"}
+    columns = {
+        "event_id": "id", "user_id": "who", "event_time": "at", "event_type": "what",
+        "item_id": "item",
+    }  # fmt: skip
     source = {"path": str(folder / "events"), "format": "json", "columns": columns}
     small = {
         "epochs": 30,
@@ -245,9 +248,9 @@ def test_members_of_an_audience_get_the_nights_next_items_and_no_other_nights(
     items = ask(settings)
     rows = {(r["audience"], r["user_id"]): r for r in items.collect()}
     # What makes an item his is said in `recommendations`: here any event, a refund too.
-    expected = {"ann": [item for item in found["ann"] if item != "pot 3"], "u0": found["u0"]}
-    assert len(expected["ann"]) == 2
-    for user, first in expected.items():
+    next_of = {"ann": [item for item in found["ann"] if item != "pot 3"], "u0": found["u0"]}
+    assert len(next_of["ann"]) == 2
+    for user, first in next_of.items():
         ids = [item["item_id"] for item in rows["fresh", user]["recommended_items"]]
         assert ids[: len(first)] == first, "in the model's order"
         sources = rows["fresh", user]["item_sources"]
@@ -275,9 +278,9 @@ def test_members_of_an_audience_get_the_nights_next_items_and_no_other_nights(
     chosen = choose(spark, settings.model_copy(update={"audiences": offers}))
     stored = {(r["audience"], r["user_id"]): r for r in warehouse.read(AUDIENCE_MEMBERS).collect()}
     assert stored.keys() == set(pairs)
-    for pair, row in stored.items():
-        assert row["items"] == rows[pair]["recommended_items"]
-        assert row["item_sources"] == rows[pair]["item_sources"]
+    for written, asked in (("items", "recommended_items"), ("item_sources", "item_sources")):
+        expected = {pair: row[asked] for pair, row in rows.items()}
+        assert {pair: row[written] for pair, row in stored.items()} == expected
     counts = {name: chosen.figures[f"audience_{name}_members_next_items"] for name in offers}
     assert counts == {"fresh": 2, "again": 0}
     for name in offers:
