@@ -12,6 +12,7 @@ from behavior_spark.config import Alerts
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.point_in_time import as_seen, items_at, of_users, of_users_at_large
 from behavior_spark.features.profile import segment
+from behavior_spark.features.sampling import sampled_by_hash
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.anomaly.forest import PeerForest
 from behavior_spark.pipelines.users.features import Prepared
@@ -141,12 +142,8 @@ def _forest(prepared: Prepared, users: DataFrame, settings: Alerts) -> PeerFores
     people = users.where("NOT is_bot") if "is_bot" in users.columns else users
     columns = [F.col(f"`{name}`").cast("double").alias(name) for name in names]
     with spark_errors("reading a sample of user_features"):
-        sample = (
-            people.orderBy(F.xxhash64("user_id"), "user_id")
-            .limit(rule.sample)
-            .select("peers", *columns)
-            .toPandas()
-        )
+        few = sampled_by_hash(people, rows=people.count(), most=rule.sample)
+        sample = few.select("peers", *columns).toPandas()
     if len(sample) < settings.least_peers:
         return None
     values = sample[names].to_numpy(dtype=np.float64)
