@@ -120,6 +120,7 @@ def measure(spark: SparkSession, folder: Path, users: int) -> dict[str, int]:
         as_of=NIGHT, settings=settings, events=tables["events"].repartition("user_id"),
         mapped=frozenset({"device", "category"}), earlier=house.read(RISK_ALERTS),
         texts=tables["texts"], users=tables["users"], forest=forest,
+        habits_share=min(rule.sample / rows, 1.0),
     )  # fmt: skip
     result = replace_alerts(house, inputs)
     above = sum(result.left_out.values())

@@ -26,7 +26,7 @@ from pyspark.sql import SparkSession
 
 from behavior_spark.config import LocalSpark
 from behavior_spark.io.session import spark_session
-from benchmarks.night import memory_by_part, processor_seconds
+from benchmarks.night import ProcessorTime, memory_by_part
 
 # Stage -> module with ``prepare(spark, folder, users)`` and ``measure(spark, folder, users)``,
 # which gives rows by name.
@@ -76,12 +76,13 @@ def _run_part(spark: SparkSession, part: str, stage: str, folder: Path, users: i
         module.prepare(spark, folder, users)
         return
     spark.range(1).count()  # starts what every stage needs
-    began, before = time.monotonic(), processor_seconds(os.getpid())
+    processor = ProcessorTime()
+    began, before = time.monotonic(), processor.seconds()
     rows = module.measure(spark, folder, users)
     result = {
         "rows": rows,
         "seconds": time.monotonic() - began,
-        "processor": processor_seconds(os.getpid()) - before,
+        "processor": processor.seconds() - before,
     }
     print(json.dumps(result), flush=True)
 

@@ -15,7 +15,6 @@ Seconds are those of the processors, of all processes; starting Spark is not cou
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ from pyspark.sql import SparkSession
 from behavior_spark.config import LocalSpark
 from behavior_spark.io.session import spark_session
 from behavior_spark.model.propensity.model import PropensityModel
-from benchmarks.night import processor_seconds
+from benchmarks.night import ProcessorTime
 from benchmarks.predict_growth import NAMES, scored, trained, write_users
 
 CORES = 2
@@ -55,11 +54,11 @@ def ours(spark: SparkSession, files: Sequence[Path], model: PropensityModel, to:
     return spark.read.parquet(str(to)).count()
 
 
-def timed(work: Callable[[], int]) -> tuple[int, float, float]:
+def timed(work: Callable[[], int], processor: ProcessorTime) -> tuple[int, float, float]:
     """Rows, processor seconds and wall seconds of some work."""
-    began, before = time.monotonic(), processor_seconds(os.getpid())
+    began, before = time.monotonic(), processor.seconds()
     rows = work()
-    return rows, processor_seconds(os.getpid()) - before, time.monotonic() - began
+    return rows, processor.seconds() - before, time.monotonic() - began
 
 
 def main() -> None:
@@ -77,11 +76,14 @@ def main() -> None:
         booster.load_model(bytearray(model.learned))
         files = sorted((folder / "users").glob("*.parquet"))
         ours(spark, files[:1], model, folder / "out")  # workers and plans are started
+        processor = ProcessorTime()
         spent = {"plain": np.zeros(3), "ours": np.zeros(3)}
         for part in range(options.parts):
             share = files[part :: options.parts]
-            spent["plain"] += timed(lambda share=share: plain(share, model, booster))
-            spent["ours"] += timed(lambda share=share: ours(spark, share, model, folder / "out"))
+            spent["plain"] += timed(lambda share=share: plain(share, model, booster), processor)
+            spent["ours"] += timed(
+                lambda share=share: ours(spark, share, model, folder / "out"), processor
+            )
             lines = [
                 f"{way}: {rows:,.0f} rows, {rows / used:,.0f} rows a processor second, "
                 f"{rows / wall:,.0f} a second"
