@@ -18,6 +18,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,10 +81,8 @@ def main() -> None:
         spent = {"plain": np.zeros(3), "ours": np.zeros(3)}
         for part in range(options.parts):
             share = files[part :: options.parts]
-            spent["plain"] += timed(lambda share=share: plain(share, model, booster), processor)
-            spent["ours"] += timed(
-                lambda share=share: ours(spark, share, model, folder / "out"), processor
-            )
+            spent["plain"] += timed(partial(plain, share, model, booster), processor)
+            spent["ours"] += timed(partial(ours, spark, share, model, folder / "out"), processor)
             lines = [
                 f"{way}: {rows:,.0f} rows, {rows / used:,.0f} rows a processor second, "
                 f"{rows / wall:,.0f} a second"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.arrays import Bools, Doubles, Floats
+from behavior_spark.model.arrays import Bools, Floats
+from behavior_spark.model.propensity.matrix_on_disk import Matrix, blocks_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,7 @@ def matrix_of_batch(batch: pa.RecordBatch, columns: Sequence[str]) -> Floats:
     )
 
 
-def _as_matrix(columns: Iterable[Doubles], *, shape: tuple[int, int]) -> Floats:
+def _as_matrix(columns: Iterable[Any], *, shape: tuple[int, int]) -> Floats:
     values = np.empty(shape, dtype=np.float32)
     limit = np.finfo(np.float32).max
     for index, numbers in enumerate(columns):
@@ -68,12 +69,19 @@ def _as_matrix(columns: Iterable[Doubles], *, shape: tuple[int, int]) -> Floats:
     return values
 
 
-def varying_columns(values: Floats) -> Bools:
+def varying_columns(values: Matrix) -> Bools:
     """Whether each column differs between rows, bool [columns]; missing differs from any number.
 
     Args:
-        values: float32 (rows, columns) of :func:`feature_matrix`.
+        values: float32 (rows, columns) of :func:`feature_matrix`, or on disk.
     """
-    missing = np.isnan(values)
-    differs = np.fmin.reduce(values, axis=0) < np.fmax.reduce(values, axis=0)
-    return np.asarray(differs | (missing.any(axis=0) & ~missing.all(axis=0)))
+    least = np.full(values.shape[1], np.nan, dtype=np.float32)
+    most = least.copy()
+    some_missing, all_missing = np.zeros(len(least), bool), np.ones(len(least), bool)
+    for block in blocks_of(values):
+        missing = np.isnan(block)
+        least = np.fmin(least, np.fmin.reduce(block, axis=0))
+        most = np.fmax(most, np.fmax.reduce(block, axis=0))
+        some_missing |= missing.any(axis=0)
+        all_missing &= missing.all(axis=0)
+    return np.asarray((least < most) | (some_missing & ~all_missing))

@@ -84,9 +84,9 @@ def _strongest(sums: Doubles, top: int) -> tuple[Integers, Integers]:
 def _largest(values: Doubles, most: int) -> Bools:
     """Of each row the largest values above 0, at most so many; of equal ones the first."""
     if values.shape[1] <= most:
-        return values > 0
+        return np.asarray(values > 0)
     least = -np.partition(-values, most - 1, axis=1)[:, most - 1 : most]
     above = values > least
     tied = (values == least) & (values > 0)
     room = most - above.sum(axis=1, keepdims=True)
-    return above | (tied & (tied.cumsum(axis=1) <= room))
+    return np.asarray(above | (tied & (tied.cumsum(axis=1) <= room)))
