@@ -36,7 +36,6 @@ STAGES = {
     "alerts": "alerts",
     "service": "service_growth",
     "predict": "predict_growth",
-    "train": "training_growth",
 }
 
 

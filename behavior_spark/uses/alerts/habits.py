@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 # Without enough users (Krichevsky and Trofimov 1981, doi 10.1109/TIT.1981.1056331).
 UNKNOWN = 0.5
-LEAST_USERS = 100
+LEAST_USERS = 30
 _STEPS_AN_OCTAVE, _OCTAVES = 8, range(-10, 5)
 _GRID = [2 ** (octave + step / _STEPS_AN_OCTAVE) for octave in _OCTAVES
          for step in range(_STEPS_AN_OCTAVE)]  # fmt: skip
