@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `make demo` and `make test`. Each sets up all it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup python java lint types layers unit real docs wheel clean
+.PHONY: help demo test setup python java lint types layers unit nights real docs wheel clean
 
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -44,10 +44,13 @@ types: setup  ## Mypy, strict
 layers: setup  ## Import layers
 	$(BIN)/lint-imports
 
-unit: setup  ## Tests and doctests, without the slow group
-	$(PYTEST) -m 'not real'
+unit: setup  ## Tests and doctests of the rooms, without whole commands
+	$(PYTEST) -m 'not real and not night'
 
-real: setup $(OLD_SPARK)/.installed  ## The slow group: real logs, whole nights, other Sparks
+nights: setup  ## Tests of whole commands on small logs
+	$(PYTEST) -m night
+
+real: setup $(OLD_SPARK)/.installed  ## The slow group: real logs, the demo night, other Sparks
 	$(PYTEST) -m real
 
 # Spark 4.0 with its Delta beside the environment's own, for one test of the slow group.

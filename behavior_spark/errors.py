@@ -6,6 +6,11 @@ Errors never contain a text or a user id, because messages are shown, logged and
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+MOST_PROBLEMS = 9  # of several, told in one error
+
 
 class BehaviorError(Exception):
     """Base of every error this package raises on purpose.
@@ -74,3 +79,45 @@ class SetupError(BehaviorError):
 
 class LeakageError(BehaviorError):
     """A feature depends on something that was not known at its as_of."""
+
+
+def joined(errors: Sequence[BehaviorError]) -> BehaviorError:
+    """Several errors as one: the first whole, of the others what is wrong.
+
+    >>> print(joined([ConfigError("a is missing", fix="map a"), InputError("no file b")]))
+    a is missing (and 1 more)
+      found: also no file b
+      fix: map a
+    """
+    first, *others = errors
+    if not others:
+        return first
+    also = "also " + "; ".join(other.problem for other in others[:MOST_PROBLEMS])
+    if len(others) > MOST_PROBLEMS:
+        also += f"; and {len(others) - MOST_PROBLEMS} more"
+    found = f"{first.found}; {also}" if first.found else also
+    return type(first)(f"{first.problem} (and {len(others)} more)", found=found, fix=first.fix)
+
+
+class Problems:
+    """Errors of several checks, raised together: who edits a config wants to know all of them."""
+
+    def __init__(self) -> None:
+        self._errors: list[BehaviorError] = []
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Keep an error of a setting or of an input for later."""
+        try:
+            yield
+        except (ConfigError, InputError) as error:
+            self._errors.append(error)
+
+    def raise_any(self) -> None:
+        """Raise what was gathered.
+
+        Raises:
+            BehaviorError: All of it, as one of the class of the first.
+        """
+        if self._errors:
+            raise joined(self._errors)

@@ -6,7 +6,9 @@
 
 How many of the first N did what the target says within its horizon: by the night's score, by
 recency, frequency and value, and by chance. Then recall@K of recommended items: the share of the
-items of a user's horizon that are among K, mean over users who had any, beside what is popular.
+items of a user's horizon that are among K, mean over users who had any, beside what is popular:
+by what goes together, and with a section `sequence` (``--set sequence={next_items: 40}``, after
+``predict-items`` with the same) by next items first. ``--items-only`` leaves the first part out.
 Prints Markdown. Brackets: 95 % bootstrap intervals over users.
 """
 
@@ -28,7 +30,11 @@ from behavior_spark.features.point_in_time import of_users
 from behavior_spark.features.targets import label_column, labels, mark_targets
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.pipelines.users.propensity import model_store
-from behavior_spark.pipelines.uses.audience_items import items_had, recommend_items
+from behavior_spark.pipelines.uses.audience_items import (
+    items_had,
+    recommend_items,
+    with_next_items,
+)
 from behavior_spark.runs.run import Run, running
 from behavior_spark.schemas import EVENTS, ITEMS, USER_FEATURES, USER_PROPENSITY
 
@@ -84,21 +90,32 @@ def first_rows(table: pd.DataFrame, scores: Mapping[str, Doubles], size: int) ->
     return rows
 
 
-def item_lists(run: Run, audience: Audience) -> pd.DataFrame:
-    """``user_id, items``: what is recommended to every user of the night."""
+def item_lists(run: Run, audience: Audience) -> dict[str, list[str]]:
+    """What is recommended to every user of the night."""
     users = run.warehouse.read(USER_FEATURES).where(F.col("as_of") == F.lit(run.as_of))
     members = users.select(F.lit("all").alias("audience"), "user_id")
     chosen = recommend_items(run, members, {"all": audience}, users=members.count())
     ids = F.transform("recommended_items", lambda item: item["item_id"]).alias("items")
-    return chosen.select("user_id", ids).toPandas()
+    found = chosen.select("user_id", ids).toPandas()
+    return {str(u): list(i) for u, i in zip(found["user_id"], found["items"], strict=True)}
+
+
+def without_sequence(run: Run) -> Run:
+    """The same run without the sequence model."""
+    return changed_run(run, run.settings.model_copy(update={"sequence": None}))
+
+
+def changed_run(run: Run, settings: Settings) -> Run:
+    """The same run with other settings."""
+    return Run("measure", settings, run.as_of, run.spark, run.warehouse, run.console)
 
 
 def had_between(run: Run, end: dt.date, days: int) -> pd.DataFrame:
     """``user_id, item_id``: distinct, of the days before ``end``."""
     recommendations = run.settings.recommendations.model_copy(update={"learn_days": days})
     settings = run.settings.model_copy(update={"recommendations": recommendations})
-    changed = Run("measure", settings, run.as_of, run.spark, run.warehouse, run.console)
-    return items_had(changed, end).select("user_id", "item_id").distinct().dropna().toPandas()
+    had = items_had(changed_run(run, settings), end).select("user_id", "item_id")
+    return had.distinct().dropna().toPandas()
 
 
 def recall_rows(
@@ -130,15 +147,16 @@ def item_rows(run: Run, target: str, length: int) -> list[str]:
     rows = []
     for again in (False, True):
         audience = Audience(target=target, top=1, items=length, items_again=again)
-        found = item_lists(run, audience)
-        ours = {str(u): list(i) for u, i in zip(found["user_id"], found["items"], strict=True)}
         truth: dict[str, set[str]] = {
             str(user): {*items} - (set() if again else had[user])
             for user, items in later.groupby("user_id")["item_id"]
             if user in had
         }
         truth = {user: items for user, items in truth.items() if items}
-        lists: dict[str, Mapping[str, list[str]]] = {"recommended": ours}
+        lists: dict[str, Mapping[str, list[str]]] = {}
+        if with_next_items(run.settings, {"all": audience}):
+            lists["next items, then what goes together"] = item_lists(run, audience)
+        lists["what goes together"] = item_lists(without_sequence(run), audience)
         for name, popular in (("popular in 30 days", month), ("popular in a year", year)):
             order = list(popular["item_id"].value_counts().index)
             lists[name] = {
@@ -156,6 +174,7 @@ def main() -> None:
     parser.add_argument("config", type=Path, nargs="+", help="a config, then overlays of it")
     parser.add_argument("--as-of", type=dt.date.fromisoformat, required=True)
     parser.add_argument("--target", required=True)
+    parser.add_argument("--items-only", action="store_true")
     parser.add_argument("--first", type=int, default=400)
     parser.add_argument("--items", type=int, default=20)
     parser.add_argument("--set", action="append", default=[], dest="overrides")
@@ -163,11 +182,12 @@ def main() -> None:
     settings: Settings = load_settings(options.config, overrides=options.overrides)
     console = Console(stderr=True)
     with running("measure", settings, as_of=options.as_of, console=console, record=False) as run:
-        table, scores = ranked_users(run, options.target)
-        print(f"| first {options.first} of {len(table):,} by | did it | rate |")
-        print("| --- | ---: | --- |")
-        print("\n".join(first_rows(table, scores, options.first)), flush=True)
-        print(f"\n| items | recall@{options.items} | users with a hit | coverage of items |")
+        if not options.items_only:
+            table, scores = ranked_users(run, options.target)
+            print(f"| first {options.first} of {len(table):,} by | did it | rate |")
+            print("| --- | ---: | --- |")
+            print("\n".join(first_rows(table, scores, options.first)) + "\n", flush=True)
+        print(f"| items | recall@{options.items} | users with a hit | coverage of items |")
         print("| --- | --- | ---: | ---: |")
         print("\n".join(item_rows(run, options.target, options.items)))
 

@@ -27,6 +27,9 @@ TOGETHER = ("pipelines/test_nightly.py", "pipelines/test_audiences.py", "pipelin
             "tests/notebooks/", "cli/test_main.py", "test_job.py",
             "real/test_other_sparks.py",
             "test_the_functions_work_elsewhere")  # fmt: skip
+# Tests that run whole commands, from logs to tables: marked ``night``.
+COMMANDS = ("tests/pipelines/", "tests/first_evening/", "tests/uses/test_alerts_night",
+            "tests/uses/test_service_queue")  # fmt: skip
 # Folders whose modules take longest.
 LONG = ("tests/pipelines/", "tests/features/", "tests/io/")
 
@@ -38,13 +41,15 @@ def scope_of(nodeid: str) -> str:
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on a whole night are of the slow group; what takes longest comes first.
+    """Tests on the demo night are of the slow group; what takes longest comes first.
 
     So no process waits for another in the end.
     """
     for item in items:
         if "demo_night" in getattr(item, "fixturenames", ()):
             item.add_marker("real")
+        if item.nodeid.startswith(COMMANDS) and not item.get_closest_marker("real"):
+            item.add_marker("night")
     slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("real")}
 
     def place(item: pytest.Item) -> tuple[bool, bool, bool]:

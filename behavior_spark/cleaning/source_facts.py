@@ -10,6 +10,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
+from behavior_spark.cleaning.kinds_without import (
+    counts_against,
+    describe_against,
+    kinds_against,
+)
 from behavior_spark.cleaning.readings import change_counts, describe_changes
 from behavior_spark.cleaning.rows import ALWAYS, BAD_TIMES, REASON, describe_bad_times, time_counts
 from behavior_spark.schemas import ITEMS, Contract
@@ -52,7 +57,12 @@ def fitting_as_of(last: dt.datetime) -> dt.date:
 
 
 def source_metrics(
-    frame: DataFrame, contract: Contract, types: Sequence[str], *, mapped: Collection[str]
+    frame: DataFrame,
+    contract: Contract,
+    types: Sequence[str],
+    *,
+    mapped: Collection[str],
+    without: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Column]:
     """Aggregates over a source's rows, by name, for one ``agg``.
 
@@ -61,6 +71,7 @@ def source_metrics(
         contract: Contract to which they are mapped.
         types: Event types that the config names; counted if there is a column ``event_type``.
         mapped: Columns that the source has.
+        without: Event types by the column that they never have, by the config.
     """
     all_rows = F.lit(True)
     metrics = {
@@ -83,6 +94,8 @@ def source_metrics(
         metrics[_DATED] = F.count_if(dated)
     if "event_type" in frame.columns:
         metrics[LAST] = last_arrival()
+        good = F.col(REASON).isNull()
+        metrics |= counts_against(without or {}, among=good) | kinds_against(without or {})
         for index, event_type in enumerate(types):
             metrics[f"{_TYPE}:{index}"] = F.count_if(F.col("event_type") == event_type)
     return metrics
@@ -118,6 +131,7 @@ def describe_facts(facts: Mapping[str, Any], contract: Contract, *, label: str) 
             f"{label}: each item has one version; if valid_from is its last edit, what it was "
             "before is not there, and its history begins on the first night"
         )
+    lines += describe_against(facts)
     for key, count in counts.items():
         question, _, name = key.partition(":")
         if not name or not count:

@@ -99,8 +99,13 @@ class Audience(Section):
 
 
 class Recommendations(Section):
-    """How items for members of audiences are found: by what users have had together."""
+    """How items for members of audiences are found: by a sequence model, and what goes together."""
 
+    next_items: bool = Field(
+        True,
+        description="with a section sequence, a member's next items come first; false: what users "
+        "have had together alone",
+    )
     event: str | None = Field(
         None,
         description="SQL condition on an event by which a user has had its item; by default "

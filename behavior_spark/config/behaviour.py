@@ -1,4 +1,4 @@
-"""Settings of funnels, of bots and of the leakage check."""
+"""Settings of funnels, of bots and of what kinds of events never have."""
 
 from __future__ import annotations
 
@@ -25,6 +25,26 @@ class Funnel(Section):
         if len(set(value)) != len(value):
             raise ValueError("a step is listed twice")
         return value
+
+
+class Without(Section):
+    """Event types that never have a value or an item, by the column."""
+
+    value: list[str] = Field(
+        default_factory=list, description="event types that never have a value, or always 0"
+    )
+    item_id: list[str] = Field(
+        default_factory=list, description="event types that are never on an item"
+    )
+
+    def of(self, column: str) -> list[str]:
+        """Event types that never have a column; empty for every other column."""
+        return {"value": self.value, "item_id": self.item_id}.get(column, [])
+
+    @property
+    def by_column(self) -> dict[str, list[str]]:
+        """Event types by column, of the columns that have any."""
+        return {column: self.of(column) for column in ("value", "item_id") if self.of(column)}
 
 
 class BotSettings(Section):

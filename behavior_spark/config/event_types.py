@@ -43,5 +43,7 @@ def named_event_types(settings: Settings) -> dict[str, list[str]]:
     for name, funnel in features.funnels.items():
         places[f"features.funnels.{name}.steps"] = list(funnel.steps)
     places["features.event_types"] = list(features.event_types)
+    for column, types in features.without.by_column.items():
+        places[f"features.without.{column}"] = list(types)
     places["pretrain.event_types"] = list(settings.pretrain.event_types or [])
     return {place: types for place, types in places.items() if types}

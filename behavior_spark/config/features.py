@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from behavior_spark.config.behaviour import BotSettings, Funnel
+from behavior_spark.config.behaviour import BotSettings, Funnel, Without
 from behavior_spark.config.operations import (
     MOST_DAYS_AS_BITS,
     OperationSpec,
@@ -26,6 +26,7 @@ from behavior_spark.config.operations import (
     operation_specs,
 )
 from behavior_spark.config.section import NAME, Section, checked_names
+from behavior_spark.config.sequence import UserVectorSettings
 from behavior_spark.config.taste import TasteSettings
 from behavior_spark.errors import ConfigError
 from behavior_spark.extensions import FAMILIES, OPERATIONS
@@ -37,6 +38,7 @@ Sentiment = Literal["positive", "neutral", "negative"]
 Dimension = Literal["value", "item_id", "category", "hour", "day"]
 GROUPS = (
     "activity", "targets", "seasons", "taste", "sessions", "funnels", "attributes", "texts",
+    "user_vector",
 )  # fmt: skip
 
 # Families that are built whatever ``groups`` is.
@@ -162,12 +164,43 @@ class DeclaredFeature(Section):
         return self.spec.counts_days(self.of)
 
 
+class MovableFeature(Section):
+    """How a business can move a feature; a plain word is the direction."""
+
+    direction: Literal["lower", "higher", "either", "fixed"] = Field(
+        description="to lower values, to higher ones, either, or not at all"
+    )
+    told: str = Field(
+        "",
+        description="of one feature, how its value is told, such as 'answered within {n} hours'; "
+        "by default as reasons tell it",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_word(cls, value: object) -> object:
+        return {"direction": value} if isinstance(value, str) else value
+
+    @field_validator("told")
+    @classmethod
+    def _with_value(cls, value: str) -> str:
+        if value and "{n}" not in value:
+            raise ValueError("told needs {n}, in the place of the value")
+        return value
+
+
 class FeatureSettings(Section):
     """Features to build."""
 
     event_types: list[str] = Field(
         default_factory=list,
         description="event types with their own features; other types count in totals only",
+    )
+    without: Without = Field(
+        default_factory=Without,
+        description="event types that never have a value or an item: features of it, which would "
+        "be the same for everybody, are not built; `init` lists them, `check` says what speaks "
+        "against it",
     )
     windows_days: Annotated[list[int], Field(min_length=1)] = Field(
         default=[1, 7, 30, 90], description="windows in days before as_of, ascending"
@@ -190,6 +223,11 @@ class FeatureSettings(Section):
         description="builds the group taste, for targets with a condition on items; {} takes the "
         "defaults; none: it is not built",
     )
+    user_vector: UserVectorSettings | None = Field(
+        None,
+        description="builds the group user_vector by a sequence model trained on what was known "
+        "before the training days; {} takes the defaults; none: it is not built",
+    )
     taxonomy: dict[str, Behaviour] = Field(
         default_factory=dict,
         description="meaning of event types, such as {refund: {kind: cancel, sentiment: "
@@ -198,10 +236,16 @@ class FeatureSettings(Section):
     declared: list[DeclaredFeature] = Field(
         default_factory=list, description="declared features; see `features describe`"
     )
+    movable: dict[str, MovableFeature] = Field(
+        default_factory=dict,
+        description="what your business can move, such as {attribute_service_answer_hours: lower}: "
+        "a feature, or all of an event type or group, and which way (lower, higher, either, fixed; "
+        "or direction and told); for targets with wanted; none: nothing is movable",
+    )
     groups: list[str] | None = Field(
         None,
         description=f"build only these groups: {', '.join(GROUPS)} and your own; none: all (taste "
-        "where its section is given)",
+        "and user_vector where their sections are given)",
     )
     correction_days: int | None = Field(
         None,
@@ -257,6 +301,8 @@ class FeatureSettings(Section):
                     raise ValueError(f"a condition and an event type share the name {on.name}")
         if self.taste is None and "taste" in (self.groups or ()):
             raise ValueError("groups: taste needs the section taste; {} takes the defaults")
+        if self.user_vector is None and "user_vector" in (self.groups or ()):
+            raise ValueError("groups: user_vector needs its section; {} takes the defaults")
         own = self.taste.event_types if self.taste else None
         unlisted = sorted(set(own or ()) - set(self.behaviours))
         if unlisted:
@@ -296,7 +342,11 @@ class FeatureSettings(Section):
 
     def built(self, group: str) -> bool:
         """Whether a feature group is built."""
-        asked_for = {"taste": self.taste is not None, "seasons": self.same_season}
+        asked_for = {
+            "taste": self.taste is not None,
+            "seasons": self.same_season,
+            "user_vector": self.user_vector is not None,
+        }
         return asked_for.get(group, True) and (self.groups is None or group in self.groups)
 
     @property

@@ -14,10 +14,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from behavior_spark.config.settings import Settings
-from behavior_spark.errors import ConfigError
+from behavior_spark.errors import BehaviorError, ConfigError, joined
 
-# Mistakes of a config that one message names beside the first.
-MOST_PROBLEMS = 9
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
 
 
@@ -154,19 +152,15 @@ def _expand(value: Any, environment: Mapping[str, str], key: str = "") -> Any:
     return _VARIABLE.sub(substitute, value)
 
 
-def _explain(error: ValidationError) -> ConfigError:
+def _explain(error: ValidationError) -> BehaviorError:
     """The error for the first faulty key, named as in the file, and in its second line the others.
 
     A misspelt key often makes another key missing, so misspellings come first.
     """
     problems = error.errors(include_url=False, include_input=False)
-    first, *others = sorted(problems, key=lambda problem: problem["type"] != "extra_forbidden")
-    problem, fix = _told(first)
-    if not others:
-        return ConfigError(problem, fix=fix)
-    also = "; ".join(_told(other)[0] for other in others[:MOST_PROBLEMS])
-    more = f"; and {len(others) - MOST_PROBLEMS} more" if len(others) > MOST_PROBLEMS else ""
-    return ConfigError(f"{problem} (and {len(others)} more)", found=f"also {also}{more}", fix=fix)
+    mistakes = sorted(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    told = [_told(mistake) for mistake in mistakes]
+    return joined([ConfigError(problem, fix=fix) for problem, fix in told])
 
 
 def _told(problem: ErrorDetails) -> tuple[str, str | None]:

@@ -185,6 +185,11 @@ class Settings(Section):
                     f"targets.{name}.who: {target.who} needs the target's past: add targets to "
                     "features.groups"
                 )
+        if self.features.movable and not any(t.wanted for t in self.targets.values()):
+            yield (
+                "features.movable: no target says which way it should go: set targets.NAME.wanted "
+                "to more or less"
+            )
         if any(target.item for target in self.targets.values()) and not self.sources.items:
             yield "a target filters on items, but sources.items is not mapped"
         try:

@@ -36,6 +36,11 @@ class Target(Section):
         description="only of users with any event within so many days before as_of; by default "
         "of all",
     )
+    wanted: Literal["more", "less"] | None = Field(
+        None,
+        description="which way predictions should go: of what features.movable names, the nearest "
+        "change that moves a user's prediction so is told; none: none is looked for",
+    )
     description: str = Field("", description="meaning of a high prediction, for readers")
 
     @field_validator("kind")
@@ -49,7 +54,7 @@ class Target(Section):
         # Defaults are left out, so that models made before there was a choice stay valid.
         defaults = {"kind": "does", "who": "everybody", "seen_within_days": None}
         usual = {name for name, default in defaults.items() if getattr(self, name) == default}
-        return self.model_dump(exclude={"description"} | usual)
+        return self.model_dump(exclude={"description", "wanted"} | usual)
 
     @property
     def of_everybody(self) -> bool:

@@ -31,8 +31,8 @@ class Family:
     Attributes:
         name: Name of its file and of its feature group.
         order: Position of the family, and of its columns in the table: 10 activity, 20 targets,
-            22 seasons, 25 taste, 30 declared, 40 sessions, 50 funnels, 60 bots, 70 attributes,
-            80 texts.
+            22 seasons, 25 taste, 27 user_vector, 30 declared, 40 sessions, 50 funnels, 60 bots,
+            70 attributes, 80 texts.
         source: Tables of its features, for features without a ``source``.
     """
 

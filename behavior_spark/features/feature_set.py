@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
 from behavior_spark.config import FeatureSettings, Settings, Target
+from behavior_spark.config.features import GROUPS
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.extensions import FAMILIES
-from behavior_spark.features.declared import Feature
+from behavior_spark.features.declared import LONG, Feature
 from behavior_spark.features.family import Family
 from behavior_spark.features.inputs import Inputs, Offer, Request
 from behavior_spark.features.point_in_time import of_users
@@ -24,6 +26,9 @@ from behavior_spark.features.tiles.activity import Activity, build_facts, build_
 from behavior_spark.features.tiles.definitions import Definition, Plan
 from behavior_spark.features.tiles.planning import PlanMaker
 from behavior_spark.features.tiles.windows import build_activity
+from behavior_spark.model.propensity.goals import Movable
+from behavior_spark.model.propensity.sayings import Saying, Told
+from behavior_spark.names import counted
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class FeatureSet:
             features += [f for f in listed if _varies(f, family, request)]
             left_out += [f for f in listed if not _varies(f, family, request)]
         _check_names(features)
+        _check_movable(settings, [*features, *left_out])
         return cls(request, families, plan, tuple(features), tuple(left_out))
 
     @classmethod
@@ -98,18 +104,49 @@ class FeatureSet:
     @property
     def notes(self) -> list[str]:
         """What a reader should know of the features, such as how many are left out."""
-        if not self.left_out:
-            return []
-        missing = " and no ".join(sorted({feature.reads for feature in self.left_out}))
+        unmapped = [f for f in self.left_out if f.reads in self.request.offer.without]
+        reasons = {}
+        if unmapped:
+            missing = " and no ".join(sorted({feature.reads for feature in unmapped}))
+            reasons[f"sources.events maps no {missing}"] = len(unmapped)
+        if by_kind := len(self.left_out) - len(unmapped):
+            reasons["of kinds of events without a value or an item (features.without)"] = by_kind
         return [
-            f"{len(self.left_out)} features are left out, as they would be the same for everybody: "
-            f"sources.events maps no {missing}"
+            f"{counted(count, 'feature is', 'features are')} left out, as they would be the same "
+            f"for everybody: {why}"
+            for why, count in reasons.items()
         ]
 
     @property
     def names(self) -> list[str]:
         """Names of the features that models use, in order."""
         return [feature.name for feature in self.features if feature.numeric]
+
+    @cached_property
+    def told(self) -> dict[str, Told]:
+        """What is said of each feature, by name; ``features.movable.NAME.told`` comes first."""
+        told = {feature.name: feature.in_reasons for feature in self.features}
+        for name, entry in self.request.settings.movable.items():
+            if entry.told and name in told:
+                told[name] = replace(told[name], saying=Saying(entry.told))
+        return told
+
+    @property
+    def movable(self) -> dict[str, Movable]:
+        """How a business can move features, by name: those that ``features.movable`` names.
+
+        A feature's own entry comes before that of its event type, and that before its group's.
+        """
+        declared = self.request.settings.movable
+        movable = {}
+        for feature in self.features:
+            told = self.told[feature.name]
+            entries = (declared.get(n) for n in (feature.name, told.subject, feature.group))
+            entry = next((entry for entry in entries if entry), None)
+            if feature.numeric and entry is not None and entry.direction != "fixed":
+                whole = feature.data_type == LONG or told.saying.whole
+                movable[feature.name] = Movable(entry.direction, whole)
+        return movable
 
     @property
     def columns(self) -> list[StructField]:
@@ -248,16 +285,25 @@ def make_plan(request: Request, families: Sequence[Family]) -> tuple[Plan, list[
     for family in families:
         for definition in family.definitions(maker):
             feature = _of_family(definition.feature, family)
-            if _varies(feature, family, request):
+            if _varies(feature, family, request, definition):
                 definitions.append(replace(definition, feature=feature))
             else:
                 left_out.append(feature)
     return maker.plan(definitions), left_out
 
 
-def _varies(feature: Feature, family: Family, request: Request) -> bool:
+def _varies(
+    feature: Feature, family: Family, request: Request, definition: Definition | None = None
+) -> bool:
     """Whether users may differ in a feature; what somebody has declared is built in any case."""
-    return feature.reads not in request.offer.without or family.name == "declared"
+    if family.name == "declared":
+        return True
+    if feature.reads in request.offer.without:
+        return False
+    kinds = set(request.settings.without.of(feature.reads))
+    needs = definition.needs if definition else ()
+    read = {behaviour for need in needs for behaviour in need.behaviours}
+    return not read or not read <= kinds
 
 
 def _of_family(feature: Feature, family: Family) -> Feature:
@@ -265,6 +311,27 @@ def _of_family(feature: Feature, family: Family) -> Feature:
     return replace(
         feature, group=feature.group or family.name, source=feature.source or family.source
     )
+
+
+def _check_movable(settings: FeatureSettings, features: Sequence[Feature]) -> None:
+    """Refuse an entry of ``features.movable`` that no feature has."""
+    known = {name for f in features for name in (f.name, f.in_reasons.subject, f.group)}
+    known |= {*settings.event_types, *GROUPS}
+    unknown = sorted(set(settings.movable) - known)
+    if unknown:
+        raise ConfigError(
+            f"features.movable names {unknown[0]}, and no feature, event type or group is so named",
+            found=f"{len(features)} features in {len({f.group for f in features})} groups",
+            fix="take a name from `behavior-spark features describe`",
+        )
+    names = {feature.name for feature in features}
+    of_many = sorted(n for n, entry in settings.movable.items() if entry.told and n not in names)
+    if of_many:
+        raise ConfigError(
+            f"features.movable.{of_many[0]}.told is of many features",
+            found="an event type or a group",
+            fix="name one feature, or leave told out",
+        )
 
 
 def _check_names(features: Sequence[Feature]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pyspark.sql import DataFrame
 
@@ -12,6 +14,21 @@ from behavior_spark.config.sources import ATTRIBUTE_KEYS, Sources
 from behavior_spark.errors import InputError
 from behavior_spark.features.tiles.activity import Activity
 from behavior_spark.schemas import EVENTS
+
+
+class UserVectorSource(Protocol):
+    """A model that makes a user's events into a few numbers."""
+
+    @property
+    def dimensions(self) -> int:
+        """How many numbers."""
+
+    @property
+    def trained_through(self) -> dt.date:
+        """First day after the events that it learned from."""
+
+    def vectors(self, histories: DataFrame) -> DataFrame:
+        """``as_of, user_id, vector`` (array of doubles) of rows of ``item_histories_at``."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,7 @@ class Inputs:
             features of their content, no funnels and no ``is_bot``.
         attributes: Tables of attributes by name: ``user_id, valid_from, known_at`` and doubles.
         activity: Stored tiles of the events; None: they are built from the events.
+        user_vectors: The model of the family ``user_vector``; None: it is not built.
     """
 
     events: DataFrame
@@ -42,6 +60,7 @@ class Inputs:
     sessions: DataFrame | None = None
     attributes: Mapping[str, DataFrame] = field(default_factory=dict)
     activity: Activity | None = None
+    user_vectors: UserVectorSource | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,7 @@ class Offer:
         similar_to: Targets with whose items texts can be compared.
         attributes: Columns of each table of attributes.
         without: Columns of the events that no source has, of those that features are made of.
+        user_vector: Numbers of a user vector; 0: there is no model of them.
     """
 
     texts: bool = False
@@ -63,6 +83,7 @@ class Offer:
     similar_to: tuple[str, ...] = ()
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
+    user_vector: int = 0
 
     @classmethod
     def of(
@@ -81,6 +102,7 @@ class Offer:
                 for name, table in inputs.attributes.items()
             },
             without=unmapped(sources) if sources else frozenset(),
+            user_vector=inputs.user_vectors.dimensions if inputs.user_vectors else 0,
         )
 
     def require(self, inputs: Inputs) -> None:
@@ -95,6 +117,7 @@ class Offer:
             "items and embeddings": not self.similar_to
             or (inputs.items is not None and inputs.embeddings is not None),
             "attributes": self.attributes.keys() <= inputs.attributes.keys(),
+            "a model of user vectors": inputs.user_vectors is not None or not self.user_vector,
         }
         missing = [name for name, is_present in present.items() if not is_present]
         if missing:

@@ -31,11 +31,30 @@ def item_histories(
     Returns:
         ``user_id`` and lists ``items``, ``event_types``, ``event_times``, ``values``.
     """
+    histories = item_histories_at(
+        events, [as_of], event_types=event_types, days=days, newest=newest
+    )
+    return histories.drop("as_of")
+
+
+def item_histories_at(
+    events: DataFrame,
+    as_of_days: Sequence[dt.date],
+    *,
+    event_types: Sequence[str],
+    days: int,
+    newest: int,
+) -> DataFrame:
+    """The same for several as-of days at once, in one pass over the events.
+
+    Returns:
+        ``as_of, user_id`` and the lists.
+    """
     kept = F.col("item_id").isNotNull() & (F.col("days_ago") <= days)
     if event_types:
         kept = kept & F.col("event_type").isin(list(event_types))
-    seen = as_seen(of_users(events, key="event_id"), [as_of], time="event_time").where(kept)
-    order = Window.partitionBy("user_id").orderBy(F.desc("event_time"), F.desc("event_id"))
+    seen = as_seen(of_users(events, key="event_id"), as_of_days, time="event_time").where(kept)
+    order = Window.partitionBy("as_of", "user_id").orderBy(F.desc("event_time"), F.desc("event_id"))
     seen = seen.withColumn("back", F.row_number().over(order)).where(F.col("back") <= newest)
     event = F.struct(
         (-F.col("back")).alias("place"),
@@ -44,8 +63,9 @@ def item_histories(
         "event_time",
         F.col("value").cast("double").alias("value"),
     )
-    by_user = seen.groupBy("user_id").agg(F.array_sort(F.collect_list(event)).alias("e"))
+    by_user = seen.groupBy("as_of", "user_id").agg(F.array_sort(F.collect_list(event)).alias("e"))
     return by_user.select(
+        "as_of",
         "user_id",
         F.col("e.item_id").alias("items"),
         F.col("e.event_type").alias("event_types"),

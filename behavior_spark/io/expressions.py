@@ -46,6 +46,8 @@ def type_of(frame: DataFrame, expression: str, *, label: str) -> DataType:
     except AnalysisException as error:
         if condition_of(error).startswith("UNRESOLVED_COLUMN"):
             raise _no_column(_missing_column(error), frame.columns, label) from None
+        if condition_of(error).startswith("FIELD_NOT_FOUND"):
+            raise _no_field(error, expression, label) from None
         if condition_of(error).startswith("AMBIGUOUS_REFERENCE"):
             raise _ambiguous(error, frame.columns, label) from None
         explained = explain(error, label)
@@ -111,6 +113,21 @@ def _no_column(missing: str, columns: list[str], label: str, *, also: str = "") 
         found=column_list(columns),
         fix=f"did you mean {sql_name(by_lower[close[0]])}?" if close
         else "use one of the columns found",
+    )  # fmt: skip
+
+
+def _no_field(error: AnalysisException, expression: str, label: str) -> ConfigError:
+    """A field that a nested column does not have."""
+    parameters = error.getMessageParameters() or {}
+    missing = parameters.get("fieldName", "").replace("`", "")
+    fields = [name.strip(" `") for name in parameters.get("fields", "").split(",")]
+    by_lower = {name.lower(): name for name in fields if name}
+    close = difflib.get_close_matches(missing.lower(), list(by_lower), n=1)
+    return ConfigError(
+        f"{label}: no field {missing} in {_one_line(expression)}",
+        found=f"fields: {column_list(list(by_lower.values()))}" if by_lower else None,
+        fix=f"did you mean {sql_name(by_lower[close[0]])}?" if close
+        else "use one of the fields found",
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.config import Attributes, Labels, Source
-from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.errors import ConfigError, InputError, Problems
 from behavior_spark.io.expressions import check_condition, column_list, type_of
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.files import (
@@ -162,21 +162,24 @@ def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: s
         ConfigError: An expression is unknown, missing, not SQL, or of the wrong type.
     """
     mappable = [name for name in contract.names if name not in DERIVED]
+    problems = Problems()
     for name in source.columns:
         if name not in mappable:
             close = difflib.get_close_matches(name, mappable, n=1)
-            raise ConfigError(
-                f"{label}.columns.{name}: {contract.name} has no such column",
-                fix=f"did you mean {close[0]}?" if close else f"one of {', '.join(mappable)}",
-            )
+            with problems.gathered():
+                raise ConfigError(
+                    f"{label}.columns.{name}: {contract.name} has no such column",
+                    fix=f"did you mean {close[0]}?" if close else f"one of {', '.join(mappable)}",
+                )
     for name in MUST_MAP[contract.name]:
         if name not in source.columns:
-            raise ConfigError(
-                f"{label}.columns.{name} is missing",
-                found=f"mapped: {', '.join(source.columns)}",
-                fix=f"{contract.field(name).metadata['comment']}; give an SQL expression over: "
-                f"{column_list(frame.columns, most=12)}",
-            )
+            with problems.gathered():
+                raise ConfigError(
+                    f"{label}.columns.{name} is missing",
+                    found=f"mapped: {', '.join(source.columns)}",
+                    fix=f"{contract.field(name).metadata['comment']}; give an SQL expression over: "
+                    f"{column_list(frame.columns, most=12)}",
+                )
     selected: list[Column] = []
     for name in mappable:
         target = contract.field(name).dataType
@@ -184,9 +187,11 @@ def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: s
         if expression is None:
             selected += [F.lit(None).alias(name)]
             continue
-        kind = type_of(frame, expression, label=f"{label}.columns.{name}")
-        _check_type(kind, target, f"{label}.columns.{name}")
-        selected += [F.expr(expression).alias(name)]
+        with problems.gathered():
+            kind = type_of(frame, expression, label=f"{label}.columns.{name}")
+            _check_type(kind, target, f"{label}.columns.{name}")
+            selected += [F.expr(expression).alias(name)]
+    problems.raise_any()
     return frame.select(*selected)
 
 

@@ -21,13 +21,9 @@ from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.files import absolute_path
 from behavior_spark.io.history import Commit, Note, as_metadata, read_commits
-from behavior_spark.io.table_definition import (
-    column_definition,
-    create_view,
-    refuse_other_types,
-)
+from behavior_spark.io.table_definition import column_definition, refuse_other_types
 from behavior_spark.names import quoted_name, sql_text
-from behavior_spark.schemas import TABLES, VIEWS, Contract
+from behavior_spark.schemas import TABLES, Contract
 
 _ADDED = "_added"
 
@@ -83,10 +79,14 @@ class Warehouse:
         return True
 
     def read(self, contract: Contract) -> DataFrame:
-        """The current table; a frame without rows if it does not exist yet."""
+        """The current table; a frame without rows if it does not exist yet.
+
+        A column that a table of an earlier release lacks is null, here and wherever tables are
+        read.
+        """
         if not self.exists(contract):
             return self.empty(contract)
-        return self._load(contract)
+        return _widened(self._load(contract), contract)
 
     def empty(self, contract: Contract) -> DataFrame:
         """A frame with the table's columns and no rows."""
@@ -110,9 +110,9 @@ class Warehouse:
         if version is None:
             return self.empty(contract)
         reader = self.spark.read.format("delta").option("versionAsOf", version)
-        if self.settings.schema_:
-            return reader.table(self.location(contract))
-        return reader.load(self.location(contract))
+        place = self.location(contract)
+        frame = reader.table(place) if self.settings.schema_ else reader.load(place)
+        return _widened(frame, contract)
 
     def require(self, contract: Contract, *, made_by: str) -> DataFrame:
         """The table.
@@ -125,7 +125,7 @@ class Warehouse:
                 f"table {contract.name} does not exist at {self.location(contract)}",
                 fix=f"run `behavior-spark {made_by}` first",
             )
-        return self._load(contract)
+        return _widened(self._load(contract), contract)
 
     def create(self, contract: Contract) -> None:
         """Create the table with its comments, or add the columns that it lacks."""
@@ -308,51 +308,6 @@ class Warehouse:
         """The contracts whose tables exist."""
         return [contract for contract in TABLES.values() if self.exists(contract)]
 
-    def register_views(self) -> list[str]:
-        """Create a temporary view for each existing table, and those of ``VIEWS`` over them.
-
-        Returns:
-            Names of all of them.
-        """
-        tables = self.existing()
-        for contract in tables:
-            self._load(contract).createOrReplaceTempView(contract.name)
-        views = [view for view in VIEWS.values() if set(view.reads) <= set(tables)]
-        for view in views:
-            self.spark.sql(view.sql()).createOrReplaceTempView(view.name)
-        return [*[table.name for table in tables], *[view.name for view in views]]
-
-    def create_views(self, schema: str) -> list[str]:
-        """Create ``VIEWS`` in a schema that has the tables; return their full names.
-
-        A view whose tables do not all exist yet is left out.
-        """
-        tables = {contract.name for contract in self.existing()}
-        names = []
-        with spark_errors(f"creating views in {schema}"):
-            for view in VIEWS.values():
-                if tables.issuperset(table.name for table in view.reads):
-                    self.spark.sql(create_view(view, schema))
-                    names.append(f"{schema}.{view.name}")
-        return names
-
-    def register_in_catalog(self) -> list[str]:
-        """Register the existing tables in the configured schema; return their full names."""
-        schema = self.settings.register_in
-        if not schema:
-            return [self.location(c) for c in self.existing()] if self.settings.schema_ else []
-        names = []
-        with spark_errors(f"registering tables in {schema}"):
-            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-            for contract in self.existing():
-                name = f"{schema}.{contract.name}"
-                self.spark.sql(
-                    f"CREATE TABLE IF NOT EXISTS {name} USING DELTA "
-                    f"LOCATION {sql_text(self.location(contract))}"
-                )
-                names.append(name)
-        return names
-
     def _load(self, contract: Contract) -> DataFrame:
         if self.settings.schema_:
             return self.spark.read.table(self.location(contract))
@@ -411,6 +366,14 @@ class Warehouse:
         added = ", ".join(column_definition(field, nullable=True) for field in missing)
         with self._changing(contract, "adding columns to"):
             self.spark.sql(f"ALTER TABLE {self.identifier(contract)} ADD COLUMNS ({added})")
+
+
+def _widened(frame: DataFrame, contract: Contract) -> DataFrame:
+    """The frame with all columns of the contract; of tables with features, those of the others."""
+    stored = set(frame.columns)
+    columns = TABLES.get(contract.name, contract).columns
+    missing = {f.name: F.lit(None).cast(f.dataType) for f in columns if f.name not in stored}
+    return frame.withColumns(missing) if missing else frame
 
 
 def _old(name: str) -> str:

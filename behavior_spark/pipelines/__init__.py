@@ -28,6 +28,7 @@ from behavior_spark.pipelines.model_commands import (
     pretrain,
     promote,
     rollback,
+    words,
 )
 from behavior_spark.pipelines.planning import plan
 from behavior_spark.pipelines.report_commands import check_leakage, funnel, report, sql
@@ -45,5 +46,5 @@ __all__ = [
     "evaluate", "find_leaks", "finetune", "funnel", "ingest", "models", "nightly", "plan",
     "predict", "predict_items", "pretrain", "profile", "promote", "report", "rollback",
     "score_texts", "service", "service_queue", "similar_to", "sql", "text_functions",
-    "train_propensity", "views",
+    "train_propensity", "views", "words",
 ]  # fmt: skip

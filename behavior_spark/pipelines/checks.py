@@ -21,6 +21,7 @@ from behavior_spark.cleaning.source_facts import (
     source_metrics,
     type_counts,
 )
+from behavior_spark.errors import Problems
 from behavior_spark.io.expressions import check_condition
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
@@ -107,21 +108,31 @@ def check_stage(run: Run) -> Checked:
 def _checked_sources(run: Run) -> MappedSources:
     settings = run.settings
     _ = settings.models_path  # a place that models cannot be in is refused before any work
-    mapped = map_all(run)
-    mapped_attributes(run)
-    refuse_types_never_stored(settings)
+    problems = Problems()
+    mapped: MappedSources = {}
+    with problems.gathered():
+        mapped = map_all(run)
+    with problems.gathered():
+        mapped_attributes(run)
+    with problems.gathered():
+        refuse_types_never_stored(settings)
     events = run.warehouse.empty(EVENTS)
     items = run.warehouse.empty(ITEMS)
-    check_condition(events, settings.population, label="population")
+    with problems.gathered():
+        check_condition(events, settings.population, label="population")
     for name, target in settings.targets.items():
-        check_condition(events, target.event, label=f"targets.{name}.event")
+        with problems.gathered():
+            check_condition(events, target.event, label=f"targets.{name}.event")
         if target.item:
-            check_condition(items, target.item, label=f"targets.{name}.item")
-    check_audience_conditions(run)
-    check_service_settings(run)
+            with problems.gathered():
+                check_condition(items, target.item, label=f"targets.{name}.item")
+    for check in (check_audience_conditions, check_service_settings):
+        with problems.gathered():
+            check(run)
     for name, labels in settings.text.heads.items():
-        label = f"text.heads.{name}"
-        read_labels(run.spark, labels, label=label)
+        with problems.gathered():
+            read_labels(run.spark, labels, label=f"text.heads.{name}")
+    problems.raise_any()
     if settings.text.encoder:
         resolve_model_folder(settings.text.encoder)
     return mapped
@@ -210,6 +221,7 @@ def look_at_sources(run: Run, mapped: MappedSources) -> tuple[dt.date | None, in
                 contract,
                 types if contract is EVENTS else (),
                 mapped=run.settings.sources.mapped(table),
+                without=run.settings.features.without.by_column,
             )
             with spark_errors(f"reading sources.{table}"):
                 row = reasoned.agg(*[m.alias(key) for key, m in metrics.items()]).first()

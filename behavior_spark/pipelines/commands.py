@@ -13,6 +13,7 @@ from typing import Annotated, Any, Unpack
 
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.catalog import register_in_catalog
 from behavior_spark.pipelines.checks import check_stage, sample_stage
 from behavior_spark.pipelines.logs.ingestion import ingest_stage
 from behavior_spark.pipelines.logs.sessions import build_sessions_stage
@@ -199,7 +200,7 @@ class Registered(StageResult):
 @stage("register", does="name the tables in the catalog, where warehouse.register_in says so")
 def register_stage(run: Run) -> Registered:
     """Register the warehouse's tables in the configured schema."""
-    return Registered(run.warehouse.register_in_catalog())
+    return Registered(register_in_catalog(run.warehouse))
 
 
 @command(

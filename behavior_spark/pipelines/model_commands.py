@@ -5,6 +5,8 @@ As in ``commands``, each takes settings, its own options and ``Place``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Unpack
 
 from behavior_spark.config import Settings
@@ -16,6 +18,7 @@ from behavior_spark.pipelines.text_models.evaluation import evaluate_stage, text
 from behavior_spark.pipelines.text_models.finetuning import finetune_stage
 from behavior_spark.pipelines.text_models.pretraining import pretrain_stage
 from behavior_spark.pipelines.text_models.promotion import gate_stage, models_in, rollback_stage
+from behavior_spark.pipelines.text_models.words import explain_texts, read_lines, stored_texts_stage
 from behavior_spark.runs.commands import Option, Place, command
 from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import running, utc_today
@@ -141,6 +144,43 @@ def models(settings: Settings, **place: Unpack[Place]) -> Result:
     """List the text models of the registry, and who replaced whom. Starts no Spark."""
     listed = models_in(ModelStore(settings.models_path))
     return Result("models", place.get("as_of") or utc_today(), results=(listed,))
+
+
+@command(stages=(stored_texts_stage,), dated=False, answers=True)
+def words(
+    settings: Settings,
+    head: Annotated[str, Option("The head that labels them.", argument=True)],
+    *,
+    texts: Annotated[
+        tuple[str, ...], Option("A text. May be repeated.", flags=("--text",), metavar="TEXT")
+    ] = (),
+    file: Annotated[Path | None, Option("A file of texts, one a line.", metavar="FILE")] = None,
+    where: Annotated[
+        str | None, Option("Stored texts: a condition on the table texts.", metavar="SQL")
+    ] = None,
+    limit: Annotated[int, Option("Most stored texts, the newest first.", least=1)] = 20,
+    label: Annotated[
+        str | None, Option("The label to explain; by default of each text its most probable one.")
+    ] = None,
+    top: Annotated[int, Option("Most words shown in each direction.", least=1)] = 3,
+    **place: Unpack[Place],
+) -> Result:
+    """Show which words of texts raise and lower a head's label.
+
+    Texts are cleaned as in a night. Each word is left out in turn, for all texts together; its
+    effect is how far the log-odds of the label fall without it. --json gives every word. It says
+    what the head goes by, and not why somebody wrote it. Only --where starts Spark.
+    """
+    given = [*texts, *(read_lines(file) if file else [])]
+    stored: Mapping[str, str] = {}
+    notes: list[str] = []
+    if where is not None:
+        with running("words", settings, record=False, **place) as run:
+            stored = stored_texts_stage(run, where, limit).by_id
+            notes = run.notes
+    explained, about = explain_texts(settings, head, given, label=label, top=top, stored=stored)
+    day = place.get("as_of") or utc_today()
+    return Result("words", day, results=(explained,), notes=(*notes, *about))
 
 
 @command(stages=(annotate_stage,))

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.catalog import register_views
 from behavior_spark.io.exports import export_rows, plain_columns
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.warehouse import Warehouse
@@ -157,7 +158,7 @@ def frame_of(
     Raises:
         ConfigError: The query is not valid.
     """
-    warehouse.register_views()
+    register_views(warehouse)
     if _TEXT_FUNCTION.search(query):
         text_functions(settings, as_of=as_of, spark=warehouse.spark)
     with spark_errors("sql"):

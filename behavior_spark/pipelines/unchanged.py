@@ -24,7 +24,7 @@ from behavior_spark.files import digest_of
 from behavior_spark.io.source_state import state_of_sources
 from behavior_spark.model.registry.store import CHALLENGER, ModelStore
 from behavior_spark.pipelines.texts.active_model import active_text_model
-from behavior_spark.pipelines.users import next_items
+from behavior_spark.pipelines.users import next_items, user_vectors
 from behavior_spark.pipelines.users.propensity import model_store
 from behavior_spark.runs.past import PastNight
 from behavior_spark.runs.run import Run, versions
@@ -138,6 +138,8 @@ def _inputs(run: Run, given: str | None) -> str | None:
     stores = {f"propensity {name}": model_store(run, name) for name in settings.targets}
     if settings.sequence:
         stores["sequence"] = next_items.model_store(run)
+    if settings.features.user_vector:
+        stores["user_vector"] = user_vectors.model_store(run)
     models: dict[str, Any] = {
         name: sorted(path.name for path in store.fetch().glob("*/"))
         for name, store in stores.items()

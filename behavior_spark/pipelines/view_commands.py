@@ -11,6 +11,7 @@ from rich.text import Text
 
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.catalog import create_views, register_in_catalog
 from behavior_spark.io.table_definition import create_view
 from behavior_spark.io.warehouse import table_identifier, table_location
 from behavior_spark.runs.commands import Option, Place, command
@@ -68,8 +69,8 @@ def views_stage(run: Run) -> ViewScript:
             "views are created in a schema, and the warehouse is a folder",
             fix="set warehouse.register to a schema; or leave --create out, which shows SQL",
         )
-    run.warehouse.register_in_catalog()
-    return ViewScript((), tuple(run.warehouse.create_views(schema)))
+    register_in_catalog(run.warehouse)
+    return ViewScript((), tuple(create_views(run.warehouse, schema)))
 
 
 @command(stages=(views_stage,), dated=False, page=True, answers=True)

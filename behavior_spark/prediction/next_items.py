@@ -49,12 +49,22 @@ class SequenceRecipe:
 
     def load(self) -> SequenceModel:
         """The model, loaded once per worker process and fetched once per machine."""
-        context = TaskContext.get()
-        return _load(self.folder, self.digest, max(1, context.cpus()) if context else 1)
+        return load_model(self.folder, self.digest, task_threads())
+
+
+def task_threads() -> int:
+    """Processors of this task; 1 outside of one."""
+    context = TaskContext.get()
+    return max(1, context.cpus()) if context else 1
 
 
 @lru_cache(maxsize=1)
-def _load(folder: str, digest: str, threads: int) -> SequenceModel:
+def load_model(folder: str, digest: str, threads: int) -> SequenceModel:
+    """A model of a folder of models, for a worker.
+
+    Raises:
+        ModelError: It is another one than the digest says.
+    """
     from behavior_spark.model.encoder.devices import use_threads
     from behavior_spark.model.sequence.model import SequenceModel
 

@@ -16,6 +16,7 @@ from pyspark.sql.types import StructField, StructType
 
 from behavior_spark.model.arrays import Doubles, Floats, Integers
 from behavior_spark.model.propensity.feature_matrix import matrix_of_batch, require_columns
+from behavior_spark.model.propensity.goals import Goal, Movable, Wanted
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.model.propensity.sayings import Told
@@ -65,6 +66,27 @@ def decile_cuts(histogram: Sequence[tuple[int, int]]) -> list[int]:
     return cuts
 
 
+def goals(
+    wanted: Mapping[str, Wanted | None],
+    movable: Mapping[str, Movable],
+    cuts: Mapping[str, Sequence[int]],
+) -> dict[str, Goal]:
+    """What changes of predictions are looked for, by target; none where nothing is movable.
+
+    Args:
+        wanted: Which way each target should go; targets without are left out.
+        movable: Features that a business can move.
+        cuts: Limits of the deciles, from :func:`decile_cuts`.
+    """
+    if not movable:
+        return {}
+    return {
+        name: Goal(way, movable, tuple(step / SCORE_STEPS for step in cuts.get(name, ())))
+        for name, way in wanted.items()
+        if way
+    }
+
+
 def predict(
     features: DataFrame,
     models: Mapping[str, PropensityModel],
@@ -74,6 +96,7 @@ def predict(
     reasons: int,
     as_of: dt.date,
     populations: Mapping[str, TargetPopulation] | None = None,
+    changes: Mapping[str, Goal] | None = None,
 ) -> DataFrame:
     """Predictions of every target for the users of its population.
 
@@ -85,6 +108,7 @@ def predict(
         reasons: For each prediction up to so many reasons that raise it, and so many that lower it.
         as_of: Day of the prediction.
         populations: Populations by target; of others everybody is a member.
+        changes: By target the change that is looked for; of others none is, at no cost.
 
     Returns:
         One row per target and user of its population, with the columns of ``user_propensity``
@@ -107,6 +131,7 @@ def predict(
         _Scorer(
             target, model, members.get(target), dict(told), reasons if model.ranks else 0, as_of,
             as_of + dt.timedelta(days=horizons[target]), to_arrow_schema(schema),
+            (changes or {}).get(target),
         )
         for target, model in models.items()
     ]  # fmt: skip
@@ -136,6 +161,7 @@ class _Scorer:
         as_of: Day of the prediction.
         until: End of the horizon.
         schema: Arrow schema of the predictions.
+        goal: The change that is looked for; None: none.
     """
 
     target: str
@@ -146,6 +172,7 @@ class _Scorer:
     as_of: dt.date
     until: dt.date
     schema: pa.Schema
+    goal: Goal | None
 
     def score(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The predictions for the members among a batch's users."""
@@ -169,6 +196,7 @@ class _Scorer:
             **{name: pa.repeat(pa.scalar(value, self.schema.field(name).type), batch.num_rows)
                for name, value in same.items()},
             "reasons": self._reasons(values),
+            "nearest_change": self._changes(batch),
         }  # fmt: skip
         arrays = [
             columns[field.name].cast(field.type) if field.name in columns
@@ -176,6 +204,13 @@ class _Scorer:
             for field in self.schema
         ]  # fmt: skip
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _changes(self, batch: pa.RecordBatch) -> pa.Array:
+        kind = self.schema.field("nearest_change").type
+        if self.goal is None:
+            return pa.nulls(batch.num_rows, kind)
+        found = self.model.changes(batch.to_pandas(), self.goal, self.told, as_of=self.as_of)
+        return pa.array([vars(change) if change else None for change in found], kind)
 
     def _reasons(self, values: Floats) -> pa.Array:
         kind = self.schema.field("reasons").type

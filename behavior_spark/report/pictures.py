@@ -41,6 +41,11 @@ class Picture:
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
             for row in self.table.rows
         )
+        if not self.table.rows:
+            return (
+                f'<figure style="{_STYLE}"><figcaption><b>{escape(self.title)}</b> No rows.'
+                "</figcaption></figure>"
+            )
         return (
             f'<figure style="{_STYLE}"><figcaption><b>{escape(self.title)}</b></figcaption>'
             f"{self.svg}<details><summary>The numbers</summary><table><thead><tr>{head}</tr>"
@@ -87,7 +92,7 @@ def draw_picture(
         drawn[series] = drawn[series].astype(str)
     chart: Any
     if kind == "bars":
-        drawn[x] = drawn[x].astype(str)
+        drawn[x] = frame[x].astype(str)
         chart = bar_chart(drawn, name=x, value=y, form=form)
     elif kind == "lines":
         chart = line_chart(

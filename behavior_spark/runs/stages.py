@@ -82,7 +82,7 @@ class Stage(Generic[P, R]):
         reads: Tables that it reads.
         writes: Tables that it writes.
         models: Kinds of models that it uses: ``text``, ``propensity``, ``language`` or
-            ``sequence``.
+            ``sequence`` (of next items, or of user vectors).
         function: The function that runs the stage.
     """
 

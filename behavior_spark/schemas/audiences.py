@@ -25,9 +25,9 @@ RECOMMENDED = StructType(
         StructField("item_id", _STRING, True, {"comment": "which item"}),
         StructField("title", _STRING, True, {"comment": "its title, as known at as_of"}),
         StructField("because_of", _STRING, True, {"comment": "item of the user's that it goes "
-                    "with most; null: it is popular"}),
-        StructField("score", _DOUBLE, True, {"comment": "sum of its similarities to the user's "
-                    "items; null: it is popular"}),
+                    "with most, or that speaks for it; null: none, it is popular"}),
+        StructField("score", _DOUBLE, True, {"comment": "the sequence model's score, or the sum "
+                    "of its similarities to the user's items; null: it is popular"}),
     ]
 )  # fmt: skip
 
@@ -56,6 +56,12 @@ def members_contract(reason: StructType) -> Contract:
             column("emotion", _STRING, "in what mood, as in user_profile"),
             column("preference", _STRING, "category with most events, as in user_profile"),
             column("items", ArrayType(RECOMMENDED), "items to recommend, the best first"),
+            column(
+                "item_sources",
+                ArrayType(_STRING),
+                "how each of the items was found: next (by the sequence model), together (with "
+                "what the user has had), popular",
+            ),
             column("valid_until", _DAY, "end of the target's horizon", required=True),
         ),
         key=("audience", "as_of", "user_id"),

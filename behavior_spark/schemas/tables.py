@@ -177,6 +177,18 @@ REASON = StructType(
     ]
 )
 
+CHANGE = StructType(
+    [
+        column("feature", _STRING, "the feature that would be another"),
+        column("value", _DOUBLE, "its value"),
+        column("changed", _DOUBLE, "the value that it would need"),
+        column("score", _DOUBLE, "the score with it"),
+        column("predicted", _DOUBLE, "probability, or expected number, with it"),
+        column("decile", _INT, "the decile with it"),
+        column("text", _STRING, "what would be so, and the prediction before and after"),
+    ]
+)
+
 USER_PROPENSITY = Contract(
     name="user_propensity",
     comment="One row per user, as_of and target: how likely the target is within its horizon",
@@ -209,6 +221,12 @@ USER_PROPENSITY = Contract(
             "whether the model ranked held-out users better than chance: yes, no or cannot tell; "
             "unless yes there is no ranking, and everybody gets the base rate; null: a model from "
             "before there were verdicts",
+        ),
+        column(
+            "nearest_change",
+            CHANGE,
+            "smallest change of one movable feature (features.movable) with which the model gives "
+            "a better decile, or else most; not what would happen; null: none, or none looked for",
         ),
     ),
     key=("user_id", "as_of", "target"),

@@ -33,7 +33,7 @@ def test_help_names_every_command_that_is_built(capsys: pytest.CaptureFixture[st
                     "build-features", "features", "train-propensity", "predict", "profile",
                     "nightly", "report", "sql", "doctor", "pretrain", "evaluate", "promote",
                     "rollback", "models", "annotate", "funnel", "check-leakage",
-                    "predict-items"):  # fmt: skip
+                    "predict-items", "words"):  # fmt: skip
         assert command in shown
     assert "forget" not in shown
 

@@ -90,6 +90,9 @@ def test_models_live_in_the_warehouse_by_default():
         ({"targets": {"a": {"event": "true", "item": "price > 1"}}}, "sources.items"),
         ({"text__heads": {"intent": {"path": "a", "text": "t", "label": "l"}}}, "text.encoder"),
         ({"text__max_chars": 1}, "text.max_chars"),
+        ({"features__movable": {"view": "lower"}}, "no target says which way it should go"),
+        ({"features__movable": {"view": "down"}}, "features.movable"),
+        ({"features__movable": {"view": {"direction": "lower", "told": "x"}}}, "told needs {n}"),
         ({"privacy__pseudonymise_key": "short"}, "at least 16 characters"),
     ],
 )
@@ -165,11 +168,13 @@ def test_a_kind_or_learner_that_is_not_there_is_refused_with_those_that_are() ->
     assert "no learner 'forest'; known: base_rate, xgboost" in told
 
 
-def test_saying_the_usual_kind_changes_no_model() -> None:
+def test_saying_the_usual_kind_and_which_way_is_wanted_changes_no_model() -> None:
     usual, said, other = (
         validate_settings(tree(**changes)).targets["view_30d"].meaning
         for changes in (
-            {}, {"targets__view_30d__kind": "does"}, {"targets__view_30d__kind": "does_not"},
+            {},
+            {"targets__view_30d__kind": "does", "targets__view_30d__wanted": "less"},
+            {"targets__view_30d__kind": "does_not"},
         )
     )  # fmt: skip
     assert usual == said == {"event": "event_type = 'view'", "item": None, "horizon_days": 30}

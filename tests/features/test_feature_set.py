@@ -10,7 +10,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from behavior_spark.config import FeatureSettings, Target, validate_settings
+from behavior_spark.config import DeclaredFeature, FeatureSettings, On, Target, validate_settings
+from behavior_spark.config.behaviour import Without
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.declared import Feature
 from behavior_spark.features.feature_set import FeatureSet
@@ -116,6 +117,37 @@ def test_two_features_of_one_name_are_refused_with_what_to_rename(
     assert refused.value.fix is not None and "rename" in refused.value.fix
 
 
+def test_movable_are_features_by_name_before_event_type_before_group() -> None:
+    entries = {
+        "click": "either", "click_count_all": "fixed", "activity": "lower",
+        "buy_value_7d": {"direction": "higher", "told": "spends {n} a week"},
+    }  # fmt: skip
+    settings = FeatureSettings.model_validate({"event_types": ["click", "buy"], "movable": entries})
+    targets = {"buys": Target(event="true", wanted="more")}
+    features = FeatureSet.make(settings, targets)
+    movable = features.movable
+    assert movable["buy_value_7d"].direction == "higher" and not movable["buy_value_7d"].whole
+    saying = features.told["buy_value_7d"].saying
+    assert saying.instead_of(20.0, 5.0) == "spends 20 a week rather than 5"
+    assert features.told["buy_count_7d"].saying.of(2.0) == "2 buy events in the last 7 days"
+    assert "click_count_all" not in movable
+    assert movable["click_count_7d"].direction == "either" and movable["click_count_7d"].whole
+    assert movable["click_recency_days"].whole  # days are told whole
+    assert movable["buy_count_7d"].direction == "lower"
+    assert not any(name.startswith("buys_") for name in movable)
+    assert FeatureSet.make(FeatureSettings(event_types=["click"]), targets).movable == {}
+    many = {"click": {"direction": "lower", "told": "{n} clicks"}}
+    with pytest.raises(ConfigError, match="told is of many features"):
+        made = FeatureSettings.model_validate({"event_types": ["click"], "movable": many})
+        FeatureSet.make(made, targets)
+    wrong = FeatureSettings.model_validate(
+        {"event_types": ["click"], "movable": {"clicks": "lower"}}
+    )
+    with pytest.raises(ConfigError, match="movable names clicks") as refused:
+        FeatureSet.make(wrong, targets)
+    assert "features describe" in str(refused.value.fix)
+
+
 def test_of_a_log_without_values_and_items_only_what_is_the_same_for_all_is_left_out(
     inputs: Inputs,
 ) -> None:
@@ -152,3 +184,28 @@ def test_of_a_log_without_values_and_items_only_what_is_the_same_for_all_is_left
     assert set(values) == {1}
     assert same_rows(some.build(bare, DAYS), table.drop(*left_out))
     assert not every.left_out and not every.notes
+
+
+def test_features_of_what_a_kind_never_has_are_not_built_and_the_others_stay_as_they_were(
+    inputs: Inputs,
+) -> None:
+    first, second, *_ = FEATURES.event_types
+    lists = {"value": [first, second], "item_id": [second]}
+    settings = FEATURES.model_copy(update={"without": Without(**lists)})
+    declared_sum = DeclaredFeature(on=On(type=first), op="sum", of="value", windows=[3])
+    every = FeatureSet.make(FEATURES, TARGETS, "true", Offer())
+    some = FeatureSet.make(settings, TARGETS, "true", Offer())
+    windows = len(FEATURES.windows_days)
+    left_out = {feature.name for feature in some.left_out}
+    assert len(left_out) == 2 * (1 + windows) + windows
+    assert all(re.match(rf"{first}_value|{second}_(value|item)", name) for name in left_out)
+    assert {f.name for f in every.features} == {f.name for f in some.features} | left_out
+    assert some.plan.digest == every.plan.digest  # stored tiles are the same
+    assert f"{len(left_out)} features are left out" in some.notes[0]
+    assert "features.without" in some.notes[0] and len(some.notes) == 1
+    # What somebody has declared is built in any case.
+    asked = settings.model_copy(update={"declared": [declared_sum]})
+    assert f"{first}_value_3d" in FeatureSet.make(asked, TARGETS, "true", Offer()).names
+    kept = [feature.name for feature in some.features]
+    built = every.build(inputs, DAYS).select("user_id", "as_of", *kept)
+    assert same_rows(some.build(inputs, DAYS), built)

@@ -17,6 +17,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from behavior_spark.pipelines.logs.starting.currencies import ask_of_currencies
 from behavior_spark.pipelines.logs.starting.guesses import guess_leaves
 from behavior_spark.pipelines.logs.starting.kinds import SeenKind, choose_kinds, type_expression
 from behavior_spark.pipelines.logs.starting.leaves import Leaf, leaves_of
@@ -152,8 +153,7 @@ MEANT = {
     "add_to_cart": "Product Added|Añadir al carrito|Ajouté au panier|In den Warenkorb|加入购物车|"
     "カートに追加|장바구니 담기|Добавлено в корзину|kosárba|سلة",
     "search": "Products Searched|Buscar|Recherche|Suche|ricerca|搜索|検索|검색|Поиск|keresés|بحث",
-    "view": "Product Viewed|$pageview|Cart Viewed|visto producto|Artikel angesehen|浏览|"
-    "閲覧|조회",
+    "view": "Product Viewed|$pageview|Cart Viewed|visto producto|Artikel angesehen|浏览|閲覧|조회",
     "login": "Logged In|User Login|Inicio de sesión|登录|ログイン|Вход|bejelentkezés",
     "payment": "payment_succeeded|Pago realizado|Paiement|bezahlt|支付成功|決済|Оплата|fizetés",
     "failure": "Payment Failed|pago rechazado|支付失败",
@@ -212,3 +212,46 @@ def test_users_are_visitors_where_nobody_logs_in_and_links_where_some_do() -> No
     }  # fmt: skip
     assert mapped(0.97).columns["user_id"] == "coalesce(user_id, anonymous_id)"
     assert mapped(1.0).columns["user_id"] == "anonymous_id"
+
+
+UGLY = struct(
+    What=TEXT, campaign=TEXT, meta=struct(eventUid=TEXT, schema=LONG),
+    money=struct(amount=TEXT, currency=TEXT), when=struct(epoch=TEXT, local=TEXT),
+    who=struct(Account=struct(Id=TEXT), lang=TEXT),
+)  # fmt: skip
+
+
+def ugly_row(kind: str, currency: str | None = None) -> dict[str, Any]:
+    return {
+        "What": kind, "campaign": "spring", "meta": {"eventUid": "e1", "schema": 3},
+        "money": {"amount": "12.50", "currency": currency} if currency else None,
+        "when": {"epoch": "1714525220699", "local": "2024-05-01T10:00:20+09:00"},
+        "who": {"Account": {"Id": "acc-0200"}, "lang": "de"},
+    }  # fmt: skip
+
+
+def test_columns_of_other_names_are_known_by_what_they_hold_and_by_the_end_of_their_path() -> None:
+    kinds = ["Page View", "PAGE VIEW", "Order Placed", "Add To Cart", "tooltip"]
+    leaves = leaves_of(UGLY, [ugly_row(kind) for kind in kinds])
+    found = {name: leaf.expression for name, leaf in guess_leaves(leaves, EVENTS).items()}
+    assert found["event_type"] == "What"
+    assert found["event_id"] == "meta.eventUid"
+    assert found["user_id"] == "who.Account.Id"
+    assert found["event_time"] == "when.epoch"
+    # Words without a known meaning, or of one alone, tell nothing of kinds.
+    words = leaves_of(struct(a=TEXT, b=TEXT), [{"a": "view", "b": "red"}, {"a": "seen", "b": "x"}])
+    assert "event_type" not in guess_leaves(words, EVENTS)
+
+
+def test_of_amounts_in_several_currencies_it_is_asked_how_to_add_them() -> None:
+    def asked(*currencies: str | None) -> ColumnMapping:
+        mapping = ColumnMapping({"value": "money.amount"})
+        rows = [ugly_row("Order Placed", currency) for currency in currencies]
+        ask_of_currencies(mapping, leaves_of(UGLY, rows))
+        return mapping
+
+    assert asked("EUR", "EUR", None).questions == []
+    mapping = asked("EUR", "USD", None)
+    assert "money.currency holds EUR, USD" in mapping.questions[0]
+    assert "CASE money.currency WHEN 'USD' THEN" in mapping.questions[0]
+    assert mapping.remarks["value"].startswith("TODO: ")

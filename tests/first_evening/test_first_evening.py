@@ -36,7 +36,10 @@ def test_a_log_is_read_as_it_is_from_init_to_the_last_row(
         console=QUIET,
     )  # fmt: skip
     assert str(written.as_of) == "2024-06-29"
-    settings = load_settings([written.path], overrides=[f"warehouse={tmp_path / 'warehouse'}"])
+    overrides = [f"warehouse={tmp_path / 'warehouse'}"]
+    if contradicted := name == "nested":
+        overrides.append(f"features.without.value=[{log.buys}]")
+    settings = load_settings([written.path], overrides=overrides)
     assert log.buys in settings.features.event_types
     purchase = next(iter(settings.targets.values()))
     assert purchase.event == f"event_type = '{log.buys}'"
@@ -57,8 +60,23 @@ def test_a_log_is_read_as_it_is_from_init_to_the_last_row(
     assert counts.balanced
     events = Warehouse(spark, settings.warehouse).snapshot(EVENTS)
     events = events.dropDuplicates(["event_id"])  # a link adds versions with the visitor's user
-    by_kind = events.groupBy("event_type").count().collect()
-    assert {row["event_type"]: row["count"] for row in by_kind} == log.kept
+    by_kind = (
+        events.groupBy("event_type")
+        .agg(F.count("*").alias("events"), F.count("value").alias("value"),
+             F.count("item_id").alias("item_id"))
+        .collect()
+    )  # fmt: skip
+    assert {row["event_type"]: row["events"] for row in by_kind} == log.kept
+    kinds = {row["event_type"]: row for row in by_kind}
+    without = load_settings([written.path]).features.without
+    for column in ("value", "item_id"):
+        lacking = [kind for kind in settings.features.event_types if not kinds[kind][column]]
+        assert without.of(column) == lacking and log.buys not in lacking
+    told = [note for note in checked.notes if "features.without" in note]
+    again = [note for note in result.notes if "features.without" in note]
+    assert bool(told) == bool(again) == contradicted
+    if contradicted:
+        assert "have a value" in again[0] and told[0].endswith(f"take off: {log.buys}")
     total = events.agg(F.sum("value").alias("value"), F.count("item_id").alias("items")).first()
     assert total is not None
     assert float(total["value"]) == pytest.approx(log.worth, abs=0.01)

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from behavior_spark.cli.main import run
 from behavior_spark.config import WarehouseSettings, load_settings
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.catalog import register_views
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import views
 from behavior_spark.pipelines.view_commands import ViewScript, view_script
@@ -93,7 +94,7 @@ def test_a_catalog_and_sql_have_the_views_and_a_missing_table_leaves_one_out(
         ("ann", "buy"), ("ann", "stop")
     }  # fmt: skip
     assert {"user_propensity", *[name.split(".")[1] for name in created]} == set(
-        house.register_views()
+        register_views(house)
     )
     asked = spark.sql(ASKED.format("propensity_history")).collect()
     assert [tuple(row) for row in asked] == HISTORY

@@ -11,6 +11,7 @@ from pyspark.sql.types import DoubleType, LongType, StringType
 
 from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
+from behavior_spark.io.catalog import register_in_catalog, register_views
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.schemas import EVENTS, TABLES, Contract, column
@@ -138,6 +139,14 @@ def test_a_new_column_is_added_with_its_comment_and_old_rows_are_null(house, spa
     assert dict(house.read(wider).select("cat_id", "weight").collect()) == {"a": None, "b": 4.5}
 
 
+def test_a_table_of_an_earlier_release_is_read_with_its_new_columns_as_null(house, spark):
+    house.append(cats(spark, ("a", 9)), CATS)
+    wider = CATS.with_columns([column("weight", DoubleType(), "in kg")])
+    for frame in (house.read(wider), house.require(wider, made_by="test"), house.snapshot(wider)):
+        assert [tuple(row) for row in frame.collect()] == [("a", 9, None)]
+    assert house.read(CATS).columns == CATS.names
+
+
 def test_columns_are_put_in_order_cast_and_filled_with_null(house, spark):
     frame = spark.createDataFrame([(9, "a", "x")], "lives int, cat_id string, other string")
     house.append(frame, CATS)
@@ -152,7 +161,7 @@ def test_existing_tables_become_views(house, spark):
     schema = ", ".join(f"{n} {EVENTS.field(n).dataType.simpleString()}" for n in event)
     house.append(spark.createDataFrame([tuple(event.values())], schema), EVENTS)
     try:
-        assert house.register_views() == ["events"]
+        assert register_views(house) == ["events"]
         assert spark.sql("SELECT event_id FROM events").first().event_id == "e"
     finally:
         spark.catalog.dropTempView("events")
@@ -169,10 +178,10 @@ def test_a_path_and_its_identifier_are_absolute(spark, tmp_path, monkeypatch):
 def test_a_paths_tables_are_registered_in_a_schema(spark, tmp_path, schema):
     path = tmp_path / "it's here"
     house = Warehouse(spark, WarehouseSettings(path=str(path), register=schema))
-    assert house.register_in_catalog() == []
+    assert register_in_catalog(house) == []
     house.create(EVENTS)
-    assert house.register_in_catalog() == [f"{schema}.events"]
-    assert house.register_in_catalog() == [f"{schema}.events"]  # again
+    assert register_in_catalog(house) == [f"{schema}.events"]
+    assert register_in_catalog(house) == [f"{schema}.events"]  # again
     rows = spark.sql(f"DESCRIBE {schema}.events").collect()
     assert "identity of the event" in [row.comment for row in rows]
     assert spark.read.table(f"{schema}.events").count() == 0

@@ -12,6 +12,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from behavior_spark.io.catalog import register_views
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.demonstration import DemoResult
 from behavior_spark.schemas import TABLES, VIEWS
@@ -48,7 +49,7 @@ def views(spark: SparkSession, demo_night: DemoResult) -> Iterator[SparkSession]
     """The session with the shop's tables and views, in Databricks SQL's mode."""
     before = spark.conf.get(ANSI)
     spark.conf.set(ANSI, "true")
-    Warehouse(spark, demo_night.settings.warehouse).register_views()
+    register_views(Warehouse(spark, demo_night.settings.warehouse))
     yield spark
     spark.conf.set(ANSI, str(before))
 

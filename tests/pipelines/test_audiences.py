@@ -111,9 +111,16 @@ def test_members_know_why_what_to_say_and_what_to_offer(
         assert len(ids) == len(set(ids)) <= 5
         assert not {(row["user_id"], item) for item in ids} & had
         assert all(titles[item["item_id"]][0] == item["title"] for item in row["items"])
+        because = [item["because_of"] for item in row["items"]]
+        assert row["item_sources"] == ["together" if item else "popular" for item in because]
         if row["audience"] == "kitchen":
             assert {titles[item][1] for item in ids} <= {"kitchen"}
     assert sum(len(row["items"]) == 5 for row in rows) > 0.8 * len(rows)
+    figures = demo_night.steps["nightly"].of(AudiencesChosen).figures
+    counted = {how: figures[f"audience_buyers_items_{how}"] for how in ("together", "popular")}
+    sources = [s for row in rows if row["audience"] == "buyers" for s in row["item_sources"]]
+    assert counted == {how: sources.count(how) for how in counted}
+    assert figures["audience_buyers_members_next_items"] == 0, "no section sequence"
 
 
 def test_a_rerun_of_a_night_gives_the_same_members(

@@ -15,9 +15,11 @@ from rich.console import Console
 
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.io.expressions import type_of
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.checks import Sampled
+from behavior_spark.pipelines.logs.event_types import refuse_types_never_stored
 from behavior_spark.schemas import EVENTS, QUARANTINE, RUNS, TEXTS
 from tests.stored_tables import same_rows
 
@@ -250,6 +252,54 @@ def test_a_condition_that_cannot_be_is_refused_before_any_work(
     with pytest.raises(ConfigError, match=message):
         commands.nightly(settings, as_of=AS_OF, spark=spark, console=QUIET)
     assert not (tmp_path / "warehouse" / "events").exists()
+
+
+def test_all_mistakes_of_a_config_are_told_in_one_go(spark: SparkSession, tmp_path: Path) -> None:
+    _write(tmp_path / "events", [{"meta": {"uid": "e1", "at": "2024-02-01"}, **_event()}])
+    settings = _settings(
+        tmp_path, targets={"buys": {"event": "event_typ = 'purchase'"}},
+        audiences={"reach": {"target": "buys", "top": 5, "exclude": "nowhere > 1"}},
+    )  # fmt: skip
+    columns = settings.sources.events[0].columns
+    columns |= {"event_id": "meta.uidd", "event_tim": "time", "value": "amuont"}
+    with pytest.raises(ConfigError) as refused:
+        commands.check(settings, as_of=AS_OF, spark=spark, console=QUIET)
+    error = refused.value
+    assert error.problem.startswith("sources.events.columns.event_tim: events has no such column")
+    assert error.fix == "did you mean event_time?"
+    assert len(str(error).splitlines()) == 3
+    for told in (
+        "no field uidd in meta.uidd", "columns.value: no column amuont",
+        "sources.texts", "targets.buys.event: no column event_typ",
+        "audiences.reach.exclude",
+    ):  # fmt: skip
+        assert told in str(error.found), told
+
+
+def test_a_field_that_is_not_there_is_named_with_the_likeliest(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    frame = spark.range(1).selectExpr("named_struct('eventUid', 'e', 'schema', 1) AS meta")
+    with pytest.raises(ConfigError, match=r"no field eventUId2 in meta\.eventUId2") as refused:
+        type_of(frame, "meta.eventUId2", label="sources.events.columns.event_id")
+    assert refused.value.fix == "did you mean eventUid?"
+    assert refused.value.found == "fields: eventUid, schema"
+
+
+@pytest.mark.parametrize(
+    ("listed", "fix"),
+    [(["order_placed"], "write 'order_placed'"), (["view"], "write 'order placed'")],
+)
+def test_a_type_in_the_logs_own_spelling_is_named_as_the_config_names_it(
+    tmp_path: Path, listed: list[str], fix: str
+) -> None:
+    settings = _settings(
+        tmp_path, features={"event_types": listed},
+        targets={"buys": {"event": "event_type = 'Order Placed'"}},
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="is true of no event") as refused:
+        refuse_types_never_stored(settings)
+    assert refused.value.fix == fix
 
 
 def test_check_shows_five_masked_rows_of_each_source(spark: SparkSession, tmp_path: Path) -> None:

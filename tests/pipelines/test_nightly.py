@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.console import Console
 from behavior_spark.config import Settings
 from behavior_spark.demo.logs import BOT, UserLogs
 from behavior_spark.features import feature_set
+from behavior_spark.features.point_in_time import of_users
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands, report_commands
 from behavior_spark.pipelines.demonstration import DemoResult
@@ -33,6 +35,7 @@ from behavior_spark.schemas import (
     USER_FEATURES,
     USER_PROPENSITY,
 )
+from tests.pipelines.told import kinds_that_are_true
 from tests.stored_tables import same_rows, snapshot
 
 QUIET = Console(quiet=True)
@@ -121,6 +124,23 @@ def test_predictions_are_probabilities_with_deciles_and_reasons_where_a_model_ra
     worst = min(purchase, key=lambda r: r["score"])
     assert best["decile"] == 1 and worst["decile"] == 10
     assert best["probability"] >= worst["probability"]
+
+
+def test_sentences_of_reasons_are_true_of_the_raw_events(
+    demo_night: DemoResult, warehouse: Warehouse
+) -> None:
+    """Of 60 predictions, by counting the log again in pandas."""
+    night = demo_night.layout.as_of
+    rows = warehouse.read(USER_PROPENSITY).where("reasons IS NOT NULL")
+    rows = rows.orderBy(F.xxhash64("user_id"), "target").limit(60).select("user_id", "reasons")
+    told = [(r["user_id"], why["text"]) for r in rows.collect() for why in r["reasons"]]
+    known = warehouse.read(EVENTS).where(F.col("arrived_at") < F.lit(night).cast("timestamp"))
+    events = of_users(known, key="event_id").where("superseded_at IS NULL").toPandas()
+    by_user = dict(list(events.groupby("user_id")))
+    checked = Counter(
+        kind for user, text in told for kind in kinds_that_are_true(text, by_user[user], night)
+    )
+    assert checked["count"] >= 20 and checked["recency"] >= 20 and checked["items"] >= 5, checked
 
 
 def test_the_model_was_checked_on_a_later_day_and_beats_chance(demo_night: DemoResult) -> None:

@@ -54,9 +54,13 @@ def job(folder: Path) -> Settings:
     tree: dict[str, Any] = {
         "warehouse": str(folder),
         "sources": {"events": {"path": "none", "columns": columns}},
-        "features": {"event_types": ["view", "purchase"], "windows_days": [7]},
+        "features": {
+            "event_types": ["view", "purchase"], "windows_days": [7],
+            "movable": {"view": "higher", "view_recency_days": "fixed"},
+        },
         "targets": {
-            "buys": BOUGHT, "noise": BOUGHT, "first": {**BOUGHT, "who": "never_before"},
+            "buys": {**BOUGHT, "wanted": "more"}, "noise": BOUGHT,
+            "first": {**BOUGHT, "who": "never_before"},
             "lately": {**BOUGHT, "who": "before", "seen_within_days": 10},
         },
     }  # fmt: skip
@@ -106,7 +110,15 @@ def test_rows_and_users_outside_of_a_population_are_all_users_of_the_night(
         "predictions": len(rows), "first_population": 30, "first_outside_population": 10,
         "lately_population": len(members["lately"]),
         "lately_outside_population": 40 - len(members["lately"]),
+        "nearest_changes": sum(row["nearest_change"] is not None for row in rows),
     }  # fmt: skip
+    changed = [row for row in of_target["buys"] if row["nearest_change"]]
+    assert len(changed) == figures["nearest_changes"] > 0  # of no target that wants nothing
+    for row in changed:
+        change = row["nearest_change"]
+        assert change["feature"] == "view_count_7d" and change["changed"] > change["value"]
+        assert change["text"].startswith(f"if {change['changed']:.0f} view events in the last 7")
+        assert change["predicted"] > row["probability"] and change["decile"] <= row["decile"]
     assert {row["better_than_chance"] for row in of_target["buys"]} == {"yes"}
     assert all(row["decile"] is None and row["reasons"] is None for row in of_target["noise"])
     assert all(row["decile"] is not None for name in ("buys", "first") for row in of_target[name])

@@ -10,11 +10,12 @@ from rich.console import Console
 
 from behavior_spark import pipelines
 from behavior_spark.config import validate_settings
-from behavior_spark.errors import BehaviorError, ConfigError, ModelError
+from behavior_spark.errors import BehaviorError, ConfigError, InputError, ModelError
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.pipelines.text_models.finetuning import Finetuned
 from behavior_spark.pipelines.text_models.pretraining import Pretrained
+from behavior_spark.pipelines.text_models.words import Explained
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
 
 NIGHT, QUIET = dt.date(2024, 1, 10), Console(quiet=True)
@@ -91,6 +92,32 @@ def test_texts_that_were_scored_are_not_embedded_again(spark, shop, monkeypatch)
     result = do(spark, "finetune", settings)
     assert result.figures["texts_stored"] == 2 * len(ITEM_NAMES)
     assert result.figures["intent_accuracy"] > 0.9
+    monkeypatch.undo()
+    check_words(spark, settings, shop)
+
+
+def check_words(spark, settings, root):
+    """The head in use tells the words of texts: given, of a file, and stored."""
+    (root / "texts.txt").write_text("I want  my money back for the lamp\n\n", encoding="utf-8")
+    result = pipelines.words(settings, "intent", texts=["where is my red mug now"],
+                             file=root / "texts.txt", label="delivery")  # fmt: skip
+    delivery, refund = result.of(Explained).texts
+    assert delivery.label == "delivery" and delivery.probability > 0.5 > refund.probability
+    assert delivery.raising(2) and {w.word for w in refund.lowering(3)} & {"want", "money", "back"}
+    assert len(refund.words) == 8 and "delivery" in str(result.of(Explained).blocks()[0])
+    stored = pipelines.words(settings, "intent", where="text LIKE '%red%'", limit=2, spark=spark,
+                             console=QUIET)  # fmt: skip
+    told = stored.of(Explained)
+    assert len(told.texts) == 2 and told.names == sorted(told.names)
+    assert stored.notes == ("the newest 2 of 10 texts; --limit gives more",)
+    assert stored.details["texts"][0]["name"] == told.names[0]
+    for where, problem in (("text", "must be a condition"), ("text = 'nothing'", "no stored text")):
+        with pytest.raises(BehaviorError, match=problem):
+            pipelines.words(settings, "intent", where=where, spark=spark, console=QUIET)
+    with pytest.raises(ConfigError, match="no head 'mood'"):
+        pipelines.words(settings, "mood", texts=["hello"])
+    with pytest.raises(InputError, match="no text"):
+        pipelines.words(settings, "intent")
 
 
 def test_labelled_texts_outside_the_warehouse_are_embedded_once_ever(spark, shop, monkeypatch):

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from behavior_spark.model.propensity.goals import Movable
 from behavior_spark.model.propensity.learners.xgboost import TrainingOptions
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.model.propensity.training import train_propensity_model
-from behavior_spark.prediction.predict import decile_cuts, predict, score_steps, with_decile
+from behavior_spark.prediction.predict import decile_cuts, goals, predict, score_steps, with_decile
 from behavior_spark.prediction.training_days import training_days
 
 
@@ -94,11 +95,15 @@ def test_a_target_that_nothing_predicts_has_the_base_rate_no_decile_and_no_reaso
         "user_id string, count double, buy_recency_days double",
     )
     populations = {"buys": TargetPopulation("never_before", None, "buy_recency_days")}
+    cuts = {"buys": list(range(900, 0, -100))}
+    changes = goals(
+        {"buys": "more", "noise": "more"}, {"count": Movable("higher", whole=True)}, cuts
+    )
     predictions = predict(
         features, models, horizons={"noise": 30, "buys": 30}, told={}, reasons=3,
-        as_of=dt.date(2024, 6, 1), populations=populations,
+        as_of=dt.date(2024, 6, 1), populations=populations, changes=changes,
     )  # fmt: skip
-    rows = with_decile(predictions, {"buys": list(range(900, 0, -100))}).collect()
+    rows = with_decile(predictions, cuts).collect()
     by_target = {name: [row for row in rows if row["target"] == name] for name in models}
     assert len(by_target["noise"]) == 20 and len(by_target["buys"]) == 15
     assert {row["user_id"] for row in by_target["buys"]} == {f"u{n}" for n in range(20) if n % 4}
@@ -110,3 +115,21 @@ def test_a_target_that_nothing_predicts_has_the_base_rate_no_decile_and_no_reaso
     for row in by_target["buys"]:
         assert row["decile"] is not None and row["better_than_chance"] == "yes"
     assert any(row["reasons"] for row in by_target["buys"])
+    assert not any(row["nearest_change"] for row in by_target["noise"])
+    changed = [row for row in by_target["buys"] if row["nearest_change"]]
+    assert changed
+    for row in changed:
+        change = row["nearest_change"]
+        assert change["feature"] == "count" and change["changed"] > change["value"]
+        assert change["predicted"] > row["probability"] and change["score"] > row["score"]
+        # As the table would rank it; a user in the best decile can only go further.
+        steps = int(score_steps(np.array([change["score"]]))[0])
+        assert change["decile"] == 1 + sum(steps < cut for cut in cuts["buys"])
+    assert any(row["nearest_change"]["decile"] < row["decile"] for row in changed)
+
+
+def test_where_nothing_is_movable_or_wanted_no_change_is_looked_for() -> None:
+    movable = {"count": Movable("higher")}
+    assert goals({"buys": "more"}, {}, {"buys": [1]}) == {}
+    assert goals({"buys": None}, movable, {"buys": [1]}) == {}
+    assert goals({"buys": "less"}, movable, {})["buys"].limits == ()

@@ -144,7 +144,8 @@ def night(**changes: Any) -> NightFacts:
         ),
         "examples": pd.DataFrame(
             {"target": "purchase_30d", "decile": [1, 10], "user_key": ["0a1b2c3d4e", "5f6a7b8c9d"],
-             "predicted": [0.39, 0.01], "reasons": [[HOSTILE], ["visits: 0 (lowers)"]]}
+             "predicted": [0.39, 0.01], "reasons": [[HOSTILE], ["visits: 0 (lowers)"]],
+             "change": [None, "if answered within 2 hours rather than 9: 1 % -> 3 %"]}
         ),
         "alerts": pd.DataFrame(
             {"alert_id": ["a" * 64, "b" * 64], "kind": ["event_rate", "refused_rows"],

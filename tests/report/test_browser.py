@@ -107,3 +107,19 @@ def test_screen_readers_are_told_of_every_chart_by_name(browser: Browser, page: 
     assert all(len(image["name"]["value"]) > 10 for image in images)
     headings = [n for n in nodes if n.get("role", {}).get("value") == "heading"]
     assert {"Rows: what came in", "People"} <= {node["name"]["value"] for node in headings}
+
+
+def test_a_long_text_has_the_width_of_a_phone(browser: Browser, tmp_path: Path) -> None:
+    facts = night()
+    reasons = [["3 different items a visit in the last 30 days, last purchase 81 days ago"] * 6]
+    examples = facts.examples.assign(reasons=reasons * len(facts.examples))
+    place = tmp_path / "long.html"
+    place.write_text(render_page(night_page(night(examples=examples))), encoding="utf-8")
+    browser.show(place, width=390)
+    widths = browser.evaluate(
+        "[...document.querySelectorAll('main > section > .blocks > .scroll td')]"
+        ".filter((node) => node.textContent.length > 80).map((node) => node.clientWidth)"
+    )
+    assert len(widths) == len(examples)
+    assert min(widths) > 300
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 390

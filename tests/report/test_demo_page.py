@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
+from behavior_spark.io.catalog import register_views
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.demonstration import DemoResult
 from behavior_spark.schemas import EVENTS, QUARANTINE, TEXTS, USER_FEATURES, USER_PROPENSITY
@@ -32,7 +33,7 @@ def warehouse(spark: SparkSession, demo_night: DemoResult) -> Warehouse:
 @pytest.fixture(scope="module")
 def answers(warehouse: Warehouse, page: PageReader) -> dict[str, list[Row]]:
     """The rows of every query that the page shows."""
-    warehouse.register_views()
+    register_views(warehouse)
     return {name: warehouse.spark.sql(query).collect() for name, query in page.queries.items()}
 
 

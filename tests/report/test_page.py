@@ -236,6 +236,15 @@ def test_small_groups_of_every_view_are_hidden(page: PageReader) -> None:
 def test_users_are_named_by_a_key_alone(page: PageReader) -> None:
     shown = page.tables["One user of each of five tenths, the strongest reason first"]
     assert [row[0] for row in shown[1:]] == ["0a1b2c3d4e", "5f6a7b8c9d"]
+    assert [row[-1] for row in shown] == [
+        "what would change it", "nothing movable",
+        "if answered within 2 hours rather than 9: 1 % -> 3 %",
+    ]  # fmt: skip
+    assert "it is not what would happen" in page.text
+    nothing = night().examples.assign(change=None)
+    without = PageReader(render_page(night_page(replace(night(), examples=nothing))))
+    shown = without.tables["One user of each of five tenths, the strongest reason first"]
+    assert shown[0][-1] == "reasons" and "what would happen" not in without.text
 
 
 def test_texts_without_a_label_are_counted(page: PageReader) -> None:
@@ -295,7 +304,7 @@ def test_a_target_that_is_something_left_undone_is_said_so() -> None:
     content = night_page(facts)
     [section] = [section for section in content.sections if section.key == "target-1"]
     text = PageReader(render_page(content)).text
-    assert "195 of 1,000 users did not do it" in text and "expected not to do it 200" in text
+    assert "195 of 1,000 users fulfilled it" in text and "expected to fulfil it 200" in text
     assert any("if(did.user_id IS NOT NULL, 0, 1)" in query for _, query in section.queries)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -28,6 +29,30 @@ def test_bars_have_their_names_and_figures_and_a_table() -> None:
     html = picture._repr_html_()
     assert "<script" not in html and "&lt;script" in html
     assert 'role="img"' in html and "The largest n: 1,200" in html
+
+
+def test_whole_numbers_negative_ones_and_no_rows_can_be_read() -> None:
+    deciles = pd.DataFrame({"decile": [1, 2], "rate": [0.8, -0.2]})
+    picture = draw_picture(deciles, title="Rates", x="decile", y="rate", form=".0%")
+    assert {"1", "2", "80%"} <= set(texts_of(picture).split()) and "1.0" not in texts_of(picture)
+    root = ElementTree.fromstring(picture.svg)
+    groups = {element.text: element for element in root.iter() if element.tag == "text"}
+    places = {text: float(re.findall(r"[\d.]+", element.attrib["transform"])[0])
+              for text, element in groups.items() if "%" in (text or "")}  # fmt: skip
+    # The figure of a negative bar stands right of 0, where no bar is.
+    assert len(places) == 2 and min(places.values()) > 40
+    empty = draw_picture(deciles.head(0), title="Rates", x="decile", y="rate")
+    assert "No rows." in empty._repr_html_() and "<svg" not in empty._repr_html_()
+
+
+def test_names_of_series_are_not_cut_where_two_columns_have_room() -> None:
+    names = ["compare", "complain_loudly", "find_product", "praise", "ready_to_buy"]
+    frame = pd.DataFrame({"day": DAYS[:1] * 5, "n": range(5), "intent": names})
+    picture = draw_picture(frame, title="I", x="day", y="n", series="intent", kind="stacks")
+    assert set(names) <= set(texts_of(picture).split())
+    root = ElementTree.fromstring(picture.svg)
+    width = float(root.attrib["width"])
+    assert width <= 340
 
 
 @pytest.mark.parametrize("kind", ["lines", "stacks"])

@@ -9,7 +9,7 @@ import pytest
 
 from behavior_spark.report.page import night_page, render_page
 from behavior_spark.report.page.blocks import Section
-from behavior_spark.report.page.facts import NightFacts
+from behavior_spark.report.page.facts import NightFacts, NightRun
 from behavior_spark.report.page.night import VIEWS
 from tests.report.nights import AS_OF, HOSTILE, moved, night, night_run, topics
 from tests.report.pages import PageReader
@@ -69,6 +69,7 @@ def test_what_moved_since_training_names_what_it_is_set_against(page: PageReader
     frame.loc[frame["now"] & (frame["kind"] == "score"), "users"] = [0] * 9 + [1000]
     shifted = page_of(night(moved_since_training=frame))
     assert "The predictions of purchase_30d are spread much otherwise" in shifted.text
+    assert "can be used with care: 1 remark" in shifted.text
     rows = shifted.tables[f"From training to {AS_OF}"]
     assert rows[0][4:6] == ["mean then", "mean now"] and rows[1][2] == "much"
 
@@ -105,6 +106,29 @@ def test_speed_is_told_of_stages_whose_work_is_known() -> None:
     assert page_of(night(run=run)).tables["Speed by stage"][1:] == [
         ["ingest events", "1,000 rows", "250"], ["embed texts", "500 distinct texts", "250"],
     ]  # fmt: skip
+
+
+def test_each_stage_has_the_seconds_that_the_nights_before_let_expect() -> None:
+    def earlier(day: int, seconds: float, **stages: float) -> NightRun:
+        return night_run(run_id=f"{day:032x}", started_at=dt.datetime(2024, 4, day, 1),
+                         seconds=seconds, stages=stages)  # fmt: skip
+
+    first = earlier(25, 900.0, foresee=10.0, ingest=800.0)
+    nights = [earlier(26, 50.0, ingest=20.0), earlier(27, 70.0, ingest=30.0, train=9.0)]
+    run = night_run(stages={"ingest": 61.0, "train": 8.0, "predict": 1.0})
+    page = page_of(night(run=run, runs=(first, *nights, run)))
+    assert page.tables["Seconds by stage"] == [
+        ["stage", "seconds", "share", "expected"],
+        ["ingest", "61.0", "61.0 %", "25.0"], ["train", "8.0", "8.0 %", "9.0"],
+        ["predict", "1.0", "1.0 %", "-"],
+    ]  # fmt: skip
+    assert "By the 2 nights before, 60 s were expected; most beyond it is ingest, by 36 s." in (
+        page.text
+    )
+    # Of a second night the first one tells nothing: it read all history.
+    second = page_of(night(run=run, runs=(first, run)))
+    assert second.tables["Seconds by stage"][0] == ["stage", "seconds", "share"]
+    assert "were expected;" not in second.text
 
 
 def test_the_service_queue_is_told_by_queue_and_queues_of_few_users_are_hidden(

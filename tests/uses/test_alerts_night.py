@@ -14,6 +14,7 @@ from rich.console import Console
 from behavior_spark.config import Settings, load_settings
 from behavior_spark.demo.generate import DemoLayout, generate_demo
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.catalog import register_views
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.uses.alert_truth import AlertsMeasured, measure_alerts
@@ -70,7 +71,7 @@ def test_alerts_find_more_of_what_was_planted_than_the_naive_rule(measured: Aler
 
 
 def test_every_alert_can_be_checked_by_its_figures_and_its_query(watched: Watched) -> None:
-    watched.warehouse.register_views()
+    register_views(watched.warehouse)
     rows = watched.tonight.collect()
     by_kind = {row["kind"]: row for row in rows}
     assert {"event_rate", "account_takeover", "similar_texts"} <= set(by_kind)

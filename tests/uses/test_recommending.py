@@ -6,7 +6,9 @@ import datetime as dt
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
+from behavior_spark.uses.audiences.foretold import first_foretold, foretold, with_how
 from behavior_spark.uses.audiences.recommending import (
     ANYTHING,
     EVERYTHING,
@@ -50,20 +52,27 @@ def had(spark: SparkSession) -> DataFrame:
     )
 
 
-def lists(spark: SparkSession, had: DataFrame, **limits: int) -> dict[tuple[str, str], list]:
+def allowed_items(spark: SparkSession) -> DataFrame:
     names = {item for items in BASKETS.values() for item in items}
     allowed = [(item, EVERYTHING) for item in names] + [(item, "some") for item in SHELF]
-    latest = limits.get("latest", 50)
-    similar = similar_items(
-        had, latest=latest, popular=limits.get("popular", 15),
-        allowed=spark.createDataFrame(allowed, "item_id string, shelf string"),
-    )  # fmt: skip
-    wanted = spark.createDataFrame(
+    return spark.createDataFrame(allowed, "item_id string, shelf string")
+
+
+def wanted_items(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame(
         [(*row, "some" if row[0] == "shelf" else EVERYTHING) for row in WANTED],
         "audience string, user_id string, items int, again boolean, shelf string",
     )
+
+
+def lists(spark: SparkSession, had: DataFrame, **limits: int) -> dict[tuple[str, str], list]:
+    latest = limits.get("latest", 50)
+    similar = similar_items(
+        had, latest=latest, popular=limits.get("popular", 15), allowed=allowed_items(spark)
+    )
     titles = spark.createDataFrame([("tea", "Tea, =1+1")], "item_id string, title string")
-    frame = listed(recommended(wanted, had, similar, latest=latest), titles)
+    chosen = recommended(wanted_items(spark), had, similar, latest=latest)
+    frame = listed(with_how(chosen), titles)
     return {(r["audience"], r["user_id"]): r["recommended_items"] for r in frame.collect()}
 
 
@@ -131,3 +140,41 @@ def test_one_user_makes_no_pair(spark: SparkSession, had: DataFrame) -> None:
     assert pairs["tea", "cup"] == pairs["cup", "tea"]
     assert pairs["tea", "tea"] == 1
     assert pairs[ANYTHING, "soap"] == 13
+
+
+NEXT_ITEMS = [
+    ("ann", 1, "globe", 9.0, "tea"), ("ann", 2, "tea", 8.0, None), ("ann", 3, "cup", 7.0, None),
+    ("ann", 4, "nail", 6.0, "tea"), ("ann", 5, "hammer", 5.0, "tea"), ("bob", 1, "nail", 1.0, None),
+    ("away", 1, "tea", 1.0, None),
+]  # fmt: skip
+
+
+def test_foretold_items_come_first_then_what_goes_together_then_what_is_popular(
+    spark: SparkSession, had: DataFrame
+) -> None:
+    wanted = wanted_items(spark)
+    next_items = spark.createDataFrame(
+        NEXT_ITEMS, "user_id string, rank int, item_id string, score float, reason_item_id string"
+    )
+    similar = similar_items(had, latest=50, popular=15, allowed=allowed_items(spark))
+    together = recommended(wanted, had, similar, latest=50)
+    model = foretold(wanted, next_items, had, allowed=allowed_items(spark))
+    most = F.when(F.col("audience") == "new", 3).when(F.col("audience") == "again", 3).otherwise(5)
+    frame = listed(first_foretold(model, together, most=most), None)
+    rows = {(r["audience"], r["user_id"]): r for r in frame.collect()}
+
+    def both(*key: str) -> list[tuple[str, str]]:
+        return list(zip(ids(rows[key]["recommended_items"]), rows[key]["item_sources"],
+                        strict=True))  # fmt: skip
+
+    assert both("new", "ann") == [("globe", "next"), ("cup", "next"), ("nail", "next")]
+    first = rows["new", "ann"]["recommended_items"][0]
+    assert (first["because_of"], first["score"]) == ("tea", 9.0)
+    # Tea may come again where the audience says so.
+    assert both("again", "ann") == [("globe", "next"), ("tea", "next"), ("cup", "next")]
+    # One foretold item is on the shelf; the rest of the list goes together, or is popular.
+    assert both("shelf", "ann") == [("nail", "next"), ("soap", "together"), ("pot", "together")]
+    # A user without next items has what he would have had; nobody else gets a list.
+    assert {how for _, how in both("shelf", "nobody")} == {"popular"}
+    assert both("new", "bob")[0] == ("nail", "next")
+    assert rows.keys() <= {(audience, user) for audience, user, *_ in WANTED}

@@ -46,17 +46,18 @@ def funnel_features(funnels: Mapping[str, Funnel], windows: Sequence[int]) -> li
                 Feature(f"funnel_{name}_step_{days}d", LONG,
                         f"furthest step of {name} ({steps}; 0 none) {window}",
                         told=Told(name, "step", Saying(
-                            f"came to step {{n}} of {name} {lately(days)}",
-                            zero=f"did not begin {name} {lately(days)}")))
+                            f"came to step {{n}} of the funnel {name} {lately(days)}",
+                            zero=f"did not begin the funnel {name} {lately(days)}")))
             )  # fmt: skip
             if funnel.within == "session":
                 features += [
                     Feature(f"funnel_{name}_{step}_{days}d", LONG,
                             f"sessions with an event {window} that came to {step} of {name}",
                             told=Told(name, step, Saying(
-                                f"{{n}} visits came to {step} of {name} {lately(days)}",
-                                one=f"1 visit came to {step} of {name} {lately(days)}",
-                                zero=f"no visit came to {step} of {name} {lately(days)}")))
+                                f"{{n}} visits came to {step} in the funnel {name} {lately(days)}",
+                                one=f"1 visit came to {step} in the funnel {name} {lately(days)}",
+                                zero=f"no visit came to {step} in the funnel {name} "
+                                f"{lately(days)}")))
                     for step in funnel.steps
                 ]  # fmt: skip
     return features

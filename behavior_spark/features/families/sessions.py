@@ -118,7 +118,8 @@ def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) 
                                            none=none, unit="seconds")),
             Feature(f"session_value_max_{days}d", DOUBLE, f"largest value {of}",
                     zero=False, reads="value",
-                    told=_told("value", f"a visit worth up to {{n}} {when}", none=none)),
+                    told=_told("value", f"a visit worth up to {{n}} {when}", none=none,
+                               zero=f"no visit worth anything {when}")),
         ]  # fmt: skip
     return features
 

@@ -24,8 +24,10 @@ class Sum(EventOperation):
 
     def saying(self, operands: Operands, days: int | None) -> Saying:
         """In a reason."""
-        events, when = operands.events.many, lately(days)
-        return Saying(f"{events} worth {{n}} {when}", zero=f"{events} worth nothing {when}")
+        events, when = operands.events, lately(days)
+        return Saying(
+            f"{events.many} worth {{n}} {when}", zero=f"no {events.one} worth anything {when}"
+        )
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Sum of values."""

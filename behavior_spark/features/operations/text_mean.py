@@ -33,7 +33,8 @@ class TextMean(TextOperation):
     def told(self, operands: TextOperands, days: int) -> Told:
         """In a reason."""
         head, label, when = operands.head, operands.label, lately(days)
-        some = f"texts {when} have the {head} {label} with a probability of {{n}}"
+        labelled = f"labelled {label.replace('_', ' ')} ({head})"
+        some = f"texts {when} are {labelled} with a probability of {{n}}"
         saying = Saying(some, none=f"no text {when}", unit="share")
         return Told(head, f"mean of {label}", saying)
 

@@ -34,9 +34,11 @@ class TextShare(TextOperation):
     def told(self, operands: TextOperands, days: int) -> Told:
         """In a reason."""
         head, label, when = operands.head, operands.label, lately(days)
+        labelled = f"labelled {label.replace('_', ' ')} ({head})"
         saying = Saying(
-            f"{{n}} of the texts {when} have the {head} {label}",
-            zero=f"no text {when} has the {head} {label}",
+            f"{{n}} of the texts {when} are {labelled}",
+            one=f"every text {when} is {labelled}",
+            zero=f"no text {when} is {labelled}",
             none=f"no text {when}",
             unit="share",
         )

@@ -45,11 +45,10 @@ class TextSimilarity(TextOperation):
     def told(self, operands: TextOperands, days: int) -> Told:
         """In a reason."""
         saying = Saying(
-            f"the texts {lately(days)} have a mean cosine similarity of {{n}} to the items of "
-            f"{operands.target}",
+            f"texts {lately(days)} are like the items of {operands.target}: {{n}} of 1 on average",
             none=f"no text {lately(days)}",
         )
-        return Told(f"texts like {operands.target}", "mean", saying)
+        return Told(f"texts like {operands.target}", "likeness", saying)
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
         """Rounded mean of decimals, so that the order of texts has no effect."""
@@ -74,11 +73,10 @@ class ClosestText(TextSimilarity):
     def told(self, operands: TextOperands, days: int) -> Told:
         """In a reason."""
         saying = Saying(
-            f"a text {lately(days)} has a cosine similarity of {{n}} to an item of "
-            f"{operands.target}",
+            f"the text {lately(days)} most like an item of {operands.target}: {{n}} of 1",
             none=f"no text {lately(days)}",
         )
-        return Told(f"texts like {operands.target}", "closest", saying)
+        return Told(f"texts like {operands.target}", "likeness", saying)
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
         """The largest similarity."""

@@ -14,7 +14,9 @@ from behavior_spark.errors import ModelError
 from behavior_spark.files import short_digest, staged_folder, write_json
 from behavior_spark.model.arrays import Doubles, Floats
 from behavior_spark.model.propensity.baselines import Baseline
+from behavior_spark.model.propensity.changes import Change, ChangeFinder, Stepwise
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
+from behavior_spark.model.propensity.goals import Goal
 from behavior_spark.model.propensity.learner import (
     BASE_RATE,
     DEFAULT_LEARNER,
@@ -23,7 +25,12 @@ from behavior_spark.model.propensity.learner import (
     find_learner,
 )
 from behavior_spark.model.propensity.prior_shift import season_offset
-from behavior_spark.model.propensity.reasons import Explainer, Reason, ReasonTable
+from behavior_spark.model.propensity.reasons import (
+    WORTH_TELLING,
+    Explainer,
+    Reason,
+    ReasonTable,
+)
 from behavior_spark.model.propensity.sayings import Told
 from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.model.propensity.target_kind import (
@@ -145,7 +152,12 @@ class PropensityModel:
         return self.baselines[name].scores(frame)
 
     def reasons(
-        self, frame: pd.DataFrame, told: Mapping[str, Told] | None = None, *, top: int = 3
+        self,
+        frame: pd.DataFrame,
+        told: Mapping[str, Told] | None = None,
+        *,
+        top: int = 3,
+        least: float = WORTH_TELLING,
     ) -> list[list[Reason]]:
         """What raises and lowers the margin of each row, the strongest first.
 
@@ -153,6 +165,7 @@ class PropensityModel:
             frame: Rows with the features.
             told: What is said of a feature, by name; of others their name and value.
             top: For each row up to so many reasons that raise it, and so many that lower it.
+            least: What contributes a smaller share of the strongest reason is none.
 
         Raises:
             ModelError: A feature column is missing.
@@ -161,7 +174,46 @@ class PropensityModel:
         if not len(values):
             return []
         explainer = Explainer(self.features, told or {})
-        return explainer.reasons(values, self._fitted.contributions(values), top=top)
+        contributions = self._fitted.contributions(values)
+        return explainer.reasons(values, contributions, top=top, least=least)
+
+    @property
+    def finds_changes(self) -> bool:
+        """Whether :meth:`changes` can be asked: it ranks, and its learner has steps."""
+        return self.ranks and isinstance(self._fitted, Stepwise)
+
+    def changes(
+        self,
+        frame: pd.DataFrame,
+        goal: Goal,
+        told: Mapping[str, Told] | None = None,
+        *,
+        as_of: date | None = None,
+    ) -> list[Change | None]:
+        """For each row the nearest change of one feature that reaches the goal; else None.
+
+        Args:
+            frame: Rows with the features.
+            goal: What is wanted, and what may change.
+            told: What is said of a feature, by name; of others their name and value.
+            as_of: Day of the predictions, as for :meth:`prediction_columns`.
+
+        Raises:
+            ModelError: A feature column is missing.
+        """
+        values, fitted = feature_matrix(frame, self.features, self.target), self._fitted
+        if not len(values) or not self.ranks or not isinstance(fitted, Stepwise):
+            return [None] * len(values)
+
+        def predicted(margins: Doubles) -> Doubles:
+            columns: Mapping[str, Doubles] = self.prediction_columns(margins, as_of)
+            return columns[self.kind.predicted]
+
+        finder = ChangeFinder(
+            self.features, told or {}, self.sketches[1], goal, predicted,
+            probabilities=self.kind.predicted == "probability",
+        )  # fmt: skip
+        return finder.changes(fitted, values)
 
     def reason_table(
         self, values: Floats, told: Mapping[str, Told] | None = None, *, top: int = 3

@@ -34,6 +34,7 @@ def choose_reasons(
     sums: Doubles,
     members: Sequence[Integers],
     aspects: Integers,
+    absences: Bools,
     *,
     top: int,
     worth_saying: float,
@@ -42,9 +43,11 @@ def choose_reasons(
 
     Args:
         contributions: float64 (rows, features).
-        sums: float64 (rows, subjects).
+        sums: float64 (rows, subjects); 0: not told.
         members: Features of each subject, int64 (members,), ascending.
         aspects: Number of each feature's aspect, int64 (features,).
+        absences: Whether a value says that there is nothing, bool (rows, features): as a second
+            feature ("no visit in the last 7 days") it adds nothing to what the first one tells.
         top: Most subjects in each direction.
         worth_saying: A second feature is told if it contributes this share of the first one.
     """
@@ -66,6 +69,7 @@ def choose_reasons(
             most = np.abs(signed[np.arange(len(reasons)), best])[:, None]
             told = (signed > 0) & (signed >= worth_saying * most)
             told &= aspects[own][None, :] != aspects[own[best]][:, None]
+            told &= ~absences[rows[reasons][:, None], own[None, :]]
             next_best = np.where(told, signed, -np.inf).argmax(axis=1)
             second[reasons] = np.where(told.any(axis=1), own[next_best], -1)
     return Choice(rows, subjects, totals, first, second)

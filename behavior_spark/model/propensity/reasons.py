@@ -15,12 +15,14 @@ from functools import cached_property
 
 import numpy as np
 
-from behavior_spark.model.arrays import Doubles, Floats, Integers
+from behavior_spark.model.arrays import Bools, Doubles, Floats, Integers
 from behavior_spark.model.propensity.reason_choice import choose_reasons
-from behavior_spark.model.propensity.sayings import Saying, Told
+from behavior_spark.model.propensity.sayings import Told, told_of
 
 # A second feature of a subject is told if it contributes this share of the first one.
 _WORTH_SAYING = 0.2
+# A reason is told if it contributes this share of the strongest one.
+WORTH_TELLING = 0.02
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,23 @@ class Explainer:
         """
         return np.asarray(contributions @ self._membership, dtype=np.float64)
 
-    def reasons(self, values: Floats, contributions: Doubles, *, top: int) -> list[list[Reason]]:
+    def reasons(
+        self,
+        values: Floats,
+        contributions: Doubles,
+        *,
+        top: int,
+        least: float = WORTH_TELLING,
+    ) -> list[list[Reason]]:
         """For each row up to ``top`` reasons for and ``top`` against, the strongest first.
 
         Args:
             values: float32 (rows, features); NaN where a user has no value.
             contributions: float64 (rows, features).
             top: Most reasons in each direction.
+            least: What contributes a smaller share of the strongest reason is none.
         """
-        table = self.table(values, contributions, top=top)
+        table = self.table(values, contributions, top=top, least=least)
         of_all = [
             Reason(self.features[feature], None if math.isnan(value) else value, total, text)
             for feature, value, total, text in zip(
@@ -102,16 +112,25 @@ class Explainer:
         ]  # fmt: skip
         return [of_all[start:end] for start, end in itertools.pairwise(table.offsets.tolist())]
 
-    def table(self, values: Floats, contributions: Doubles, *, top: int) -> ReasonTable:
+    def table(
+        self,
+        values: Floats,
+        contributions: Doubles,
+        *,
+        top: int,
+        least: float = WORTH_TELLING,
+    ) -> ReasonTable:
         """The same as columns: of many rows, without an object for each reason."""
         sums = self.by_subject(contributions)
         if not top or not len(values):
             nothing = np.empty(0)
             return ReasonTable(np.zeros(len(values) + 1, dtype=np.int64),
                                nothing.astype(np.int64), nothing, nothing, [])  # fmt: skip
+        strongest = np.abs(sums).max(axis=1, keepdims=True)
         chosen = choose_reasons(
-            contributions, sums, self._members, self._aspects, top=top, worth_saying=_WORTH_SAYING
-        )
+            contributions, np.where(np.abs(sums) < least * strongest, 0.0, sums), self._members,
+            self._aspects, self._absences(values), top=top, worth_saying=_WORTH_SAYING,
+        )  # fmt: skip
         first = self._say(chosen.first, values[chosen.rows, chosen.first])
         second = self._say(chosen.second, values[chosen.rows, chosen.second])
         effects = np.where(chosen.totals > 0, " (raises)", " (lowers)").tolist()
@@ -143,6 +162,11 @@ class Explainer:
             sentences.append(words)
         return sentences
 
+    def _absences(self, values: Floats) -> Bools:
+        """Whether a feature says that there is nothing (``Saying.is_absence``), as values."""
+        zero = np.array([told.saying.is_absence(0.0) for told in self._told], dtype=bool)
+        return np.asarray(np.isnan(values) | ((values == 0) & zero))
+
     @cached_property
     def _aspects(self) -> Integers:
         numbers: dict[str, int] = {}
@@ -150,10 +174,7 @@ class Explainer:
 
     @cached_property
     def _told(self) -> Sequence[Told]:
-        return [
-            self.told.get(name) or Told(name, "", Saying(f"{name}: {{n}}"))
-            for name in self.features
-        ]
+        return [told_of(self.told, name) for name in self.features]
 
     @cached_property
     def _members(self) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,7 +38,7 @@ class Saying:
         >>> Saying("last purchase {n} ago", unit="days").of(5.522)
         'last purchase 5 days ago'
         >>> Saying("{n} of the visits", unit="share").of(0.125)
-        '12.5 % of the visits'
+        '12 % of the visits'
         """
         if value is None or math.isnan(value):
             return self.none or self.some.replace("{n}", "unknown")
@@ -47,11 +48,36 @@ class Saying:
             return self.one
         return self.some.replace("{n}", _WRITTEN[self.unit](value))
 
+    def instead_of(self, value: float, other: float) -> str:
+        """The sentence for a value, and the other value that it takes the place of.
 
-def _number(value: float) -> str:
+        >>> bought = Saying("{n} purchases", one="1 purchase", zero="no purchase")
+        >>> bought.instead_of(5.0, 2.0), bought.instead_of(2.0, 0.0)
+        ('5 purchases rather than 2', '2 purchases rather than none')
+        >>> Saying("last offer {n} ago", unit="days").instead_of(2.0, 9.3)
+        'last offer 2 days ago rather than 9 days'
+        >>> Saying("it began with a view", zero="it began otherwise").instead_of(1.0, 0.0)
+        'it began with a view rather than: it began otherwise'
+        """
+        if "{n}" not in self.some:
+            return f"{self.of(value)} rather than: {self.of(other)}"
+        none = other == 0 and self.zero
+        return f"{self.of(value)} rather than {'none' if none else _WRITTEN[self.unit](other)}"
+
+    def is_absence(self, value: float) -> bool:
+        """Whether it says that there is nothing: a missing value, or a zero with own words."""
+        return math.isnan(value) or (value == 0 and bool(self.zero))
+
+    @property
+    def whole(self) -> bool:
+        """Whether its value is told without fractions: days and seconds."""
+        return self.unit in ("days", "seconds")
+
+
+def number_words(value: float) -> str:
     """Whole numbers whole, others to three digits.
 
-    >>> _number(1234.0), _number(1234.56), _number(0.0312), _number(-2.5)
+    >>> number_words(1234.0), number_words(1234.56), number_words(0.0312), number_words(-2.5)
     ('1,234', '1,235', '0.0312', '-2.5')
     """
     if value == int(value):
@@ -73,8 +99,16 @@ def _days(value: float) -> str:
     return "1 day" if days == 1 else f"{days:,} days"
 
 
-def _share(value: float) -> str:
-    return f"{100 * value:.3g} %"
+def share_words(value: float) -> str:
+    """In per cent: whole ones, below ten to two digits, and near all to what is lacking.
+
+    >>> share_words(0.3158), share_words(0.0263), share_words(1.0), share_words(0.9966)
+    ('32 %', '2.6 %', '100 %', '99.7 %')
+    """
+    percent = 100 * value
+    if 99 < percent < 100:
+        return f"{min(percent, 99.9):.1f} %"
+    return f"{percent:.2g} %" if abs(percent) < 10 else f"{percent:.0f} %"
 
 
 def _seconds(value: float) -> str:
@@ -102,7 +136,7 @@ def _lift(value: float) -> str:
 
 
 _WRITTEN = {
-    "number": _number, "days": _days, "share": _share, "seconds": _seconds, "lift": _lift
+    "number": number_words, "days": _days, "share": share_words, "seconds": _seconds, "lift": _lift
 }  # fmt: skip
 
 
@@ -121,3 +155,8 @@ class Told:
     subject: str
     aspect: str
     saying: Saying
+
+
+def told_of(told: Mapping[str, Told], feature: str) -> Told:
+    """What is said of a feature; its name if nothing is."""
+    return told.get(feature) or Told(feature, "", Saying(f"{feature}: {{n}}"))

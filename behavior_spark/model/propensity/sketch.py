@@ -29,11 +29,15 @@ class Sketch:
         ends: Upper ends of all bins but the last, ascending; a value at an end is below it.
         counts: Rows in each bin, then rows with a missing value.
         mean: Mean of the known values; 0 if none is known.
+        low: Smallest known value; None if none is known, or of a sketch of an earlier version.
+        high: Greatest known value, likewise.
     """
 
     ends: tuple[float, ...]
     counts: tuple[float, ...]
     mean: float = 0.0
+    low: float | None = None
+    high: float | None = None
 
     @classmethod
     def of(
@@ -63,7 +67,10 @@ class Sketch:
         each = np.ones(len(column)) if weights is None else np.asarray(weights, dtype=np.float64)
         told = column if mean_of is None else np.asarray(mean_of, dtype=np.float64)
         total = float((told[is_known] * each[is_known]).sum())
-        return cls(ends, counts, total / float(each[is_known].sum()) if known.size else 0.0)
+        if not known.size:
+            return cls(ends, counts)
+        mean = total / float(each[is_known].sum())
+        return cls(ends, counts, mean, float(known.min()), float(known.max()))
 
     def count(self, values: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> Doubles:
         """Rows of other values in each bin, then those missing, float64 (bins + 1,)."""
@@ -77,12 +84,24 @@ class Sketch:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
-        return {"ends": list(self.ends), "counts": list(self.counts), "mean": self.mean}
+        data = {"ends": list(self.ends), "counts": list(self.counts), "mean": self.mean}
+        known = {"low": self.low, "high": self.high}
+        return data | {name: end for name, end in known.items() if end is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The sketch from its JSON values."""
-        return cls(tuple(data["ends"]), tuple(data["counts"]), data["mean"])
+        return cls(
+            tuple(data["ends"]), tuple(data["counts"]), data["mean"],
+            data.get("low"), data.get("high"),
+        )  # fmt: skip
+
+    @property
+    def spread(self) -> float:
+        """From the first tenth to the last, else from the smallest value to the greatest."""
+        if len(self.ends) > 1:
+            return self.ends[-1] - self.ends[0]
+        return (self.high or 0.0) - (self.low or 0.0)
 
 
 def _as_models_read(values: npt.ArrayLike) -> Doubles:

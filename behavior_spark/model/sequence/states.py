@@ -12,13 +12,15 @@ from behavior_spark.model.sequence.network import Network
 
 @torch.inference_mode()
 def last_states(network: Network, histories: Histories, *, users: int = 512) -> Floats:
-    """State of each user after the last event, float32 (users, width); 0 without events.
+    """State of each user after the last event, (users, width); 0 without events.
 
-    Users with as many events are computed together, whatever their order.
+    Numbers are those of the network's weights: float32, or float64 of ``network.double()``. Users
+    with as many events are computed together, whatever their order.
     """
     network.eval()
     newest = histories.known().newest(network.shape.length)
-    states = np.zeros((len(newest), network.shape.width), dtype=np.float32)
+    kind = torch.zeros(0, dtype=network.table.own.weight.dtype).numpy().dtype
+    states = np.zeros((len(newest), network.shape.width), dtype=kind)
     order = np.argsort(newest.lengths, kind="stable")
     order = order[newest.lengths[order] > 0]
     for first in range(0, len(order), users):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,14 +27,16 @@ def refuse_types_never_stored(settings: Settings) -> None:
     Raises:
         ConfigError: A type is written otherwise than any event's.
     """
+    listed = set(settings.features.event_types)
     for place, types in named_event_types(settings).items():
         for kind in types:
             normal = normal_name(kind, lower=True)
+            joined = re.sub(r"[\W_]+", "_", normal).strip("_")
             if kind != normal:
                 raise ConfigError(
                     f"{place}: event_type = '{kind}' is true of no event",
                     found="event types are stored in lower case, without white space at the ends",
-                    fix=f"write '{normal}'",
+                    fix=f"write '{joined if joined in listed else normal}'",
                 )
 
 

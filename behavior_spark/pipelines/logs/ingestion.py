@@ -14,6 +14,7 @@ from behavior_spark.cleaning import rows
 from behavior_spark.cleaning.columns import clean_text_column
 from behavior_spark.cleaning.identities import with_known_users
 from behavior_spark.cleaning.item_versions import CONTESTED, NEW, compare_versions
+from behavior_spark.cleaning.kinds_without import counts_against, describe_against
 from behavior_spark.cleaning.readings import (
     change_counts,
     describe_changes,
@@ -206,6 +207,8 @@ def _ingest_one(
                  "another user or type: does one numbering serve two things?")  # fmt: skip
     if contract is EVENTS:
         _note_missing_types(run, first)
+        for line in describe_against(first):
+            run.note(line)
     broken = F.col(rows.REASON).isNotNull()
     early = [read.frame.where(inside & broken)] if first["refused"] else []
     late = [written.frame.where(broken)] if third["refused"] else []
@@ -285,7 +288,9 @@ def _type_counts(run: Run, contract: Contract, inside: Column) -> dict[str, Colu
     if contract is not EVENTS:
         return {}
     named = enumerate(all_named_types(run.settings))
-    return {f"type {n}": F.count_if(inside & (F.col("event_type") == kind)) for n, kind in named}
+    counts = {f"type {n}": F.count_if(inside & (F.col("event_type") == kind)) for n, kind in named}
+    without, good = run.settings.features.without.by_column, F.col(rows.REASON).isNull()
+    return counts | counts_against(without, among=inside & good)
 
 
 def _note_missing_types(run: Run, counts: dict[str, int]) -> None:

@@ -12,7 +12,7 @@ from behavior_spark.cleaning.columns import clean_text_column, pseudonym_column
 from behavior_spark.cleaning.personal_data import masking_of
 from behavior_spark.cleaning.readings import read_rows
 from behavior_spark.config import Source
-from behavior_spark.errors import MissingInputError
+from behavior_spark.errors import MissingInputError, Problems
 from behavior_spark.io.sources import map_source, read_raw
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import INPUTS, Contract
@@ -32,26 +32,35 @@ def map_all(run: Run) -> MappedSources:
         ConfigError: A mapping is not SQL over the source's columns, or gives a wrong type.
     """
     mapped: MappedSources = {}
+    problems = Problems()
     for contract in INPUTS.values():
         sources: list[Source] = getattr(run.settings.sources, contract.name)
         for index, source in enumerate(sources):
             label = source_label(contract, sources, index)
-            try:
-                raw = read_raw(run.spark, source, label=label)
-            except MissingInputError as error:
-                if not source.optional:
-                    raise
-                run.note(
-                    f"{error.problem}: read without it, as it is optional. When it comes, ingest "
-                    "into a new warehouse: this one has passed its days"
-                )
-                continue
             name = source.name or label.removeprefix("sources.")
-            frame = read_rows(map_source(raw, source, contract, label=label), contract)
-            own = run.settings.sources.id_prefixes(contract.name, index)
-            frame = rows.with_own_ids(frame, own)
-            mapped.setdefault(contract.name, {})[name] = frame.withColumn(rows.SOURCE, F.lit(name))
+            with problems.gathered():
+                if (raw := _read(run, source, label)) is None:
+                    continue
+                frame = read_rows(map_source(raw, source, contract, label=label), contract)
+                own = run.settings.sources.id_prefixes(contract.name, index)
+                frame = rows.with_own_ids(frame, own).withColumn(rows.SOURCE, F.lit(name))
+                mapped.setdefault(contract.name, {})[name] = frame
+    problems.raise_any()
     return mapped
+
+
+def _read(run: Run, source: Source, label: str) -> DataFrame | None:
+    """The source's rows as they are; None, with a note, where an optional one is not there."""
+    try:
+        return read_raw(run.spark, source, label=label)
+    except MissingInputError as error:
+        if not source.optional:
+            raise
+        run.note(
+            f"{error.problem}: read without it, as it is optional. When it comes, ingest "
+            "into a new warehouse: this one has passed its days"
+        )
+        return None
 
 
 def source_label(contract: Contract, sources: list[Source], index: int) -> str:

@@ -51,5 +51,6 @@ def feature_set_of(settings: Settings, model: ActiveTextModel | None) -> Feature
             for name, source in settings.sources.attributes.items()
         },
         without=unmapped(settings.sources),
+        user_vector=vector.dimensions if (vector := settings.features.user_vector) else 0,
     )
     return FeatureSet.of(settings, offer)

@@ -59,7 +59,8 @@ def note_drift(
         if drift.score is not None and drift.score.words == "much":
             told = describe_drift([drift.score], since="training")
             features = describe_drift(drift.features, since="training")
-            run.note(f"predictions of {told}" + (f"; features that {features}" if features else ""))
+            more = f"; features that {features}" if features else ""
+            run.note(f"predictions that {told}{more}")
     before = run.past.ingested_before
     if before is None or not (counts["as_of"] == before).any():
         return since_training, ()

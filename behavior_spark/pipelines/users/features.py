@@ -17,6 +17,7 @@ from behavior_spark.pipelines.logs.attributes import mapped_attributes
 from behavior_spark.pipelines.texts.active_model import ActiveTextModel, active_text_model
 from behavior_spark.pipelines.texts.scoring import stored_embeddings
 from behavior_spark.pipelines.users.activity import Snapshot, stored_activity, update_activity
+from behavior_spark.pipelines.users.user_vectors import user_vectors
 from behavior_spark.runs.builds import last_build
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
@@ -42,12 +43,20 @@ class Prepared:
         feature_set: The features they give: made here, once a run.
         trained_through: Latest day of a label that a text head in use learned from.
         backbone: Digest of the text model's encoder; None without one.
+        user_vector: Digest of the model of user vectors; None without one.
     """
 
     inputs: Inputs
     feature_set: FeatureSet
     trained_through: str | None = None
     backbone: str | None = None
+    user_vector: str | None = None
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Digests of the models whose numbers are features."""
+        used = {"backbone": self.backbone, "user_vector": self.user_vector}
+        return {name: digest for name, digest in used.items() if digest}
 
     @property
     def names(self) -> list[str]:
@@ -55,14 +64,24 @@ class Prepared:
         return self.feature_set.names
 
 
-def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
-    """The tables a night's features read. Every row later than the night stays out of sight."""
+def prepare_inputs(
+    run: Run, model: ActiveTextModel | None, *, train_vectors: bool = False
+) -> Prepared:
+    """The tables a night's features read. Every row later than the night stays out of sight.
+
+    Args:
+        run: The run.
+        model: The text model.
+        train_vectors: Train a model of user vectors where they are asked for and none is valid;
+            otherwise they are then left out.
+    """
     midnight = F.lit(run.as_of).cast("timestamp")
     warehouse, sources = run.warehouse, run.settings.sources
     events = warehouse.require(EVENTS, made_by="ingest").where(F.col("arrived_at") < midnight)
     items = warehouse.read(ITEMS) if sources.items else None
     texts = warehouse.read(TEXTS).where(F.col("arrived_at") < midnight) if sources.texts else None
     scored = texts is not None and model is not None
+    vectors = user_vectors(run, events, items, train=train_vectors)
     inputs = Inputs(
         events=events,
         items=items,
@@ -73,13 +92,20 @@ def prepare_inputs(run: Run, model: ActiveTextModel | None) -> Prepared:
         head_labels={n: h.labels for n, h in model.heads.items()} if scored and model else {},
         sessions=warehouse.require(SESSIONS, made_by="build-features"),
         attributes=mapped_attributes(run),
+        user_vectors=vectors,
     )
     feature_set = FeatureSet.of(
         run.settings, Offer.of(inputs, run.settings.targets, sources=sources)
     )
     heads = model.heads.values() if scored and model else ()
     late = max((head.trained_through for head in heads if head.trained_through), default=None)
-    return Prepared(inputs, feature_set, late, model.digest if model else None)
+    return Prepared(
+        inputs,
+        feature_set,
+        late,
+        model.digest if model else None,
+        vectors.digest if vectors else None,
+    )
 
 
 def inputs_at(
@@ -162,8 +188,8 @@ class Opened(StageResult):
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The encoder whose embeddings are read."""
-        return {"backbone": self.prepared.backbone} if self.prepared.backbone else {}
+        """The encoder whose embeddings are read, and the model of user vectors."""
+        return self.prepared.models
 
 
 @stage(
@@ -208,8 +234,8 @@ class FeaturesBuilt(StageResult):
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The encoder whose embeddings are read."""
-        return {"backbone": self.prepared.backbone} if self.prepared.backbone else {}
+        """The encoder whose embeddings are read, and the model of user vectors."""
+        return self.prepared.models
 
 
 @stage(
@@ -230,7 +256,7 @@ def build_features_stage(
         days: As-of days, none later than the night; by default the night alone.
     """
     days = list(days) or [run.as_of]
-    prepared = prepare_inputs(run, model)
+    prepared = prepare_inputs(run, model, train_vectors=True)
     feature_set = prepared.feature_set
     for note in feature_set.notes:
         run.note(note)

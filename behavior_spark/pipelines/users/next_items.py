@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich.console import RenderableType
 from rich.text import Text
 
 from behavior_spark.config.sequence import SequenceSettings
-from behavior_spark.errors import ConfigError, InputError, ModelError
+from behavior_spark.errors import ConfigError, ModelError
 from behavior_spark.features.families.bots import without_bots
-from behavior_spark.features.item_histories import item_histories, item_words
+from behavior_spark.features.item_histories import item_histories
 from behavior_spark.files import digest_of, read_json
 from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.sequence import MODEL_FILE
 from behavior_spark.pipelines.users.features import Prepared
+from behavior_spark.pipelines.users.sequence_training import fit_histories, words_at
 from behavior_spark.prediction.next_items import SequenceRecipe, predict_items
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
@@ -134,54 +134,9 @@ def valid_model(run: Run, settings: SequenceSettings) -> dict[str, Any] | None:
 def _train(
     run: Run, settings: SequenceSettings, histories: DataFrame, prepared: Prepared
 ) -> dict[str, Any]:
-    # torch takes seconds to import, and most nights train nothing.
-    from behavior_spark.model.sequence.catalogue import ItemFacts
-    from behavior_spark.model.sequence.fitting import FitOptions, fit_sequence_model
-    from behavior_spark.model.sequence.training import TrainingOptions
-    from behavior_spark.model.sequence.vocabulary import read_histories
-
-    # By hash, so that the same users are taken on any cluster.
-    sample = histories.orderBy(F.xxhash64("user_id"), "user_id").limit(settings.max_users)
-    columns = ["items", "event_types", "event_times", "values"]
-    with spark_errors("reading events to learn next items from"):
-        table = sample.select(*columns).toArrow()
-    if not table.num_rows:
-        raise InputError(
-            "nobody has events with an item to learn next items from",
-            found=f"none in the {settings.days} days before {run.as_of}",
-            fix="map item_id in sources.events, or correct sequence.event_types and sequence.days",
-        )
-    vocabulary, read = read_histories(table.to_batches(), least=settings.min_item_events)
-    known_words = _words(run, prepared)
-    facts = None
-    if known_words is not None:
-        facts = ItemFacts([known_words.get(item, []) for item in vocabulary.items])
-    options = FitOptions(
-        shape={
-            "width": settings.width,
-            "blocks": settings.blocks,
-            "length": settings.length,
-            "dropout": settings.dropout,
-            "similarity": "cosine",
-            "temperature": 0.07,
-        },
-        training=TrainingOptions(
-            # A small log needs small batches: an epoch of one step teaches little.
-            batch=max(16, min(256, len(read.windows(settings.length)) // 30)),
-            rate=3e-3,
-            own_dropout=0.1,
-            epochs=settings.epochs,
-            seed=settings.seed,
-        ),
-        networks=settings.networks,
-    )
-    model = fit_sequence_model(
-        vocabulary,
-        read,
-        options,
-        facts=facts,
-        metadata={"fingerprint": _fingerprint(run, settings)},
-        trained_through=run.as_of.isoformat(),
+    known_words = words_at(prepared.inputs.items, run.as_of)
+    model, _ = fit_histories(
+        histories, settings, known_words, fingerprint=_fingerprint(run, settings), as_of=run.as_of
     )
     if known_words is not None:
         model = _with_rare_items(model, known_words)
@@ -204,18 +159,6 @@ def _with_rare_items(model: SequenceModel, words: Mapping[str, list[str]]) -> Se
     if not new:
         return model
     return model.with_items(tuple(new), ItemFacts([words[item] for item in new]))
-
-
-def _words(run: Run, prepared: Prepared) -> dict[str, list[str]] | None:
-    """Words of items as of the night; None where items are not mapped."""
-    if prepared.inputs.items is None:
-        return None
-    with spark_errors("reading words of items"):
-        table: pa.Table = item_words(prepared.inputs.items, run.as_of).toArrow()
-    return dict(
-        zip(table.column("item_id").to_pylist(), table.column("words").to_pylist(), strict=True)
-    )
-
 
 
 def _measures(run: Run, metadata: Mapping[str, Any]) -> dict[str, float]:

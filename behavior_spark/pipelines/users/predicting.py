@@ -11,12 +11,19 @@ from pyspark.sql import functions as F
 
 from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.propensity.goals import Goal
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.pipelines.users.drift import count_nights, note_drift
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.pipelines.users.training_rows import target_population
 from behavior_spark.prediction.drift import STEP, TargetDrift
-from behavior_spark.prediction.predict import columns_needed, decile_cuts, predict, with_decile
+from behavior_spark.prediction.predict import (
+    columns_needed,
+    decile_cuts,
+    goals,
+    predict,
+    with_decile,
+)
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import USER_FEATURES, USER_PROPENSITY
@@ -32,6 +39,7 @@ class Predicted(StageResult):
         by_target: Rows of each target that is not about everybody; its other users have none.
         drift: How scores and features moved since each model was trained.
         drift_of_night: How they moved since the night before; empty without one.
+        changes: Predictions with a nearest change; None if none is looked for.
     """
 
     rows: int
@@ -39,11 +47,14 @@ class Predicted(StageResult):
     by_target: Mapping[str, int] = field(default_factory=dict)
     drift: Sequence[TargetDrift] = ()
     drift_of_night: Sequence[TargetDrift] = ()
+    changes: int | None = None
 
     @property
     def figures(self) -> Mapping[str, float]:
         """Rows written; users inside and outside of populations that are not everybody."""
         figures: dict[str, float] = {"predictions": self.rows}
+        if self.changes is not None:
+            figures["nearest_changes"] = self.changes
         for target, rows in self.by_target.items():
             figures[f"{target}_population"] = rows
             figures[f"{target}_outside_population"] = self.users - rows
@@ -79,27 +90,32 @@ def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityM
         cuts = _cuts(counts[counts["as_of"] == run.as_of])
         drift, drift_of_night = note_drift(run, counts, ranking)
         users = Counted.over(night.select("user_id", *needed), users=F.count(F.lit(1)))
+        goals_of = _goals(run, prepared, models, cuts)
         predictions = predict(
             users.frame,
             models,
             horizons={name: settings.targets[name].horizon_days for name in models},
-            told={f.name: f.in_reasons for f in prepared.feature_set.features},
+            told=prepared.feature_set.told,
             reasons=settings.training.reasons,
             as_of=run.as_of,
             populations=populations,
+            changes=goals_of,
         )
+        changes = {"changes": F.count("nearest_change")} if goals_of else {}
         parts = [name for name, population in populations.items() if population.columns]
         counted = Counted.over(
             with_decile(predictions, cuts),
             rows=F.count(F.lit(1)),
+            **changes,
             **{f"rows of {name}": F.count_if(F.col("target") == name) for name in parts},
         )
         run.warehouse.replace(counted.frame, USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'")
         written = counted.counts()
         by_target = {name: written[f"rows of {name}"] for name in parts}
         predicted = Predicted(
-            written["rows"], users.counts()["users"], by_target, drift, drift_of_night
-        )
+            written["rows"], users.counts()["users"], by_target, drift, drift_of_night,
+            written.get("changes"),
+        )  # fmt: skip
     for name, rows in by_target.items():
         outside = predicted.users - rows
         run.say(f"{name}: {rows:,} users, {populations[name].words}; {outside:,} others")
@@ -115,3 +131,21 @@ def _cuts(counts: pd.DataFrame) -> dict[str, list[int]]:
     for target, step, users in zip(steps["target"], steps["step"], steps["users"], strict=True):
         by_target[target].append((int(step), int(users)))
     return {name: decile_cuts(histogram) for name, histogram in by_target.items()}
+
+
+def _goals(
+    run: Run,
+    prepared: Prepared,
+    models: Mapping[str, PropensityModel],
+    cuts: Mapping[str, Sequence[int]],
+) -> dict[str, Goal]:
+    """The changes to look for; notes targets whose learner cannot be searched for them."""
+    targets = run.settings.targets
+    wanted = {name: targets[name].wanted for name in models}
+    asked = goals(wanted, prepared.feature_set.movable, cuts)
+    able = {name: goal for name, goal in asked.items() if models[name].finds_changes}
+    for name in asked.keys() - able.keys():
+        if models[name].ranks:
+            learner = models[name].learner.name
+            run.note(f"{name}: no nearest_change: the learner {learner} has no split points")
+    return able

@@ -71,6 +71,9 @@ def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
     }
     if features.taste and features.built("taste"):
         content["taste"] = features.taste.model_dump(mode="json")
+    if prepared.user_vector:
+        # Numbers of another model mean other things.
+        content["user_vector"] = prepared.user_vector
     if settings.training.learner != DEFAULT_LEARNER:
         content["learner"] = settings.training.learner
     if settings.training.prior_shift != "none":

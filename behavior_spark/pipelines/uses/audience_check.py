@@ -46,6 +46,6 @@ def user_columns(run: Run) -> StructType:
         field.name: field
         for contract in (USER_PROPENSITY, USER_PROFILE, features)
         for field in contract.schema.fields
-        if field.name != "reasons"
+        if field.name not in ("reasons", "nearest_change")
     }
     return StructType(list(fields.values()))

@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 from behavior_spark.config import Audience, Settings
 from behavior_spark.features.point_in_time import as_seen, items_at, of_users
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import EVENTS, ITEMS
+from behavior_spark.schemas import EVENTS, ITEMS, USER_NEXT_ITEMS
+from behavior_spark.uses.audiences.foretold import first_foretold, foretold, with_how
 from behavior_spark.uses.audiences.recommending import (
     EVERYTHING,
     baskets,
@@ -44,7 +45,10 @@ def with_items(settings: Settings, audiences: Mapping[str, Audience]) -> dict[st
 def recommend_items(
     run: Run, members: DataFrame, audiences: Mapping[str, Audience], *, users: int
 ) -> DataFrame:
-    """``audience, user_id, recommended_items`` of members; see ``uses.audiences.recommending``.
+    """``audience, user_id, recommended_items, item_sources`` of members.
+
+    What the night's sequence model foretells comes first, then what goes together, then what is
+    popular; see ``uses.audiences.foretold`` and ``recommending``.
 
     Args:
         run: The run.
@@ -55,11 +59,12 @@ def recommend_items(
     settings = run.settings.recommendations
     had = baskets(items_had(run, run.as_of))
     titles = titles_at(run, run.as_of)
+    allowed = _allowed(audiences, titles)
     similar = similar_items(
         sampled_users(had, share=settings.learn_users / max(users, 1)),
         latest=settings.history_items,
         popular=POPULAR_TIMES * max(audience.items for audience in audiences.values()),
-        allowed=_allowed(audiences, titles),
+        allowed=allowed,
     )
     wanted = members.where(F.col("audience").isin(*audiences)).select(
         "audience",
@@ -68,8 +73,37 @@ def recommend_items(
         _of_audience({name: audience.items_again for name, audience in audiences.items()}, "again"),
         _of_audience({name: _shelf(audience) for name, audience in audiences.items()}, "shelf"),
     )
-    chosen = recommended(wanted, had, similar, latest=settings.history_items)
+    together = recommended(wanted, had, similar, latest=settings.history_items)
+    by_model = with_next_items(run.settings, audiences)
+    if not by_model:
+        return listed(with_how(together), titles)
+    chosen = first_foretold(
+        foretold(
+            wanted.where(F.col("audience").isin(*by_model)),
+            next_items_at(run, run.as_of),
+            had,
+            allowed=allowed,
+        ),
+        together,
+        most=_of_audience({name: audience.items for name, audience in audiences.items()}, "items"),
+    )
     return listed(chosen, titles)
+
+
+def with_next_items(settings: Settings, audiences: Mapping[str, Audience]) -> list[str]:
+    """Audiences whose members get what the sequence model foretells.
+
+    Not those that want items again which the model's lists leave out.
+    """
+    if settings.sequence is None or not settings.recommendations.next_items:
+        return []
+    all_items = not settings.sequence.leave_out_seen
+    return [name for name, audience in audiences.items() if all_items or not audience.items_again]
+
+
+def next_items_at(run: Run, as_of: dt.date) -> DataFrame:
+    """The rows of ``user_next_items`` of this night; those of other nights never count."""
+    return run.warehouse.read(USER_NEXT_ITEMS).where(F.col("as_of") == F.lit(as_of))
 
 
 def _of_audience(values: Mapping[str, Any], name: str) -> Column:

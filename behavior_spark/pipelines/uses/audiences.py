@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -25,10 +25,16 @@ from behavior_spark.schemas import (
     EVENTS,
     ITEMS,
     USER_FEATURES,
+    USER_NEXT_ITEMS,
     USER_PROFILE,
     USER_PROPENSITY,
 )
-from behavior_spark.uses.audiences.counting import by_audience, measures_of, prediction_facts
+from behavior_spark.uses.audiences.counting import (
+    by_audience,
+    item_measures_of,
+    measures_of,
+    prediction_facts,
+)
 from behavior_spark.uses.audiences.membership import (
     LEFT_OUT,
     REASONS,
@@ -46,18 +52,25 @@ class AudiencesChosen(StageResult):
 
     Attributes:
         rows: One row of the table ``audiences`` each.
+        items: By audience: how many of the recommended items were found in each way.
     """
 
     rows: Sequence[Mapping[str, Any]]
+    items: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """Members, arms and expected conversions of each audience."""
-        return {
+        """Members, arms, expected conversions and ways to find items, of each audience."""
+        figures = {
             f"audience_{row['audience']}_{name}": float(row[name])
             for row in self.rows
             for name in ("users", "members", "reached", "holdout", "expected")
             if row.get(name) is not None
+        }
+        return figures | {
+            f"audience_{audience}_{name}": count
+            for audience, counts in self.items.items()
+            for name, count in counts.items()
         }
 
     @property
@@ -95,7 +108,10 @@ def _shown(row: Mapping[str, Any]) -> dict[str, str]:
 @stage(
     "audiences",
     does="predictions, consent and earlier nights to the members of each audience, in two arms",
-    reads=(USER_PROPENSITY, USER_FEATURES, USER_PROFILE, AUDIENCE_MEMBERS, EVENTS, ITEMS),
+    reads=(
+        USER_PROPENSITY, USER_FEATURES, USER_PROFILE, USER_NEXT_ITEMS, AUDIENCE_MEMBERS, EVENTS,
+        ITEMS,
+    ),
     writes=(AUDIENCE_MEMBERS, AUDIENCES),
 )
 def audiences_stage(run: Run) -> AudiencesChosen:
@@ -126,7 +142,7 @@ def audiences_stage(run: Run) -> AudiencesChosen:
             )
         facts = {row["target"]: row.asDict() for row in found}
         ready = {n: a for n, a in audiences.items() if not hindrance_of(facts.get(a.target))}
-        counts = _write_members(run, predictions, ready, facts)
+        counts, items = _write_members(run, predictions, ready, facts)
         rows = [
             audience_row(
                 name,
@@ -146,7 +162,7 @@ def audiences_stage(run: Run) -> AudiencesChosen:
             run.note(f"audience {row['audience']}: {row['status']}: {row['remark']}")
         if row.get("balanced") is False:
             run.note(f"audience {row['audience']}: users, members and left out DO NOT ADD UP")
-    return AudiencesChosen(rows)
+    return AudiencesChosen(rows, items)
 
 
 def _write_members(
@@ -154,19 +170,19 @@ def _write_members(
     predictions: DataFrame,
     audiences: Mapping[str, Audience],
     facts: Mapping[str, Mapping[str, Any]],
-) -> dict[str, dict[str, float]]:
-    """Write the members; give what was counted of each audience."""
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
+    """Write the members; give what was counted of each audience, and of its items."""
     tonight = f"as_of = DATE'{run.as_of}'"
     if not audiences:
         run.warehouse.replace(run.warehouse.empty(AUDIENCE_MEMBERS), AUDIENCE_MEMBERS,
                               where=tonight)  # fmt: skip
-        return {}
+        return {}, {}
     # Reasons are most of a prediction: they join the members alone, and no user who is ranked.
-    chosen = chosen_users(run, predictions.drop("reasons"), audiences)
+    chosen = chosen_users(run, predictions.drop("reasons", "nearest_change"), audiences)
     counted = Counted.over(chosen, **measures_of(audiences))
     reasons = predictions.select("user_id", "target", "reasons")
     members = counted.frame.where(F.col(LEFT_OUT).isNull()).join(reasons, ["user_id", "target"])
-    offered = with_items(run.settings, audiences)
+    offered, found = with_items(run.settings, audiences), None
     if offered:
         users = max(int(facts[audience.target]["users"]) for audience in audiences.values())
         ids = chosen.where(F.col(LEFT_OUT).isNull()).select("audience", "user_id")
@@ -174,8 +190,10 @@ def _write_members(
         members = members.join(items, ["audience", "user_id"], "left").withColumnRenamed(
             "recommended_items", "items"
         )
+        found = Counted.over(members, **item_measures_of(offered))
+        members = found.frame
     run.warehouse.replace(members, AUDIENCE_MEMBERS, where=tonight)
-    return by_audience(counted.values())
+    return by_audience(counted.values()), by_audience(found.values()) if found else {}
 
 
 def chosen_users(

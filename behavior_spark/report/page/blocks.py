@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+_LONG_CELL = 80  # characters
+
 Level = Literal["good", "care", "bad"]
 
 
@@ -68,6 +70,11 @@ class DataTable:
     rows: Sequence[Sequence[str]]
     text_columns: int = 1
     kind: Literal["table"] = "table"
+
+    @property
+    def long(self) -> bool:
+        """Whether a cell is a long text: on a phone it then stands below its row's other cells."""
+        return any(len(cell) > _LONG_CELL for row in self.rows for cell in row[1:])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ COLOURS = ("#0b7a75", "#d9822b", "#5a67b0", "#b84a62", "#7d8793", "#6f9c3d")
 # Browsers write wider than vl-convert measures: room for that on the left, where names stand.
 _ROOM = 20
 _LONGEST_BESIDE = 16
+_SHORT_SERIES = 10
 INK, SOFT, GRID, AXIS = "#1d2530", "#59636f", "#e4e6e6", "#7c8690"
 
 
@@ -24,15 +25,18 @@ def bar_chart(frame: pd.DataFrame, *, name: str, value: str, form: str = ",.0f")
     Args:
         frame: One row for each bar.
         name: Column of the bars' names.
-        value: Column of their lengths, not negative.
+        value: Column of their lengths.
         form: d3 format of a figure.
     """
     import altair as alt
 
-    drawn = frame[[name, value]].assign(start=0)
+    most = max(float(frame[value].max()), 0.0) if len(frame) else 0.0
+    least = min(float(frame[value].min()), 0.0) if len(frame) else 0.0
+    # A figure stands to the right of its bar, and right of 0 where the bar goes to the left.
+    drawn = frame[[name, value]].assign(start=least, figure_at=frame[value].clip(lower=0))
     long = max((len(str(label)) for label in drawn[name]), default=0) > _LONGEST_BESIDE
-    most = max(float(drawn[value].max()), 0.0) if len(drawn) else 0.0
-    scale = alt.Scale(domain=[0, most * 1.22 or 1.0], nice=False)
+    room = (most - least) * 0.22
+    scale = alt.Scale(domain=[least, most + room or 1.0], nice=False)
     below = alt.YOffset(value=29) if long else alt.YOffset(value=11)
     base = alt.Chart(drawn).encode(
         x=alt.X(f"{value}:Q", axis=None, scale=scale),
@@ -40,8 +44,9 @@ def bar_chart(frame: pd.DataFrame, *, name: str, value: str, form: str = ",.0f")
     )
     parts: Any = base.mark_bar(color=COLOURS[0], height=14).encode(yOffset=below)
     parts += base.mark_text(align="left", dx=4, color=INK).encode(
-        text=alt.Text(f"{value}:Q", format=form), yOffset=below
-    )
+        x=alt.X("figure_at:Q", axis=None, scale=scale),
+        text=alt.Text(f"{value}:Q", format=form), yOffset=below,
+    )  # fmt: skip
     if long:
         parts += base.mark_text(align="left", color=SOFT, limit=WIDTH).encode(
             x=alt.X("start:Q", axis=None, scale=scale), text=f"{name}:N",
@@ -215,8 +220,15 @@ def interval_chart(
 
 
 def _colour(alt: Any, series: str, order: list[str]) -> Any:
+    # As many columns as have room above the plot, by about 6 pixels a letter.
+    narrow = max((len(name) for name in order), default=0) <= _SHORT_SERIES
     legend = alt.Legend(
-        title=None, orient="top", columns=3, labelLimit=88, columnPadding=20, symbolType="square"
+        title=None,
+        orient="top",
+        columns=3 if narrow else 2,
+        labelLimit=88 if narrow else 110,
+        columnPadding=20,
+        symbolType="square",
     )
     scale = alt.Scale(domain=order, range=list(COLOURS[: len(order)]))
     return alt.Color(f"{series}:N", scale=scale, sort=order, legend=legend)

@@ -119,12 +119,12 @@ class TargetFacts:
     @property
     def to_do(self) -> str:
         """What is expected of a user with a high prediction."""
-        return "not to do it" if self.kind == "does_not" else "to do it"
+        return "to fulfil it" if self.kind == "does_not" else "to do it"
 
     @property
     def did(self) -> str:
         """The same of a user for whom it came true."""
-        return "did not do it" if self.kind == "does_not" else "did it"
+        return "fulfilled it" if self.kind == "does_not" else "did it"
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ class NightFacts:
         words: Meaning of each feature.
         reasons: Reasons of all predictions: target, feature, users, size (mean of the absolute
             contribution), raises (share of users for whom it raises).
-        examples: Five users: target, decile, user_key, predicted, reasons (texts).
+        examples: Five users: target, decile, user_key, predicted, reasons (texts), change (text
+            of what would change it).
         report_run: Key of the run that wrote the page; ``user_key`` is made with it.
         periods: People active in periods: cohort and period (first day of each), users.
         states: People by state at the end of each period: period, state, users.
@@ -193,7 +194,9 @@ class NightFacts:
         default_factory=lambda: no_rows("target", "feature", "users", "size", "raises")
     )
     examples: pd.DataFrame = field(
-        default_factory=lambda: no_rows("target", "decile", "user_key", "predicted", "reasons")
+        default_factory=lambda: no_rows(
+            "target", "decile", "user_key", "predicted", "reasons", "change"
+        )
     )
     report_run: str = ""
     periods: pd.DataFrame = field(default_factory=lambda: no_rows("cohort", "period", "users"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,10 +14,23 @@ _TABLES = {
     "identities": "links of visitors",
 }
 
+_LABEL_LENGTH = 50
+_BEFORE = re.compile(r"in the (\d+) days before as_of")
+
 
 def number(value: Any) -> str:
     """A count with thousands separated; a dash for None and NaN."""
     return "-" if value is None or math.isnan(value) else f"{value:,.0f}"
+
+
+def ordinal(value: int) -> str:
+    """A place in an order.
+
+    >>> [ordinal(place) for place in (1, 2, 3, 4, 11, 22)]
+    ['1st', '2nd', '3rd', '4th', '11th', '22nd']
+    """
+    ending = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10)
+    return f"{value}{ending or 'th'}"
 
 
 def amount(value: float) -> str:
@@ -55,6 +69,21 @@ def listed(names: Sequence[str]) -> str:
     ('a', 'a, b and c')
     """
     return " and ".join([*[", ".join(names[:-1])][: len(names) > 1], *names[-1:]])
+
+
+def plain_meaning(meaning: str) -> str:
+    """A feature's meaning for who does not know what as_of is: the page is of one night."""
+    return _BEFORE.sub(r"in the last \1 days", meaning).replace("last 1 days", "last day")
+
+
+def feature_label(name: str, words: Mapping[str, str]) -> str:
+    """What a feature means, for the label of a bar; its name where the meaning is too long.
+
+    >>> feature_label("event_count_7d", {"event_count_7d": "events in the 7 days before as_of"})
+    'events in the last 7 days'
+    """
+    meaning = plain_meaning(words.get(name, name))
+    return meaning if len(meaning) <= _LABEL_LENGTH else name
 
 
 def table_words(name: str) -> str:

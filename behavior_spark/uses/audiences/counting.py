@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.uses.audiences.arms import HOLDOUT, REACHED
+from behavior_spark.uses.audiences.foretold import HOW, NEXT
 from behavior_spark.uses.audiences.membership import LEFT_OUT, REASONS
 
 # What is counted of each audience.
@@ -37,8 +38,25 @@ def measures_of(audiences: Iterable[str]) -> dict[str, Column]:
     return measures
 
 
+def item_measures_of(audiences: Iterable[str]) -> dict[str, Column]:
+    """Aggregates over members with ``item_sources``, by name: ``<audience>.<measure>``.
+
+    ``items_<how>`` counts items that were found in that way, ``members_next_items`` the members
+    who have any of the sequence model's.
+    """
+    sources, measures = F.col("item_sources"), {}
+    for name in audiences:
+        is_this = F.col("audience") == name
+        for how in HOW:
+            count = F.size(sources) - F.size(F.array_remove(sources, how))
+            measures[f"{name}.items_{how}"] = F.sum(F.when(is_this & sources.isNotNull(), count))
+        has_next = F.coalesce(F.array_contains(sources, NEXT), F.lit(False))
+        measures[f"{name}.members_next_items"] = F.count_if(is_this & has_next)
+    return measures
+
+
 def by_audience(values: Mapping[str, float | None]) -> dict[str, dict[str, float]]:
-    """Values of ``measures_of``, by audience and measure; null is 0."""
+    """Values of measures named ``<audience>.<measure>``, by both; null is 0."""
     grouped: dict[str, dict[str, float]] = {}
     for key, value in values.items():
         name, _, measure = key.partition(".")

@@ -162,19 +162,23 @@ def _nearest(similarity: Column) -> Column:
 
 
 def listed(recommendations: DataFrame, titles: DataFrame | None) -> DataFrame:
-    """``audience, user_id, recommended_items``: an array of structs, the best first.
+    """``audience, user_id``, ``recommended_items`` (array of structs), ``item_sources``.
+
+    Both lists are in order, the best first; the second says how each item was found.
 
     Args:
-        recommendations: As ``recommended`` gives it.
+        recommendations: As ``first_foretold`` or ``with_how`` gives it.
         titles: ``item_id, title``; None: no titles.
     """
     if titles is None:
         named = recommendations.withColumn("title", F.lit(None).cast("string"))
     else:
         named = recommendations.join(titles.select("item_id", "title"), "item_id", "left")
-    entry = F.struct("place", F.struct("item_id", "title", "because_of", "score").alias("item"))
-    return named.groupBy("audience", "user_id").agg(
-        F.transform(F.array_sort(F.collect_list(entry)), lambda e: e["item"]).alias(
-            "recommended_items"
-        )
+    item = F.struct("item_id", "title", "because_of", "score").alias("item")
+    entries = F.array_sort(F.collect_list(F.struct("place", item, "how"))).alias("_entries")
+    return named.groupBy("audience", "user_id").agg(entries).select(
+        "audience",
+        "user_id",
+        F.col("_entries.item").alias("recommended_items"),
+        F.col("_entries.how").alias("item_sources"),
     )

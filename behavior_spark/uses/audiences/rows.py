@@ -97,8 +97,9 @@ def _remark(members: int, holdout: int, detectable: float | None, rate: float) -
         return "nobody is held out: what reaching changes cannot be measured"
     if detectable is not None and detectable > max(rate, 1e-9):
         return (
-            f"{holdout:,} held out show a difference of {detectable:.0%} points or more, which is "
-            f"above the expected rate of {rate:.0%}: hold out more, or measure over several nights"
+            f"{holdout:,} held out show a difference of {100 * detectable:.0f} percentage points "
+            f"or more, which is above the expected rate of {rate:.0%}: hold out more, or measure "
+            "over several nights"
         )
     return None
 

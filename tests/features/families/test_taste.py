@@ -130,7 +130,7 @@ def test_reasons_tell_taste_in_words() -> None:
         "no item tells of a taste for bags in the last 365 days"
     )
     assert say("basket_share_365d", 0.125) == (
-        "12.5 % of the baskets in the last 365 days have events that count for bags"
+        "12 % of the baskets in the last 365 days have events that count for bags"
     )
     assert (
         say("month_count_365d", 1) == "1 month with events that count for bags in the last 365 days"

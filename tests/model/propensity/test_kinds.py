@@ -149,7 +149,7 @@ def test_saved_and_packed_models_of_numbers_are_the_same_model(
 
 def test_reasons_of_numbers_add_up_to_the_margin(numbers, frame) -> None:
     rows = frame.iloc[:40]
-    reasons = numbers["amount"].reasons(rows, top=9)
+    reasons = numbers["amount"].reasons(rows, top=9, least=0.0)
     sums = [sum(reason.contribution for reason in of_row) for of_row in reasons]
     assert np.ptp(numbers["amount"].margins(rows) - sums) < 1e-4
 

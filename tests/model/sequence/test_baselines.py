@@ -17,6 +17,7 @@ from behavior_spark.model.sequence.baselines import (
     judged,
     last_item_neighbours,
     markov_chain,
+    own_past,
 )
 from behavior_spark.model.sequence.histories import Histories
 from behavior_spark.model.sequence.mixture import Mixture
@@ -73,3 +74,11 @@ def test_measures_have_intervals_and_pairs_are_closer_than_singles():
     assert gain.high - gain.low < single.high - single.low
     assert np.isnan(mean_over_users(np.zeros(0)).value)
     assert item_coverage(np.array([[1, 0], [1, 3]]), items=10) == 0.2
+
+
+def test_the_own_past_ranks_what_was_had_most_then_what_is_popular():
+    most, newest = (own_past(LOG, items=4, decay=decay) for decay in (1.0, 0.5))
+    assert scores_after(most, [3, 3, 4]) == [0, 0, 0, 2, 1]
+    assert scores_after(newest, [3, 3, 4]) == [0, 0, 0, 0.75, 1]
+    popular = most.scores(Histories.of_lists([[3]]))[0]
+    assert 0 < popular[4] < popular[1] <= popular[2] < popular[3] == pytest.approx(1, abs=1e-5)

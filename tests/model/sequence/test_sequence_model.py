@@ -16,6 +16,7 @@ from behavior_spark.model.sequence.retrieval import ranks
 from behavior_spark.model.sequence.scoring import ScoreOptions, score
 from behavior_spark.model.sequence.states import last_states
 from behavior_spark.model.sequence.training import TrainingOptions
+from behavior_spark.model.sequence.user_vectors import UserVectors, with_user_vectors
 from behavior_spark.model.sequence.vocabulary import read_histories
 
 ITEMS = 30
@@ -262,3 +263,35 @@ def test_users_of_any_length_get_the_state_of_their_newest_events(learned):
         last_states(learned.networks[0], doubled.newest(reach)),
     )
     assert len(long) == len(doubled)
+
+
+def test_a_user_vector_is_the_same_to_the_bit_whoever_is_computed_with_him(learned, tmp_path):
+    histories = learned.vocabulary.histories(planted(700, seed=5))
+    model = with_user_vectors(learned, histories, dimensions=4)
+    assert model.digest != learned.digest, "the components are a part of the model"
+    vectors = UserVectors.of(SequenceModel.load(model.save(tmp_path / "model")))
+    whole = vectors.vectors(histories)
+    assert whole.shape == (700, vectors.dimensions)
+    order = np.random.default_rng(0).permutation(700)
+    np.testing.assert_array_equal(vectors.vectors(histories.take(order)), whole[order])
+    for rows in ([3], [699, 0], list(range(100))):
+        np.testing.assert_array_equal(vectors.vectors(histories.take(np.array(rows))), whole[rows])
+    spread = whole.var(axis=0)
+    assert (np.diff(spread) < 0).all() and spread[-1] > 0, "the first component tells most"
+    # Six decimals of what the network says in single precision too.
+    single = (learned.vectors(histories) - vectors.mean) @ vectors.components.T
+    np.testing.assert_allclose(single, whole, atol=1e-4)
+
+
+def test_a_user_without_a_known_item_has_no_vector_and_too_many_dimensions_are_refused(learned):
+    batch = pa.record_batch({"items": [["item 01", "nobody's"], ["nobody's"], []]})
+    histories = learned.vocabulary.histories(batch)
+    model = with_user_vectors(
+        learned, learned.vocabulary.histories(planted(50, seed=6)), dimensions=2
+    )
+    vectors = UserVectors.of(model).vectors(histories)
+    assert np.isnan(vectors).all(axis=1).tolist() == [False, True, True]
+    with pytest.raises(ModelError, match="of 17 dimensions"):
+        with_user_vectors(learned, histories, dimensions=17)
+    with pytest.raises(ModelError, match="gives no user vectors"):
+        UserVectors.of(learned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import tempfile
@@ -15,6 +16,7 @@ import numpy as np
 from behavior_spark.model.arrays import Doubles, Floats
 from behavior_spark.model.propensity.learner import Learner, Loss
 from behavior_spark.model.propensity.matrix_on_disk import Matrix, MatrixOnDisk
+from behavior_spark.model.propensity.tree_steps import TreeSteps
 
 if TYPE_CHECKING:
     import xgboost
@@ -91,6 +93,12 @@ class FittedTrees:
         if not len(values):
             return np.empty(values.shape)
         return self._predict(values, pred_contribs=True)[:, :-1]
+
+    @cached_property
+    def steps(self) -> TreeSteps:
+        """The trees as step functions of one feature."""
+        model = json.loads(self._booster.save_raw("json"))
+        return TreeSteps.of(model["learner"]["gradient_booster"]["model"]["trees"])
 
     def to_bytes(self) -> bytes:
         """The trees in XGBoost's binary format."""

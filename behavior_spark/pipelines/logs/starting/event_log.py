@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import NumericType
 
 from behavior_spark.config import Source
+from behavior_spark.pipelines.logs.starting.currencies import ask_of_currencies
 from behavior_spark.pipelines.logs.starting.guesses import guess_leaves
 from behavior_spark.pipelines.logs.starting.kinds import (
     ChosenKinds,
@@ -91,7 +92,7 @@ def read_log(frame: DataFrame, source: Source) -> ReadLog:
     if not chosen.kept:
         chosen = ChosenKinds({"action": [SeenKind("action", 0)]}, chosen.left_out)
     mapping = _map(frame, leaves, leaf_of, shape, chosen, named, seen)
-    mapping, profile = _fitted(frame, source, mapping)
+    mapping, profile = _fitted(frame, source, mapping, list(chosen.kept))
     source = source.model_copy(update={"columns": mapping.columns})
     log = ReadLog(frame, source, shape, mapping, chosen, seen.more, profile)
     log.described.extend(describe(log))
@@ -118,6 +119,10 @@ def describe(log: ReadLog) -> list[str]:
         for name, what in names.items()
     ]
     lines.append(f"rows without {', '.join(without)}")
+    lines += [f"TODO: {line}" for line in log.mapping.questions]
+    if "event_type" in log.mapping.remarks:
+        name = next(iter(log.chosen.kept))
+        return [*lines, f"TODO: no column says what happened: every row is taken for '{name}'"]
     kept, left = log.chosen.kept, len(log.chosen.left_out) + log.more_kinds
     shown = ", ".join(f"{name} {log.chosen.events(name):,}" for name in list(kept)[:_KINDS_SHOWN])
     lines.append(f"kinds of events: {shown}" + (f"; left out: {left:,}" if left else ""))
@@ -140,21 +145,28 @@ def _map(
         mapping.remarks["event_type"] = "TODO: no column says what happened"
     kinds_named = named if "event_type" in leaf_of else ""
     map_item_and_value(mapping, leaf_of, leaves, shape, chosen, kinds_named)
-    for name in ("user_id", "event_time"):
-        if name not in mapping.columns:
-            mapping.remarks[name] = "no column was found for it"
+    missing = [name for name in ("user_id", "event_time") if name not in mapping.columns]
+    for name in missing:
+        mapping.remarks[name] = "no column was found for it"
+    if missing:
+        mapping.questions.append(
+            f"no column was found for {' and '.join(missing)}: without it every row is refused; "
+            "the file lists the log's columns, give an expression over them"
+        )
+    ask_of_currencies(mapping, leaves)
     return mapping
 
 
 def _fitted(
-    frame: DataFrame, source: Source, mapping: ColumnMapping
+    frame: DataFrame, source: Source, mapping: ColumnMapping, kinds: list[str]
 ) -> tuple[ColumnMapping, Profile]:
     """The mapping less what its rows speak against, and what all rows tell then."""
     columns = mapping.columns | {
         name: mapping.columns.get(name, "cast(null AS string)")
         for name in ("user_id", "event_time")
     }
-    profile = profile_log(frame, source.model_copy(update={"columns": columns}), label=_LABEL)
+    mapped = source.model_copy(update={"columns": columns})
+    profile = profile_log(frame, mapped, kinds, label=_LABEL)
     changed = False
     if "arrived_at" in columns and (profile.loaded_at_once or profile.early > 0.01 * profile.rows):
         was = columns.pop("arrived_at")
@@ -176,7 +188,8 @@ def _fitted(
         )
         changed = True
     if changed:
-        profile = profile_log(frame, source.model_copy(update={"columns": columns}), label=_LABEL)
+        mapped = source.model_copy(update={"columns": columns})
+        profile = profile_log(frame, mapped, kinds, label=_LABEL)
     return mapping, profile
 
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pyspark.sql.types import BooleanType, DateType, TimestampNTZType, TimestampType
+from pyspark.sql.types import (
+    BooleanType,
+    DateType,
+    StringType,
+    TimestampNTZType,
+    TimestampType,
+)
 
 from behavior_spark.io.sources import DERIVED
 from behavior_spark.pipelines.logs.starting.leaves import Leaf
+from behavior_spark.pipelines.logs.starting.meanings import meaning_of
 from behavior_spark.pipelines.logs.starting.numbers import read_as_number
 from behavior_spark.pipelines.logs.starting.shapes import Shape
-from behavior_spark.pipelines.logs.starting.times import read_as_time
+from behavior_spark.pipelines.logs.starting.times import holds_moments, read_as_time
 from behavior_spark.schemas import Contract
 
 
@@ -21,8 +28,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 # Names that people give such columns, in order of preference, as ``words.snake`` writes them.
 GUESSES = {
-    "event_id": _names("""event_id event_uuid id uuid message_id insert_id log_id row_id
-        事件id 事件编号 日志id 流水号 记录id 編號"""),
+    "event_id": _names("""event_id event_uuid event_uid event_guid id uuid message_id insert_id
+        log_id row_id 事件id 事件编号 日志id 流水号 记录id 編號"""),
     "user_id": _names("""user_id userid uid user_key user customer_id customerid customer_number
         customer member_id visitor_id account_id client_id distinct_id buyer_id actor_id
         id_usuario usuario_id usuario id_cliente cliente_id cliente kunden_id kundennummer
@@ -84,6 +91,7 @@ GUESSES = {
         가격"""),
     "valid_from": _names("valid_from updated_at created_at listed_on"),
 }  # fmt: skip
+_FEWEST_MEANINGS = 2
 # Too general to be trusted inside a struct, where they tell of something else.
 _TOP_ALONE = {
     "id", "name", "type", "date", "time", "ts", "value", "total", "user", "item", "product",
@@ -126,19 +134,34 @@ def _by_name(leaves: Sequence[Leaf], guesses: Sequence[str]) -> Leaf | None:
             whole = [leaf for leaf in among if leaf.key.replace("_", "") == compact]
             if not whole and guess not in _TOP_ALONE:
                 whole = [leaf for leaf in among if leaf.name.replace("_", "") == compact]
+            if not whole and "_" in guess:
+                whole = [leaf for leaf in among if leaf.key.endswith(f"_{guess}")]
             if whole:
                 return min(whole, key=lambda leaf: len(leaf.path))
     return None
 
 
 def _by_content(ours: str, leaves: Sequence[Leaf]) -> Leaf | None:
-    """A time is known by what it holds, too: the first column of which every value is one."""
+    """A time and a kind are known by what they hold, too: the first column that holds only such."""
+    if ours == "event_type":
+        return next((leaf for leaf in leaves if _tells_kinds(leaf)), None)
     if not ours.endswith("_time"):
         return None
     typed = TimestampType | TimestampNTZType | DateType
     named = [n for n in leaves if re.search("date|time|fecha|datum", n.key)]
     others = [n for n in leaves if isinstance(n.kind, typed)]
-    return next(iter([*named, *others]), None)
+    written = [n for n in leaves if n.values and holds_moments(n)]
+    return next(iter([*named, *others, *written]), None)
+
+
+def _tells_kinds(leaf: Leaf) -> bool:
+    """Whether most values are names of kinds whose meaning is known, of two meanings at least."""
+    if not isinstance(leaf.kind, StringType):
+        return False
+    known = {value: meaning_of(value) for value in set(leaf.values)}
+    meanings = {meaning.name for meaning in known.values() if meaning}
+    told = sum(known[value] is not None for value in leaf.values)
+    return len(meanings) >= _FEWEST_MEANINGS and told > len(leaf.values) / 2
 
 
 def _can_be(ours: str, leaf: Leaf) -> bool:

@@ -34,7 +34,7 @@ class SeenKind:
     @classmethod
     def of(cls, raw: str, events: int, users: int) -> SeenKind:
         """A kind, with its meaning looked up."""
-        return cls(raw, events, users, meaning_of(raw))
+        return cls(raw, events, min(users, events), meaning_of(raw))  # users are counted about
 
     @property
     def name(self) -> str | None:

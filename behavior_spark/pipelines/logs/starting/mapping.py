@@ -34,11 +34,13 @@ class ColumnMapping:
         columns: By name.
         remarks: Why a column is mapped, or is not, by name.
         links: ``sources.identities``: its columns, where visitors turn out to be users.
+        questions: What only a person can answer, to be shown.
     """
 
     columns: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] | None = None
+    questions: list[str] = field(default_factory=list)
 
 
 def expression_of(ours: str, leaf: Leaf) -> tuple[str, str]:

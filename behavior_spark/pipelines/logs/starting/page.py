@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -80,8 +80,13 @@ def links_block(source: Source, links: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def features_block(chosen: ChosenKinds) -> list[str]:
-    """Event types with their features, and the kinds that are left out."""
+def features_block(chosen: ChosenKinds, having: Mapping[str, Collection[str]]) -> list[str]:
+    """Event types with their features, and the kinds that are left out.
+
+    Args:
+        chosen: Kinds of events.
+        having: Kinds that have a value or an item, by the column; columns that are mapped alone.
+    """
     width = max(len(name) for name in chosen.kept)
     lines = ["features:", "  event_types:  # kinds of events with features of their own"]
     for name, kinds in chosen.kept.items():
@@ -104,7 +109,16 @@ def features_block(chosen: ChosenKinds) -> list[str]:
         lines.append("  taxonomy:  # what they mean, for features by kind and by sentiment")
         lines += [f"    {name}: {{kind: {kind}, sentiment: {sentiment}}}"
                   for name, (kind, sentiment) in entries.items()]  # fmt: skip
-    return [*lines, *commented(FeatureSettings, skip=("event_types", "taxonomy"))]
+    lacking = {
+        column: [name for name in chosen.kept if name not in kinds]
+        for column, kinds in having.items()
+    }
+    if any(lacking.values()):
+        lines.append("  without:  # kinds that no event has it of: features of it are not built")
+        lines += [f"    {column}: [{', '.join(kinds)}]" for column, kinds in lacking.items()
+                  if kinds]  # fmt: skip
+    done = ("event_types", "taxonomy", *(("without",) if any(lacking.values()) else ()))
+    return [*lines, *commented(FeatureSettings, skip=done)]
 
 
 def targets_block(targets: Sequence[ProposedTarget]) -> list[str]:

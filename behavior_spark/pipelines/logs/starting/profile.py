@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, MapType, StructType
 
 from behavior_spark.cleaning import rows
+from behavior_spark.cleaning.kinds_without import has
 from behavior_spark.cleaning.readings import read_rows
 from behavior_spark.cleaning.source_facts import last_arrival
 from behavior_spark.config import Source
@@ -23,6 +24,7 @@ from behavior_spark.schemas import EVENTS
 
 SAMPLE_ROWS = 500
 MOST_KINDS_READ = 300
+_PARTS = ("value", "item_id")
 BULK_SHARE = 0.1  # of the days: rows that arrived on fewer days were loaded at once
 
 
@@ -60,6 +62,7 @@ class Profile:
         event_days: Days with events.
         arrived_days: Days with arrivals.
         early: Rows that arrived before they happened.
+        having: Kinds of which some event has a value other than 0, or an item, by the column.
     """
 
     rows: int
@@ -74,6 +77,7 @@ class Profile:
     event_days: int
     arrived_days: int
     early: int
+    having: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def days(self) -> int:
@@ -137,14 +141,21 @@ def look_at_kinds(
     )
 
 
-def profile_log(frame: DataFrame, source: Source, *, label: str) -> Profile:
-    """Map all rows and aggregate them once."""
+def profile_log(frame: DataFrame, source: Source, kinds: Sequence[str], *, label: str) -> Profile:
+    """Map all rows and aggregate them once.
+
+    Args:
+        frame: The log as it is.
+        source: Its mapping.
+        kinds: Kinds of events, by the name that the mapping gives them, asked for a value and item.
+        label: For messages.
+    """
     mapped = read_rows(map_source(frame, source, EVENTS, label=label), EVENTS)
     skew = Intake().clock_skew_seconds
     ready = rows.with_reason(rows.prepare(mapped, EVENTS, skew_seconds=skew), EVENTS)
     names = [name for name in source.columns if name != "event_id"]
     with spark_errors(label):
-        row = ready.agg(*_metrics(names)).first()
+        row = ready.agg(*_metrics(names, kinds)).first()
         shared = _shared_ids(ready, names).count()
     facts = row.asDict() if row else {}
     return Profile(
@@ -154,6 +165,7 @@ def profile_log(frame: DataFrame, source: Source, *, label: str) -> Profile:
         nulls={name: facts[f"null {name}"] for name in names},
         shared_ids=shared, event_days=facts["event_days"],
         arrived_days=facts["arrived_days"], early=facts["early"],
+        having={name: frozenset(facts[f"having {name}"]) for name in _PARTS},
     )  # fmt: skip
 
 
@@ -166,8 +178,9 @@ def _shared_ids(ready: DataFrame, names: Sequence[str]) -> DataFrame:
     return by_id.where(F.col("a") != F.col("b"))
 
 
-def _metrics(names: Sequence[str]) -> list[Column]:
+def _metrics(names: Sequence[str], kinds: Sequence[str]) -> list[Column]:
     ok = F.col(rows.REASON).isNull()
+    asked = ok & F.col("event_type").isin(*kinds)
     happened = F.when(ok, F.unix_micros("event_time"))
     return [
         F.count(F.lit(1)).alias("rows"),
@@ -181,6 +194,10 @@ def _metrics(names: Sequence[str]) -> list[Column]:
         _days(F.when(ok, F.to_date("arrived_at"))).alias("arrived_days"),
         F.count_if(F.col("arrived_at") < F.col("event_time")).alias("early"),
         *[F.count_if(F.col(name).isNull()).alias(f"null {name}") for name in names],
+        *[
+            F.collect_set(F.when(asked & has(name), F.col("event_type"))).alias(f"having {name}")
+            for name in _PARTS
+        ],
     ]
 
 

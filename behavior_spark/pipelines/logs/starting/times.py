@@ -77,6 +77,16 @@ def read_as_time(leaf: Leaf) -> TimeReading | None:
     return _written(leaf, texts)
 
 
+def holds_moments(leaf: Leaf) -> bool:
+    """Whether the values can be nothing else than times: since 1970, or as ISO writes them."""
+    if isinstance(leaf.kind, StringType):
+        texts = [value.strip() for value in leaf.values]
+        if _mostly(_ISO.fullmatch(text) for text in texts):
+            return True
+    reading = read_as_time(leaf)
+    return reading is not None and "since 1970" in reading.form
+
+
 def _mostly(answers: Iterable[object]) -> bool:
     """Whether nearly all are true; a log may have some times that are none."""
     given = [bool(answer) for answer in answers]

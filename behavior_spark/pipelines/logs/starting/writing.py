@@ -95,7 +95,7 @@ def write_config(
         output,
         seen=log.described,
         blocks=blocks,
-        features=features_block(log.chosen),
+        features=features_block(log.chosen, _having(log)),
         targets=targets_block(propose_targets(log.chosen, days=log.profile.days)),
         texts=texts is not None,
     )
@@ -104,6 +104,13 @@ def write_config(
     load_settings([output])  # what init writes must load
     last = log.profile.arrived
     return Written(output, fitting_as_of(last) if last else None)
+
+
+def _having(log: ReadLog) -> dict[str, frozenset[str]]:
+    """Kinds that have each column of those mapped: of the others no feature is built anyway."""
+    if log.profile.first is None:  # no row can be used: nothing is known of its kinds
+        return {}
+    return {name: kinds for name, kinds in log.profile.having.items() if name in log.source.columns}
 
 
 def _block(frame: DataFrame, source: Source, contract: Contract, log: ReadLog) -> str:

@@ -43,6 +43,7 @@ def read_examples(run: Run, target: str) -> pd.DataFrame:
         key.alias("user_key"),
         F.coalesce("probability", "expected").alias("predicted"),
         F.transform("reasons", lambda reason: reason["text"]).alias("reasons"),
+        F.col("nearest_change")["text"].alias("change"),
     )
     return (
         run.warehouse.read(USER_PROPENSITY)

@@ -24,10 +24,11 @@ def alerts_view(facts: NightFacts) -> Section:
     if facts.alerts.empty:
         return Section("alerts", _TITLE, [Words("No risk alerts on this night.")], _queries(facts))
     left_out = figures.get("alerts_left_out", 0)
+    capped = f"; {number(left_out)} more were above the cap (alerts.at_most)" if left_out else ""
     blocks: list[Block] = [
         Words(
-            f"{counted(len(facts.alerts), 'alert')} on this night; {number(left_out)} more were "
-            "above the cap (alerts.at_most). An alert is a hint, not a verdict: check its figures."
+            f"{counted(len(facts.alerts), 'alert')} on this night{capped}. An alert is a hint, not "
+            "a verdict: check its figures."
         ),
         _by_kind(facts.alerts),
         _strongest(facts.alerts),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
+from behavior_spark.names import counted
 from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Section, Words
 from behavior_spark.report.page.charts import bar_chart, line_chart
 from behavior_spark.report.page.facts import NightFacts, NightRun
 from behavior_spark.report.page.ranked import rows_of
 from behavior_spark.report.page.words import number, share
 
-STAGES, NIGHTS = 15, 30
+STAGES, NIGHTS, EXPECTED_BY = 15, 30, 5
+# The step that only a first night has: its other steps tell nothing of later nights.
+_FIRST = "foresee"
 _TITLE = "Cost: where the time went"
 # Stages whose work is a figure of the run: stage, unit, figure.
 _WORK = (
@@ -24,7 +27,7 @@ def cost_view(facts: NightFacts) -> Section:
     """Seconds and speed by stage, and seconds of the last nights."""
     if facts.run is None or not facts.run.stages:
         return Section("cost", _TITLE, left_out="the run that read this night recorded no times")
-    blocks: list[Block] = [_stages(facts.run), *_speed(facts.run)]
+    blocks: list[Block] = [_stages(facts.run, _earlier(facts, facts.run)), *_speed(facts.run)]
     nights = [run for run in facts.runs if run.command == facts.run.command][-NIGHTS:]
     if len(nights) > 1:
         blocks.append(_nights(nights, facts.run.command))
@@ -33,6 +36,13 @@ def cost_view(facts: NightFacts) -> Section:
             "Seconds by stage",
             "SELECT explode(stages) AS (stage, seconds) FROM runs\n"
             f"WHERE run_id = '{facts.run.run_id}' ORDER BY seconds DESC",
+        ),
+        (
+            f"Seconds by stage of the nights that tell what to expect (up to {EXPECTED_BY})",
+            "SELECT as_of, stages FROM runs\n"
+            f"WHERE command = '{facts.run.command}' AND status = 'done'\n"
+            f"  AND started_at < TIMESTAMP'{facts.run.started_at:%Y-%m-%d %H:%M:%S}'\n"
+            f"  AND stages['{_FIRST}'] IS NULL ORDER BY started_at DESC LIMIT {EXPECTED_BY}",
         ),
         (
             "Amount of work of stages (rows read: see Rows)",
@@ -51,13 +61,48 @@ def cost_view(facts: NightFacts) -> Section:
     return Section("cost", _TITLE, blocks, queries)
 
 
-def _stages(run: NightRun) -> DataChart:
+def _earlier(facts: NightFacts, run: NightRun) -> list[NightRun]:
+    """The last nights before this one that had work to do; ``check`` foretells a night by them."""
+    before = [
+        other for other in facts.runs
+        if other.command == run.command and other.started_at < run.started_at
+        and other.stages and _FIRST not in other.stages
+    ]  # fmt: skip
+    return before[-EXPECTED_BY:]
+
+
+def _expected(earlier: list[NightRun], stage: str) -> float | None:
+    """Median seconds of a stage over those nights that had it; None if none had."""
+    seconds = [run.stages[stage] for run in earlier if stage in run.stages]
+    return float(pd.Series(seconds).median()) if seconds else None
+
+
+def _beside(run: NightRun, earlier: list[NightRun]) -> str:
+    """What was expected of the night, and which stage took most beyond it."""
+    if not earlier:
+        return ""
+    total = float(pd.Series([other.seconds for other in earlier]).median())
+    nights = counted(len(earlier), "night")
+    said = f" By the {nights} before, {number(total)} s were expected"
+    beyond = {
+        stage: seconds - expected
+        for stage, seconds in run.stages.items()
+        if (expected := _expected(earlier, stage)) is not None
+    }
+    stage = max(beyond, key=lambda name: beyond[name], default=None)
+    if stage is None or beyond[stage] < 1:
+        return f"{said}."
+    return f"{said}; most beyond it is {stage}, by {number(beyond[stage])} s."
+
+
+def _stages(run: NightRun, earlier: list[NightRun]) -> DataChart:
     stages = sorted(run.stages.items(), key=lambda item: (-item[1], item[0]))
     frame = pd.DataFrame(stages, columns=["stage", "seconds"])
     stage, seconds = stages[0]
     return DataChart(
         f"Seconds by stage of {run.command}",
-        f"{number(run.seconds)} s in all; the longest is {stage}, {share(seconds, run.seconds)}.",
+        f"{number(run.seconds)} s in all; the longest is {stage}, {share(seconds, run.seconds)}."
+        + _beside(run, earlier),
         bar_chart(
             frame.head(STAGES),
             name="stage",
@@ -65,13 +110,22 @@ def _stages(run: NightRun) -> DataChart:
         ),
         DataTable(
             "Seconds by stage",
-            ["stage", "seconds", "share"],
+            ["stage", "seconds", "share", *(["expected"] if earlier else [])],
             [
-                [row.stage, f"{row.seconds:,.1f}", share(row.seconds, run.seconds)]
+                [
+                    row.stage,
+                    f"{row.seconds:,.1f}",
+                    share(row.seconds, run.seconds),
+                    *([_seconds(_expected(earlier, row.stage))] if earlier else []),
+                ]
                 for row in rows_of(frame)
             ],
         ),
     )
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f}"
 
 
 def _speed(run: NightRun) -> list[Block]:

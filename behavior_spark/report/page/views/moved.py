@@ -13,7 +13,7 @@ from behavior_spark.report.page.charts import bar_chart
 from behavior_spark.report.page.drift import moved_most, names_with
 from behavior_spark.report.page.facts import NightFacts
 from behavior_spark.report.page.ranked import rows_of
-from behavior_spark.report.page.words import amount, listed, share
+from behavior_spark.report.page.words import amount, feature_label, listed, share
 
 SHOWN = 12
 _TITLE = "What moved since the night before"
@@ -55,13 +55,17 @@ def moved_chart(
         columns: What both sides are called.
     """
     shown = frame.head(SHOWN)
+    labels = [
+        f"prediction: {row.name}" if row.kind == "score" else feature_label(row.name, facts.words)
+        for row in rows_of(shown)
+    ]
     first = shown.iloc[0]
     then, now = columns
     return DataChart(
         f"Stability index (PSI), the largest {len(shown)}",
-        f"{first['name']} moved most: {first['psi']:.2f}. Below {MODERATE} little has moved, "
+        f"{labels[0]} moved most: {first['psi']:.2f}. Below {MODERATE} little has moved, "
         f"from {LARGE} much.",
-        bar_chart(shown, name="name", value="psi", form=".2f"),
+        bar_chart(shown.assign(label=labels), name="label", value="psi", form=".2f"),
         DataTable(
             title,
             ["name", "meaning", "moved", "PSI", f"mean {then}", f"mean {now}", f"known {then}",

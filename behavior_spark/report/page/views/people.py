@@ -56,7 +56,7 @@ def _states(facts: NightFacts) -> Shown:
     return [
         DataChart(
             f"People by state, each {unit}",
-            f"In the last: {said['returning']} returning, {said['new']} new, {said['back']} "
+            f"In the last {unit}: {said['returning']} returning, {said['new']} new, {said['back']} "
             f"back after more than {AWAY} {unit}s away, {said['quiet']} quiet (away for {AWAY} at "
             f"most), {said['dormant']} dormant (away for longer).",
             stacked_chart(

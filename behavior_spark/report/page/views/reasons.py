@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from behavior_spark.names import sql_text
+from behavior_spark.names import counted, sql_text
 from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Heading, Section, Words
 from behavior_spark.report.page.charts import bar_chart
 from behavior_spark.report.page.facts import NightFacts, TargetFacts
 from behavior_spark.report.page.ranked import rows_of
-from behavior_spark.report.page.words import amount, number, share
+from behavior_spark.report.page.words import (
+    amount,
+    feature_label,
+    number,
+    ordinal,
+    plain_meaning,
+    share,
+)
 
 SHOWN = 8
 _TITLE = "Why: reasons of the predictions"
@@ -32,8 +39,9 @@ def reasons_view(facts: NightFacts) -> Section:
         if chart:
             blocks.append(chart)
     if hidden:
-        said = f"{hidden} features that are a reason for fewer than {facts.min_group} users"
-        blocks.append(Words(f"{said} are not shown.", aside=True))
+        are = counted(hidden, "feature is", "features are")
+        said = f"{are} not shown: a reason for fewer than {facts.min_group} users."
+        blocks.append(Words(said, aside=True))
     blocks += _examples(facts)
     return Section("why", _TITLE, blocks, _queries(facts), hidden=hidden)
 
@@ -45,12 +53,15 @@ def _of_target(target: TargetFacts, facts: NightFacts) -> tuple[DataChart | None
         return None, len(of_target)
     shown = kept.sort_values(["users", "feature"], ascending=[False, True]).head(SHOWN)
     first = shown.iloc[0]
-    meaning = facts.words.get(first["feature"], first["feature"])
+    meaning = plain_meaning(facts.words.get(first["feature"], first["feature"]))
     users = target.scores["users"].sum()
     return DataChart(
         f"{target.name}: most frequent reasons",
         f"For {share(first['users'], users)} of the users: {meaning}.",
-        bar_chart(shown, name="feature", value="users",),
+        bar_chart(
+            shown.assign(label=[feature_label(name, facts.words) for name in shown["feature"]]),
+            name="label", value="users",
+        ),
         DataTable(
             f"{target.name}: most frequent reasons",
             ["feature", "meaning", "users", "raises", "mean size (log-odds)"],
@@ -71,21 +82,27 @@ def _examples(facts: NightFacts) -> list[Block]:
         return []
     name = str(facts.examples["target"].iloc[0])
     numbers = next((t.numbers for t in facts.targets if t.name == name), False)
+    changes = ["what would change it"] if facts.examples["change"].notna().any() else []
     return [
         Heading(f"Five users' own reasons for {name}"),
         DataTable(
             "One user of each of five tenths, the strongest reason first",
-            ["user", "tenth", "predicted", "reasons"],
+            ["user", "tenth", "predicted", "reasons", *changes],
             [
                 [
-                    row.user_key, f"{row.decile}.",
+                    row.user_key, ordinal(row.decile),
                     amount(row.predicted) if numbers else share(row.predicted, 1),
-                    "; ".join(row.reasons),
+                    "; ".join(row.reasons), *[row.change or "nothing movable" for _ in changes],
                 ]
                 for row in rows_of(facts.examples)
             ],
-            text_columns=4,
+            text_columns=4 + len(changes),
         ),
+        *[
+            Words("What would change it is what the model answers for such a user, nothing else "
+                  "changed; it is not what would happen.", aside=True)
+            for _ in changes
+        ],
         Words(
             "Users are named by a hash with a key of this report that is not on the page: who has "
             "only the page cannot tell who they are; who has the tables can (see the SQL).",

@@ -37,10 +37,11 @@ def service_view(facts: NightFacts) -> Iterable[Section]:
 
 def _queues(shown: pd.DataFrame) -> DataChart:
     first = shown.iloc[0]
+    urgent = number(first["high"]) if first["high"] else "none"
     return DataChart(
         "Texts by queue",
-        f"Most are for {first['queue']}: {number(first['texts'])}, {number(first['high'])} of them "
-        "of high urgency.",
+        f"Most are for {first['queue']}: {number(first['texts'])}, {urgent} of them of "
+        "high urgency.",
         bar_chart(shown, name="queue", value="texts"),
         DataTable(
             "Queues of the night",

@@ -30,6 +30,7 @@ from behavior_spark.report.page.words import (
     amount,
     measured,
     number,
+    ordinal,
     share,
 )
 from behavior_spark.report.verdicts import gain_words, rival_words, without_ranking
@@ -141,7 +142,7 @@ def _quality(target: TargetFacts) -> list[Block]:
 def _deciles(target: TargetFacts) -> DataChart:
     parts = parts_of(target.scores, 10, ["expected"])
     parts["rate"] = parts["expected"] / parts["users"]
-    parts["name"] = [f"{part}. tenth" for part in parts["part"]]
+    parts["name"] = [f"{ordinal(part)} tenth" for part in parts["part"]]
     total = parts["expected"].sum()
     unit = "a user" if target.numbers else "of them"
     first = parts["rate"].iloc[0]

@@ -31,7 +31,7 @@ def texts_view(facts: NightFacts) -> Section:
     blocks: list[Block] = [
         Words(
             f"Texts that arrived in the weeks before {facts.as_of}, by the label that a model gave "
-            "them. Some labels are wrong: evaluate says how many."
+            "them. Some labels are wrong: `behavior-spark evaluate` says how many."
         )
     ]
     for head in sorted(frame["head"].unique()):
@@ -69,8 +69,8 @@ def _head(frame: pd.DataFrame, head: str, small: pd.Series) -> DataChart:
     first = named[0] if named else NO_LABEL
     return DataChart(
         f"{head}, by week",
-        f"Of {number(total)} texts, {share(sums[first], total)} are {first}; "
-        f"{share(without, total)} got no label.",
+        f"Of {number(total)} texts, {share(sums[first], total)} are {first}"
+        + (f"; {share(without, total)} got no label." if without else "; each got a label."),
         stacked_chart(
             drawn, time="period", value="share", series="label", order=order, title="share",
             share=True,

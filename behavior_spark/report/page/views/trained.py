@@ -27,7 +27,8 @@ def trained_view(facts: NightFacts) -> Section:
         Words(
             (
                 f"The predictions of {listed(scores)} are spread much otherwise than when the "
-                "model was checked: train anew, and look at what happened."
+                "model was checked: compare them with what happens before you rely on their "
+                "level, and train anew if the model is old."
                 if scores
                 else "No prediction is spread much otherwise than when its model was checked."
             )

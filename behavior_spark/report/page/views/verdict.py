@@ -119,6 +119,14 @@ def _of_outcome(target: TargetFacts) -> Iterator[Concern]:
 
 
 def _of_moved(facts: NightFacts) -> Iterator[Concern]:
+    if not facts.moved_since_training.empty:
+        since = moved_most(facts.moved_since_training)
+        if scores := names_with(since, "much", kind="score"):
+            yield (
+                "care",
+                f"The predictions of {listed(scores)} are spread much otherwise than when the "
+                "model was checked.",
+            )
     if facts.moved.empty:
         return
     moved = moved_most(facts.moved)
