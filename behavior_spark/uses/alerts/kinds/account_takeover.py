@@ -6,7 +6,7 @@ probability (k + a) / (n + a), where a is learned from everybody's past: how oft
 users show something new (``habits``)? Its surprise is -log2 of that, less log2 of the number of
 values of the day, of which the strangest is taken (Bonferroni). Surprises of device, place, time
 and items are added up, as if they were independent; the limit is -log2 of ``false_alarms``. One of
-the four alone gives at most nine tenths of the limit: a new phone, or a journey, is never enough.
+the four alone gives at most three quarters of the limit: a new phone, or a journey, is never enough.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from behavior_spark.uses.alerts.kind import (
 )
 
 HOURS_NEAR = 3
-MOST_OF_ONE = 0.9  # of the limit
+MOST_OF_ONE = 0.75  # of the limit
 VALUES = ("device", "place", "category")
 _PARTS = 1_000_000
 # What a day is compared by -> what is said of it.
