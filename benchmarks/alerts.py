@@ -1,30 +1,21 @@
-"""Seconds that the risk alerts of a night take, by number of users.
-
-    python -m benchmarks.alerts [--users 1000000] [--days 30] [--features 40]
+"""The risk alerts of a night, by number of users: a stage of ``benchmarks.million``.
 
 Generated tables: users with a habit of hour, device and items, on two days in five with three
 events; 40 features; a text a day of one user in fifty. Among them one in 20,000 users bursts, and
-one in 20,000 comes from another device at another time. Measured: reading a sample and fitting the
-forest; finding, capping and writing all alerts; and the processor time of all processes, which
-other work on the machine changes little. Nothing is collected but the sample and counts.
+one in 20,000 comes from another device at another time.
 """
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
-import os
-import resource
-import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from behavior_spark.config import Alerts, LocalSpark, WarehouseSettings
-from behavior_spark.io.session import get_session
+from behavior_spark.config import Alerts, WarehouseSettings
+from behavior_spark.features.sampling import sampled_by_hash
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.anomaly.forest import PeerForest
 from behavior_spark.pipelines.uses.alerts import replace_alerts
@@ -32,6 +23,7 @@ from behavior_spark.schemas import RISK_ALERTS
 from behavior_spark.uses.alerts.kind import AlertInputs
 
 NIGHT = dt.date(2024, 6, 1)
+DAYS, FEATURES = 30, 40
 
 
 def draw(salt: int, *of: str) -> Column:
@@ -99,69 +91,42 @@ def texts_of(spark: SparkSession, users: int, days: int) -> DataFrame:
     )  # fmt: skip
 
 
-def processor_seconds(pid: int) -> float:
-    """Processor time of a process and all that it has started, in seconds."""
-    times: dict[int, tuple[int, float]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended
-        ticks = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-        times[int(stat.parent.name)] = int(fields[1]), ticks
-    tree, size = {pid}, 0
-    while len(tree) > size:
-        size = len(tree)
-        tree |= {child for child, (parent, _) in times.items() if parent in tree}
-    return sum(times[member][1] for member in tree if member in times)
+def stored(frame: DataFrame, folder: Path, name: str) -> None:
+    """Write the frame as a Parquet table."""
+    frame.write.parquet(str(folder / name))
 
 
-def stored(frame: DataFrame, folder: str, name: str) -> DataFrame:
-    """The frame as a Parquet table."""
-    path = str(Path(folder, name))
-    frame.write.parquet(path)
-    return frame.sparkSession.read.parquet(path)
+def prepare(spark: SparkSession, folder: Path, users: int) -> None:
+    """Write users with 40 features, and their events and texts of a month."""
+    stored(users_of(spark, users, FEATURES), folder, "users")
+    stored(events_of(spark, users, DAYS), folder, "events")
+    stored(texts_of(spark, users, DAYS), folder, "texts")
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--users", type=int, default=1_000_000)
-    parser.add_argument("--days", type=int, default=30)
-    parser.add_argument("--features", type=int, default=40)
-    options = parser.parse_args()
-    spark, _ = get_session(LocalSpark(driver_memory="3g", shuffle_partitions=8), name="alerts")
+def measure(spark: SparkSession, folder: Path, users: int) -> dict[str, int]:
+    """Fit the forest to a sample, find all alerts and write them."""
+    del users
     settings = Alerts(days=1)
-    with tempfile.TemporaryDirectory() as folder:
-        house = Warehouse(spark, WarehouseSettings(path=str(Path(folder, "tables"))))
-        house.create(RISK_ALERTS)
-        users = stored(users_of(spark, options.users, options.features), folder, "users")
-        events = stored(events_of(spark, options.users, options.days), folder, "events")
-        texts = stored(texts_of(spark, options.users, options.days), folder, "texts")
-        print(f"{options.users:,} users, {events.count():,} events, {texts.count():,} texts")
-        start, used = time.monotonic(), processor_seconds(os.getpid())
-        names = [f"f{n}" for n in range(options.features)]
-        rule = settings.unusual_behaviour
-        sample = users.orderBy(F.xxhash64("user_id")).limit(rule.sample).toPandas()
-        forest = PeerForest.fit(sample[names].to_numpy(dtype=np.float64), sample["peers"].tolist(),
-                                names, least_peers=30, trees=rule.trees)  # fmt: skip
-        fitted = time.monotonic()
-        inputs = AlertInputs(
-            as_of=NIGHT, settings=settings, events=events.repartition("user_id"),
-            mapped=frozenset({"device", "category"}), earlier=house.read(RISK_ALERTS), texts=texts,
-            users=users, forest=forest,
-        )  # fmt: skip
-        result = replace_alerts(house, inputs)
-        written = time.monotonic()
-        print(result.line)
-        print({kind: n for (_, kind), n in result.shown.items()}, dict(result.quiet))
-        print(f"sample and forest {fitted - start:.1f} s, alerts {written - fitted:.1f} s")
-        spent = processor_seconds(os.getpid()) - used
-        print(f"processor time of all processes {spent:.0f} s: two idle cores need half of it")
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"peak memory of the Python driver {memory:.2f} GB")
-    spark.stop()
+    house = Warehouse(spark, WarehouseSettings(path=str(folder / "tables")))
+    house.create(RISK_ALERTS)
+    tables = {name: spark.read.parquet(str(folder / name)) for name in ("users", "events", "texts")}
+    names = [f"f{n}" for n in range(FEATURES)]
+    rule = settings.unusual_behaviour
+    rows = tables["users"].count()
+    sample = sampled_by_hash(tables["users"], rows=rows, most=rule.sample).toPandas()
+    forest = PeerForest.fit(sample[names].to_numpy(dtype=np.float64), sample["peers"].tolist(),
+                            names, least_peers=30, trees=rule.trees)  # fmt: skip
+    inputs = AlertInputs(
+        as_of=NIGHT, settings=settings, events=tables["events"].repartition("user_id"),
+        mapped=frozenset({"device", "category"}), earlier=house.read(RISK_ALERTS),
+        texts=tables["texts"], users=tables["users"], forest=forest,
+        habits_share=min(rule.sample / rows, 1.0),
+    )  # fmt: skip
+    result = replace_alerts(house, inputs)
+    above = sum(result.left_out.values())
+    return {
+        "events": tables["events"].count(), "texts": tables["texts"].count(),
+        "alerts written": sum(result.shown.values()), "above the caps": above,
+    }  # fmt: skip
 
 
-if __name__ == "__main__":
-    main()

@@ -1,35 +1,34 @@
-"""Seconds to choose the members of audiences, and to find their items, by number of users.
-
-    python -m benchmarks.audience_growth --users 1000000
+"""Members of three audiences, by number of users: a stage of ``benchmarks.million``.
 
 Made-up predictions, users and purchases (five for each user, of 5,000 items). Three audiences are
-chosen: the first hundredth, a budget, and a threshold. Then items are found for the members of the
-first, learned from 200,000 users. Results are written nowhere (format ``noop``).
+chosen: the first hundredth, a budget, and a threshold.
 """
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
-import time
+from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from behavior_spark.config import Audience, LocalSpark
-from behavior_spark.io.session import spark_session
-from behavior_spark.uses.audiences.membership import LEFT_OUT, candidates, choose, with_rank
-from behavior_spark.uses.audiences.recommending import (
-    EVERYTHING,
-    baskets,
-    listed,
-    recommended,
-    sampled_users,
-    similar_items,
+from behavior_spark.config import Audience, WarehouseSettings
+from behavior_spark.io.counting import Counted
+from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.schemas import AUDIENCE_MEMBERS
+from behavior_spark.uses.audiences.arms import HOLDOUT, REACHED
+from behavior_spark.uses.audiences.counting import by_audience, measures_of
+from behavior_spark.uses.audiences.membership import (
+    LEFT_OUT,
+    REASONS,
+    candidates,
+    choose,
+    last_memberships,
+    with_rank,
 )
 
 NIGHT = dt.date(2024, 5, 1)
-ITEMS, BOUGHT, LATEST, LEARNED = 5_000, 5, 50, 200_000
+ITEMS, BOUGHT = 5_000, 5
 
 
 def made_up(spark: SparkSession, users: int) -> tuple[DataFrame, DataFrame, DataFrame]:
@@ -59,39 +58,35 @@ def made_up(spark: SparkSession, users: int) -> tuple[DataFrame, DataFrame, Data
     return predictions, people, purchases
 
 
-def seconds(frame: DataFrame) -> float:
-    """To compute all of it."""
-    start = time.monotonic()
-    frame.write.format("noop").mode("overwrite").save()
-    return time.monotonic() - start
+def stored(frame: DataFrame, folder: Path, name: str) -> None:
+    """Write the frame as a Parquet table."""
+    frame.write.parquet(str(folder / name))
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--users", type=int, default=1_000_000)
-    users: int = parser.parse_args().users
+def prepare(spark: SparkSession, folder: Path, users: int) -> None:
+    """Write predictions, users and purchases."""
+    for frame, name in zip(made_up(spark, users), ("predictions", "people", "purchases"),
+                           strict=True):  # fmt: skip
+        stored(frame, folder, name)
+
+
+def measure(spark: SparkSession, folder: Path, users: int) -> dict[str, int]:
+    """Choose the members of three audiences, count all others, and write the members."""
     audiences = {
         "first": Audience(target="buy", top=users // 100, exclude="purchase_count_7d = 1"),
         "paid": Audience(target="buy", budget=users / 50, cost=1, value=2, holdout=0.5),
         "likely": Audience(target="buy", threshold=0.9),
     }
-    with spark_session(LocalSpark(), name="audience growth") as spark:
-        predictions, people, purchases = made_up(spark, users)
-        nobody = spark.createDataFrame([], "audience string, user_id string, last_member date")
-        chosen = choose(with_rank(candidates(predictions, people, nobody, audiences)), audiences)
-        print(f"{users:,} users, 3 audiences: {seconds(chosen):.1f} s")
-        had = baskets(purchases)
-        similar = similar_items(
-            sampled_users(had, share=LEARNED / users), latest=LATEST, popular=15
-        )
-        wanted = chosen.where((F.col("audience") == "first") & F.col(LEFT_OUT).isNull()).select(
-            "audience", "user_id", F.lit(5).alias("items"), F.lit(False).alias("again"),
-            F.lit(EVERYTHING).alias("shelf"),
-        )  # fmt: skip
-        lists = listed(recommended(wanted, had, similar, latest=LATEST), None)
-        print(f"items for {users // 100:,} members, choosing them included: {seconds(lists):.1f} s")
-
-
-if __name__ == "__main__":
-    main()
+    house = Warehouse(spark, WarehouseSettings(path=str(folder / "tables")))
+    house.create(AUDIENCE_MEMBERS)
+    predictions, people = (spark.read.parquet(str(folder / n)) for n in ("predictions", "people"))
+    last = last_memberships(house.read(AUDIENCE_MEMBERS), NIGHT)
+    chosen = choose(with_rank(candidates(predictions, people, last, audiences)), audiences)
+    counted = Counted.over(chosen, **measures_of(audiences))
+    members = counted.frame.where(F.col(LEFT_OUT).isNull())
+    house.replace(members, AUDIENCE_MEMBERS, where=f"as_of = DATE'{NIGHT}'")
+    counts = by_audience(counted.values())
+    looked_at = sum(int(sum(of[r] for r in REASONS) + of[REACHED] + of[HOLDOUT])
+                    for of in counts.values())  # fmt: skip
+    assert looked_at == users * len(audiences)
+    return {"looked at": looked_at, "members": house.read(AUDIENCE_MEMBERS).count()}

@@ -34,7 +34,7 @@ from behavior_spark.io.session import get_session
 from behavior_spark.pipelines import commands, model_commands
 from behavior_spark.pipelines.demonstration import demo, demo_settings
 from behavior_spark.runs.run import Run
-from benchmarks.alerts import processor_seconds
+from benchmarks.night import processor_seconds
 
 MEGABYTE = 1e6
 NIGHT = ["training.min_positives=5", "text.finetune=heads", "text.precision=fp32"]

@@ -5,8 +5,10 @@ python benchmarks/night.py nightly --config conf/online_retail.yaml --as-of 2011
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +18,12 @@ def tree_memory(root: int) -> tuple[int, int]:
 
     Shared pages are counted once (PSS).
     """
+    parts = memory_by_part(root)
+    return sum(parts.values()), parts["JVM"]
+
+
+def memory_by_part(root: int) -> dict[str, int]:
+    """Bytes in memory (PSS) of ``driver`` (the process itself), ``JVM`` and ``workers``."""
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -23,7 +31,7 @@ def tree_memory(root: int) -> tuple[int, int]:
         except OSError:
             continue
         parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    total, java, waiting = 0, 0, [root]
+    parts, waiting = {"driver": 0, "JVM": 0, "workers": 0}, [root]
     while waiting:
         process = waiting.pop()
         waiting += parents.get(process, [])
@@ -33,9 +41,68 @@ def tree_memory(root: int) -> tuple[int, int]:
         except OSError:
             continue
         mine = sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-        total += mine
-        java += mine if name == "java" else 0
-    return total, java
+        part = "driver" if process == root else "JVM" if name == "java" else "workers"
+        parts[part] += mine
+    return parts
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process and all that it has started and that still run, in seconds."""
+    times: dict[int, tuple[int, float]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        ticks = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        times[int(stat.parent.name)] = int(fields[1]), ticks
+    tree, size = {pid}, 0
+    while len(tree) > size:
+        size = len(tree)
+        tree |= {child for child, (parent, _) in times.items() if parent in tree}
+    return sum(times[member][1] for member in tree if member in times)
+
+
+class ProcessorTime:
+    """Processor time of this process and all that it starts, in seconds; ended ones included.
+
+    A thread looks every half second, because the time of a Python worker that ended is nowhere.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, int], float] = {}
+        self._lock = threading.Lock()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def seconds(self) -> float:
+        """Until now."""
+        with self._lock:
+            self._look()
+            return sum(self._seen.values())
+
+    def _watch(self) -> None:
+        while True:
+            self.seconds()
+            time.sleep(0.5)
+
+    def _look(self) -> None:
+        parents: dict[int, int] = {}
+        now: dict[int, tuple[int, float]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has ended
+            process = int(stat.parent.name)
+            parents[process] = int(fields[1])
+            used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            now[process] = int(fields[19]), used
+        for process, (started, used) in now.items():
+            ancestor = process
+            while ancestor > 1 and ancestor != os.getpid():
+                ancestor = parents.get(ancestor, 0)
+            if ancestor == os.getpid():
+                self._seen[process, started] = used
 
 
 def main() -> int:

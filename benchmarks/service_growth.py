@@ -1,37 +1,30 @@
-"""Seconds that a night's service queue takes, by number of texts.
+"""A night's queue of customer service, by number of users: a stage of ``benchmarks.million``.
 
-    python -m benchmarks.service_growth [--texts 20000] [--past 20000] [--answers 300]
-
-Generated tables: texts of 77 needs with probabilities and vectors of 384 numbers around their
-need's; new ones, and past ones of the days before. Measured: making and writing the queue with past
-cases and answers, and the processor time of all processes, which other work on the machine changes
-little. Nothing is collected but counts.
+Generated texts of 77 needs with probabilities and vectors of 384 numbers around their need's: of
+one user in fifty a new one, and 60,000 past ones, of which the default compares
+50,000; 300 answers.
 """
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
-import os
-import tempfile
-import time
+from pathlib import Path
 
 import numpy as np
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from behavior_spark.config import LocalSpark, Service, WarehouseSettings
-from behavior_spark.io.session import get_session
+from behavior_spark.config import Service, WarehouseSettings
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.encoder.answers import AnswerIndex
 from behavior_spark.pipelines.uses.service import replace_queue
 from behavior_spark.pipelines.uses.service_rows import ServiceInputs
 from behavior_spark.pipelines.uses.service_threshold import RoutingThreshold
-from behavior_spark.schemas import SERVICE_QUEUE, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
-from benchmarks.alerts import processor_seconds
+from behavior_spark.schemas import TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 
 NIGHT = dt.date(2024, 6, 1)
 NEEDS, WIDTH = 77, 384
+PAST, ANSWERS = 60_000, 300
 
 
 def draw(salt: int, *of: str) -> Column:
@@ -39,30 +32,19 @@ def draw(salt: int, *of: str) -> Column:
     return F.pmod(F.xxhash64(*of, F.lit(salt)), F.lit(1_000_003)) / 1_000_003
 
 
-def main() -> None:
-    """Print one line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--texts", type=int, default=20_000)
-    parser.add_argument("--past", type=int, default=20_000)
-    parser.add_argument("--answers", type=int, default=300)
-    options = parser.parse_args()
-    cores = min(2, os.cpu_count() or 1)
-    spark, _ = get_session(LocalSpark(master=f"local[{cores}]"), name="service")
-    with tempfile.TemporaryDirectory() as folder:
-        house = Warehouse(spark, WarehouseSettings(path=folder))
-        write_tables(spark, house, options.texts, options.past)
-        inputs = inputs_of(house, options.answers)
-        began, before = time.monotonic(), processor_seconds(os.getpid())
-        made = replace_queue(house, inputs, RoutingThreshold(0.5))
-        seconds = time.monotonic() - began
-        spent = processor_seconds(os.getpid()) - before
-        print(
-            f"{made.incoming:,} texts, {options.past:,} past ones, {options.answers} answers: "
-            f"{seconds:.0f} s, processor time of all processes {spent:.0f} s; "
-            f"{made.counts['with_reply']:,} answers, {made.counts['with_cases']:,} with cases, "
-            f"{house.read(SERVICE_QUEUE).count():,} rows"
-        )
-    spark.stop()
+def prepare(spark: SparkSession, folder: Path, users: int) -> None:
+    """Write texts of one user in fifty, and 60,000 past ones, with scores and vectors."""
+    house = Warehouse(spark, WarehouseSettings(path=str(folder)))
+    write_tables(spark, house, users // 50, PAST)
+
+
+def measure(spark: SparkSession, folder: Path, users: int) -> dict[str, int]:
+    """Make the queue, with past cases and answers, and write it."""
+    del users
+    house = Warehouse(spark, WarehouseSettings(path=str(folder)))
+    made = replace_queue(house, inputs_of(house, ANSWERS), RoutingThreshold(0.5))
+    names = ("rows", "with_need", "with_reply", "with_cases")
+    return {"texts": made.incoming, **{name: made.counts[name] for name in names}}
 
 
 def write_tables(spark: SparkSession, house: Warehouse, texts: int, past: int) -> None:
@@ -125,7 +107,3 @@ def inputs_of(house: Warehouse, answers: int) -> ServiceInputs:
         embeddings=house.read(TEXT_EMBEDDINGS), scores=house.read(TEXT_SCORES), index=index,
         heads={"intent": "d"}, backbone_digest="enc", least_confidence=0.5,
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

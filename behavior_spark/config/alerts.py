@@ -57,7 +57,7 @@ class AccountTakeover(Section):
         "docs/alerts.md states",
     )
     least_days: int = Field(
-        7, ge=2, description="active days of own past that are needed; else silent, and counted"
+        5, ge=2, description="active days of own past that are needed; else silent, and counted"
     )
 
 
@@ -125,7 +125,7 @@ class Alerts(Section):
         1, ge=1, le=31, description="rows that arrived in so many days before as_of are looked at"
     )
     history_days: int = Field(
-        30, ge=7, le=365, description="days before those: everybody's own past"
+        60, ge=7, le=365, description="days before those: everybody's own past"
     )
     peers: str = Field(
         "segment",

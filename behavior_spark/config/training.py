@@ -31,6 +31,12 @@ class TrainingSettings(Section):
         description="approximate maximum of training rows; if there are more, positives are kept "
         "first, and others are sampled by hash, with a weight",
     )
+    rows_in_memory: int = Field(
+        1_000_000,
+        ge=100,
+        description="with more training rows than this, their features are kept in a file of the "
+        "driver (4 bytes each, in its folder for temporary files), and trees learn from there",
+    )
     min_positives: int = Field(20, ge=2, description="a target with fewer positives is refused")
     learner: str = Field(
         "xgboost",

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructField, StructType
 
-from behavior_spark.model.arrays import Doubles, Integers
+from behavior_spark.model.arrays import Doubles, Floats, Integers
+from behavior_spark.model.propensity.feature_matrix import matrix_of_batch, require_columns
 from behavior_spark.model.propensity.goals import Goal, Movable, Wanted
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.population import TargetPopulation
 from behavior_spark.model.propensity.sayings import Told
+from behavior_spark.names import quoted_name
 from behavior_spark.schemas import USER_PROPENSITY
 
 # Steps per unit of score (log-odds): the resolution of decile limits.
@@ -108,51 +113,125 @@ def predict(
     Returns:
         One row per target and user of its population, with the columns of ``user_propensity``
         except ``decile``.
+
+    Raises:
+        ModelError: A feature of a model is missing.
     """
-    models_by_target, said, members = dict(models), dict(told), dict(populations or {})
-    goal_of = dict(changes or {})
-    until = {name: as_of + dt.timedelta(days=days) for name, days in horizons.items()}
-    names = [n for n in USER_PROPENSITY.names if n != "decile"]
-    schema = StructType([USER_PROPENSITY.field(n) for n in names])
-    nulls = dict.fromkeys(PREDICTED, float("nan"))  # null: not predicted by this kind
-    verdicts = {
-        name: model.verdict.better_than_chance if model.verdict else None
-        for name, model in models.items()
-    }
+    members = dict(populations or {})
+    schema = StructType(
+        [
+            StructField(field.name, field.dataType)
+            for field in USER_PROPENSITY.schema.fields
+            if field.name != "decile"
+        ]
+    )
+    for target, model in models.items():
+        require_columns(features, model.features, target)
+    scorers = [
+        _Scorer(
+            target, model, members.get(target), dict(told), reasons if model.ranks else 0, as_of,
+            as_of + dt.timedelta(days=horizons[target]), to_arrow_schema(schema),
+            (changes or {}).get(target),
+        )
+        for target, model in models.items()
+    ]  # fmt: skip
 
-    def run(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for rows in frames:
-            for target, model in models_by_target.items():
-                frame = members_of(rows, members.get(target))
-                margins = model.margins(frame)
-                asked = reasons if model.ranks else 0
-                reasons_by_row = (
-                    model.reasons(frame, said, top=asked) if asked else [[]] * len(frame)
-                )
-                goal = goal_of.get(target)
-                nearest = (
-                    model.changes(frame, goal, said, as_of=as_of) if goal else [None] * len(frame)
-                )
-                yield pd.DataFrame(
-                    {
-                        "user_id": frame["user_id"],
-                        "as_of": as_of,
-                        "target": target,
-                        "score": margins,
-                        **nulls,
-                        **model.prediction_columns(margins, as_of),
-                        # Null, not empty: reasons[0] of an empty array is an error in SQL.
-                        "reasons": [[vars(reason) for reason in of_row] or None
-                                    for of_row in reasons_by_row],
-                        "model_digest": model.digest,
-                        "valid_until": until[target],
-                        "better_than_chance": verdicts[target],
-                        "nearest_change": [vars(change) if change else None for change in nearest],
-                    }
-                )[names]
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for scorer in scorers:
+                yield scorer.score(batch)
 
-    nullable = StructType([StructField(f.name, f.dataType) for f in schema.fields])
-    return features.mapInPandas(run, nullable)
+    numbers = [
+        F.col(quoted_name(name)).cast("double").alias(name)
+        for name in columns_needed(models, members)
+    ]
+    return features.select("user_id", *numbers).mapInArrow(run, schema)
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """What a worker does for one target; it travels with the function.
+
+    Attributes:
+        target: The target.
+        model: Its model.
+        population: Whom it is about; None: everybody.
+        told: What reasons say of each feature.
+        reasons: Most reasons in each direction.
+        as_of: Day of the prediction.
+        until: End of the horizon.
+        schema: Arrow schema of the predictions.
+        goal: The change that is looked for; None: none.
+    """
+
+    target: str
+    model: PropensityModel
+    population: TargetPopulation | None
+    told: Mapping[str, Told]
+    reasons: int
+    as_of: dt.date
+    until: dt.date
+    schema: pa.Schema
+    goal: Goal | None
+
+    def score(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The predictions for the members among a batch's users."""
+        population, model = self.population, self.model
+        if population is not None and population.columns:
+            members = population.members(batch.select(list(population.columns)).to_pandas())
+            batch = batch.filter(pa.array(members))
+        values = matrix_of_batch(batch, model.features)
+        margins = model.margins_of(values)
+        predicted = model.prediction_columns(margins, self.as_of)
+        numbers = {"score": margins, **predicted}
+        verdict = model.verdict.better_than_chance if model.verdict else None
+        same = {
+            "as_of": self.as_of, "target": self.target, "model_digest": model.digest,
+            "valid_until": self.until, "better_than_chance": verdict,
+        }  # fmt: skip
+        columns = {
+            "user_id": batch.column("user_id"),
+            # NaN is null: not predicted by this kind.
+            **{name: pa.array(numbers[name], pa.float64(), from_pandas=True) for name in numbers},
+            **{name: pa.repeat(pa.scalar(value, self.schema.field(name).type), batch.num_rows)
+               for name, value in same.items()},
+            "reasons": self._reasons(values),
+            "nearest_change": self._changes(batch),
+        }  # fmt: skip
+        arrays = [
+            columns[field.name].cast(field.type) if field.name in columns
+            else pa.nulls(batch.num_rows, field.type)
+            for field in self.schema
+        ]  # fmt: skip
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _changes(self, batch: pa.RecordBatch) -> pa.Array:
+        kind = self.schema.field("nearest_change").type
+        if self.goal is None:
+            return pa.nulls(batch.num_rows, kind)
+        found = self.model.changes(batch.to_pandas(), self.goal, self.told, as_of=self.as_of)
+        return pa.array([vars(change) if change else None for change in found], kind)
+
+    def _reasons(self, values: Floats) -> pa.Array:
+        kind = self.schema.field("reasons").type
+        if not self.reasons or not len(values):
+            return pa.nulls(len(values), kind)
+        table = self.model.reason_table(values, self.told, top=self.reasons)
+        columns = {
+            "feature": pa.array(self.model.features).take(pa.array(table.features)),
+            "value": pa.array(table.values, from_pandas=True),
+            "contribution": pa.array(table.contributions),
+            "text": pa.array(table.texts, pa.string()),
+        }
+        fields = [kind.value_type.field(i) for i in range(kind.value_type.num_fields)]
+        reasons = pa.StructArray.from_arrays(
+            [columns[field.name].cast(field.type) for field in fields], fields=fields
+        )
+        # Null, not empty: reasons[0] of an empty array is an error in SQL.
+        return pa.ListArray.from_arrays(
+            pa.array(table.offsets, pa.int32()), reasons, type=kind,
+            mask=pa.array(np.diff(table.offsets) == 0),
+        )  # fmt: skip
 
 
 def with_decile(predictions: DataFrame, cuts: Mapping[str, Sequence[int]]) -> DataFrame:

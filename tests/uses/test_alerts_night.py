@@ -100,8 +100,8 @@ def test_what_cannot_be_said_is_counted_and_said(watched: Watched) -> None:
     quiet = watched.first.quiet
     assert "text_abuse" in quiet and "refused_rows" in quiet and "visitor_links" in quiet
     silent = watched.first.silent["account_takeover"]
-    assert list(silent) == ["users with fewer than 7 active days of own past"]
-    assert 0 < silent["users with fewer than 7 active days of own past"] < 150
+    assert list(silent) == ["users with fewer than 5 active days of own past"]
+    assert 0 < silent["users with fewer than 5 active days of own past"] < 150
 
 
 def test_the_notebook_for_security_shows_the_alerts_and_what_they_rest_on(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import short_digest, staged_folder, write_json
-from behavior_spark.model.arrays import Doubles
+from behavior_spark.model.arrays import Doubles, Floats
 from behavior_spark.model.propensity.baselines import Baseline
 from behavior_spark.model.propensity.changes import Change, ChangeFinder, Stepwise
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
@@ -25,7 +25,12 @@ from behavior_spark.model.propensity.learner import (
     find_learner,
 )
 from behavior_spark.model.propensity.prior_shift import season_offset
-from behavior_spark.model.propensity.reasons import WORTH_TELLING, Explainer, Reason
+from behavior_spark.model.propensity.reasons import (
+    WORTH_TELLING,
+    Explainer,
+    Reason,
+    ReasonTable,
+)
 from behavior_spark.model.propensity.sayings import Told
 from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.model.propensity.target_kind import (
@@ -109,7 +114,11 @@ class PropensityModel:
         Raises:
             ModelError: A feature column is missing.
         """
-        return self._fitted.margins(feature_matrix(frame, self.features, self.target))
+        return self.margins_of(feature_matrix(frame, self.features, self.target))
+
+    def margins_of(self, values: Floats) -> Doubles:
+        """Margins of the features as a matrix, float32 (rows, features); see :meth:`margins`."""
+        return self._fitted.margins(values)
 
     def predictions(self, frame: pd.DataFrame) -> Doubles:
         """Calibrated predictions, float64 (rows,); probabilities if the outcome is yes or no.
@@ -205,6 +214,19 @@ class PropensityModel:
             probabilities=self.kind.predicted == "probability",
         )  # fmt: skip
         return finder.changes(fitted, values)
+
+    def reason_table(
+        self, values: Floats, told: Mapping[str, Told] | None = None, *, top: int = 3
+    ) -> ReasonTable:
+        """Reasons of many rows as columns, of the features as a matrix; see :meth:`reasons`.
+
+        Args:
+            values: Features, float32 (rows, features).
+            told: What is said of a feature, by name; of others their name and value.
+            top: For each row up to so many reasons that raise it, and so many that lower it.
+        """
+        explainer = Explainer(self.features, told or {})
+        return explainer.table(values, self._fitted.contributions(values), top=top)
 
     @cached_property
     def digest(self) -> str:

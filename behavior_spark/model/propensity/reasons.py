@@ -7,13 +7,16 @@ other. One by one their contributions say little; their sum is exact, as SHAP va
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from behavior_spark.model.arrays import Doubles, Floats
+from behavior_spark.model.arrays import Bools, Doubles, Floats, Integers
+from behavior_spark.model.propensity.reason_choice import choose_reasons
 from behavior_spark.model.propensity.sayings import Told, told_of
 
 # A second feature of a subject is told if it contributes this share of the first one.
@@ -37,6 +40,25 @@ class Reason:
     value: float | None
     contribution: float
     text: str
+
+
+@dataclass(frozen=True)
+class ReasonTable:
+    """Reasons of many rows as columns.
+
+    Attributes:
+        offsets: int64 (rows + 1,): the reasons of row r are those from offsets[r] to offsets[r+1].
+        features: Number of each reason's feature, int64 (reasons,).
+        values: Its value, float64 (reasons,); NaN if the user has none.
+        contributions: Of its subject, float64 (reasons,).
+        texts: What is so, and whether it raises or lowers the prediction.
+    """
+
+    offsets: Integers
+    features: Integers
+    values: Doubles
+    contributions: Doubles
+    texts: list[str]
 
 
 @dataclass(frozen=True)
@@ -80,53 +102,75 @@ class Explainer:
             top: Most reasons in each direction.
             least: What contributes a smaller share of the strongest reason is none.
         """
+        table = self.table(values, contributions, top=top, least=least)
+        of_all = [
+            Reason(self.features[feature], None if math.isnan(value) else value, total, text)
+            for feature, value, total, text in zip(
+                table.features.tolist(), table.values.tolist(), table.contributions.tolist(),
+                table.texts, strict=True,
+            )
+        ]  # fmt: skip
+        return [of_all[start:end] for start, end in itertools.pairwise(table.offsets.tolist())]
+
+    def table(
+        self,
+        values: Floats,
+        contributions: Doubles,
+        *,
+        top: int,
+        least: float = WORTH_TELLING,
+    ) -> ReasonTable:
+        """The same as columns: of many rows, without an object for each reason."""
         sums = self.by_subject(contributions)
-        order = np.argsort(-np.abs(sums), axis=1, kind="stable")
-        rows = []
-        for row, subjects in enumerate(order):
-            left = {True: top, False: top}
-            reasons = []
-            for subject in subjects:
-                total = float(sums[row, subject])
-                weak = abs(total) < least * abs(float(sums[row, subjects[0]]))
-                if total == 0 or weak or not any(left.values()):
-                    break
-                if left[total > 0]:
-                    left[total > 0] -= 1
-                    reasons.append(
-                        self._reason(values[row], contributions[row], int(subject), total)
-                    )
-            rows.append(reasons)
-        return rows
+        if not top or not len(values):
+            nothing = np.empty(0)
+            return ReasonTable(np.zeros(len(values) + 1, dtype=np.int64),
+                               nothing.astype(np.int64), nothing, nothing, [])  # fmt: skip
+        strongest = np.abs(sums).max(axis=1, keepdims=True)
+        chosen = choose_reasons(
+            contributions, np.where(np.abs(sums) < least * strongest, 0.0, sums), self._members,
+            self._aspects, self._absences(values), top=top, worth_saying=_WORTH_SAYING,
+        )  # fmt: skip
+        first = self._say(chosen.first, values[chosen.rows, chosen.first])
+        second = self._say(chosen.second, values[chosen.rows, chosen.second])
+        effects = np.where(chosen.totals > 0, " (raises)", " (lowers)").tolist()
+        texts = [
+            f"{one}, {other}{effect}" if other else f"{one}{effect}"
+            for one, other, effect in zip(first, second, effects, strict=True)
+        ]
+        return ReasonTable(
+            np.searchsorted(chosen.rows, np.arange(len(values) + 1)),
+            chosen.first, values[chosen.rows, chosen.first].astype(np.float64), chosen.totals,
+            texts,
+        )  # fmt: skip
 
-    def _reason(self, values: Floats, contributions: Doubles, subject: int, total: float) -> Reason:
-        members = self._members[subject]
-        signed = contributions[members] * (1 if total > 0 else -1)
-        by_share = members[np.argsort(-signed, kind="stable")]
-        first = int(by_share[0])
-        said = [self._say(first, values)]
-        enough = _WORTH_SAYING * abs(contributions[first])
-        for member in by_share[1:]:
-            if contributions[member] * total <= 0 or abs(contributions[member]) < enough:
-                break
-            saying = self._told[member].saying
-            # "No visit in the last 7 days" adds nothing to what the first one tells.
-            if saying.is_absence(float(values[member])):
+    def _say(self, features: Integers, values: Floats) -> list[str | None]:
+        """What is said of a feature's value, one of each; None where the feature is -1.
+
+        Values repeat from row to row: each is put in words once.
+        """
+        said: dict[tuple[int, float | None], str] = {}
+        sentences: list[str | None] = []
+        for feature, value in zip(features.tolist(), values.tolist(), strict=True):
+            if feature < 0:
+                sentences.append(None)
                 continue
-            if self._told[member].aspect != self._told[first].aspect:
-                said.append(self._say(int(member), values))
-                break
-        value = float(values[first])
-        effect = "raises" if total > 0 else "lowers"
-        return Reason(
-            self.features[first],
-            None if np.isnan(value) else value,
-            total,
-            f"{', '.join(said)} ({effect})",
-        )
+            # NaN is equal to nothing, and would be put in words each time.
+            key = (feature, None if math.isnan(value) else value)
+            if (words := said.get(key)) is None:
+                words = said[key] = self._told[feature].saying.of(value)
+            sentences.append(words)
+        return sentences
 
-    def _say(self, feature: int, values: Floats) -> str:
-        return self._told[feature].saying.of(float(values[feature]))
+    def _absences(self, values: Floats) -> Bools:
+        """Whether a feature says that there is nothing (``Saying.is_absence``), as values."""
+        zero = np.array([told.saying.is_absence(0.0) for told in self._told], dtype=bool)
+        return np.asarray(np.isnan(values) | ((values == 0) & zero))
+
+    @cached_property
+    def _aspects(self) -> Integers:
+        numbers: dict[str, int] = {}
+        return np.array([numbers.setdefault(told.aspect, len(numbers)) for told in self._told])
 
     @cached_property
     def _told(self) -> Sequence[Told]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,13 @@ from behavior_spark.model.propensity.learner import (
     Learner,
     find_learner,
 )
+from behavior_spark.model.propensity.matrix_on_disk import (
+    Matrix,
+    MatrixOnDisk,
+    blocks_of,
+    columns_of,
+    rows_of,
+)
 from behavior_spark.model.propensity.model import PropensityModel, verdict_in
 from behavior_spark.model.propensity.prior_shift import (
     folds_of_season,
@@ -66,6 +73,9 @@ from behavior_spark.model.propensity.target_kind import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Rows that sketches are made from, where features are on disk.
+_SKETCHED_ROWS = 500_000
 
 
 def train_propensity_model(
@@ -87,6 +97,7 @@ def train_propensity_model(
     resamples: int = 1000,
     recent_days: int | None = None,
     prior_shift: str = "none",
+    matrix: Matrix | None = None,
 ) -> PropensityModel:
     """Train, calibrate and check the model of one target.
 
@@ -115,6 +126,8 @@ def train_propensity_model(
         prior_shift: ``season``: predictions are sigmoid(margin + offset of the night) in place of a
             calibrator, where the target is yes or no and days are far enough apart to measure
             offsets (see ``prior_shift.season_offset``); ``none``.
+        matrix: The features of the frame's rows, in the order of ``features``, where they are too
+            many for memory (``MatrixOnDisk``); None: they are columns of the frame.
 
     Returns:
         The fitted model with its holdout metrics.
@@ -127,18 +140,19 @@ def train_propensity_model(
     target_kind = find_target_kind(kind)
     fit = _Fit(target, target_kind, find_learner(learner), options)
     baseline_columns = dict(baseline_columns or {})
-    needed = [*features, *baseline_columns.values(), label, as_of, user]
+    own = features if matrix is None else []
+    needed = [*own, *baseline_columns.values(), label, as_of, user]
     require_columns(frame, [*needed, *([weight] if weight else [])], target)
     every_row = _TrainingRows.of(
         frame, target, features=features, label=label, as_of=as_of, user=user, weight=weight,
-        kind=target_kind,
+        kind=target_kind, matrix=matrix,
     )  # fmt: skip
     rows = every_row.of_last(recent_days)
     varying = varying_columns(rows.values)
     if not varying.any():  # a learner needs a column
         varying = np.ones_like(varying)
     features = [name for name, varies in zip(features, varying, strict=True) if varies]
-    every_row = replace(every_row, values=every_row.values[:, varying])
+    every_row = replace(every_row, values=columns_of(every_row.values, varying))
     rows = every_row.of_last(recent_days)
     holdout = plan_holdout(
         rows.days, rows.labels, user_quarters(rows.frame[user]), horizon_days=horizon_days,
@@ -200,14 +214,14 @@ class _TrainingRows:
         frame: All columns.
         days: As-of day of each row, (rows,).
         labels: Labels, float64 (rows,).
-        values: Features, float32 (rows, features).
+        values: Features, float32 (rows, features), in memory or on disk.
         weights: Number of rows that each row represents, float64 (rows,).
     """
 
     frame: pd.DataFrame
     days: npt.NDArray[np.datetime64]
     labels: Doubles
-    values: Floats
+    values: Matrix
     weights: Doubles
 
     @classmethod
@@ -222,12 +236,17 @@ class _TrainingRows:
         user: str,
         weight: str | None,
         kind: TargetKind,
+        matrix: Matrix | None,
     ) -> _TrainingRows:
         """Sort and check the rows of a frame; arguments as in :func:`train_propensity_model`."""
-        frame, days, labels = _ordered(
+        order, days, labels = _ordered(
             frame, target, label=label, as_of=as_of, user=user, kind=kind
         )
-        values = feature_matrix(frame, features, target)
+        frame = frame.iloc[order]
+        if matrix is None:
+            values: Matrix = feature_matrix(frame, features, target)
+        else:
+            values = rows_of(matrix, order)
         weights = np.ones(len(labels)) if weight is None else frame[weight].to_numpy(np.float64)
         return cls(frame, days, labels, values, weights)
 
@@ -241,7 +260,7 @@ class _TrainingRows:
     def where(self, mask: Bools) -> _TrainingRows:
         """The rows of a mask, (rows,)."""
         return _TrainingRows(
-            self.frame[mask], self.days[mask], self.labels[mask], self.values[mask],
+            self.frame[mask], self.days[mask], self.labels[mask], rows_of(self.values, mask),
             self.weights[mask],
         )  # fmt: skip
 
@@ -275,10 +294,14 @@ def _sketches(
         return {}
     last, weights = holdout.ranked, rows.weights
     predictions = learned.calibrator.predict(margins[last])
+    values, of_values = rows.values, weights
+    if isinstance(values, MatrixOnDisk):  # spread over all days and users, for rows are in order
+        some = np.linspace(0, len(values) - 1, min(len(values), _SKETCHED_ROWS)).astype(np.int64)
+        values, of_values = np.asarray(values.take(some)), weights[some]
     return {
         "score": Sketch.of(margins[last], weights=weights[last], mean_of=predictions).to_json(),
         "features": {
-            name: Sketch.of(rows.values[:, index], weights=weights).to_json()
+            name: Sketch.of(values[:, index], weights=of_values).to_json()
             for index, name in enumerate(learned.features)
         },
     }
@@ -297,9 +320,15 @@ class _Fit:
         self.kind, self.learner, self.loss = kind, learner, kind.loss
         self.options = learner.make_options() if options is None else options
 
-    def __call__(self, values: Floats, labels: Doubles, weights: Doubles) -> FittedLearner:
+    def __call__(self, values: Matrix, labels: Doubles, weights: Doubles) -> FittedLearner:
+        if isinstance(values, MatrixOnDisk) and not getattr(self.learner, "reads_disk", False):
+            raise ModelError(
+                f"the learner {self.learner.name!r} cannot learn from rows on disk",
+                found=f"{len(values):,} rows",
+                fix="lower training.max_rows, raise training.rows_in_memory, or use xgboost",
+            )
         return self.learner.fit(
-            values, labels, weights=weights, options=self.options, loss=self.loss
+            cast(Floats, values), labels, weights=weights, options=self.options, loss=self.loss
         )
 
     def offsets(
@@ -320,7 +349,7 @@ class _Fit:
             if not self.kind.enough(earlier.labels) or not self.kind.enough(rows.labels[at]):
                 continue
             fitted = self(earlier.values, earlier.labels, earlier.weights)
-            said = self.kind.from_margins(fitted.margins(rows.values[at]))
+            said = self.kind.from_margins(_margins(fitted, rows_of(rows.values, at)))
             offsets |= offsets_by_day(
                 said, rows.labels[at], rows.days[at], weights=rows.weights[at]
             )
@@ -333,9 +362,17 @@ class _Fit:
         """
         margins = np.full(len(rows.labels), np.nan)
         for train, predict in holdout.fits:
-            fitted = self(rows.values[train], rows.labels[train], rows.weights[train])
-            margins[predict] = fitted.margins(rows.values[predict])
+            known = rows_of(rows.values, train)
+            fitted = self(known, rows.labels[train], rows.weights[train])
+            margins[predict] = _margins(fitted, rows_of(rows.values, predict))
         return margins
+
+
+def _margins(fitted: FittedLearner, values: Matrix) -> Doubles:
+    """Margins of all rows, a block after the other, float64 (rows,)."""
+    if not len(values):
+        return np.empty(0)
+    return np.concatenate([fitted.margins(block) for block in blocks_of(values)])
 
 
 @dataclass(frozen=True)
@@ -353,22 +390,23 @@ def _learn_base_rate(rows: _TrainingRows, fit: _Fit) -> _Learned:
     """The base rate of all training rows, for everybody; no feature has a part in it."""
     learner = find_learner(BASE_RATE)
     options = learner.make_options()
+    nothing = np.empty((len(rows.labels), 0), dtype=np.float32)  # it reads no feature
     fitted = learner.fit(
-        rows.values, rows.labels, weights=rows.weights, options=options, loss=fit.kind.loss
+        nothing, rows.labels, weights=rows.weights, options=options, loss=fit.kind.loss
     )
     calibrator = fit.kind.fit_calibrator(
-        fitted.margins(rows.values), rows.labels, weights=rows.weights, choice="identity"
+        fitted.margins(nothing), rows.labels, weights=rows.weights, choice="identity"
     )
     return _Learned(learner, options, (), calibrator, fitted)
 
 
 def _ordered(
     frame: pd.DataFrame, target: str, *, label: str, as_of: str, user: str, kind: TargetKind
-) -> tuple[pd.DataFrame, npt.NDArray[np.datetime64], Doubles]:
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.datetime64], Doubles]:
     """Check the labels, and sort rows by day and user, so that row order has no effect.
 
     Returns:
-        The sorted frame, its days and its labels.
+        The order of the rows, their days and their labels in it.
 
     Raises:
         ModelError: A user and day occurs twice, a label is not allowed, or there is too little of
@@ -381,7 +419,8 @@ def _ordered(
     order = np.lexsort((users, days)) if len(frame) else np.empty(0, dtype=np.int64)
     truth = pd.to_numeric(frame[label], errors="coerce").to_numpy(np.float64, na_value=np.nan)
     # Not with pandas, which compares strings only up to the first NUL.
-    repeated = len(users) - len(set(zip(days.tolist(), users.tolist(), strict=True)))
+    in_order, day_of = users[order], days[order]
+    repeated = int(((in_order[1:] == in_order[:-1]) & (day_of[1:] == day_of[:-1])).sum())
     unlabelled = int((~kind.are_labels(truth)).sum())
     if repeated or unlabelled:
         raise ModelError(
@@ -396,4 +435,4 @@ def _ordered(
             found=f"{int((truth > 0).sum())} positives in {len(truth)} rows",
             fix="check the target's condition and horizon, or train on other as-of days",
         )
-    return frame.iloc[order], days[order], truth[order]
+    return order, day_of, truth[order]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from rich.console import RenderableType
 
-from behavior_spark.config import Target
 from behavior_spark.config.section import Section
 from behavior_spark.errors import BehaviorError, InputError, ModelError
-from behavior_spark.features.targets import label_column, past_column
+from behavior_spark.features.targets import label_column
 from behavior_spark.files import digest_of
 from behavior_spark.model.propensity.learner import DEFAULT_LEARNER, find_learner
 from behavior_spark.model.propensity.model import PropensityModel
@@ -25,9 +25,11 @@ from behavior_spark.model.propensity.verdict import TargetVerdict
 from behavior_spark.pipelines.users.drift import moved_models
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.pipelines.users.training_rows import (
-    rows_of_target,
+    TrainingRows,
+    baseline_columns,
+    of_target,
     target_population,
-    training_table,
+    training_rows,
 )
 from behavior_spark.report.quality import targets_table
 from behavior_spark.report.verdicts import verdicts_table, without_ranking
@@ -45,8 +47,6 @@ from behavior_spark.schemas import (
     USER_STATE,
 )
 from behavior_spark.shared_folder import SharedFolder
-
-BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": "value_all"}
 
 
 def fingerprint(run: Run, prepared: Prepared, target: str) -> str:
@@ -245,19 +245,20 @@ def _train(run: Run, prepared: Prepared, targets: list[str]) -> PropensityModels
     models: dict[str, PropensityModel] = {}
     left_out: dict[str, str] = {}
     for horizon, names in by_horizon.items():
-        try:
-            table = training_table(run, prepared, names, horizon)
-        except InputError as error:
-            why = error.line
-            run.note(why)
-            left_out |= dict.fromkeys(names, why)
-            continue
-        for name in names:
+        with tempfile.TemporaryDirectory(prefix="behavior-training-") as folder:
             try:
-                models[name] = _train_one(run, prepared, table, name)
-            except BehaviorError as error:
-                left_out[name] = f"{name} is not predicted: {error.line}"
-                run.note(left_out[name])
+                rows = training_rows(run, prepared, names, horizon, Path(folder))
+            except InputError as error:
+                why = error.line
+                run.note(why)
+                left_out |= dict.fromkeys(names, why)
+                continue
+            for name in names:
+                try:
+                    models[name] = _train_one(run, prepared, rows, name)
+                except BehaviorError as error:
+                    left_out[name] = f"{name} is not predicted: {error.line}"
+                    run.note(left_out[name])
     _note_constant(run, models, len(prepared.names))
     return PropensityModels(models, left_out)
 
@@ -275,11 +276,12 @@ def _note_constant(run: Run, models: Mapping[str, PropensityModel], features: in
     )
 
 
-def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -> PropensityModel:
+def _train_one(run: Run, prepared: Prepared, rows: TrainingRows, target: str) -> PropensityModel:
     training = run.settings.training
     label, declared = label_column(target), run.settings.targets[target]
     kind = find_target_kind(declared.kind)
-    table = rows_of_target(run, table, target)
+    rows = of_target(run, rows, target)
+    table = rows.table
     evidence = kind.evidence(table[label].to_numpy(dtype=float))
     if evidence < training.min_positives:
         raise ModelError(
@@ -302,19 +304,13 @@ def _train_one(run: Run, prepared: Prepared, table: pd.DataFrame, target: str) -
         fingerprint=fingerprint(run, prepared, target),
         recent_days=training.as_of_days,
         prior_shift=training.prior_shift,
+        matrix=rows.matrix,
     )
     store = model_store(run, target)
     model.save(store.path / model.digest)
     store.publish(model.digest)
     run.say(f"{target}: model {model.digest}, {model.metadata['positives']:,} positives")
     return model
-
-
-def baseline_columns(prepared: Prepared, name: str, target: Target) -> dict[str, str]:
-    """Columns that baselines read: recency, frequency and value, and the target's own past."""
-    longest = [n for n in prepared.names if n.startswith("event_count_") and n.endswith("d")]
-    past = past_column(name, target, prepared.names)
-    return {**BASELINE, "frequency": longest[-1], **({"past": past} if past else {})}
 
 
 def model_store(run: Run, target: str) -> SharedFolder:

@@ -4,20 +4,49 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from behavior_spark.config import Settings
+from behavior_spark.config import Settings, Target
 from behavior_spark.config.training import TrainingSettings
 from behavior_spark.errors import InputError
 from behavior_spark.features.sampling import ALL, Shares, is_positive, shares_for
-from behavior_spark.features.targets import label_column, labels_otherwise, population_of
+from behavior_spark.features.targets import (
+    label_column,
+    labels_otherwise,
+    past_column,
+    population_of,
+)
+from behavior_spark.io.arrow_stream import stream_batches
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.propensity.feature_matrix import matrix_of_batch
+from behavior_spark.model.propensity.matrix_on_disk import MatrixOnDisk
 from behavior_spark.model.propensity.population import TargetPopulation
+from behavior_spark.names import quoted_name
 from behavior_spark.pipelines.users.features import Prepared, inputs_at
 from behavior_spark.prediction.training_days import training_days
 from behavior_spark.runs.run import Run
+
+BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": "value_all"}
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """Users at training days.
+
+    Attributes:
+        table: ``user_id, as_of``, outcomes and ``weight``; features too, or what is read of them
+            beside the learner.
+        matrix: The features on disk, in the table's order; None: they are in the table.
+    """
+
+    table: pd.DataFrame
+    matrix: MatrixOnDisk | None = None
 
 
 def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: int) -> pd.DataFrame:
@@ -26,6 +55,70 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
     Raises:
         InputError: The log is too short for one training day.
     """
+    frame, days, _ = _training_frame(run, prepared, targets, horizon)
+    with spark_errors("building the training set"):
+        table = frame.toPandas()
+    _tell_rows(run, len(table), days)
+    return table
+
+
+def training_rows(
+    run: Run, prepared: Prepared, targets: list[str], horizon: int, folder: Path
+) -> TrainingRows:
+    """The same; with more than ``training.rows_in_memory`` rows, features are on disk.
+
+    Args:
+        run: The run.
+        prepared: Tables and features.
+        targets: Targets of one horizon.
+        horizon: It, in days.
+        folder: Where the features are put; they are read from there while models are trained.
+
+    Raises:
+        InputError: The log is too short for one training day.
+    """
+    frame, days, expected = _training_frame(run, prepared, targets, horizon)
+    if expected <= run.settings.training.rows_in_memory:
+        with spark_errors("building the training set"):
+            table = frame.toPandas()
+        _tell_rows(run, len(table), days)
+        return TrainingRows(table)
+    features = {name: F.col(quoted_name(name)).cast("double").alias(name)
+                for name in prepared.names}  # fmt: skip
+    others = [name for name in frame.columns if name not in features]
+    kept = [*others, *_read_beside(run, prepared, targets)]
+    path = folder / f"features-{horizon}.f32"
+    tables = []
+    with spark_errors("building the training set"), path.open("wb") as file:
+        for batch in stream_batches(frame.select(*others, *features.values())):
+            matrix_of_batch(batch, prepared.names).tofile(file)
+            tables.append(batch.select(kept))
+        table = pa.Table.from_batches(tables).to_pandas() if tables else frame.limit(0).toPandas()
+    _tell_rows(run, len(table), days)
+    run.note(
+        f"features of {len(table):,} training rows are learned from disk, "
+        f"{path.stat().st_size / 1e9:.1f} GB (training.rows_in_memory)"
+    )
+    return TrainingRows(table, MatrixOnDisk.read(path, columns=len(prepared.names)))
+
+
+def _tell_rows(run: Run, rows: int, days: list[dt.date]) -> None:
+    run.say(f"{rows:,} rows at {len(days)} as-of days, {days[0]} to {days[-1]}")
+
+
+def _read_beside(run: Run, prepared: Prepared, targets: list[str]) -> list[str]:
+    """Features that baselines and populations read."""
+    names = set()
+    for name in targets:
+        names |= set(baseline_columns(prepared, name, run.settings.targets[name]).values())
+        names |= set(target_population(run.settings, name).columns)
+    return sorted(names & set(prepared.names))
+
+
+def _training_frame(
+    run: Run, prepared: Prepared, targets: list[str], horizon: int
+) -> tuple[DataFrame, list[dt.date], int]:
+    """The rows, their days, and about how many they are at most."""
     training = run.settings.training
     first = prepared.inputs.events.agg(
         F.to_date(F.min("event_time")).alias("day"),
@@ -50,19 +143,18 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
             f"the text model learned from labels up to {late}, later than training days from "
             f"{days[0]} on: what texts add on the held-out day may be flattered"
         )
+    rows = len(days) * first["users"]
     frame = prepared.feature_set.training_set(
         inputs_at(run, prepared, days),
         days,
         known_before=run.as_of,
         labelled=targets,
-        shares=_shares(run, prepared, targets, days, rows=len(days) * first["users"]),
+        shares=_shares(run, prepared, targets, days, rows=rows),
         seed=training.seed,
     )
     labelled = [label_column(name) for name in targets]
-    with spark_errors("building the training set"):
-        table = frame.select("user_id", "as_of", *prepared.names, *labelled, "weight").toPandas()
-    run.say(f"{len(table):,} rows at {len(days)} as-of days, {days[0]} to {days[-1]}")
-    return table
+    columns = ["user_id", "as_of", *prepared.names, *labelled, "weight"]
+    return frame.select(*columns), days, min(rows, training.max_rows)
 
 
 def _days_wanted(training: TrainingSettings) -> int:
@@ -74,10 +166,23 @@ def _days_wanted(training: TrainingSettings) -> int:
 
 def rows_of_target(run: Run, table: pd.DataFrame, name: str) -> pd.DataFrame:
     """The rows of a training table that are of a target's population."""
-    members = target_population(run.settings, name).members(table)
+    return of_target(run, TrainingRows(table), name).table
+
+
+def of_target(run: Run, rows: TrainingRows, name: str) -> TrainingRows:
+    """The training rows that are of a target's population."""
+    members = target_population(run.settings, name).members(rows.table)
     if not members.all():
-        run.say(f"{name}: {members.sum():,} of {len(table):,} rows are of its population")
-    return table[members]
+        run.say(f"{name}: {members.sum():,} of {len(rows.table):,} rows are of its population")
+    matrix = None if rows.matrix is None else rows.matrix.take(members)
+    return TrainingRows(rows.table[members], matrix)
+
+
+def baseline_columns(prepared: Prepared, name: str, target: Target) -> dict[str, str]:
+    """Columns that baselines read: recency, frequency and value, and the target's own past."""
+    longest = [n for n in prepared.names if n.startswith("event_count_") and n.endswith("d")]
+    past = past_column(name, target, prepared.names)
+    return {**BASELINE, "frequency": longest[-1], **({"past": past} if past else {})}
 
 
 def target_population(settings: Settings, name: str) -> TargetPopulation:

@@ -12,6 +12,7 @@ from behavior_spark.config import Alerts
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.point_in_time import as_seen, items_at, of_users, of_users_at_large
 from behavior_spark.features.profile import segment
+from behavior_spark.features.sampling import sampled_by_hash
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.anomaly.forest import PeerForest
 from behavior_spark.pipelines.users.features import Prepared
@@ -38,6 +39,8 @@ def alert_inputs(run: Run, prepared: Prepared, settings: Alerts) -> AlertInputs:
     if prepared.inputs.items is not None:
         mapped.add("category")
     links = warehouse.read(IDENTITIES) if run.settings.sources.identities else None
+    people, number = _people(users)
+    share = settings.unusual_behaviour.sample / max(number, 1)
     return AlertInputs(
         as_of=run.as_of,
         settings=settings,
@@ -48,12 +51,22 @@ def alert_inputs(run: Run, prepared: Prepared, settings: Alerts) -> AlertInputs:
         labels=_labels(prepared),
         heads=frozenset(heads),
         users=users,
-        forest=None if users is None else _forest(prepared, users, settings),
+        forest=None if people is None else _forest(prepared, people, number, settings),
         words={f.name: f.comment for f in prepared.feature_set.features},
         quarantine=_refused(run),
         nights=_nights(run, settings),
         links=None if links is None else links.where(_known(run.as_of)),
+        habits_share=min(share, 1.0),
     )
+
+
+def _people(users: DataFrame | None) -> tuple[DataFrame | None, int]:
+    """The users who are no machines, and how many they are."""
+    if users is None:
+        return None, 0
+    people = users.where("NOT is_bot") if "is_bot" in users.columns else users
+    with spark_errors("counting user_features"):
+        return people, people.count()
 
 
 def _known(as_of: dt.date) -> Column:
@@ -129,24 +142,21 @@ def _peers(run: Run, tonight: DataFrame, settings: Alerts) -> Column:
     return F.col(f"`{name}`").cast("string")
 
 
-def _forest(prepared: Prepared, users: DataFrame, settings: Alerts) -> PeerForest | None:
+def _forest(
+    prepared: Prepared, people: DataFrame, number: int, settings: Alerts
+) -> PeerForest | None:
     """Fit to users chosen by a hash of their id, so that a rerun gives the same forest."""
     rule = settings.unusual_behaviour
-    names = rule.features or [name for name in prepared.names if name in users.columns]
-    if unknown := [name for name in names if name not in users.columns]:
+    names = rule.features or [name for name in prepared.names if name in people.columns]
+    if unknown := [name for name in names if name not in people.columns]:
         raise ConfigError(
             f"alerts.unusual_behaviour.features: there is no feature {unknown[0]!r}",
             fix="`behavior-spark features describe` lists them",
         )
-    people = users.where("NOT is_bot") if "is_bot" in users.columns else users
     columns = [F.col(f"`{name}`").cast("double").alias(name) for name in names]
     with spark_errors("reading a sample of user_features"):
-        sample = (
-            people.orderBy(F.xxhash64("user_id"), "user_id")
-            .limit(rule.sample)
-            .select("peers", *columns)
-            .toPandas()
-        )
+        few = sampled_by_hash(people, rows=number, most=rule.sample)
+        sample = few.select("peers", *columns).toPandas()
     if len(sample) < settings.least_peers:
         return None
     values = sample[names].to_numpy(dtype=np.float64)

@@ -42,6 +42,7 @@ class AlertInputs:
         nights: as_of of earlier nights that read new days alone, the latest first.
         links: Contract ``identities``, as known at as_of; None where none are mapped.
         earlier: Contract ``risk_alerts`` of earlier nights.
+        habits_share: Share of the users from whom it is learned what is usual, by hash.
     """
 
     as_of: dt.date
@@ -58,6 +59,7 @@ class AlertInputs:
     quarantine: DataFrame | None = None
     nights: Sequence[dt.date] = ()
     links: DataFrame | None = None
+    habits_share: float = 1.0
 
 
 @dataclass(frozen=True)

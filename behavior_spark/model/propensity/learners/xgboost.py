@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 import os
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from behavior_spark.model.arrays import Doubles, Floats
 from behavior_spark.model.propensity.learner import Learner, Loss
+from behavior_spark.model.propensity.matrix_on_disk import Matrix, MatrixOnDisk
 from behavior_spark.model.propensity.tree_steps import TreeSteps
 
 if TYPE_CHECKING:
@@ -127,6 +130,7 @@ class BoostedTrees:
     name: str = "xgboost"
     file: str = "booster.ubj"
     losses: frozenset[Loss] = frozenset(_OBJECTIVES)
+    reads_disk: bool = True
 
     def make_options(self, **changes: Any) -> TrainingOptions:
         """Settings with defaults except for ``changes``."""
@@ -134,14 +138,19 @@ class BoostedTrees:
 
     def fit(
         self,
-        values: Floats,
+        values: Matrix,
         labels: Doubles,
         *,
         weights: Doubles | None = None,
         options: TrainingOptions,
         loss: Loss = "logistic",
     ) -> FittedTrees:
-        """Fit boosted trees; see :meth:`.learner.Learner.fit`."""
+        """Fit boosted trees; see :meth:`.learner.Learner.fit`.
+
+        Of values on disk XGBoost keeps a byte for each in files of its own (external memory:
+        ``ExtMemQuantileDMatrix``); the trees are not quite those of the same rows in memory,
+        because quantiles of streams are approximate.
+        """
         import xgboost
 
         small = len(labels) < SMALL_ENOUGH_FOR_ONE_THREAD
@@ -150,14 +159,17 @@ class BoostedTrees:
         if loss == "tweedie":
             unit = float(np.average(labels, weights=weights)) / _MEAN_AMOUNT
             labels = labels / unit
-        data = xgboost.DMatrix(values, label=labels, weight=weights, nthread=threads)
         settings = {
             "objective": _OBJECTIVES[loss],
             **options.parameters(),
             "min_child_weight": least_leaf(labels, weights, options=options, loss=loss),
             "nthread": threads,
         }
-        booster = xgboost.train(settings, data, num_boost_round=options.rounds)
+        if isinstance(values, MatrixOnDisk):
+            booster = _train_from_disk(values, labels, weights, settings, options.rounds)
+        else:
+            data = xgboost.DMatrix(values, label=labels, weight=weights, nthread=threads)
+            booster = xgboost.train(settings, data, num_boost_round=options.rounds)
         if unit != 1.0:
             booster.set_attr(**{_LOG_UNIT: repr(math.log(unit))})
         return FittedTrees(bytes(booster.save_raw("ubj")))
@@ -165,6 +177,43 @@ class BoostedTrees:
     def load(self, content: bytes) -> FittedTrees:
         """The trees from their bytes."""
         return FittedTrees(content)
+
+
+def _train_from_disk(
+    values: MatrixOnDisk,
+    labels: Doubles,
+    weights: Doubles | None,
+    settings: dict[str, Any],
+    rounds: int,
+) -> xgboost.Booster:
+    """Trees of rows that are read in blocks; XGBoost's own files are removed afterwards."""
+    import xgboost
+
+    class Blocks(xgboost.DataIter):  # type: ignore[misc]
+        """Blocks of rows with their labels and weights."""
+
+        def __init__(self, folder: str) -> None:
+            super().__init__(cache_prefix=str(Path(folder, "trees")), on_host=False)
+            self.reset()
+
+        def reset(self) -> None:
+            self._blocks, self._start = values.blocks(), 0
+
+        def next(self, input_data: Any) -> bool:
+            block = next(self._blocks, None)
+            if block is None:
+                return False
+            part = slice(self._start, self._start + len(block))
+            self._start = part.stop
+            weight = None if weights is None else weights[part]
+            input_data(data=block, label=labels[part], weight=weight)
+            return True
+
+    with tempfile.TemporaryDirectory(prefix="behavior-trees-") as folder:
+        data = xgboost.ExtMemQuantileDMatrix(Blocks(folder), nthread=settings["nthread"])
+        booster = xgboost.train(settings, data, num_boost_round=rounds)
+        del data  # it holds its files open
+    return booster
 
 
 def least_leaf(

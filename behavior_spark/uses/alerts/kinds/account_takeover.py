@@ -2,11 +2,11 @@
 
 What is compared is a day with the user's own active days before. A value (a device, a place, an
 hour, a category of items) was there on k of n past days; that the next day shows it too has the
-probability (k + 1/2) / (n + 1) (Krichevsky and Trofimov 1981). Its surprise is -log2 of that, less
-log2 of the number of values of the day, of which the strangest is taken (Bonferroni). Surprises of
-device, place, time and items are added up, as if they were independent; the limit is -log2 of
-``false_alarms``. One value gives at most log2(2 n + 2) bits: in a month one new device is never
-enough.
+probability (k + a) / (n + a), where a is learned from everybody's past: how often do ordinary
+users show something new (``habits``)? Its surprise is -log2 of that, less log2 of the number of
+values of the day, of which the strangest is taken (Bonferroni). Surprises of device, place, time
+and items are added up, as if they were independent; the limit is -log2 of ``false_alarms``. One of
+the four alone gives at most three quarters of the limit: a new phone, or a journey, is never enough.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import math
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from behavior_spark.uses.alerts.habits import concentrations
 from behavior_spark.uses.alerts.kind import (
     USER,
     AlertInputs,
@@ -28,7 +29,9 @@ from behavior_spark.uses.alerts.kind import (
 )
 
 HOURS_NEAR = 3
+MOST_OF_ONE = 0.75  # of the limit
 VALUES = ("device", "place", "category")
+_PARTS = 1_000_000
 # What a day is compared by -> what is said of it.
 SIGNALS = {
     "device": "a device seen",
@@ -53,8 +56,13 @@ class AccountTakeover:
         """One row for each user with a recent day: his most surprising one."""
         rule = inputs.settings.account_takeover
         limit = -math.log2(rule.false_alarms)
-        days = _user_days(inputs.events)
-        frame = _most_surprising(days)
+        events = _of_recent_users(inputs.events)
+        sample = events
+        if inputs.habits_share < 1:
+            place = F.pmod(F.xxhash64(F.lit("habits"), "user_id"), F.lit(_PARTS))
+            sample = events.where(place < inputs.habits_share * _PARTS)
+        habits = concentrations(_pasts(_user_days(sample)), _new_values())
+        frame = _most_surprising(_pasts(_user_days(events)), habits, most=MOST_OF_ONE * limit)
         enough = F.col("past_days") >= rule.least_days
         frame = frame.withColumn("times_limit", F.when(enough, F.col("bits") / limit))
         seen = {name: F.col("surprise")[name] for name in SIGNALS}
@@ -77,40 +85,77 @@ class AccountTakeover:
         )
 
 
+def _of_recent_users(events: DataFrame) -> DataFrame:
+    """Who was not there lately has no day to compare: most users, on most nights."""
+    recent_users = events.where("is_recent").select("user_id").distinct()
+    return events.join(recent_users, "user_id", "left_semi")
+
+
 def _user_days(events: DataFrame) -> DataFrame:
     """``user_id, day, is_recent``, the distinct values of each signal, and hours as bits."""
-    # Who was not there lately has no day to compare: most users, on most nights.
-    recent_users = events.where("is_recent").select("user_id").distinct()
-    events = events.join(recent_users, "user_id", "left_semi")
     hour_bit = F.call_function("shiftleft", F.lit(1), F.hour("event_time"))
     return events.groupBy("user_id", F.to_date("event_time").alias("day"), "is_recent").agg(
         *[F.collect_set(name).alias(name) for name in VALUES], F.bit_or(hour_bit).alias("hours")
     )
 
 
-def _most_surprising(days: DataFrame) -> DataFrame:
-    """``user_id, past_days, day, bits, surprise``: one row for each user with a recent day.
+def _pasts(days: DataFrame) -> DataFrame:
+    """One row for each user: his recent days, and all of his past in arrays.
 
-    All of a user's past is in arrays of one row: of values, one for each day that had it, and of
-    days by hour.
+    Of values one entry for each day that had it; of hours the days with anything near each.
     """
     past = ~F.col("is_recent")
-    users = days.groupBy("user_id").agg(
+    return days.groupBy("user_id").agg(
         F.collect_list(F.when(F.col("is_recent"), F.struct("day", *VALUES, "hours"))).alias("days"),
         F.count_if(past).alias("past_days"),
         F.array(*[F.count_if(past & _near_hour(hour)) for hour in range(24)]).alias("past_hours"),
+        F.bit_or(F.when(past, F.col("hours"))).alias("hours_used"),
+        F.sum(F.when(past, F.bit_count("hours"))).alias("hours_counted"),
         *[F.flatten(F.collect_list(F.when(past, F.col(n)))).alias(f"past_{n}") for n in VALUES],
         *[F.count_if(past & (F.size(n) > 0)).alias(f"{n}_known") for n in VALUES],
     )
-    recent = users.where(F.size("days") > 0).withColumn("_day", F.explode("days"))
+
+
+def _new_values() -> dict[str, tuple[Column, Column, Column]]:
+    """Of each signal: past days, values of all of them, and values that only one day has."""
+    alone_hours = [
+        ((F.getbit(F.col("hours_used"), F.lit(hour)) == 1) & (F.col("past_hours")[hour] == 1))
+        .cast("int")
+        for hour in range(24)
+    ]  # fmt: skip
+    hours = F.col("past_days"), F.col("hours_counted"), sum(alone_hours[1:], alone_hours[0])
+    return {"hour": hours} | {
+        name: (F.col(f"{name}_known"), F.size(f"past_{name}"), _alone(F.col(f"past_{name}")))
+        for name in VALUES
+    }
+
+
+def _alone(past: Column) -> Column:
+    """How many values are in an array once."""
+
+    def is_alone(value: Column) -> Column:
+        return F.size(past) - F.size(F.array_remove(past, value)) == 1
+
+    return F.size(F.filter(F.array_distinct(past), is_alone))
+
+
+def _most_surprising(users: DataFrame, habits: DataFrame, *, most: float) -> DataFrame:
+    """``user_id, past_days, day, bits, surprise``: one row for each user with a recent day.
+
+    Args:
+        users: As ``_pasts`` gives them.
+        habits: One row with the concentration of each signal.
+        most: Most bits of one signal.
+    """
+    learned = habits.select(*[F.col(name).alias(f"new_{name}") for name in SIGNALS])
+    recent = users.where(F.size("days") > 0).crossJoin(F.broadcast(learned))
+    recent = recent.withColumn("_day", F.explode("days"))
+    counted = {name: (_days_of_values(name), F.col(f"{name}_known"), F.size(F.col("_day")[name]))
+               for name in VALUES}  # fmt: skip
+    counted["hour"] = _days_of_hours(), F.col("past_days"), F.bit_count("_day.hours")
     surprises = recent.select(
         "user_id", "past_days", "_day.day",
-        _surprise(_days_of_hours(), F.col("past_days"), F.bit_count("_day.hours")).alias("hour"),
-        *[
-            _surprise(_days_of_values(name), F.col(f"{name}_known"), F.size(F.col("_day")[name]))
-            .alias(name)
-            for name in VALUES
-        ],
+        *[_surprise(*counted[name], F.col(f"new_{name}"), most).alias(name) for name in SIGNALS],
     )  # fmt: skip
     bits = [F.col(name)["bits"] for name in SIGNALS]
     weighed = surprises.withColumn("bits", sum(bits[1:], bits[0]))
@@ -142,9 +187,10 @@ def _days_of_hours() -> Column:
     return F.array_min(F.array(*hours))
 
 
-def _surprise(fewest: Column, count: Column, values: Column) -> Column:
+def _surprise(fewest: Column, count: Column, values: Column, new: Column, most: float) -> Column:
     """``days, of, bits``: how surprising it is to see what was there on ``fewest`` of ``count``."""
-    bits = F.log2((count + 1) / (fewest + 0.5)) - F.log2(values.cast("double"))
+    bits = F.log2((count + new) / (fewest + new)) - F.log2(values.cast("double"))
+    bits = F.least(bits, F.lit(most))
     comparable = (values > 0) & (count > 0)
     return F.struct(
         F.when(comparable, fewest).alias("days"),

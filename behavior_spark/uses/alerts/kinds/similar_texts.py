@@ -89,6 +89,9 @@ class SimilarTexts:
         )  # fmt: skip
 
 
+_LINKS = "id long, component long"
+
+
 def similar_groups(texts: DataFrame, *, similarity: float) -> DataFrame:
     """``id, component``: texts that are similar to another, and the group they belong to.
 
@@ -111,18 +114,19 @@ def similar_groups(texts: DataFrame, *, similarity: float) -> DataFrame:
     left = distinct.select(F.col("id").alias("left"), F.col("text").alias("left_text"))
     right = distinct.select(F.col("id").alias("right"), F.col("text").alias("right_text"))
 
-    def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            found = similarities(
-                batch.column("left_text").to_pylist(), batch.column("right_text").to_pylist()
-            )
-            kept = pa.array(np.flatnonzero(found >= similarity))
-            yield batch.select(["left", "right"]).take(kept)
+    def link(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return _connect(map(similar_pairs, batches))
 
-    similar = pairs.join(left, "left").join(right, "right").mapInArrow(
-        compare, "left long, right long"
-    )  # fmt: skip
-    return similar.coalesce(1).mapInArrow(_connect, "id long, component long")
+    def similar_pairs(batch: pa.RecordBatch) -> pa.RecordBatch:
+        found = similarities(
+            batch.column("left_text").to_pylist(), batch.column("right_text").to_pylist()
+        )
+        return batch.select(["left", "right"]).take(pa.array(np.flatnonzero(found >= similarity)))
+
+    forests = pairs.join(left, "left").join(right, "right").mapInArrow(link, _LINKS)
+    # Not coalesce(1), which would do the joins and comparisons above in one task too.
+    links = forests.select(F.col("id").alias("left"), F.col("component").alias("right"))
+    return links.repartition(1).mapInArrow(_connect, _LINKS)
 
 
 def _sketch(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

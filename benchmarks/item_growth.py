@@ -1,0 +1,42 @@
+"""Items for the members of an audience, by number of users: a stage of ``benchmarks.million``.
+
+Purchases of ``audience_growth``; items are found for one user in a hundred, learned from 200,000.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from behavior_spark.uses.audiences.recommending import (
+    EVERYTHING,
+    baskets,
+    listed,
+    recommended,
+    sampled_users,
+    similar_items,
+)
+from benchmarks.audience_growth import made_up, stored
+
+LATEST, LEARNED, POPULAR = 50, 200_000, 15
+
+
+def prepare(spark: SparkSession, folder: Path, users: int) -> None:
+    """Write the purchases."""
+    stored(made_up(spark, users)[2], folder, "purchases")
+
+
+def measure(spark: SparkSession, folder: Path, users: int) -> dict[str, int]:
+    """Find five items for each of the members, and write them."""
+    had = baskets(spark.read.parquet(str(folder / "purchases")))
+    share = LEARNED / users
+    similar = similar_items(sampled_users(had, share=share), latest=LATEST, popular=POPULAR)
+    wanted = had.where(F.pmod(F.xxhash64("user_id"), F.lit(100)) == 0).select(
+        F.lit("first").alias("audience"), "user_id", F.lit(5).alias("items"),
+        F.lit(False).alias("again"), F.lit(EVERYTHING).alias("shelf"),
+    )  # fmt: skip
+    stored(listed(recommended(wanted, had, similar, latest=LATEST), None), folder, "lists")
+    lists = spark.read.parquet(str(folder / "lists"))
+    return {"learned from": min(users, LEARNED), "members with items": lists.count()}

@@ -1,0 +1,81 @@
+"""What grows with users is cut down before one task or the driver sees it, with the same result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from behavior_spark.features.sampling import sampled_by_hash
+from behavior_spark.io.arrow_stream import stream_batches
+from behavior_spark.uses.alerts.habits import UNKNOWN, concentrations
+from behavior_spark.uses.alerts.kinds.similar_texts import similar_groups
+
+
+def test_a_sample_by_hash_is_the_rows_of_the_smallest_hashes(spark: SparkSession) -> None:
+    users = spark.range(3_000).select(F.concat(F.lit("u"), "id").alias("user_id"))
+    few = sampled_by_hash(users, rows=3_000, most=200)
+    plan = few._jdf.queryExecution().optimizedPlan().toString()  # type: ignore[operator]
+    assert "Filter" in plan  # most rows never reach the task that chooses
+    chosen = [row["user_id"] for row in few.collect()]
+    expected = users.orderBy(F.xxhash64("user_id"), "user_id").limit(200).collect()
+    assert chosen == [row["user_id"] for row in expected]
+    assert sampled_by_hash(users, rows=3_000, most=5_000).count() == 3_000
+
+
+def test_batches_on_the_driver_are_the_rows_of_the_frame(spark: SparkSession) -> None:
+    frame = spark.range(0, 1_000, 1, 3).select(
+        "id", F.when(F.col("id") % 7 > 0, F.col("id") / 3).alias("third"),
+        F.date_add(F.lit("2024-01-01").cast("date"), F.col("id").cast("int")).alias("day"),
+    )  # fmt: skip
+    batches = [batch.to_pandas() for batch in stream_batches(frame)]
+    assert len(batches) == 3
+    pd.testing.assert_frame_equal(
+        pd.concat(batches, ignore_index=True), frame.toArrow().to_pandas(), check_exact=True
+    )
+    assert not list(stream_batches(frame.where("id < 0")))
+
+
+def test_what_ordinary_users_do_for_the_first_time_is_learned_from_their_pasts(
+    spark: SparkSession,
+) -> None:
+    """Days drawn from an urn: the next value is new with probability a / (n + a)."""
+    dice, rows, truth = np.random.default_rng(3), [], {"device": 0.05, "category": 1.5}
+    for _ in range(1_500):
+        row = {}
+        for name, a in truth.items():
+            past: list[int] = []
+            for n in range(dice.integers(3, 25)):
+                new = dice.random() < a / (n + a)
+                past.append(n if new else past[dice.integers(n)])
+            values, counts = np.unique(past, return_counts=True)
+            row |= {f"{name}_days": len(past), f"{name}_alone": int((counts == 1).sum())}
+            del values
+        rows.append(row | {"seldom_days": 1, "seldom_alone": 1})
+    users = spark.createDataFrame(pd.DataFrame(rows))
+    new = {
+        name: (F.col(f"{name}_days"), F.col(f"{name}_days"), F.col(f"{name}_alone"))
+        for name in (*truth, "seldom")
+    }
+    learned = concentrations(users, new).first()
+    assert learned is not None
+    for name, a in truth.items():
+        assert learned[name] == pytest.approx(a, rel=0.25)
+    assert learned["seldom"] == UNKNOWN  # one day has no other day to compare with
+
+
+def test_a_chain_of_similar_texts_is_one_group_whatever_task_compared_its_links(
+    spark: SparkSession,
+) -> None:
+    words = [f"word{n}" for n in range(60)]
+    chain = [" ".join(words[start : start + 30]) for start in range(0, 30, 3)]
+    other = [" ".join(f"thing{n}" for n in range(30)), " ".join(f"matter{n}" for n in range(30))]
+    texts = spark.createDataFrame(list(enumerate([*chain, *other])), "id long, text string")
+    spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
+    try:
+        groups = similar_groups(texts.repartition(4), similarity=0.6).collect()
+    finally:
+        spark.conf.unset("spark.sql.adaptive.coalescePartitions.enabled")
+    assert {row["id"]: row["component"] for row in groups} == dict.fromkeys(range(len(chain)), 0)
