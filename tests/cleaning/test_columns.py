@@ -13,7 +13,7 @@ from behavior_spark.cleaning.text import clean_text, pseudonym, text_hash
 from behavior_spark.errors import ModelError
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
 from behavior_spark.model.propensity.target_kind import find_target_kind
-from behavior_spark.model.propensity.training import _ordered
+from behavior_spark.model.propensity.training_rows import ordered_rows
 from behavior_spark.scoring.functions import EmbeddingCache
 
 KEY = "a-key-of-sixteen-characters"
@@ -48,10 +48,10 @@ def test_ids_that_differ_in_a_control_character_are_different_people(nulls):
 def test_training_rows_of_users_that_differ_in_a_control_character_are_no_repetitions():
     frame = pd.DataFrame({"user": ["a\0b", "a\0c", "a"], "day": "2024-01-01", "label": [0, 1, 0]})
     names = {"label": "label", "as_of": "day", "user": "user", "kind": find_target_kind("does")}
-    rows, _, _ = _ordered(frame, "buys", **names)
-    assert sorted(rows["user"]) == ["a", "a\0b", "a\0c"]
+    order, _, _ = ordered_rows(frame, "buys", **names)
+    assert frame["user"].iloc[order].tolist() == ["a", "a\0b", "a\0c"]
     with pytest.raises(ModelError, match="1 repeated"):
-        _ordered(pd.concat([frame, frame[:1]]), "buys", **names)
+        ordered_rows(pd.concat([frame, frame[:1]]), "buys", **names)
 
 
 def test_the_cache_of_the_functions_keeps_texts_apart_that_differ_in_a_control_character():

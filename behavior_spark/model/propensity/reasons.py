@@ -122,7 +122,7 @@ class Explainer:
     ) -> ReasonTable:
         """The same as columns: of many rows, without an object for each reason."""
         sums = self.by_subject(contributions)
-        if not top or not len(values):
+        if not top or not sums.size:
             nothing = np.empty(0)
             return ReasonTable(np.zeros(len(values) + 1, dtype=np.int64),
                                nothing.astype(np.int64), nothing, nothing, [])  # fmt: skip

@@ -22,21 +22,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from behavior_spark.errors import ModelError
-from behavior_spark.model.arrays import Bools, Doubles, Floats
+from behavior_spark.model.arrays import Bools, Doubles
 from behavior_spark.model.propensity.baselines import fit_baselines
 from behavior_spark.model.propensity.calibration import Calibrator
-from behavior_spark.model.propensity.feature_matrix import (
-    feature_matrix,
-    require_columns,
-    varying_columns,
-)
+from behavior_spark.model.propensity.feature_matrix import require_columns, varying_columns
+from behavior_spark.model.propensity.fits import Fit
 from behavior_spark.model.propensity.holdout import (
     Holdout,
     holdout_metrics,
@@ -53,23 +48,19 @@ from behavior_spark.model.propensity.learner import (
 from behavior_spark.model.propensity.matrix_on_disk import (
     Matrix,
     MatrixOnDisk,
-    blocks_of,
     columns_of,
-    rows_of,
 )
 from behavior_spark.model.propensity.model import PropensityModel, verdict_in
 from behavior_spark.model.propensity.prior_shift import (
-    folds_of_season,
-    offsets_by_day,
     season_offset,
 )
 from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.model.propensity.target_kind import (
     DEFAULT_KIND,
     MarginCalibrator,
-    TargetKind,
     find_target_kind,
 )
+from behavior_spark.model.propensity.training_rows import TrainingRows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,12 +129,12 @@ def train_propensity_model(
             have the kind's loss.
     """
     target_kind = find_target_kind(kind)
-    fit = _Fit(target, target_kind, find_learner(learner), options)
+    fit = Fit(target, target_kind, find_learner(learner), options)
     baseline_columns = dict(baseline_columns or {})
     own = features if matrix is None else []
     needed = [*own, *baseline_columns.values(), label, as_of, user]
     require_columns(frame, [*needed, *([weight] if weight else [])], target)
-    every_row = _TrainingRows.of(
+    every_row = TrainingRows.of(
         frame, target, features=features, label=label, as_of=as_of, user=user, weight=weight,
         kind=target_kind, matrix=matrix,
     )  # fmt: skip
@@ -206,71 +197,7 @@ def train_propensity_model(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _TrainingRows:
-    """The rows of a training set, sorted by day and user.
-
-    Attributes:
-        frame: All columns.
-        days: As-of day of each row, (rows,).
-        labels: Labels, float64 (rows,).
-        values: Features, float32 (rows, features), in memory or on disk.
-        weights: Number of rows that each row represents, float64 (rows,).
-    """
-
-    frame: pd.DataFrame
-    days: npt.NDArray[np.datetime64]
-    labels: Doubles
-    values: Matrix
-    weights: Doubles
-
-    @classmethod
-    def of(
-        cls,
-        frame: pd.DataFrame,
-        target: str,
-        *,
-        features: Sequence[str],
-        label: str,
-        as_of: str,
-        user: str,
-        weight: str | None,
-        kind: TargetKind,
-        matrix: Matrix | None,
-    ) -> _TrainingRows:
-        """Sort and check the rows of a frame; arguments as in :func:`train_propensity_model`."""
-        order, days, labels = _ordered(
-            frame, target, label=label, as_of=as_of, user=user, kind=kind
-        )
-        frame = frame.iloc[order]
-        if matrix is None:
-            values: Matrix = feature_matrix(frame, features, target)
-        else:
-            values = rows_of(matrix, order)
-        weights = np.ones(len(labels)) if weight is None else frame[weight].to_numpy(np.float64)
-        return cls(frame, days, labels, values, weights)
-
-    def of_last(self, days: int | None) -> _TrainingRows:
-        """The rows of the last days; None: of all."""
-        every_day = np.unique(self.days)
-        if days is None or days >= len(every_day):
-            return self
-        return self.where(self.days >= every_day[-days])
-
-    def where(self, mask: Bools) -> _TrainingRows:
-        """The rows of a mask, (rows,)."""
-        return _TrainingRows(
-            self.frame[mask], self.days[mask], self.labels[mask], rows_of(self.values, mask),
-            self.weights[mask],
-        )  # fmt: skip
-
-    @property
-    def last_day(self) -> date:
-        """The last as-of day."""
-        return date.fromisoformat(str(self.days.max()))
-
-
-def _metadata(rows: _TrainingRows, holdout: Holdout, horizon_days: int) -> dict[str, Any]:
+def _metadata(rows: TrainingRows, holdout: Holdout, horizon_days: int) -> dict[str, Any]:
     """Scheme, days, and numbers of rows and positives, as JSON values."""
     return {
         "scheme": holdout.scheme,
@@ -283,7 +210,7 @@ def _metadata(rows: _TrainingRows, holdout: Holdout, horizon_days: int) -> dict[
 
 
 def _sketches(
-    rows: _TrainingRows, margins: Doubles, holdout: Holdout, learned: _Learned
+    rows: TrainingRows, margins: Doubles, holdout: Holdout, learned: _Learned
 ) -> dict[str, Any]:
     """How scores and features are spread, as JSON values; empty if no feature has a part.
 
@@ -307,74 +234,6 @@ def _sketches(
     }
 
 
-class _Fit:
-    """A learner with its settings and the loss of a kind of target."""
-
-    def __init__(self, target: str, kind: TargetKind, learner: Learner, options: Any) -> None:
-        if kind.loss not in learner.losses:
-            raise ModelError(
-                f"the learner {learner.name!r} cannot learn target {target!r} of kind {kind.name}",
-                found=f"it minimises {', '.join(sorted(learner.losses))}, not {kind.loss}",
-                fix="choose another training.learner",
-            )
-        self.kind, self.learner, self.loss = kind, learner, kind.loss
-        self.options = learner.make_options() if options is None else options
-
-    def __call__(self, values: Matrix, labels: Doubles, weights: Doubles) -> FittedLearner:
-        if isinstance(values, MatrixOnDisk) and not getattr(self.learner, "reads_disk", False):
-            raise ModelError(
-                f"the learner {self.learner.name!r} cannot learn from rows on disk",
-                found=f"{len(values):,} rows",
-                fix="lower training.max_rows, raise training.rows_in_memory, or use xgboost",
-            )
-        return self.learner.fit(
-            cast(Floats, values), labels, weights=weights, options=self.options, loss=self.loss
-        )
-
-    def offsets(
-        self, rows: _TrainingRows, recent_days: int | None, horizon_days: int
-    ) -> dict[str, float]:
-        """What models that knew only earlier days were off by, by day (rolling time folds).
-
-        A day without enough earlier rows is left out.
-        """
-        every_day = [date.fromisoformat(str(day)) for day in np.unique(rows.days)]
-        offsets: dict[str, float] = {}
-        for day in folds_of_season(every_day, horizon_days=horizon_days):
-            known = rows.days <= np.datetime64(day - timedelta(days=horizon_days))
-            at = rows.days == np.datetime64(day)
-            if not known.any():
-                continue
-            earlier = rows.where(known).of_last(recent_days)
-            if not self.kind.enough(earlier.labels) or not self.kind.enough(rows.labels[at]):
-                continue
-            fitted = self(earlier.values, earlier.labels, earlier.weights)
-            said = self.kind.from_margins(_margins(fitted, rows_of(rows.values, at)))
-            offsets |= offsets_by_day(
-                said, rows.labels[at], rows.days[at], weights=rows.weights[at]
-            )
-        return offsets
-
-    def unseen_margins(self, rows: _TrainingRows, holdout: Holdout) -> Doubles:
-        """Margins of rows by models that were not trained on them, float64 (rows,).
-
-        NaN for rows that no fit of the holdout predicts.
-        """
-        margins = np.full(len(rows.labels), np.nan)
-        for train, predict in holdout.fits:
-            known = rows_of(rows.values, train)
-            fitted = self(known, rows.labels[train], rows.weights[train])
-            margins[predict] = _margins(fitted, rows_of(rows.values, predict))
-        return margins
-
-
-def _margins(fitted: FittedLearner, values: Matrix) -> Doubles:
-    """Margins of all rows, a block after the other, float64 (rows,)."""
-    if not len(values):
-        return np.empty(0)
-    return np.concatenate([fitted.margins(block) for block in blocks_of(values)])
-
-
 @dataclass(frozen=True)
 class _Learned:
     """What a model predicts with."""
@@ -386,7 +245,7 @@ class _Learned:
     fitted: FittedLearner
 
 
-def _learn_base_rate(rows: _TrainingRows, fit: _Fit) -> _Learned:
+def _learn_base_rate(rows: TrainingRows, fit: Fit) -> _Learned:
     """The base rate of all training rows, for everybody; no feature has a part in it."""
     learner = find_learner(BASE_RATE)
     options = learner.make_options()
@@ -398,41 +257,3 @@ def _learn_base_rate(rows: _TrainingRows, fit: _Fit) -> _Learned:
         fitted.margins(nothing), rows.labels, weights=rows.weights, choice="identity"
     )
     return _Learned(learner, options, (), calibrator, fitted)
-
-
-def _ordered(
-    frame: pd.DataFrame, target: str, *, label: str, as_of: str, user: str, kind: TargetKind
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.datetime64], Doubles]:
-    """Check the labels, and sort rows by day and user, so that row order has no effect.
-
-    Returns:
-        The order of the rows, their days and their labels in it.
-
-    Raises:
-        ModelError: A user and day occurs twice, a label is not allowed, or there is too little of
-            an outcome.
-    """
-    import pandas as pd
-
-    days = pd.to_datetime(frame[as_of]).to_numpy(dtype="datetime64[D]")
-    users = frame[user].astype(str).to_numpy(dtype=object)
-    order = np.lexsort((users, days)) if len(frame) else np.empty(0, dtype=np.int64)
-    truth = pd.to_numeric(frame[label], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    # Not with pandas, which compares strings only up to the first NUL.
-    in_order, day_of = users[order], days[order]
-    repeated = int(((in_order[1:] == in_order[:-1]) & (day_of[1:] == day_of[:-1])).sum())
-    unlabelled = int((~kind.are_labels(truth)).sum())
-    if repeated or unlabelled:
-        raise ModelError(
-            f"training rows of target {target!r} must be one a user and day, labelled "
-            f"{kind.label_words}",
-            found=f"{repeated} repeated, {unlabelled} without label",
-            fix="train on as-of days whose horizon has passed, one row a user and day",
-        )
-    if not kind.enough(truth):
-        raise ModelError(
-            f"target {target!r} has {kind.shortage}",
-            found=f"{int((truth > 0).sum())} positives in {len(truth)} rows",
-            fix="check the target's condition and horizon, or train on other as-of days",
-        )
-    return order, day_of, truth[order]

@@ -5,8 +5,9 @@ hour, a category of items) was there on k of n past days; that the next day show
 probability (k + a) / (n + a), where a is learned from everybody's past: how often do ordinary
 users show something new (``habits``)? Its surprise is -log2 of that, less log2 of the number of
 values of the day, of which the strangest is taken (Bonferroni). Surprises of device, place, time
-and items are added up, as if they were independent; the limit is -log2 of ``false_alarms``. One of
-the four alone gives at most three quarters of the limit: a new phone, or a journey, is never enough.
+and items are added up, as if they were independent; the limit is -log2 of ``false_alarms``. One
+of the four alone gives at most three quarters of the limit: a new phone, or a journey, is never
+enough.
 """
 
 from __future__ import annotations
