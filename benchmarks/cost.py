@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-import os
 import sys
 import tempfile
 from collections import defaultdict
@@ -34,7 +33,7 @@ from behavior_spark.io.session import get_session
 from behavior_spark.pipelines import commands, model_commands
 from behavior_spark.pipelines.demonstration import demo, demo_settings
 from behavior_spark.runs.run import Run
-from benchmarks.night import processor_seconds
+from benchmarks.night import ProcessorTime
 
 MEGABYTE = 1e6
 NIGHT = ["training.min_positives=5", "text.finetune=heads", "text.precision=fp32"]
@@ -91,17 +90,17 @@ def _step(tags: str) -> str:
 
 
 @contextmanager
-def processor_of_steps() -> Iterator[dict[str, float]]:
+def processor_of_steps(processor: ProcessorTime) -> Iterator[dict[str, float]]:
     """Processor seconds of all processes in each step of the runs inside the block."""
     spent: dict[str, float] = defaultdict(float)
     step = Run.step
 
     @contextmanager
     def counted(run: Run, name: str) -> Iterator[None]:
-        before = processor_seconds(os.getpid())
+        before = processor.seconds()
         with step(run, name):
             yield
-        spent[name] += processor_seconds(os.getpid()) - before
+        spent[name] += processor.seconds() - before
 
     with patch.object(Run, "step", counted):
         yield spent
@@ -123,10 +122,11 @@ def measure(users: int, days: int, folder: Path) -> tuple[Costs, dict[str, int]]
     first, second = shop.layout.as_of, shop.layout.as_of + dt.timedelta(days=1)
     model_commands.finetune(settings, as_of=first, spark=spark, console=quiet)
     commands.nightly(settings, as_of=first, spark=spark, console=quiet)
-    start, before = dt.datetime.now(dt.UTC), processor_seconds(os.getpid())
-    with processor_of_steps() as spent:
+    processor = ProcessorTime()
+    start, before = dt.datetime.now(dt.UTC), processor.seconds()
+    with processor_of_steps(processor) as spent:
         commands.nightly(settings, as_of=second, spark=spark, console=quiet)
-    between = processor_seconds(os.getpid()) - before - sum(spent.values())
+    between = processor.seconds() - before - sum(spent.values())
     rows = {
         name: spark.read.format("delta").load(f"{settings.warehouse.path}/{name}").count()
         for name in ("events", "text_embeddings", "user_features")

@@ -46,23 +46,6 @@ def memory_by_part(root: int) -> dict[str, int]:
     return parts
 
 
-def processor_seconds(pid: int) -> float:
-    """Processor time of a process and all that it has started and that still run, in seconds."""
-    times: dict[int, tuple[int, float]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended
-        ticks = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-        times[int(stat.parent.name)] = int(fields[1]), ticks
-    tree, size = {pid}, 0
-    while len(tree) > size:
-        size = len(tree)
-        tree |= {child for child, (parent, _) in times.items() if parent in tree}
-    return sum(times[member][1] for member in tree if member in times)
-
-
 class ProcessorTime:
     """Processor time of this process and all that it starts, in seconds; ended ones included.
 

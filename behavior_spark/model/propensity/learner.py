@@ -34,7 +34,7 @@ class Learner(Protocol):
     """A learning algorithm. A module of ``learners`` defines one as ``LEARNER``.
 
     Learners can be pickled, since they are sent to Spark's workers with their models, and are
-    compared by value.
+    compared by value. One that can fit a ``MatrixOnDisk`` says so by an attribute ``reads_disk``.
     """
 
     @property
