@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config import Alerts
 from behavior_spark.errors import ConfigError
+from behavior_spark.features.families.bots import without_bots
 from behavior_spark.features.point_in_time import as_seen, items_at, of_users, of_users_at_large
 from behavior_spark.features.profile import segment
 from behavior_spark.features.sampling import sampled_by_hash
@@ -64,7 +65,7 @@ def _people(users: DataFrame | None) -> tuple[DataFrame | None, int]:
     """The users who are no machines, and how many they are."""
     if users is None:
         return None, 0
-    people = users.where("NOT is_bot") if "is_bot" in users.columns else users
+    people = without_bots(users)
     with spark_errors("counting user_features"):
         return people, people.count()
 
