@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from behavior_spark.config.sequence import SequenceSettings
-from behavior_spark.errors import ConfigError, ModelError
+from behavior_spark.errors import ConfigError
 from behavior_spark.features.families.bots import without_bots
 from behavior_spark.features.item_histories import item_histories
 from behavior_spark.files import digest_of, read_json
@@ -21,7 +20,12 @@ from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.sequence import MODEL_FILE
 from behavior_spark.pipelines.users.features import Prepared
-from behavior_spark.pipelines.users.sequence_training import fit_histories, words_at
+from behavior_spark.pipelines.users.sequence_training import (
+    fit_histories,
+    read_description,
+    words_at,
+)
+from behavior_spark.pipelines.users.stored_models import newest_model
 from behavior_spark.prediction.next_items import SequenceRecipe, predict_items
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
@@ -117,18 +121,10 @@ def predict_items_stage(run: Run, prepared: Prepared, *, retrain: bool) -> NextI
 
 def valid_model(run: Run, settings: SequenceSettings) -> dict[str, Any] | None:
     """The description of the newest model of these settings that is fresh enough; None: none."""
-    oldest = run.as_of - dt.timedelta(days=settings.retrain_every_days)
-    wanted, candidates = _fingerprint(run, settings), []
-    for folder in model_store(run).fetch().glob("*/"):
-        try:
-            model = read_json(folder / MODEL_FILE)
-        except ModelError as error:
-            run.note(f"sequence model {folder.name} is left out: {error.problem}")
-            continue
-        through = dt.date.fromisoformat(model["trained_through"])
-        if model["metadata"].get("fingerprint") == wanted and oldest < through <= run.as_of:
-            candidates.append((model["trained_through"], model["digest"], model))
-    return max(candidates, key=lambda c: c[:2])[2] if candidates else None
+    return newest_model(
+        run, model_store(run), read_description, fingerprint=_fingerprint(run, settings),
+        through=run.as_of, fresh_days=settings.retrain_every_days, name="sequence model",
+    )  # fmt: skip
 
 
 def _train(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import tempfile
 from collections import defaultdict
@@ -24,6 +23,7 @@ from behavior_spark.model.propensity.training import train_propensity_model
 from behavior_spark.model.propensity.verdict import TargetVerdict
 from behavior_spark.pipelines.users.drift import moved_models
 from behavior_spark.pipelines.users.features import Prepared
+from behavior_spark.pipelines.users.stored_models import Origin, newest_model
 from behavior_spark.pipelines.users.training_rows import (
     TrainingRows,
     baseline_columns,
@@ -87,23 +87,20 @@ def _plain(sections: Mapping[str, Section]) -> dict[str, Any]:
 
 def valid_models(run: Run, prepared: Prepared) -> dict[str, PropensityModel]:
     """For each target the newest model that fits, knows nothing after as_of and is fresh enough."""
-    newest: dict[str, PropensityModel] = {}
-    oldest = run.as_of - dt.timedelta(days=run.settings.training.retrain_every_days)
-    for target in run.settings.targets:
-        wanted = fingerprint(run, prepared, target)
-        candidates = []
-        for folder in model_store(run, target).fetch().glob("*/"):
-            try:
-                model = PropensityModel.load(folder)
-            except ModelError as error:
-                run.note(f"model {folder.name} of {target} is left out: {error.problem}")
-                continue
-            through = dt.date.fromisoformat(model.trained_through)
-            if model.fingerprint == wanted and oldest < through <= run.as_of:
-                candidates.append((model.trained_through, model.digest, model))
-        if candidates:
-            newest[target] = max(candidates, key=lambda c: c[:2])[2]
-    return newest
+    newest = {
+        target: newest_model(
+            run, model_store(run, target), _read, fingerprint=fingerprint(run, prepared, target),
+            through=run.as_of, fresh_days=run.settings.training.retrain_every_days,
+            name=f"model of {target}",
+        )
+        for target in run.settings.targets
+    }  # fmt: skip
+    return {target: model for target, model in newest.items() if model is not None}
+
+
+def _read(folder: Path) -> tuple[PropensityModel, Origin]:
+    model = PropensityModel.load(folder)
+    return model, Origin(model.fingerprint, model.trained_through, model.digest)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -13,11 +14,25 @@ from pyspark.sql import functions as F
 from behavior_spark.config.sequence import SequenceTraining
 from behavior_spark.errors import InputError
 from behavior_spark.features.item_histories import item_words
+from behavior_spark.files import read_json
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.sequence import MODEL_FILE
+from behavior_spark.pipelines.users.stored_models import Origin
 
 if TYPE_CHECKING:
     from behavior_spark.model.sequence.histories import Histories
     from behavior_spark.model.sequence.model import SequenceModel
+
+
+def read_description(folder: Path) -> tuple[dict[str, Any], Origin]:
+    """The description of a stored sequence model, and what it comes from; its weights are not read.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    model = read_json(folder / MODEL_FILE)
+    fingerprint = model["metadata"].get("fingerprint")
+    return model, Origin(fingerprint, model["trained_through"], model["digest"])
 
 
 def fit_histories(

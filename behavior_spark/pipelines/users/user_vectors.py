@@ -9,11 +9,16 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.config.sequence import UserVectorSettings
-from behavior_spark.errors import BehaviorError, ModelError
+from behavior_spark.errors import BehaviorError
 from behavior_spark.features.item_histories import item_histories
 from behavior_spark.files import digest_of, read_json
 from behavior_spark.model.sequence import MODEL_FILE
-from behavior_spark.pipelines.users.sequence_training import fit_histories, words_at
+from behavior_spark.pipelines.users.sequence_training import (
+    fit_histories,
+    read_description,
+    words_at,
+)
+from behavior_spark.pipelines.users.stored_models import newest_model
 from behavior_spark.prediction.training_days import training_days
 from behavior_spark.prediction.user_vectors import UserVectorRecipe
 from behavior_spark.runs.run import Run
@@ -86,18 +91,10 @@ def model_store(run: Run) -> SharedFolder:
 
 def _valid_model(run: Run, settings: UserVectorSettings, before: dt.date) -> dict[str, Any] | None:
     """The description of the newest model that is old enough, and not too old."""
-    oldest = before - dt.timedelta(days=settings.retrain_every_days)
-    wanted, candidates = _fingerprint(run, settings), []
-    for folder in model_store(run).fetch().glob("*/"):
-        try:
-            model = read_json(folder / MODEL_FILE)
-        except ModelError as error:
-            run.note(f"model of user vectors {folder.name} is left out: {error.problem}")
-            continue
-        through = dt.date.fromisoformat(model["trained_through"])
-        if model["metadata"].get("fingerprint") == wanted and oldest < through <= before:
-            candidates.append((model["trained_through"], model["digest"], model))
-    return max(candidates, key=lambda c: c[:2])[2] if candidates else None
+    return newest_model(
+        run, model_store(run), read_description, fingerprint=_fingerprint(run, settings),
+        through=before, fresh_days=settings.retrain_every_days, name="model of user vectors",
+    )  # fmt: skip
 
 
 def _train(
