@@ -161,6 +161,8 @@ def test_bidirectional_controls_are_removed(control):
 
 @given(st.text(st.characters(categories=["Cs"]), min_size=1, max_size=5))
 def test_lone_surrogates_become_replacement_characters(surrogates):
+    # Low ones before high ones: a high one before a low one would be a pair, which is a character.
+    surrogates = "".join(sorted(surrogates, reverse=True))
     clean = clean_text(f"a{surrogates}b", max_chars=100)
     assert clean.text == "a" + "\ufffd" * len(surrogates) + "b"
     assert len(text_hash(clean.text)) == 64
