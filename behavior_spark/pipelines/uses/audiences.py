@@ -159,7 +159,7 @@ def audiences_stage(run: Run) -> AudiencesChosen:
         run.warehouse.replace(frame, AUDIENCES, where=f"as_of = DATE'{run.as_of}'")
     for row in rows:
         if row.get("remark"):
-            run.note(f"audience {row['audience']}: {row['status']}: {row['remark']}")
+            run.note(f"audience {row['audience']} ({row['status']}): {row['remark']}")
         if row.get("balanced") is False:
             run.note(f"audience {row['audience']}: users, members and left out DO NOT ADD UP")
     return AudiencesChosen(rows, items)

@@ -77,13 +77,15 @@ def plain_meaning(meaning: str) -> str:
 
 
 def feature_label(name: str, words: Mapping[str, str]) -> str:
-    """What a feature means, for the label of a bar; its name where the meaning is too long.
+    """What a feature means, for the label of a bar; the words of its name where that is too long.
 
     >>> feature_label("event_count_7d", {"event_count_7d": "events in the 7 days before as_of"})
     'events in the last 7 days'
+    >>> feature_label("emotion_anger_share_7d", {"emotion_anger_share_7d": "a long story " * 9})
+    'emotion anger share 7d'
     """
     meaning = plain_meaning(words.get(name, name))
-    return meaning if len(meaning) <= _LABEL_LENGTH else name
+    return meaning if len(meaning) <= _LABEL_LENGTH else name.replace("_", " ")
 
 
 def table_words(name: str) -> str:

@@ -30,7 +30,7 @@ def audiences_view(facts: NightFacts) -> Section:
             _chosen(chosen[~few]),
         ]
         blocks += [
-            Words(f"{row.audience}: {row.status}: {row.remark}.", aside=True)
+            Words(f"{row.audience} ({row.status}): {row.remark}.", aside=True)
             for row in rows_of(chosen[~few & chosen["remark"].notna()])
         ]
     small = pd.to_numeric(results["reached"] + results["holdout"]) < facts.min_group
