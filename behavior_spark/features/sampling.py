@@ -87,7 +87,7 @@ def sampled(
 
 
 def sampled_by_hash(
-    frame: DataFrame, *, rows: int, most: int, key: str = "user_id"
+    frame: DataFrame, *, rows: int | None = None, most: int, key: str = "user_id"
 ) -> DataFrame:
     """The rows of the smallest hashes of a key, at most so many: the same on every run.
 
@@ -96,12 +96,12 @@ def sampled_by_hash(
 
     Args:
         frame: The rows.
-        rows: How many they are.
+        rows: How many they are; None: not known, and none is left out first.
         most: Rows to keep.
         key: Column that is hashed; equal hashes are in the order of the key.
     """
     hashed = F.xxhash64(key)
-    if rows > 2 * most:
+    if rows is not None and rows > 2 * most:
         # Six standard deviations more than are wanted: too few by chance once in a billion.
         share = (most + 6 * math.sqrt(most) + 6) / rows
         frame = frame.where(hashed <= F.lit(-(2**63) + int(share * 2**64)))

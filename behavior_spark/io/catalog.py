@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.table_definition import create_view
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.names import sql_text
-from behavior_spark.schemas import VIEWS
+from behavior_spark.schemas import VIEWS, Contract, View
 
 
 def register_views(warehouse: Warehouse) -> list[str]:
@@ -18,7 +20,7 @@ def register_views(warehouse: Warehouse) -> list[str]:
     tables = warehouse.existing()
     for contract in tables:
         warehouse.read(contract).createOrReplaceTempView(contract.name)
-    views = [view for view in VIEWS.values() if set(view.reads) <= set(tables)]
+    views = _possible(tables)
     for view in views:
         warehouse.spark.sql(view.sql()).createOrReplaceTempView(view.name)
     return [*[table.name for table in tables], *[view.name for view in views]]
@@ -30,17 +32,20 @@ def create_views(warehouse: Warehouse, schema: str) -> list[str]:
     A view whose tables do not all exist yet is left out. A table of an earlier release gets the
     columns that it lacks.
     """
-    tables = {contract.name for contract in warehouse.existing()}
-    for contract in {table.name: table for view in VIEWS.values() for table in view.reads}.values():
-        if contract.name in tables:
+    tables = warehouse.existing()
+    views = _possible(tables)
+    for contract in tables:
+        if any(contract in view.reads for view in views):
             warehouse.create(contract)
-    names = []
     with spark_errors(f"creating views in {schema}"):
-        for view in VIEWS.values():
-            if tables.issuperset(table.name for table in view.reads):
-                warehouse.spark.sql(create_view(view, schema))
-                names.append(f"{schema}.{view.name}")
-    return names
+        for view in views:
+            warehouse.spark.sql(create_view(view, schema))
+    return [f"{schema}.{view.name}" for view in views]
+
+
+def _possible(tables: Sequence[Contract]) -> list[View]:
+    """The views whose tables all exist."""
+    return [view for view in VIEWS.values() if set(view.reads) <= set(tables)]
 
 
 def register_in_catalog(warehouse: Warehouse) -> list[str]:

@@ -125,7 +125,7 @@ class Warehouse:
                 f"table {contract.name} does not exist at {self.location(contract)}",
                 fix=f"run `behavior-spark {made_by}` first",
             )
-        return _widened(self._load(contract), contract)
+        return self.read(contract)
 
     def create(self, contract: Contract) -> None:
         """Create the table with its comments, or add the columns that it lacks."""

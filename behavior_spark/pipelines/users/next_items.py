@@ -15,13 +15,13 @@ from behavior_spark.config.sequence import SequenceSettings
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.families.bots import without_bots
 from behavior_spark.features.item_histories import item_histories
-from behavior_spark.files import digest_of, read_json
+from behavior_spark.files import digest_of
 from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.sequence import MODEL_FILE
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.pipelines.users.sequence_training import (
     fit_histories,
+    publish,
     read_description,
     words_at,
 )
@@ -136,14 +136,12 @@ def _train(
     )
     if known_words is not None:
         model = _with_rare_items(model, known_words)
-    store = model_store(run)
-    model.save(store.path / model.digest)
-    store.publish(model.digest)
+    described = publish(model_store(run), model)
     run.say(
         f"next items: model {model.digest}, {len(model.vocabulary.items):,} items, "
         f"{model.metadata['users']:,} users"
     )
-    return read_json(store.path / model.digest / MODEL_FILE)
+    return described
 
 
 def _with_rare_items(model: SequenceModel, words: Mapping[str, list[str]]) -> SequenceModel:

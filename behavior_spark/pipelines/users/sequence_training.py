@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from behavior_spark.config.sequence import SequenceTraining
 from behavior_spark.errors import InputError
 from behavior_spark.features.item_histories import item_words
+from behavior_spark.features.sampling import sampled_by_hash
 from behavior_spark.files import read_json
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.sequence import MODEL_FILE
 from behavior_spark.pipelines.users.stored_models import Origin
+from behavior_spark.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
     from behavior_spark.model.sequence.histories import Histories
@@ -62,8 +63,7 @@ def fit_histories(
     from behavior_spark.model.sequence.training import TrainingOptions
     from behavior_spark.model.sequence.vocabulary import read_histories
 
-    # By hash, so that the same users are taken on any cluster.
-    sample = histories.orderBy(F.xxhash64("user_id"), "user_id").limit(settings.max_users)
+    sample = sampled_by_hash(histories, most=settings.max_users)
     columns = ["items", "event_types", "event_times", "values"]
     with spark_errors("reading events to learn next items from"):
         table = sample.select(*columns).toArrow()
@@ -105,6 +105,13 @@ def fit_histories(
         trained_through=as_of.isoformat(),
     )
     return model, read
+
+
+def publish(store: SharedFolder, model: SequenceModel) -> dict[str, Any]:
+    """Store a model; give its description as it is stored."""
+    model.save(store.path / model.digest)
+    store.publish(model.digest)
+    return read_description(store.path / model.digest)[0]
 
 
 def words_at(items: DataFrame | None, as_of: dt.date) -> dict[str, list[str]] | None:

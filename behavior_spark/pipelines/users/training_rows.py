@@ -56,10 +56,7 @@ def training_table(run: Run, prepared: Prepared, targets: list[str], horizon: in
         InputError: The log is too short for one training day.
     """
     frame, days, _ = _training_frame(run, prepared, targets, horizon)
-    with spark_errors("building the training set"):
-        table = frame.toPandas()
-    _tell_rows(run, len(table), days)
-    return table
+    return _in_memory(run, frame, days)
 
 
 def training_rows(
@@ -79,10 +76,7 @@ def training_rows(
     """
     frame, days, expected = _training_frame(run, prepared, targets, horizon)
     if expected <= run.settings.training.rows_in_memory:
-        with spark_errors("building the training set"):
-            table = frame.toPandas()
-        _tell_rows(run, len(table), days)
-        return TrainingRows(table)
+        return TrainingRows(_in_memory(run, frame, days))
     features = {name: F.col(quoted_name(name)).cast("double").alias(name)
                 for name in prepared.names}  # fmt: skip
     others = [name for name in frame.columns if name not in features]
@@ -100,6 +94,13 @@ def training_rows(
         f"{path.stat().st_size / 1e9:.1f} GB (training.rows_in_memory)"
     )
     return TrainingRows(table, MatrixOnDisk.read(path, columns=len(prepared.names)))
+
+
+def _in_memory(run: Run, frame: DataFrame, days: list[dt.date]) -> pd.DataFrame:
+    with spark_errors("building the training set"):
+        table = frame.toPandas()
+    _tell_rows(run, len(table), days)
+    return table
 
 
 def _tell_rows(run: Run, rows: int, days: list[dt.date]) -> None:

@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 from behavior_spark.config.sequence import UserVectorSettings
 from behavior_spark.errors import BehaviorError
 from behavior_spark.features.item_histories import item_histories
-from behavior_spark.files import digest_of, read_json
-from behavior_spark.model.sequence import MODEL_FILE
+from behavior_spark.files import digest_of
 from behavior_spark.pipelines.users.sequence_training import (
     fit_histories,
+    publish,
     read_description,
     words_at,
 )
@@ -121,15 +121,13 @@ def _train(
         as_of=before,
     )
     model = with_user_vectors(model, learned, dimensions=settings.dimensions)
-    store = model_store(run)
-    model.save(store.path / model.digest)
-    store.publish(model.digest)
+    described = publish(model_store(run), model)
     run.say(
         f"user vectors: model {model.digest} of {model.metadata['events']:,} events before "
         f"{before}; {settings.dimensions} components hold "
         f"{model.metadata[PROJECTION]['explained']:.0%} of the spread of its vectors"
     )
-    return read_json(store.path / model.digest / MODEL_FILE)
+    return described
 
 
 def _fingerprint(run: Run, settings: UserVectorSettings) -> str:

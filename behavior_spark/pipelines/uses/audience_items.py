@@ -20,9 +20,9 @@ from behavior_spark.uses.audiences.recommending import (
     baskets,
     listed,
     recommended,
-    sampled_users,
     similar_items,
 )
+from behavior_spark.uses.sampling import sampled_users
 
 # Popular items to fill short lists with: as many times as the longest list is long.
 POPULAR_TIMES = 3
@@ -61,7 +61,7 @@ def recommend_items(
     titles = titles_at(run, run.as_of)
     allowed = _allowed(audiences, titles)
     similar = similar_items(
-        sampled_users(had, share=settings.learn_users / max(users, 1)),
+        sampled_users(had, share=settings.learn_users / max(users, 1), salt="learn"),
         latest=settings.history_items,
         popular=POPULAR_TIMES * max(audience.items for audience in audiences.values()),
         allowed=allowed,

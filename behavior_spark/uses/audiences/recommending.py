@@ -38,15 +38,6 @@ def baskets(events: DataFrame) -> DataFrame:
     return latest.groupBy("user_id").agg(F.transform(ordered, lambda x: x["item_id"]).alias("had"))
 
 
-def sampled_users(users: DataFrame, *, share: float) -> DataFrame:
-    """The rows of a share of the users, by hash: the same users on every night."""
-    if share >= 1:
-        return users
-    parts = 1_000_000
-    place = F.pmod(F.xxhash64(F.lit("learn"), "user_id"), F.lit(parts))
-    return users.where(place < share * parts)
-
-
 def similar_items(
     learned: DataFrame, *, latest: int, popular: int, allowed: DataFrame | None = None
 ) -> DataFrame:

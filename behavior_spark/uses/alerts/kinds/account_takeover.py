@@ -28,11 +28,11 @@ from behavior_spark.uses.alerts.kind import (
     quoted,
     sentence,
 )
+from behavior_spark.uses.sampling import sampled_users
 
 HOURS_NEAR = 3
 MOST_OF_ONE = 0.75  # of the limit
 VALUES = ("device", "place", "category")
-_PARTS = 1_000_000
 # What a day is compared by -> what is said of it.
 SIGNALS = {
     "device": "a device seen",
@@ -58,10 +58,7 @@ class AccountTakeover:
         rule = inputs.settings.account_takeover
         limit = -math.log2(rule.false_alarms)
         events = _of_recent_users(inputs.events)
-        sample = events
-        if inputs.habits_share < 1:
-            place = F.pmod(F.xxhash64(F.lit("habits"), "user_id"), F.lit(_PARTS))
-            sample = events.where(place < inputs.habits_share * _PARTS)
+        sample = sampled_users(events, share=inputs.habits_share, salt="habits")
         habits = concentrations(_pasts(_user_days(sample)), _new_values())
         frame = _most_surprising(_pasts(_user_days(events)), habits, most=MOST_OF_ONE * limit)
         enough = F.col("past_days") >= rule.least_days
