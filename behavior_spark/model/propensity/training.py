@@ -45,19 +45,14 @@ from behavior_spark.model.propensity.learner import (
     Learner,
     find_learner,
 )
-from behavior_spark.model.propensity.matrix_on_disk import (
-    Matrix,
-    MatrixOnDisk,
-    columns_of,
-)
+from behavior_spark.model.propensity.matrix_on_disk import Matrix, MatrixOnDisk, columns_of
 from behavior_spark.model.propensity.model import PropensityModel, verdict_in
-from behavior_spark.model.propensity.prior_shift import (
-    season_offset,
-)
+from behavior_spark.model.propensity.prior_shift import season_offset
 from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.model.propensity.target_kind import (
     DEFAULT_KIND,
     MarginCalibrator,
+    TargetKind,
     find_target_kind,
 )
 from behavior_spark.model.propensity.training_rows import TrainingRows
@@ -130,7 +125,7 @@ def train_propensity_model(
     """
     target_kind = find_target_kind(kind)
     fit = Fit(target, target_kind, find_learner(learner), options)
-    baseline_columns = dict(baseline_columns or {})
+    baseline_columns, declared = dict(baseline_columns or {}), len(features)
     own = features if matrix is None else []
     needed = [*own, *baseline_columns.values(), label, as_of, user]
     require_columns(frame, [*needed, *([weight] if weight else [])], target)
@@ -138,44 +133,32 @@ def train_propensity_model(
         frame, target, features=features, label=label, as_of=as_of, user=user, weight=weight,
         kind=target_kind, matrix=matrix,
     )  # fmt: skip
-    rows = every_row.of_last(recent_days)
-    varying = varying_columns(rows.values)
-    if not varying.any():  # a learner needs a column
-        varying = np.ones_like(varying)
-    features = [name for name, varies in zip(features, varying, strict=True) if varies]
-    every_row = replace(every_row, values=columns_of(every_row.values, varying))
+    features, every_row = _without_constants(every_row, features, recent_days)
     rows = every_row.of_last(recent_days)
     holdout = plan_holdout(
         rows.days, rows.labels, user_quarters(rows.frame[user]), horizon_days=horizon_days,
         target=target, kind=target_kind,
     )  # fmt: skip
-    margins = fit.unseen_margins(rows, holdout)
     seasonal = prior_shift == "season" and fit.loss == "logistic"
     seasonal = seasonal and holdout.scheme == "rolling_origin"
-    offsets = fit.offsets(every_row, recent_days, horizon_days) if seasonal else {}
-
-    def calibrated(mask: Bools, known: Mapping[str, float] | None = None) -> MarginCalibrator:
-        if known:
-            return Calibrator("platt", intercept=season_offset(known, rows.last_day))
-        if offsets:
-            return Calibrator("identity")
-        return target_kind.fit_calibrator(
-            margins[mask], rows.labels[mask], weights=rows.weights[mask], choice=calibration
-        )
-
+    calibration_of = _Calibration(
+        rows, fit.unseen_margins(rows, holdout), target_kind, calibration,
+        fit.offsets(every_row, recent_days, horizon_days) if seasonal else {},
+    )  # fmt: skip
+    margins, offsets = calibration_of.margins, calibration_of.offsets
     measured = holdout_metrics(
         rows.frame, rows.frame[user].astype(str), rows.labels, rows.weights, margins, holdout,
-        calibrated(holdout.calibrate, {d: o for d, o in offsets.items() if d < str(rows.last_day)}),
+        calibration_of.before_the_last_day(holdout.calibrate),
         kind=target_kind, baseline_columns=baseline_columns, resamples=resamples,
     )  # fmt: skip
     verdict = verdict_in(measured)
     if verdict is not None and verdict.better_than_chance != "yes":
         learned = _learn_base_rate(rows, fit)
     else:
+        fitted = fit(rows.values, rows.labels, rows.weights)
         learned = _Learned(
-            fit.learner, fit.options, tuple(features), calibrated(~np.isnan(margins)),
-            fit(rows.values, rows.labels, rows.weights),
-        )  # fmt: skip
+            fit.learner, fit.options, tuple(features), calibration_of.every_margin(), fitted
+        )
     return PropensityModel(
         target=target,
         kind=target_kind,
@@ -188,13 +171,63 @@ def train_propensity_model(
         ),
         metrics=measured,
         metadata=_metadata(rows, holdout, horizon_days)
-        | {"constant_features": int((~varying).sum())}
+        | {"constant_features": declared - len(features)}
         | {"sketches": _sketches(rows, margins, holdout, learned)}
         | ({"offsets": offsets} if offsets and learned.features else {}),
         trained_through=str(rows.last_day + timedelta(days=horizon_days)),
         fingerprint=fingerprint,
         learned=learned.fitted.to_bytes(),
     )
+
+
+def _without_constants(
+    every_row: TrainingRows, features: Sequence[str], recent_days: int | None
+) -> tuple[list[str], TrainingRows]:
+    """The features that differ in the rows of the last days, and all rows with these alone."""
+    varying = varying_columns(every_row.of_last(recent_days).values)
+    if not varying.any():  # a learner needs a column
+        varying = np.ones_like(varying)
+    names = [name for name, varies in zip(features, varying, strict=True) if varies]
+    return names, replace(every_row, values=columns_of(every_row.values, varying))
+
+
+@dataclass(frozen=True, eq=False)
+class _Calibration:
+    """How margins become predictions.
+
+    Attributes:
+        rows: The training rows.
+        margins: Margins by models that had not seen the row, float64 (rows,); NaN where none.
+        kind: The kind of target, which fits calibrators.
+        choice: `auto`, `platt`, `isotonic` or `identity`.
+        offsets: Offsets by as-of day, where nights have an offset in place of a calibrator.
+    """
+
+    rows: TrainingRows
+    margins: Doubles
+    kind: TargetKind
+    choice: str
+    offsets: Mapping[str, float]
+
+    def before_the_last_day(self, mask: Bools) -> MarginCalibrator:
+        """Learned from the rows of a mask, (rows,), or from the offsets before the last day."""
+        last = self.rows.last_day
+        known = {day: offset for day, offset in self.offsets.items() if day < str(last)}
+        if known:
+            return Calibrator("platt", intercept=season_offset(known, last))
+        return self._fitted(mask)
+
+    def every_margin(self) -> MarginCalibrator:
+        """Learned from all margins."""
+        return self._fitted(~np.isnan(self.margins))
+
+    def _fitted(self, mask: Bools) -> MarginCalibrator:
+        if self.offsets:
+            return Calibrator("identity")
+        rows = self.rows
+        return self.kind.fit_calibrator(
+            self.margins[mask], rows.labels[mask], weights=rows.weights[mask], choice=self.choice
+        )
 
 
 def _metadata(rows: TrainingRows, holdout: Holdout, horizon_days: int) -> dict[str, Any]:
