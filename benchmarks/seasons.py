@@ -23,10 +23,9 @@ import numpy as np
 import pandas as pd
 
 from behavior_spark.model.arrays import Doubles
+from behavior_spark.model.measures.bootstrap import bootstrap_interval, resampled
 from behavior_spark.model.measures.ranking import (
-    bootstrap_interval,
     expected_calibration_error,
-    resampled,
     roc_auc,
     weighted_roc_auc,
 )
