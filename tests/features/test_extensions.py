@@ -14,7 +14,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from behavior_spark.config import FeatureSettings
-from behavior_spark.config.features import ALWAYS_BUILT, GROUPS, DeclaredFeature
+from behavior_spark.config.declared import DeclaredFeature
+from behavior_spark.config.features import ALWAYS_BUILT, GROUPS
 from behavior_spark.config.operations import operation_spec, operation_specs
 from behavior_spark.errors import ConfigError
 from behavior_spark.extensions import FAMILIES, OPERATIONS
