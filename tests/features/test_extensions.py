@@ -19,7 +19,8 @@ from behavior_spark.config.features import ALWAYS_BUILT, GROUPS
 from behavior_spark.config.operations import operation_spec, operation_specs
 from behavior_spark.errors import ConfigError
 from behavior_spark.extensions import FAMILIES, OPERATIONS
-from behavior_spark.features.feature_set import FeatureSet, built_families
+from behavior_spark.features.choosing import built_families
+from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Inputs, Offer, Request
 from behavior_spark.features.operation import EventOperation
 from behavior_spark.features.text_operation import TextOperation
