@@ -12,7 +12,7 @@ from behavior_spark.config.operations import MOST_DAYS_AS_BITS
 from behavior_spark.config.section import Section, checked_names
 from behavior_spark.config.sequence import UserVectorSettings
 from behavior_spark.config.taste import TasteSettings
-from behavior_spark.config.taxonomy import Behaviour, usual_behaviour
+from behavior_spark.config.taxonomy import Behaviour, described
 from behavior_spark.extensions import FAMILIES
 
 GROUPS = (
@@ -189,7 +189,7 @@ class FeatureSettings(Section):
         named = [feature.on.type for feature in self.declared]
         named += [feature.to.type for feature in self.declared if feature.to]
         types = [*self.event_types, *self.taxonomy, *[name for name in named if name]]
-        return {name: self.taxonomy.get(name) or usual_behaviour(name) for name in types}
+        return {name: described(name, self.taxonomy.get(name)) for name in types}
 
     def types_of(self, on: On) -> list[str]:
         """Event types with the type, kind or sentiment of ``on``."""

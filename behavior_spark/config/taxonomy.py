@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from pydantic import Field
@@ -26,11 +27,30 @@ _USUAL: dict[str, tuple[Kind, Sentiment]] = {
 }  # fmt: skip
 
 
+# One event of a usual type in a sentence, and several where an s is not enough.
+_USUAL_WORDS: dict[str, tuple[str, ...]] = {
+    "view": ("view",), "page_view": ("page view",), "search": ("search", "searches"),
+    "click": ("click",), "cart": ("addition to the cart", "additions to the cart"),
+    "add_to_cart": ("addition to the cart", "additions to the cart"),
+    "purchase": ("purchase",), "order": ("order",), "cancel": ("cancellation",),
+    "return": ("return",), "refund": ("refund",), "contact": ("contact",),
+    "complaint": ("complaint",), "post": ("post",), "review": ("review",),
+    "comment": ("comment",), "question": ("question",), "answer": ("answer",),
+    "vote": ("vote",), "badge": ("badge",),
+}  # fmt: skip
+
+
 class Behaviour(Section):
     """Kind and sentiment of an event type: its entry in the taxonomy."""
 
     kind: Kind = Field("other", description=f"one of {', '.join(get_args(Kind))}")
     sentiment: Sentiment = Field("neutral", description="positive | neutral | negative")
+    told: list[str] = Field(
+        default_factory=list,
+        max_length=2,
+        description="one event in reasons, and several if an s is not enough, such as [delivery, "
+        "deliveries]; by default a usual name's own word, else 'NAME event'",
+    )
 
 
 def usual_behaviour(event_type: str) -> Behaviour:
@@ -43,3 +63,33 @@ def usual_behaviour(event_type: str) -> Behaviour:
     """
     kind, sentiment = _USUAL.get(event_type, ("other", "neutral"))
     return Behaviour(kind=kind, sentiment=sentiment)
+
+
+def described(event_type: str, entry: Behaviour | None) -> Behaviour:
+    """An entry of the taxonomy; what it leaves out is as usual for the event type's name."""
+    usual = usual_behaviour(event_type)
+    if entry is None:
+        return usual
+    left_out = {"kind", "sentiment"} - entry.model_fields_set
+    return entry.model_copy(update={name: getattr(usual, name) for name in left_out})
+
+
+def event_words(event_type: str, told: Sequence[str] = ()) -> tuple[str, str]:
+    """One event of a type in a sentence, and several.
+
+    >>> event_words("purchase"), event_words("sign_up")
+    (('purchase', 'purchases'), ('sign up event', 'sign up events'))
+    >>> event_words("delivery", ["delivery", "deliveries"])
+    ('delivery', 'deliveries')
+    """
+    one, *several = told or _USUAL_WORDS.get(event_type, (f"{event_type.replace('_', ' ')} event",))
+    return one, several[0] if several else f"{one}s"
+
+
+def with_article(noun: str) -> str:
+    """A noun with its article.
+
+    >>> with_article("order"), with_article("purchase")
+    ('an order', 'a purchase')
+    """
+    return f"{'an' if noun[:1].lower() in set('aeio') else 'a'} {noun}"

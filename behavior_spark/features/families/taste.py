@@ -28,7 +28,7 @@ from behavior_spark.features.item_affinity import (
 from behavior_spark.features.operation import lately, within
 from behavior_spark.features.targets import with_own_history
 from behavior_spark.features.tiles.definitions import Definition
-from behavior_spark.features.tiles.planning import PlanMaker
+from behavior_spark.features.tiles.planning import PlanMaker, target_words
 from behavior_spark.model.propensity.sayings import Saying, Told, Unit
 
 MONTH_DAYS = 30
@@ -93,7 +93,8 @@ def _own_history(name: str, request: Request) -> list[Feature]:
     settings = _settings(request)
     days, half_life = settings.days, f"{settings.half_life_days:g}"
     events, when = f"events that count for {name}", lately(days)
-    no_event = f"no event that counts for {name} {when}"
+    one_told, told_many = target_words(name, request.targets[name])
+    no_event = f"no {one_told} {when}"
 
     def told(aspect: str, some: str, *, one: str = "", unit: Unit = "number") -> Told:
         # One subject with the counts of the family ``targets``.
@@ -102,21 +103,22 @@ def _own_history(name: str, request: Request) -> list[Feature]:
     return [
         Feature(f"{name}_decayed", DOUBLE,
                 f"{events} {within(days)}, each halved for every {half_life} days since",
-                told=told("decayed", f"{{n}} {events}, where one of {half_life} days ago is half")),
+                told=told("decayed",
+                          f"{{n}} {told_many}, where one of {half_life} days ago is half")),
         Feature(f"{name}_item_count_{days}d", LONG, f"distinct items of {events} {within(days)}",
                 told=told("items", f"{{n}} different items that count for {name} {when}",
                           one=f"always the same item that counts for {name} {when}")),
         Feature(f"{name}_basket_count_{days}d", LONG,
                 f"days with {events} {within(days)}",
-                told=told("baskets", f"{{n}} days with {events} {when}",
-                          one=f"1 day with {events} {when}")),
+                told=told("baskets", f"{{n}} days with {told_many} {when}",
+                          one=f"1 day with {told_many} {when}")),
         Feature(f"{name}_basket_share_{days}d", DOUBLE,
                 f"share of days with an item that have {events} {within(days)}", zero=False,
-                told=told("share", f"{{n}} of the baskets {when} have {events}", unit="share")),
+                told=told("share", f"{{n}} of the baskets {when} have {told_many}", unit="share")),
         Feature(f"{name}_month_count_{days}d", LONG,
                 f"months of {MONTH_DAYS} days with {events} {within(days)}",
-                told=told("months", f"{{n}} months with {events} {when}",
-                          one=f"1 month with {events} {when}")),
+                told=told("months", f"{{n}} months with {told_many} {when}",
+                          one=f"1 month with {told_many} {when}")),
     ]  # fmt: skip
 
 

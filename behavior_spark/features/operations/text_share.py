@@ -34,12 +34,13 @@ class TextShare(TextOperation):
     def told(self, operands: TextOperands, days: int) -> Told:
         """In a reason."""
         head, label, when = operands.head, operands.label, lately(days)
-        labelled = f"labelled {label.replace('_', ' ')} ({head})"
+        read = f"was read as {label.replace('_', ' ')} ({head})"
+        # Texts without a label, as the head was not sure, do not count.
         saying = Saying(
-            f"{{n}} of the texts {when} are {labelled}",
-            one=f"every text {when} is {labelled}",
-            zero=f"no text {when} is {labelled}",
-            none=f"no text {when}",
+            f"{{n}} of the texts {when} {read.replace('was', 'were', 1)}",
+            one=f"every text {when} {read}",
+            zero=f"no text {when} {read}",
+            none=f"no text {when} with a known {head}",
             unit="share",
         )
         return Told(head, f"share of {label}", saying)

@@ -15,7 +15,7 @@ class Saying:
     """How the value of a feature is told.
 
     Attributes:
-        some: With ``{n}`` for the value, such as "{n} purchase events in the last 30 days".
+        some: With ``{n}`` for the value, such as "{n} purchases in the last 30 days".
         one: Of the value 1; ``some`` if empty.
         zero: Of 0; ``some`` if empty.
         none: Of a missing value; "... unknown" if empty.
