@@ -53,8 +53,10 @@ class Target(Section):
     @property
     def words(self) -> tuple[str, str]:
         """One of its past events in a sentence, and several; empty if the config has no words."""
-        one, *several = self.told or [""]
-        return one, several[0] if several or not one else f"{one}s"
+        if not self.told:
+            return "", ""
+        one, *several = self.told
+        return one, several[0] if several else f"{one}s"
 
     @field_validator("kind")
     @classmethod
