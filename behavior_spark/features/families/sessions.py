@@ -63,7 +63,7 @@ def session_features(windows: Sequence[int]) -> list[Feature]:
                                        none="has come on one day")),
         Feature("recency_in_gaps", DOUBLE, "days since the last active day over active_gap_days",
                 zero=False, told=_told("away", "away for {n} times the usual pause",
-                                       none="has come on one day")),
+                                       one="away for the usual pause", none="has come on one day")),
     ]  # fmt: skip
     for days in windows:
         features += [
@@ -121,16 +121,18 @@ def stored_session_features(
             Feature(f"session_bounce_share_{days}d", DOUBLE, f"share {of} that are one event",
                     zero=False, told=_told(
                         "bounces", f"{{n}} of the visits {when} ended after one event",
-                        none=none, unit="share")),
+                        one=f"every visit {when} ended after one event",
+                        zero=f"no visit {when} ended after one event", none=none, unit="share")),
             Feature(f"session_depth_mean_{days}d", DOUBLE, f"mean distinct items {of}",
                     zero=False, reads="item_id",
-                    told=_told("depth", f"{{n}} different items a visit {when}", none=none)),
+                    told=_told("depth", f"{{n}} different items a visit {when}", none=none,
+                               one=f"1 item a visit {when}", zero=f"no item in any visit {when}")),
             Feature(f"session_seconds_mean_{days}d", DOUBLE, f"mean duration in seconds {of}",
                     zero=False, told=_told("length", f"visits of {{n}} on average {when}",
                                            none=none, unit="seconds")),
             Feature(f"session_value_max_{days}d", DOUBLE, f"largest value {of}",
                     zero=False, reads="value",
-                    told=_told("value", f"the dearest visit {when} is worth {{n}}", none=none,
+                    told=_told("value", f"the dearest visit {when} was worth {{n}}", none=none,
                                zero=f"no visit worth anything {when}")),
         ]  # fmt: skip
     return features

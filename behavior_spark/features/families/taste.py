@@ -104,7 +104,8 @@ def _own_history(name: str, request: Request) -> list[Feature]:
         Feature(f"{name}_decayed", DOUBLE,
                 f"{events} {within(days)}, each halved for every {half_life} days since",
                 told=told("decayed",
-                          f"{{n}} {told_many}, where one of {half_life} days ago is half")),
+                          f"{{n}} {told_many}, where one of {half_life} days ago is half",
+                          one=f"1 {one_told}, where one of {half_life} days ago is half")),
         Feature(f"{name}_item_count_{days}d", LONG, f"distinct items of {events} {within(days)}",
                 told=told("items", f"{{n}} different items that count for {name} {when}",
                           one=f"always the same item that counts for {name} {when}")),
@@ -127,31 +128,36 @@ def _affinity(name: str, side: str, request: Request) -> list[Feature]:
     days, half_life = settings.days, f"{settings.half_life_days:g}"
     inside, when = within(days), lately(days)
     weight = f"log of how much more often than usual {side}s with an item have {name}"
-    lift = (
-        f"go into baskets with {name} {{n}} times as often as usual"
-        if side == "basket"
-        else f"are of people who do {name} {{n}} times as often as usual"
-    )
+    lift = {"basket": f"go into baskets with {name}", "user": f"are of people who do {name}"}[side]
 
-    def feature(statistic: str, words: str, some: str, unit: Unit = "lift") -> Feature:
-        saying = Saying(some, none=f"no item tells of a taste for {name} {when}", unit=unit)
+    def feature(statistic: str, words: str, subject: str, weight_of: str = "") -> Feature:
+        usual = f"{subject} {lift} as often as usual"
+        saying = Saying(
+            f"{subject} {lift} {{n}} times as often as usual", zero=usual, unit="lift",
+            none=f"no item tells of a taste for {name} {when}",
+        )  # fmt: skip
+        if weight_of:
+            saying = replace(
+                saying, some=f"{weight_of} with a weight of {{n}}, by {side}s", zero="",
+                unit="number",
+            )  # fmt: skip
         return Feature(
             f"{name}_{side}_taste_{statistic}", DOUBLE, f"{words} ({weight})",
             zero=False, window=days, told=Told(f"taste of {name}", f"{side} {statistic}", saying),
         )  # fmt: skip
 
-    total = f"items of a taste for {name}, by {side}s,"
+    speak = f"the items {when} speak for {name}"
     return [
-        feature("mean", f"mean weight of the distinct items {inside}", f"the items {when} {lift}"),
+        feature("mean", f"mean weight of the distinct items {inside}", f"the items {when}"),
         feature("sum", f"sum of the positive weights of the distinct items {inside}",
-                f"{total} add up to {{n}} {when}", "number"),
+                "", speak),
         feature("max", f"largest weight of an item {inside}",
-                f"items {when} {lift} at most"),
+                f"at most, items {when}"),
         feature("decayed", f"sum of weights of items {inside}, each halved for every {half_life} "
                 "days since",
-                f"{total} add up to {{n}}, where one of {half_life} days ago is half", "number"),
+                "", f"{speak}, older ones less,"),
         feature("last", f"mean weight of the items of the last day with items {inside}",
-                f"the items of the last basket {lift}"),
+                "the items of the last basket"),
     ]  # fmt: skip
 
 
