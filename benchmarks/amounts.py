@@ -24,7 +24,9 @@ import pandas as pd
 
 from behavior_spark.model.arrays import Doubles
 from behavior_spark.model.measures.amounts import mean_absolute_error, spearman, top_decile_gain
-from behavior_spark.model.measures.ranking import Metric, percentile_interval, resampled, roc_auc
+from behavior_spark.model.measures.bootstrap import percentile_interval, resampled
+from behavior_spark.model.measures.metric import Metric
+from behavior_spark.model.measures.ranking import roc_auc
 from behavior_spark.model.propensity.learner import find_learner
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.training import train_propensity_model

@@ -27,8 +27,8 @@ import pandas as pd
 import torch
 
 from behavior_spark.model.arrays import Doubles, Floats, Integers
+from behavior_spark.model.measures.bootstrap import percentile_interval
 from behavior_spark.model.measures.classification import Estimate
-from behavior_spark.model.measures.ranking import percentile_interval
 from behavior_spark.model.sequence.accuracy import item_coverage
 from behavior_spark.model.sequence.baselines import (
     Popularity,

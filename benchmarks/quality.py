@@ -23,11 +23,8 @@ import pandas as pd
 from rich.console import Console
 
 from behavior_spark.config import Settings, load_settings
-from behavior_spark.model.measures.ranking import (
-    bootstrap_interval,
-    paired_bootstrap_difference,
-    roc_auc,
-)
+from behavior_spark.model.measures.bootstrap import bootstrap_interval, paired_bootstrap_difference
+from behavior_spark.model.measures.ranking import roc_auc
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
 from behavior_spark.model.propensity.learner import find_learner
 from behavior_spark.pipelines.texts.active_model import active_text_model

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -63,24 +64,24 @@ def frame_of(folder: Path, years: str, last: dt.date) -> pd.DataFrame:
     """Features and outcomes of users, from the file or from the tables."""
     path = folder / f"{years}_{last}.parquet"
     if not path.exists():
-        _build(folder, years)
+        build(folder, years, {str(day): days_before(day, years) for day in RANKED})
     return pd.read_parquet(path)
 
 
-def _build(folder: Path, years: str) -> None:
+def build(folder: Path, years: str, wanted: Mapping[str, Sequence[dt.date]]) -> None:
+    """Write one file for each list of days, by its name."""
     settings = settings_of(folder, years)
     with running("seasons", settings, as_of=OUTCOMES, console=CONSOLE, record=False) as run:
         for command in (commands.ingest, commands.score_texts, commands.build_features):
             command(settings, as_of=OUTCOMES, spark=run.spark, console=CONSOLE)
         prepared = prepare_inputs(run, active_text_model(settings, OUTCOMES))
-        for last in RANKED:
-            days = days_before(last, years)
+        for name, days in wanted.items():
             rows = prepared.feature_set.training_set(
                 inputs_at(run, prepared, days), days, known_before=OUTCOMES
             )
-            labels = [f"label_{name}" for name in settings.targets]
+            labels = [f"label_{target}" for target in settings.targets]
             kept = rows.select("user_id", "as_of", *prepared.names, *labels)
-            kept.toPandas().to_parquet(folder / f"{years}_{last}.parquet")
+            kept.toPandas().to_parquet(folder / f"{years}_{name}.parquet")
 
 
 def main() -> None:

@@ -23,10 +23,9 @@ import numpy as np
 import pandas as pd
 
 from behavior_spark.model.arrays import Doubles
+from behavior_spark.model.measures.bootstrap import bootstrap_interval, resampled
 from behavior_spark.model.measures.ranking import (
-    bootstrap_interval,
     expected_calibration_error,
-    resampled,
     roc_auc,
     weighted_roc_auc,
 )
@@ -65,6 +64,14 @@ class Night:
     users: Sequence[str]
 
 
+def features_of(frame: pd.DataFrame, *, long: bool) -> list[str]:
+    """Features of a model: all, or those without windows of half a year and more and seasons."""
+    ending = re.compile(r"_(180|365)d$|_season_")
+    others = ("user_id", "as_of", "label")
+    names = [str(c) for c in frame if c not in others and not str(c).startswith("label_")]
+    return [name for name in names if long or not ending.search(name)]
+
+
 class Study:
     """Frames of one and both years, up to one ranked day."""
 
@@ -80,16 +87,6 @@ class Study:
             for rows in [self.frames["one"][self.frames["one"]["as_of"] == day]]
         }
 
-    def names(self, years: str) -> list[str]:
-        """Features of a model: today's, or all."""
-        long = re.compile(r"_(180|365)d$|_season_")
-        columns = [str(column) for column in self.frames[years]]
-        features = [c for c in columns if c not in ("user_id", "as_of", "label")]
-        return [
-            c for c in features
-            if not c.startswith("label_") and (years == "both" or not long.search(c))
-        ]  # fmt: skip
-
     def model(
         self, years: str, day: dt.date, target: str, prior_shift: str = "none"
     ) -> PropensityModel:
@@ -98,7 +95,8 @@ class Study:
         known = sorted({d for d in frame["as_of"] if d <= day - EVERY})
         known = known[-TRAINING_DAYS - (0 if prior_shift == "none" else 14) :]
         return train_propensity_model(
-            frame[frame["as_of"].isin(known)], target=target, features=self.names(years),
+            frame[frame["as_of"].isin(known)], target=target,
+            features=features_of(frame, long=years == "both"),
             label=f"label_{target}", as_of="as_of", horizon_days=30, resamples=50,
             options=find_learner("xgboost").make_options(seed=7),
             recent_days=TRAINING_DAYS, prior_shift=prior_shift,

@@ -29,7 +29,8 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from behavior_spark.config import Settings, load_settings
-from behavior_spark.model.measures.ranking import percentile_interval, roc_auc, weighted_roc_auc
+from behavior_spark.model.measures.bootstrap import percentile_interval
+from behavior_spark.model.measures.ranking import roc_auc, weighted_roc_auc
 from behavior_spark.model.propensity.feature_matrix import feature_matrix
 from behavior_spark.model.propensity.learner import find_learner
 from behavior_spark.pipelines.texts.active_model import active_text_model

@@ -15,7 +15,8 @@ import sys
 import numpy as np
 from scipy.stats import norm
 
-from behavior_spark.model.measures.ranking import percentile_interval, resampled, roc_auc
+from behavior_spark.model.measures.bootstrap import percentile_interval, resampled
+from behavior_spark.model.measures.ranking import roc_auc
 from behavior_spark.model.propensity.target_kind import Measure
 from behavior_spark.model.propensity.verdict import CHANCE, LEVEL, judge
 

@@ -3,7 +3,8 @@
 from behavior_spark.config.alerts import AlertFeedback, Alerts
 from behavior_spark.config.audiences import Audience, Recommendations
 from behavior_spark.config.behaviour import BotSettings, Funnel, LeakageSettings
-from behavior_spark.config.features import Behaviour, DeclaredFeature, FeatureSettings, On
+from behavior_spark.config.declared import DeclaredFeature, On
+from behavior_spark.config.features import FeatureSettings
 from behavior_spark.config.labels import Labels, LabelsPart
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
 from behavior_spark.config.loading import find_config, load_settings, validate_settings
@@ -14,6 +15,7 @@ from behavior_spark.config.service import Answers, Service, ServiceQueue
 from behavior_spark.config.settings import Settings
 from behavior_spark.config.sources import Attributes, Source, Sources
 from behavior_spark.config.targets import Target
+from behavior_spark.config.taxonomy import Behaviour
 from behavior_spark.config.text import GpuSettings, TextSettings
 from behavior_spark.config.training import TrainingSettings
 from behavior_spark.config.tuning import Tuning

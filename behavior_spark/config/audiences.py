@@ -65,7 +65,9 @@ class Audience(Section):
         None, description="SQL condition on an item that may be recommended"
     )
     items_again: bool = Field(
-        False, description="whether items that the member has had may be recommended"
+        False,
+        description="whether items that the member has had may be recommended; his own past then "
+        "counts beside what goes together",
     )
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from behavior_spark.errors import ConfigError
 from behavior_spark.extensions import OPERATIONS
 
 if TYPE_CHECKING:
-    from behavior_spark.config.features import DeclaredFeature
+    from behavior_spark.config.declared import DeclaredFeature
 
 # Days are stored as bits of one 64-bit integer.
 MOST_DAYS_AS_BITS = 62

@@ -41,7 +41,22 @@ class Target(Section):
         description="which way predictions should go: of what features.movable names, the nearest "
         "change that moves a user's prediction so is told; none: none is looked for",
     )
+    told: list[str] = Field(
+        default_factory=list,
+        max_length=2,
+        description="one of its events in reasons, and several if an s is not enough, such as "
+        "[purchase of a lunch bag, purchases of lunch bags]; by default 'event that counts for "
+        "NAME'",
+    )
     description: str = Field("", description="meaning of a high prediction, for readers")
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """One of its past events in a sentence, and several; empty if the config has no words."""
+        if not self.told:
+            return "", ""
+        one, *several = self.told
+        return one, several[0] if several else f"{one}s"
 
     @field_validator("kind")
     @classmethod
@@ -54,7 +69,7 @@ class Target(Section):
         # Defaults are left out, so that models made before there was a choice stay valid.
         defaults = {"kind": "does", "who": "everybody", "seen_within_days": None}
         usual = {name for name, default in defaults.items() if getattr(self, name) == default}
-        return self.model_dump(exclude={"description", "wanted"} | usual)
+        return self.model_dump(exclude={"description", "wanted", "told"} | usual)
 
     @property
     def of_everybody(self) -> bool:

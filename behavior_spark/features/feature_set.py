@@ -12,9 +12,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
 from behavior_spark.config import FeatureSettings, Settings, Target
-from behavior_spark.config.features import GROUPS
 from behavior_spark.errors import ConfigError, InputError
-from behavior_spark.extensions import FAMILIES
+from behavior_spark.features.choosing import (
+    built_families,
+    check_movable,
+    check_names,
+    listed_features,
+    make_plan,
+)
 from behavior_spark.features.declared import LONG, Feature
 from behavior_spark.features.family import Family
 from behavior_spark.features.inputs import Inputs, Offer, Request
@@ -23,8 +28,7 @@ from behavior_spark.features.sampling import ALL, Shares, sampled
 from behavior_spark.features.sessions.by_user import by_user, sessions_seen
 from behavior_spark.features.targets import labels, labels_otherwise, mark_targets
 from behavior_spark.features.tiles.activity import Activity, build_facts, build_tiles
-from behavior_spark.features.tiles.definitions import Definition, Plan
-from behavior_spark.features.tiles.planning import PlanMaker
+from behavior_spark.features.tiles.definitions import Plan
 from behavior_spark.features.tiles.windows import build_activity
 from behavior_spark.model.propensity.goals import Movable
 from behavior_spark.model.propensity.sayings import Saying, Told
@@ -71,15 +75,13 @@ class FeatureSet:
         """
         request = Request(settings, targets, population, offer or Offer())
         families = built_families(request)
-        plan, left_out = make_plan(request, families)
-        features = [definition.feature for definition in plan.definitions]
-        for family in families:
-            listed = [_of_family(f, family) for f in family.features(request)]
-            features += [f for f in listed if _varies(f, family, request)]
-            left_out += [f for f in listed if not _varies(f, family, request)]
-        _check_names(features)
-        _check_movable(settings, [*features, *left_out])
-        return cls(request, families, plan, tuple(features), tuple(left_out))
+        plan, without = make_plan(request, families)
+        listed, unlisted = listed_features(request, families)
+        features = (*(definition.feature for definition in plan.definitions), *listed)
+        left_out = (*without, *unlisted)
+        check_names(features)
+        check_movable(settings, [*features, *left_out])
+        return cls(request, families, plan, features, left_out)
 
     @classmethod
     def of(cls, settings: Settings, offer: Offer) -> FeatureSet:
@@ -268,83 +270,6 @@ class FeatureSet:
         events = of_users(inputs.events.where(F.col("arrived_at") >= start), key="event_id")
         marked = mark_targets(events, inputs.items, targets)
         return labels(marked, days, targets, known_before=known_before)
-
-
-def built_families(request: Request) -> tuple[Family, ...]:
-    """The families that a request builds, in order, including those of other packages."""
-    families: list[Family] = [FAMILIES.load(name) for name in FAMILIES.names()]
-    ordered = sorted(families, key=lambda family: (family.order, family.name))
-    return tuple(family for family in ordered if family.built(request))
-
-
-def make_plan(request: Request, families: Sequence[Family]) -> tuple[Plan, list[Feature]]:
-    """The plan of the definitions of all families, and the features that it leaves out."""
-    maker = PlanMaker(request.settings, request.targets, request.population)
-    definitions: list[Definition] = []
-    left_out: list[Feature] = []
-    for family in families:
-        for definition in family.definitions(maker):
-            feature = _of_family(definition.feature, family)
-            if _varies(feature, family, request, definition):
-                definitions.append(replace(definition, feature=feature))
-            else:
-                left_out.append(feature)
-    return maker.plan(definitions), left_out
-
-
-def _varies(
-    feature: Feature, family: Family, request: Request, definition: Definition | None = None
-) -> bool:
-    """Whether users may differ in a feature; what somebody has declared is built in any case."""
-    if family.name == "declared":
-        return True
-    if feature.reads in request.offer.without:
-        return False
-    kinds = set(request.settings.without.of(feature.reads))
-    needs = definition.needs if definition else ()
-    read = {behaviour for need in needs for behaviour in need.behaviours}
-    return not read or not read <= kinds
-
-
-def _of_family(feature: Feature, family: Family) -> Feature:
-    """The feature, with the family's group and source if it has none."""
-    return replace(
-        feature, group=feature.group or family.name, source=feature.source or family.source
-    )
-
-
-def _check_movable(settings: FeatureSettings, features: Sequence[Feature]) -> None:
-    """Refuse an entry of ``features.movable`` that no feature has."""
-    known = {name for f in features for name in (f.name, f.in_reasons.subject, f.group)}
-    known |= {*settings.event_types, *GROUPS}
-    unknown = sorted(set(settings.movable) - known)
-    if unknown:
-        raise ConfigError(
-            f"features.movable names {unknown[0]}, and no feature, event type or group is so named",
-            found=f"{len(features)} features in {len({f.group for f in features})} groups",
-            fix="take a name from `behavior-spark features describe`",
-        )
-    names = {feature.name for feature in features}
-    of_many = sorted(n for n, entry in settings.movable.items() if entry.told and n not in names)
-    if of_many:
-        raise ConfigError(
-            f"features.movable.{of_many[0]}.told is of many features",
-            found="an event type or a group",
-            fix="name one feature, or leave told out",
-        )
-
-
-def _check_names(features: Sequence[Feature]) -> None:
-    by_name: dict[str, Feature] = {}
-    for feature in features:
-        earlier = by_name.setdefault(feature.name, feature)
-        if earlier is not feature:
-            raise ConfigError(
-                f"two features would be named {feature.name}",
-                found=f"{earlier.comment}; {feature.comment}",
-                fix="rename the event type, target or head that the name begins with, or leave "
-                "the declared feature out",
-            )
 
 
 def _check_horizons(

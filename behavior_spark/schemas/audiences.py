@@ -59,8 +59,8 @@ def members_contract(reason: StructType) -> Contract:
             column(
                 "item_sources",
                 ArrayType(_STRING),
-                "how each of the items was found: next (by the sequence model), together (with "
-                "what the user has had), popular",
+                "how each of the items was found: next (by the sequence model), again (the user "
+                "has had it), together (with what the user has had), popular",
             ),
             column("valid_until", _DAY, "end of the target's horizon", required=True),
         ),

@@ -65,6 +65,14 @@ def test_kinds_and_signs_come_from_usual_names_and_from_the_taxonomy() -> None:
     assert meanings["cancel"] == ("cancel", "negative")
 
 
+def test_words_of_an_event_type_leave_its_usual_kind_as_it_is() -> None:
+    found = settings({"op": "count"}, taxonomy={"purchase": {"told": ["order line"]}})
+    meant = found.behaviours["purchase"]
+    assert (meant.kind, meant.sentiment, meant.told) == ("purchase", "positive", ["order line"])
+    with pytest.raises(ConfigError, match="told"):
+        settings({"op": "count"}, taxonomy={"purchase": {"told": ["a", "b", "c"]}})
+
+
 def test_an_unknown_group_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(ConfigError, match="no group sesions; known: activity, attributes"):
         settings({"op": "count"}, groups=["sesions"])

@@ -14,11 +14,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from behavior_spark.config import FeatureSettings
-from behavior_spark.config.features import ALWAYS_BUILT, GROUPS, DeclaredFeature
+from behavior_spark.config.declared import DeclaredFeature
+from behavior_spark.config.features import ALWAYS_BUILT, GROUPS
 from behavior_spark.config.operations import operation_spec, operation_specs
 from behavior_spark.errors import ConfigError
 from behavior_spark.extensions import FAMILIES, OPERATIONS
-from behavior_spark.features.feature_set import FeatureSet, built_families
+from behavior_spark.features.choosing import built_families
+from behavior_spark.features.feature_set import FeatureSet
 from behavior_spark.features.inputs import Inputs, Offer, Request
 from behavior_spark.features.operation import EventOperation
 from behavior_spark.features.text_operation import TextOperation

@@ -117,6 +117,35 @@ def test_two_features_of_one_name_are_refused_with_what_to_rename(
     assert refused.value.fix is not None and "rename" in refused.value.fix
 
 
+def test_reasons_say_what_people_call_events_or_what_the_config_calls_them() -> None:
+    settings = FeatureSettings.model_validate({
+        "event_types": ["purchase", "cart", "sign_up", "parcel"], "windows_days": [7],
+        "taxonomy": {"parcel": {"told": ["delivery", "deliveries"]}},
+        "declared": [{"on": {"kind": "purchase"}, "op": "mean", "of": "value"},
+                     {"on": {"where": "value > 9", "name": "dear_one"}, "op": "recency"}],
+    })  # fmt: skip
+    item = "title LIKE '%LUNCH%'"
+    targets = {
+        "lunch": Target(event="event_type = 'purchase'", item=item, told=["lunch box bought"]),
+        "other": Target(event="value > 1"),
+    }
+    told = FeatureSet.make(settings, targets).told
+
+    def says(feature: str, value: float) -> str:
+        return told[feature].saying.of(value)
+
+    assert says("purchase_recency_days", 5.5) == "last purchase 5 days ago"
+    assert says("cart_count_7d", 2.0) == "2 additions to the cart in the last 7 days"
+    assert says("sign_up_count_7d", 1.0) == "1 sign up event in the last 7 days"
+    assert says("parcel_count_7d", 3.0) == "3 deliveries in the last 7 days"
+    assert says("kind_purchase_value_mean_7d", 3.0) == (
+        "purchases worth 3 on average in the last 7 days"
+    )
+    assert says("dear_one_recency_days", 0.2) == "last dear one event less than a day ago"
+    assert says("lunch_recency_days", 1.0) == "last lunch box bought 1 day ago"
+    assert says("other_recency_days", 1.0) == "last event that counts for other 1 day ago"
+
+
 def test_movable_are_features_by_name_before_event_type_before_group() -> None:
     entries = {
         "click": "either", "click_count_all": "fixed", "activity": "lower",

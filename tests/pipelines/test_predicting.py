@@ -117,7 +117,7 @@ def test_rows_and_users_outside_of_a_population_are_all_users_of_the_night(
     for row in changed:
         change = row["nearest_change"]
         assert change["feature"] == "view_count_7d" and change["changed"] > change["value"]
-        assert change["text"].startswith(f"if {change['changed']:.0f} view events in the last 7")
+        assert change["text"].startswith(f"if {change['changed']:.0f} views in the last 7")
         assert change["predicted"] > row["probability"] and change["decile"] <= row["decile"]
     assert {row["better_than_chance"] for row in of_target["buys"]} == {"yes"}
     assert all(row["decile"] is None and row["reasons"] is None for row in of_target["noise"])

@@ -9,14 +9,20 @@ from collections.abc import Iterator
 import pandas as pd
 
 _WHEN = r"(?P<when>in the last day|in the last (?P<days>\d+) days|so far)"
-_TYPE = r"(?P<type>[a-z]+)"
+# What people call events, and their types; "event" is one of any type.
+_TYPES = {
+    "view": "view", "views": "view", "click": "click", "clicks": "click", "search": "search",
+    "searches": "search", "addition to the cart": "cart", "additions to the cart": "cart",
+    "purchase": "purchase", "purchases": "purchase", "cancellation": "cancel",
+    "cancellations": "cancel", "contact": "contact", "contacts": "contact", "review": "review",
+    "reviews": "review", "event": None, "events": None,
+}  # fmt: skip
+_WHAT = f"(?P<what>{'|'.join(_TYPES)})"
 _SENTENCES = {
-    "count": re.compile(rf"(?P<n>[\d,]+|no) {_TYPE} events? {_WHEN}"),
-    "recency": re.compile(
-        r"last (?P<type>[a-z]+ )?event (?P<ago>less than a day|[\d,]+ days?) ago"
-    ),
-    "items": re.compile(rf"(?P<n>[\d,]+) different items among the {_TYPE} events {_WHEN}"),
-    "worth": re.compile(rf"{_TYPE} events worth (?P<n>[\d.,]+) {_WHEN}"),
+    "count": re.compile(rf"(?P<n>[\d,]+|no) {_WHAT} {_WHEN}"),
+    "recency": re.compile(rf"last {_WHAT} (?P<ago>less than a day|[\d,]+ days?) ago"),
+    "items": re.compile(rf"(?P<n>[\d,]+) different items among the {_WHAT} {_WHEN}"),
+    "worth": re.compile(rf"{_WHAT} worth (?P<n>[\d.,]+) {_WHEN}"),
 }
 
 
@@ -24,7 +30,7 @@ def kinds_that_are_true(text: str, events: pd.DataFrame, as_of: dt.date) -> Iter
     """Kinds of the sentences in a reason that are known here; each is asserted to be true.
 
     Args:
-        text: A reason, such as "2 cart events so far, last cart event 3 days ago (raises)".
+        text: A reason, such as "2 purchases so far, last purchase 3 days ago (raises)".
         events: The user's events that were known before as_of.
         as_of: Day of the prediction.
     """
@@ -39,9 +45,8 @@ def kinds_that_are_true(text: str, events: pd.DataFrame, as_of: dt.date) -> Iter
 
 def _is_true(kind: str, said: dict[str, str | None], events: pd.DataFrame, as_of: dt.date) -> bool:
     night = pd.Timestamp(as_of)
-    of_type = events
-    if said.get("type"):
-        of_type = events[events["event_type"] == str(said["type"]).strip()]
+    event_type = _TYPES[str(said["what"])]
+    of_type = events if event_type is None else events[events["event_type"] == event_type]
     if kind == "recency":
         days = (night - of_type["event_time"].max()).days
         ago = {0: "less than a day", 1: "1 day"}.get(days, f"{days} days")

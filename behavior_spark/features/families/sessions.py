@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from behavior_spark.config.taxonomy import event_words, with_article
 from behavior_spark.features.declared import DOUBLE, LONG, Feature
 from behavior_spark.features.family import Family
 from behavior_spark.features.inputs import Inputs, Request
@@ -30,7 +31,8 @@ class Sessions(Family):
         settings = request.settings
         if not request.offer.sessions:
             return session_features(settings.windows_days)
-        features = stored_session_features(settings.event_types, settings.windows_days)
+        words = {name: event_words(name, of.told)[0] for name, of in settings.behaviours.items()}
+        features = stored_session_features(settings.event_types, settings.windows_days, words)
         return [replace(feature, source="sessions") for feature in features]
 
     def session_part(self, request: Request) -> SessionPart:
@@ -61,7 +63,7 @@ def session_features(windows: Sequence[int]) -> list[Feature]:
                                        none="has come on one day")),
         Feature("recency_in_gaps", DOUBLE, "days since the last active day over active_gap_days",
                 zero=False, told=_told("away", "away for {n} times the usual pause",
-                                       none="has come on one day")),
+                                       one="away for the usual pause", none="has come on one day")),
     ]  # fmt: skip
     for days in windows:
         features += [
@@ -92,33 +94,45 @@ def _told(
     return Told("event", aspect, Saying(some, one=one, zero=zero, none=none, unit=unit))
 
 
-def stored_session_features(event_types: Sequence[str], windows: Sequence[int]) -> list[Feature]:
+def stored_session_features(
+    event_types: Sequence[str], windows: Sequence[int], words: Mapping[str, str]
+) -> list[Feature]:
     """The features that :func:`stored_sessions` computes: those of ``build_sessions``, and
-    length and content of sessions."""
+    length and content of sessions.
+
+    Args:
+        event_types: Event types with their own features.
+        windows: Windows in days.
+        words: One event in a sentence, by event type.
+    """
     features = session_features(windows)
-    features += [
-        Feature(f"session_last_entry_{kind}", LONG, f"1 where the last session began with {kind}",
-                told=_told("entry", f"the last visit began with {kind}",
-                           zero=f"the last visit began with something else than {kind}"))
-        for kind in event_types
-    ]
+    for kind in event_types:
+        began = f"with {with_article(words[kind])}"
+        features.append(
+            Feature(f"session_last_entry_{kind}", LONG,
+                    f"1 where the last session began with {kind}",
+                    told=_told("entry", f"the last visit began {began}",
+                               zero=f"the last visit did not begin {began}"))
+        )  # fmt: skip
     for days in windows:
         of = f"of sessions with an event in the {days} days before as_of"
         when, none = lately(days), f"no visit {lately(days)}"
         features += [
             Feature(f"session_bounce_share_{days}d", DOUBLE, f"share {of} that are one event",
                     zero=False, told=_told(
-                        "bounces", f"{{n}} of the visits {when} are one event alone",
-                        none=none, unit="share")),
+                        "bounces", f"{{n}} of the visits {when} ended after one event",
+                        one=f"every visit {when} ended after one event",
+                        zero=f"no visit {when} ended after one event", none=none, unit="share")),
             Feature(f"session_depth_mean_{days}d", DOUBLE, f"mean distinct items {of}",
                     zero=False, reads="item_id",
-                    told=_told("depth", f"{{n}} different items a visit {when}", none=none)),
+                    told=_told("depth", f"{{n}} different items a visit {when}", none=none,
+                               one=f"1 item a visit {when}", zero=f"no item in any visit {when}")),
             Feature(f"session_seconds_mean_{days}d", DOUBLE, f"mean duration in seconds {of}",
                     zero=False, told=_told("length", f"visits of {{n}} on average {when}",
                                            none=none, unit="seconds")),
             Feature(f"session_value_max_{days}d", DOUBLE, f"largest value {of}",
                     zero=False, reads="value",
-                    told=_told("value", f"a visit worth up to {{n}} {when}", none=none,
+                    told=_told("value", f"the dearest visit {when} was worth {{n}}", none=none,
                                zero=f"no visit worth anything {when}")),
         ]  # fmt: skip
     return features

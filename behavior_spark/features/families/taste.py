@@ -28,7 +28,7 @@ from behavior_spark.features.item_affinity import (
 from behavior_spark.features.operation import lately, within
 from behavior_spark.features.targets import with_own_history
 from behavior_spark.features.tiles.definitions import Definition
-from behavior_spark.features.tiles.planning import PlanMaker
+from behavior_spark.features.tiles.planning import PlanMaker, target_words
 from behavior_spark.model.propensity.sayings import Saying, Told, Unit
 
 MONTH_DAYS = 30
@@ -93,7 +93,8 @@ def _own_history(name: str, request: Request) -> list[Feature]:
     settings = _settings(request)
     days, half_life = settings.days, f"{settings.half_life_days:g}"
     events, when = f"events that count for {name}", lately(days)
-    no_event = f"no event that counts for {name} {when}"
+    one_told, told_many = target_words(name, request.targets[name])
+    no_event = f"no {one_told} {when}"
 
     def told(aspect: str, some: str, *, one: str = "", unit: Unit = "number") -> Told:
         # One subject with the counts of the family ``targets``.
@@ -102,21 +103,23 @@ def _own_history(name: str, request: Request) -> list[Feature]:
     return [
         Feature(f"{name}_decayed", DOUBLE,
                 f"{events} {within(days)}, each halved for every {half_life} days since",
-                told=told("decayed", f"{{n}} {events}, where one of {half_life} days ago is half")),
+                told=told("decayed",
+                          f"{{n}} {told_many}, where one of {half_life} days ago is half",
+                          one=f"1 {one_told}, where one of {half_life} days ago is half")),
         Feature(f"{name}_item_count_{days}d", LONG, f"distinct items of {events} {within(days)}",
                 told=told("items", f"{{n}} different items that count for {name} {when}",
                           one=f"always the same item that counts for {name} {when}")),
         Feature(f"{name}_basket_count_{days}d", LONG,
                 f"days with {events} {within(days)}",
-                told=told("baskets", f"{{n}} days with {events} {when}",
-                          one=f"1 day with {events} {when}")),
+                told=told("baskets", f"{{n}} days with {told_many} {when}",
+                          one=f"1 day with {told_many} {when}")),
         Feature(f"{name}_basket_share_{days}d", DOUBLE,
                 f"share of days with an item that have {events} {within(days)}", zero=False,
-                told=told("share", f"{{n}} of the baskets {when} have {events}", unit="share")),
+                told=told("share", f"{{n}} of the baskets {when} have {told_many}", unit="share")),
         Feature(f"{name}_month_count_{days}d", LONG,
                 f"months of {MONTH_DAYS} days with {events} {within(days)}",
-                told=told("months", f"{{n}} months with {events} {when}",
-                          one=f"1 month with {events} {when}")),
+                told=told("months", f"{{n}} months with {told_many} {when}",
+                          one=f"1 month with {told_many} {when}")),
     ]  # fmt: skip
 
 
@@ -125,31 +128,36 @@ def _affinity(name: str, side: str, request: Request) -> list[Feature]:
     days, half_life = settings.days, f"{settings.half_life_days:g}"
     inside, when = within(days), lately(days)
     weight = f"log of how much more often than usual {side}s with an item have {name}"
-    lift = (
-        f"go into baskets with {name} {{n}} times as often as usual"
-        if side == "basket"
-        else f"are of people who do {name} {{n}} times as often as usual"
-    )
+    lift = {"basket": f"go into baskets with {name}", "user": f"are of people who do {name}"}[side]
 
-    def feature(statistic: str, words: str, some: str, unit: Unit = "lift") -> Feature:
-        saying = Saying(some, none=f"no item tells of a taste for {name} {when}", unit=unit)
+    def feature(statistic: str, words: str, subject: str, weight_of: str = "") -> Feature:
+        usual = f"{subject} {lift} as often as usual"
+        saying = Saying(
+            f"{subject} {lift} {{n}} times as often as usual", zero=usual, unit="lift",
+            none=f"no item tells of a taste for {name} {when}",
+        )  # fmt: skip
+        if weight_of:
+            saying = replace(
+                saying, some=f"{weight_of} with a weight of {{n}}, by {side}s", zero="",
+                unit="number",
+            )  # fmt: skip
         return Feature(
             f"{name}_{side}_taste_{statistic}", DOUBLE, f"{words} ({weight})",
             zero=False, window=days, told=Told(f"taste of {name}", f"{side} {statistic}", saying),
         )  # fmt: skip
 
-    total = f"items of a taste for {name}, by {side}s,"
+    speak = f"the items {when} speak for {name}"
     return [
-        feature("mean", f"mean weight of the distinct items {inside}", f"the items {when} {lift}"),
+        feature("mean", f"mean weight of the distinct items {inside}", f"the items {when}"),
         feature("sum", f"sum of the positive weights of the distinct items {inside}",
-                f"{total} add up to {{n}} {when}", "number"),
+                "", speak),
         feature("max", f"largest weight of an item {inside}",
-                f"items {when} {lift} at most"),
+                f"at most, items {when}"),
         feature("decayed", f"sum of weights of items {inside}, each halved for every {half_life} "
                 "days since",
-                f"{total} add up to {{n}}, where one of {half_life} days ago is half", "number"),
+                "", f"{speak}, older ones less,"),
         feature("last", f"mean weight of the items of the last day with items {inside}",
-                f"the items of the last basket {lift}"),
+                "the items of the last basket"),
     ]  # fmt: skip
 
 

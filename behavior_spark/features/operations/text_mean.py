@@ -33,9 +33,9 @@ class TextMean(TextOperation):
     def told(self, operands: TextOperands, days: int) -> Told:
         """In a reason."""
         head, label, when = operands.head, operands.label, lately(days)
-        labelled = f"labelled {label.replace('_', ' ')} ({head})"
-        some = f"texts {when} are {labelled} with a probability of {{n}}"
-        saying = Saying(some, none=f"no text {when}", unit="share")
+        read = f"{label.replace('_', ' ')} ({head})"
+        some = f"texts {when} are {read} with {{n}} probability on average"
+        saying = Saying(some, none=f"no text {when} with a known {head}", unit="share")
         return Told(head, f"mean of {label}", saying)
 
     def value(self, operands: TextOperands, inside: Column) -> Column:

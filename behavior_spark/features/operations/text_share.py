@@ -34,15 +34,17 @@ class TextShare(TextOperation):
     def told(self, operands: TextOperands, days: int) -> Told:
         """In a reason."""
         head, label, when = operands.head, operands.label, lately(days)
-        labelled = f"labelled {label.replace('_', ' ')} ({head})"
+        read = f"read as {label.replace('_', ' ')} ({head})"
+        # Texts without a label, as the head was not sure, do not count.
         saying = Saying(
-            f"{{n}} of the texts {when} are {labelled}",
-            one=f"every text {when} is {labelled}",
-            zero=f"no text {when} is {labelled}",
-            none=f"no text {when}",
+            f"{{n}} of the texts {when} {read}",
+            one=f"every text {when} {read}",
+            zero=f"no text {when} {read}",
+            none=f"no text {when} with a known {head}",
             unit="share",
+            counted=f"{{k}} of the {{m}} texts {when} {read}",
         )
-        return Told(head, f"share of {label}", saying)
+        return Told(head, f"share of {label}", saying, among=f"text_count_{ending(days)}")
 
     def value(self, operands: TextOperands, inside: Column) -> Column:
         """Number of texts with the label divided by that of texts with any label."""

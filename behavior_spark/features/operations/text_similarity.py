@@ -45,7 +45,7 @@ class TextSimilarity(TextOperation):
     def told(self, operands: TextOperands, days: int) -> Told:
         """In a reason."""
         saying = Saying(
-            f"texts {lately(days)} are like the items of {operands.target}: {{n}} of 1 on average",
+            f"likeness of the texts {lately(days)} to items of {operands.target}: {{n}} of 1",
             none=f"no text {lately(days)}",
         )
         return Told(f"texts like {operands.target}", "likeness", saying)
@@ -73,7 +73,7 @@ class ClosestText(TextSimilarity):
     def told(self, operands: TextOperands, days: int) -> Told:
         """In a reason."""
         saying = Saying(
-            f"the text {lately(days)} most like an item of {operands.target}: {{n}} of 1",
+            f"likeness of one text {lately(days)} to items of {operands.target}: {{n}} of 1",
             none=f"no text {lately(days)}",
         )
         return Told(f"texts like {operands.target}", "likeness", saying)

@@ -42,8 +42,8 @@ class Trend(EventOperation):
     def saying(self, operands: Operands, days: int | None) -> Saying:
         """In a reason."""
         events, longest = operands.events, operands.windows[-1]
-        when = f"{lately(days)} at {{n}} times the rate of {longest} days"
-        return Saying(f"{events.many} {when}", none=f"no {events.one} {lately(longest)}")
+        some = f"{events.many} {lately(days)} are {{n}} times as frequent as {lately(longest)}"
+        return Saying(some, none=f"no {events.one} {lately(longest)}")
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Numbers of events in the window and in the longest window."""

@@ -34,7 +34,8 @@ class Selection:
         name: Their part of the feature's name.
         words: Their description, for the feature's meaning.
         behaviours: Behaviours whose tiles count them.
-        told: One of them in a sentence; by default "purchase event" of the words "purchase".
+        told: One of them in a sentence, such as "purchase"; by default "dear event" of the words
+            "dear".
         told_many: Several of them; by default with an s.
     """
 
@@ -47,7 +48,7 @@ class Selection:
     @property
     def one(self) -> str:
         """One event in a sentence."""
-        return self.told or f"{self.words} event"
+        return self.told or f"{self.words.replace('_', ' ')} event"
 
     @property
     def many(self) -> str:

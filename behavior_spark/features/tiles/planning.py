@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from behavior_spark.config import FeatureSettings, On, Target
+from behavior_spark.config.taxonomy import event_words
 from behavior_spark.features.tiles.definitions import (
     NOTHING,
     Copy,
@@ -23,6 +24,12 @@ POPULATION = "?population"
 def target_behaviour(name: str) -> str:
     """Behaviour of the events that count for a target."""
     return f"?target.{name}"
+
+
+def target_words(name: str, target: Target) -> tuple[str, str]:
+    """One past event that counts for a target in a sentence, and several."""
+    one, several = target.words
+    return one or f"event that counts for {name}", several or f"events that count for {name}"
 
 
 class PlanMaker:
@@ -60,7 +67,7 @@ class PlanMaker:
 
     def of_type(self, event_type: str) -> Selection:
         """The events of a type."""
-        return Selection(event_type, event_type, (event_type,))
+        return Selection(event_type, event_type, (event_type,), *self._words([event_type]))
 
     def of_target(self, name: str) -> Selection:
         """The events that count for a target."""
@@ -68,14 +75,7 @@ class PlanMaker:
         # Only taste reads their items.
         item = "item_id" if target.item and self.settings.built("taste") else NOTHING
         mark = Mark(target_behaviour(name), target.event, target=name, item=item)
-        counts = f"for {name}"
-        return Selection(
-            name,
-            name,
-            (self._mark(mark),),
-            told=f"event that counts {counts}",
-            told_many=f"events that count {counts}",
-        )
+        return Selection(name, name, (self._mark(mark),), *target_words(name, target))
 
     def of_declared(self, on: On) -> Selection:
         """The events of a type, kind, sentiment or condition."""
@@ -86,10 +86,16 @@ class PlanMaker:
             return self.every
         types = tuple(self.settings.types_of(on))
         if on.type:
-            return Selection(on.type, on.type, types)
+            return Selection(on.type, on.type, types, *self._words(types))
         name = f"kind_{on.kind}" if on.kind else str(on.sentiment)
-        listed = ", ".join(types)
-        return Selection(name, f"{on.kind or on.sentiment} ({listed})", types)
+        told = self._words(types) if len(types) == 1 else event_words(str(on.kind or on.sentiment))
+        return Selection(name, f"{on.kind or on.sentiment} ({', '.join(types)})", types, *told)
+
+    def _words(self, types: Sequence[str]) -> tuple[str, str]:
+        """One event of the only type in a sentence, and several."""
+        [event_type] = types
+        behaviour = self.settings.behaviours.get(event_type)
+        return event_words(event_type, behaviour.told if behaviour else ())
 
     def items_of(self, chosen: Selection, on: On, dimension: str) -> str:
         """Behaviour whose items are the values of a dimension (item_id, category or hour)."""

@@ -13,12 +13,8 @@ import numpy.typing as npt
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Doubles
-from behavior_spark.model.measures.ranking import (
-    measured_once,
-    register_metric,
-    top_share_means,
-    weighted_roc_auc,
-)
+from behavior_spark.model.measures.metric import measured_once, register_metric
+from behavior_spark.model.measures.ranking import top_share_means, weighted_roc_auc
 
 
 def spearman(

@@ -16,6 +16,7 @@ import numpy as np
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools, Doubles
 from behavior_spark.model.measures.answers import Answers, Confusion
+from behavior_spark.model.measures.bootstrap import percentile_interval, resample_counts
 from behavior_spark.model.measures.confidence import confidence_bins
 from behavior_spark.model.measures.figures import (
     BIASED,
@@ -23,11 +24,7 @@ from behavior_spark.model.measures.figures import (
     FIGURES,
     label_counts,
 )
-from behavior_spark.model.measures.ranking import (
-    percentile_interval,
-    resample_counts,
-    weighted_roc_auc,
-)
+from behavior_spark.model.measures.ranking import weighted_roc_auc
 
 # AUC of every label in every resample is slow: above this many cells (texts x labels x resamples)
 # fewer resamples are drawn.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools, Doubles
-from behavior_spark.model.measures import ranking as metrics
+from behavior_spark.model.measures.bootstrap import bootstrap_interval
 from behavior_spark.model.propensity.baselines import fit_baselines
 from behavior_spark.model.propensity.target_kind import MarginCalibrator, Measure, TargetKind
 from behavior_spark.model.propensity.verdict import CHANCE, TargetVerdict, judge
@@ -174,7 +174,7 @@ class _HeldOut:
             rows = self._rows(measure)
             values = (predictions if measure.of == "prediction" else margins)[rows]
             labels, weights = self.labels[rows], self.weights[rows]
-            low, high = metrics.bootstrap_interval(
+            low, high = bootstrap_interval(
                 measure.metric, labels, values, weights=weights, users=self.users[rows],
                 resamples=self.resamples,
             )  # fmt: skip

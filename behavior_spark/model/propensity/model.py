@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from behavior_spark.errors import ModelError
-from behavior_spark.files import short_digest, staged_folder, write_json
 from behavior_spark.model.arrays import Doubles, Floats
 from behavior_spark.model.propensity.baselines import Baseline
 from behavior_spark.model.propensity.changes import Change, ChangeFinder, Stepwise
@@ -33,6 +31,7 @@ from behavior_spark.model.propensity.reasons import (
 )
 from behavior_spark.model.propensity.sayings import Told
 from behavior_spark.model.propensity.sketch import Sketch
+from behavior_spark.model.propensity.stored_model import StoredModel, digest_of
 from behavior_spark.model.propensity.target_kind import (
     DEFAULT_KIND,
     MarginCalibrator,
@@ -43,8 +42,6 @@ from behavior_spark.model.propensity.verdict import TargetVerdict
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MODEL_FILE = "model.json"
 
 
 @dataclass(frozen=True)
@@ -231,15 +228,12 @@ class PropensityModel:
     @cached_property
     def digest(self) -> str:
         """Digest of all attributes, 16 hex characters; equal models have equal digests."""
-        return _digest(self._description(), self.learned)
+        return digest_of(self._description(), self.learned)
 
     def save(self, folder: str | Path) -> Path:
         """Write the learner's file and `model.json` to `folder`, completely or not at all."""
-        target = Path(folder)
-        with staged_folder(target, replace=True) as staging:
-            (staging / self.learner.file).write_bytes(self.learned)
-            write_json(staging / MODEL_FILE, self._description() | {"digest": self.digest})
-        return target
+        StoredModel.of(self._description(), self.learned).write(Path(folder))
+        return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -248,24 +242,11 @@ class PropensityModel:
         Raises:
             ModelError: There is no model in the folder, or it is damaged or was changed.
         """
-        source = Path(folder)
-        try:
-            text = (source / MODEL_FILE).read_bytes()
-            learner = find_learner(_named(text, "learner", DEFAULT_LEARNER))
-            learned = (source / learner.file).read_bytes()
-        except OSError as error:
-            raise ModelError(
-                f"no propensity model at {source}",
-                found=error.strerror,
-                fix="run train-propensity, or correct the path",
-            ) from error
-        kind = find_target_kind(_named(text, "kind", DEFAULT_KIND))
-        return cls._restore(text, learned, kind, learner, origin=str(source))
+        return cls._restore(StoredModel.read(Path(folder)))
 
     def to_bytes(self) -> bytes:
         """The model as bytes, without the code of its kind and learner."""
-        text = json.dumps(self._description() | {"digest": self.digest}).encode()
-        return len(text).to_bytes(8, "big") + text + self.learned
+        return StoredModel.of(self._description(), self.learned).to_bytes()
 
     @classmethod
     def from_bytes(
@@ -281,15 +262,7 @@ class PropensityModel:
         Raises:
             ModelError: The bytes are damaged or were changed.
         """
-        end = 8 + int.from_bytes(data[:8], "big")
-        text = data[8:end]
-        return cls._restore(
-            text,
-            data[end:],
-            kind or find_target_kind(_named(text, "kind", DEFAULT_KIND)),
-            learner or find_learner(_named(text, "learner", DEFAULT_LEARNER)),
-            origin="bytes",
-        )
+        return cls._restore(StoredModel.from_bytes(data), kind, learner)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with kind and learner, so that Spark's workers need not look up names."""
@@ -320,13 +293,13 @@ class PropensityModel:
 
     @classmethod
     def _restore(
-        cls, text: bytes, learned: bytes, kind: TargetKind, learner: Learner, *, origin: str
+        cls, stored: StoredModel, kind: TargetKind | None = None, learner: Learner | None = None
     ) -> Self:
-        problem = f"the propensity model from {origin} is damaged or was changed"
+        kind = kind or find_target_kind(stored.kind)
+        learner = learner or find_learner(stored.learner)
+        data = stored.checked()
         try:
-            data = json.loads(text)
-            recorded = data.pop("digest")
-            model = cls(
+            return cls(
                 target=data["target"],
                 kind=kind,
                 learner=learner,
@@ -340,32 +313,13 @@ class PropensityModel:
                 metadata=data["metadata"],
                 trained_through=data["trained_through"],
                 fingerprint=data["fingerprint"],
-                learned=learned,
+                learned=stored.learned,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelError(problem, found=type(error).__name__, fix="train it again") from error
-        if recorded != _digest(data, learned):
-            raise ModelError(problem, found="its digest does not match", fix="train it again")
-        return model
+            raise stored.damaged(type(error).__name__) from error
 
 
 def verdict_in(metrics: Mapping[str, Any]) -> TargetVerdict | None:
     """The verdict in a model's metrics; None if they have none."""
     data = metrics.get("verdict")
     return TargetVerdict.from_json(data) if data else None
-
-
-def _named(text: bytes, key: str, default: str) -> str:
-    """The name under a key of a model's description, else ``usual``.
-
-    A damaged description gives ``usual`` too; ``_restore`` then raises the error.
-    """
-    try:
-        return str(json.loads(text).get(key, default))
-    except (ValueError, AttributeError):
-        return default
-
-
-def _digest(description: dict[str, Any], learned: bytes) -> str:
-    canonical = json.dumps(description, sort_keys=True, separators=(",", ":"))
-    return short_digest(canonical.encode() + b"\0" + learned)

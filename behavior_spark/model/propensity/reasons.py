@@ -131,8 +131,8 @@ class Explainer:
             contributions, np.where(np.abs(sums) < least * strongest, 0.0, sums), self._members,
             self._aspects, self._absences(values), top=top, worth_saying=_WORTH_SAYING,
         )  # fmt: skip
-        first = self._say(chosen.first, values[chosen.rows, chosen.first])
-        second = self._say(chosen.second, values[chosen.rows, chosen.second])
+        first = self._say(chosen.rows, chosen.first, values)
+        second = self._say(chosen.rows, chosen.second, values)
         effects = np.where(chosen.totals > 0, " (raises)", " (lowers)").tolist()
         texts = [
             f"{one}, {other}{effect}" if other else f"{one}{effect}"
@@ -144,23 +144,22 @@ class Explainer:
             texts,
         )  # fmt: skip
 
-    def _say(self, features: Integers, values: Floats) -> list[str | None]:
-        """What is said of a feature's value, one of each; None where the feature is -1.
+    def _say(self, rows: Integers, features: Integers, values: Floats) -> list[str | None]:
+        """What is said of a row's feature, one for each; None where the feature is -1.
 
         Values repeat from row to row: each is put in words once.
         """
-        said: dict[tuple[int, float | None], str] = {}
-        sentences: list[str | None] = []
-        for feature, value in zip(features.tolist(), values.tolist(), strict=True):
-            if feature < 0:
-                sentences.append(None)
-                continue
-            # NaN is equal to nothing, and would be put in words each time.
-            key = (feature, None if math.isnan(value) else value)
-            if (words := said.get(key)) is None:
-                words = said[key] = self._told[feature].saying.of(value)
-            sentences.append(words)
-        return sentences
+        own = np.ascontiguousarray(values[rows, features], dtype=np.float32)
+        of = self._among[features]
+        among = np.where(of < 0, np.float32(np.nan), values[rows, of]).astype(np.float32)
+        first, place = _distinct(features, own, among)
+        words = np.array([
+            None if features[n] < 0
+            else self._told[features[n]].saying.of(float(own[n]), float(among[n]))
+            for n in first.tolist()
+        ], dtype=object)  # fmt: skip
+        told: list[str | None] = words[place].tolist()
+        return told
 
     def _absences(self, values: Floats) -> Bools:
         """Whether a feature says that there is nothing (``Saying.is_absence``), as values."""
@@ -171,6 +170,12 @@ class Explainer:
     def _aspects(self) -> Integers:
         numbers: dict[str, int] = {}
         return np.array([numbers.setdefault(told.aspect, len(numbers)) for told in self._told])
+
+    @cached_property
+    def _among(self) -> Integers:
+        """Of each feature the one that says among how many it counts; -1 without one."""
+        place = {name: number for number, name in enumerate(self.features)}
+        return np.array([place.get(told.among, -1) for told in self._told], dtype=np.int64)
 
     @cached_property
     def _told(self) -> Sequence[Told]:
@@ -187,3 +192,16 @@ class Explainer:
         for row, told in enumerate(self._told):
             table[row, place[told.subject]] = 1.0
         return table
+
+
+def _distinct(features: Integers, *values: Floats) -> tuple[Integers, Integers]:
+    """Where each distinct row of features and float32 values first is, and the number of each row.
+
+    As bits, NaN is equal to itself.
+    """
+    place = features - features.min(initial=0)
+    first = np.empty(0, dtype=np.int64)
+    for column in values:
+        key = (place.astype(np.int64) << 32) | column.view(np.uint32)
+        _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    return first, place

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Unit = Literal["number", "days", "share", "seconds", "lift"]
+# Shares are float32: up to so many, one of another number differs by more than this.
+_MOST_COUNTED, _OF_A_COUNT = 100, 1e-3
 
 
 @dataclass(frozen=True)
@@ -15,10 +17,11 @@ class Saying:
     """How the value of a feature is told.
 
     Attributes:
-        some: With ``{n}`` for the value, such as "{n} purchase events in the last 30 days".
+        some: With ``{n}`` for the value, such as "{n} purchases in the last 30 days".
         one: Of the value 1; ``some`` if empty.
         zero: Of 0; ``some`` if empty.
         none: Of a missing value; "... unknown" if empty.
+        counted: Of a share whose count is known, with ``{k}`` and ``{m}``: "{k} of the {m} texts".
         unit: How the value is written: a number, days, a share of 1, seconds, or of the logarithm
             of a lift the lift.
     """
@@ -28,17 +31,23 @@ class Saying:
     zero: str = ""
     none: str = ""
     unit: Unit = "number"
+    counted: str = ""
 
-    def of(self, value: float | None) -> str:
+    def of(self, value: float | None, among: float = math.nan) -> str:
         """The sentence for a value; None or NaN: the user has none.
+
+        Args:
+            value: The value.
+            among: Of a share, how many there are that may count; NaN: not known.
 
         >>> bought = Saying("{n} purchases", one="1 purchase", zero="no purchase")
         >>> bought.of(1234.0), bought.of(1.0), bought.of(0.0)
         ('1,234 purchases', '1 purchase', 'no purchase')
         >>> Saying("last purchase {n} ago", unit="days").of(5.522)
         'last purchase 5 days ago'
-        >>> Saying("{n} of the visits", unit="share").of(0.125)
-        '12 % of the visits'
+        >>> texts = Saying("{n} of the texts", unit="share", counted="{k} of the {m} texts")
+        >>> texts.of(0.125), texts.of(0.25, among=4.0), texts.of(0.25, among=12.0)
+        ('12 % of the texts', '1 of the 4 texts', '25 % of the texts')
         """
         if value is None or math.isnan(value):
             return self.none or self.some.replace("{n}", "unknown")
@@ -46,6 +55,9 @@ class Saying:
             return self.zero
         if value == 1 and self.one:
             return self.one
+        if self.counted and (count := known_count(value, among)) is not None:
+            told = self.counted.replace("{k}", number_words(count))
+            return told.replace("{m}", number_words(among))
         return self.some.replace("{n}", _WRITTEN[self.unit](value))
 
     def instead_of(self, value: float, other: float) -> str:
@@ -72,6 +84,23 @@ class Saying:
     def whole(self) -> bool:
         """Whether its value is told without fractions: days and seconds."""
         return self.unit in ("days", "seconds")
+
+
+def known_count(share: float, among: float) -> int | None:
+    """How many a share is of, if it can only be of all that may count.
+
+    Some of them may not count, such as texts without a label: 25 % of 12 texts may be 1 of 4 that
+    have one. Three of seven is of no fewer. None where it is not known.
+
+    >>> known_count(3 / 7, 7.0), known_count(0.25, 12.0), known_count(0.3, 7.0)
+    (3, None, None)
+    """
+    if math.isnan(among) or not 1 < among <= _MOST_COUNTED:
+        return None
+    total = int(among)
+    count = round(share * total)
+    exact = abs(share * total - count) < _OF_A_COUNT
+    return count if exact and math.gcd(count, total) == 1 else None
 
 
 def number_words(value: float) -> str:
@@ -150,11 +179,13 @@ class Told:
         aspect: Which side of the subject it shows, such as "count"; a reason tells at most one
             feature of each.
         saying: How its value is told.
+        among: Of a share, the feature that says how many there are.
     """
 
     subject: str
     aspect: str
     saying: Saying
+    among: str = ""
 
 
 def told_of(told: Mapping[str, Told], feature: str) -> Told:

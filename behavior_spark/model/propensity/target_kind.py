@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, cast
 
 from behavior_spark.extensions import TARGET_KINDS
 from behavior_spark.model.arrays import Bools, Doubles
-from behavior_spark.model.measures.ranking import Metric
+from behavior_spark.model.measures.metric import Metric
 from behavior_spark.model.propensity.learner import Loss
 
 DEFAULT_KIND = "does"

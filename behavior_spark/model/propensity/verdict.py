@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from behavior_spark.model.arrays import Doubles
-from behavior_spark.model.measures.ranking import percentile_interval, resampled
+from behavior_spark.model.measures.bootstrap import percentile_interval, resampled
 from behavior_spark.model.propensity.target_kind import Measure
 
 Answer = Literal["yes", "no", "cannot tell"]

@@ -24,7 +24,7 @@ from behavior_spark.features.targets import (
     mark_targets,
 )
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.measures import ranking as metrics
+from behavior_spark.model.measures.bootstrap import bootstrap_interval
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.verdict import judge
 from behavior_spark.pipelines.users.propensity import model_store
@@ -250,5 +250,5 @@ def _by_score(scores: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> p
 
 
 def _interval(metric: Any, truth: np.ndarray, scores: np.ndarray) -> Measured:
-    low, high = metrics.bootstrap_interval(metric, truth, scores, resamples=RESAMPLES)
+    low, high = bootstrap_interval(metric, truth, scores, resamples=RESAMPLES)
     return Measured(float(metric(truth, scores)), low, high)

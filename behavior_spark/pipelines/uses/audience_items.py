@@ -14,6 +14,7 @@ from behavior_spark.config import Audience, Settings
 from behavior_spark.features.point_in_time import as_seen, items_at, of_users
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import EVENTS, ITEMS, USER_NEXT_ITEMS
+from behavior_spark.uses.audiences.again import own_past, recommended_again
 from behavior_spark.uses.audiences.foretold import first_foretold, foretold, with_how
 from behavior_spark.uses.audiences.recommending import (
     EVERYTHING,
@@ -47,8 +48,9 @@ def recommend_items(
 ) -> DataFrame:
     """``audience, user_id, recommended_items, item_sources`` of members.
 
-    What the night's sequence model foretells comes first, then what goes together, then what is
-    popular; see ``uses.audiences.foretold`` and ``recommending``.
+    What the night's sequence model foretells comes first, then what goes together (with what the
+    member has had himself, where it may come again), then what is popular; see
+    ``uses.audiences.foretold``, ``again`` and ``recommending``.
 
     Args:
         run: The run.
@@ -73,7 +75,8 @@ def recommend_items(
         _of_audience({name: audience.items_again for name, audience in audiences.items()}, "again"),
         _of_audience({name: _shelf(audience) for name, audience in audiences.items()}, "shelf"),
     )
-    together = recommended(wanted, had, similar, latest=settings.history_items)
+    again = any(audience.items_again for audience in audiences.values())
+    together = _together(run, wanted, had, similar, allowed, again=again)
     by_model = with_next_items(run.settings, audiences)
     if not by_model:
         return listed(with_how(together), titles)
@@ -88,6 +91,27 @@ def recommend_items(
         most=_of_audience({name: audience.items for name, audience in audiences.items()}, "items"),
     )
     return listed(chosen, titles)
+
+
+def _together(
+    run: Run,
+    wanted: DataFrame,
+    had: DataFrame,
+    similar: DataFrame,
+    allowed: DataFrame | None,
+    *,
+    again: bool,
+) -> DataFrame:
+    """What goes together, then what is popular; with what is had again where it may be."""
+    latest = run.settings.recommendations.history_items
+    new = recommended(wanted.where(~F.col("again")), had, similar, latest=latest)
+    if not again:
+        return new
+    own = own_past(items_had(run, run.as_of))
+    rows = recommended_again(
+        wanted.where("again"), had, own, similar, latest=latest, allowed=allowed
+    )
+    return new.unionByName(rows)
 
 
 def with_next_items(settings: Settings, audiences: Mapping[str, Audience]) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-NEXT, TOGETHER, POPULAR = "next", "together", "popular"
-"""How an item was found: by the sequence model, by what users have had together, by popularity."""
-HOW = (NEXT, TOGETHER, POPULAR)
+NEXT, AGAIN, TOGETHER, POPULAR = "next", "again", "together", "popular"
+"""How an item was found: by the sequence model, as the member has had it, by what users have had
+together, by popularity."""
+HOW = (NEXT, AGAIN, TOGETHER, POPULAR)
 _KEY = ("audience", "user_id")
 
 
@@ -76,6 +77,7 @@ def first_foretold(
 
 
 def with_how(recommended_items: DataFrame) -> DataFrame:
-    """With ``how``: together, or popular where an item goes with nothing that the user has had."""
-    is_popular = F.col("because_of").isNull()
-    return recommended_items.withColumn("how", F.when(is_popular, POPULAR).otherwise(TOGETHER))
+    """With ``how``: together, again where an item stands for itself, popular where nothing does."""
+    because = F.col("because_of")
+    how = F.when(because.isNull(), POPULAR).when(because == F.col("item_id"), AGAIN)
+    return recommended_items.withColumn("how", how.otherwise(TOGETHER))

@@ -10,11 +10,8 @@ from scipy.stats import spearmanr
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.measures import amounts
-from behavior_spark.model.measures.ranking import (
-    bootstrap_interval,
-    paired_bootstrap_difference,
-    roc_auc,
-)
+from behavior_spark.model.measures.bootstrap import bootstrap_interval, paired_bootstrap_difference
+from behavior_spark.model.measures.ranking import roc_auc
 
 MEASURES = [
     amounts.spearman,

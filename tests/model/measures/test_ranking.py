@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model.measures.bootstrap import bootstrap_interval, paired_bootstrap_difference
 from behavior_spark.model.measures.ranking import (
     average_precision,
-    bootstrap_interval,
     expected_calibration_error,
     lift_at,
-    paired_bootstrap_difference,
     roc_auc,
 )
 

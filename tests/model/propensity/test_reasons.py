@@ -88,3 +88,21 @@ def test_contributions_of_subjects_add_up_and_the_strongest_come_first(table: np
 def test_a_row_without_contributions_has_no_reason() -> None:
     assert one_row([1, 1, 1, 1, 1], [0, 0, 0, 0, 0]) == []
     assert EXPLAINER.reasons(np.empty((0, 5), np.float32), np.empty((0, 5)), top=3) == []
+
+
+def test_a_share_is_told_as_a_count_where_it_can_only_be_of_all() -> None:
+    """1 of 4 texts with a label may be what 25 % of 12 texts are."""
+    share = Told("emotion", "anger", Saying(
+        "{n} of the texts", zero="no text", unit="share", counted="{k} of the {m} texts"
+    ), among="texts")  # fmt: skip
+    explainer = Explainer(("anger", "texts"), {"anger": share, "texts": TEXTS})
+    values = np.array([[3 / 7, 7], [0.25, 12], [np.nan, 7], [0, 7], [0.5, np.nan]], np.float32)
+    contributions = np.tile([1.0, 0.0], (len(values), 1))
+    told = [only.text for [only] in explainer.reasons(values, contributions, top=1)]
+    assert told == [
+        "3 of the 7 texts (raises)", "25 % of the texts (raises)", "unknown of the texts (raises)",
+        "no text (raises)", "50 % of the texts (raises)",
+    ]  # fmt: skip
+    alone = Explainer(("anger",), {"anger": share})  # the number of texts is no feature
+    [[only]] = alone.reasons(values[:1, :1], contributions[:1, :1], top=1)
+    assert only.text == "43 % of the texts (raises)"

@@ -7,7 +7,7 @@ import math
 import os
 import tempfile
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from behavior_spark.model.arrays import Doubles, Floats
 from behavior_spark.model.propensity.learner import Learner, Loss
 from behavior_spark.model.propensity.matrix_on_disk import Matrix, MatrixOnDisk
+from behavior_spark.model.propensity.tree_contributions import TreeContributions
 from behavior_spark.model.propensity.tree_steps import TreeSteps
 
 if TYPE_CHECKING:
@@ -88,17 +89,20 @@ class FittedTrees:
     def contributions(self, values: Floats) -> Doubles:
         """SHAP values, float64 (rows, features), without the bias.
 
-        TreeSHAP: Lundberg et al. 2020, doi 10.1038/s42256-019-0138-9.
+        TreeSHAP: Lundberg et al. 2020, doi 10.1038/s42256-019-0138-9. From tables, which are made
+        once for a process; of trees that are too deep for them by XGBoost.
         """
         if not len(values):
             return np.empty(values.shape)
+        tables = contribution_tables(self.content)
+        if tables is not None:
+            return tables.contributions(values)
         return self._predict(values, pred_contribs=True)[:, :-1]
 
     @cached_property
     def steps(self) -> TreeSteps:
         """The trees as step functions of one feature."""
-        model = json.loads(self._booster.save_raw("json"))
-        return TreeSteps.of(model["learner"]["gradient_booster"]["model"]["trees"])
+        return TreeSteps.of(_trees_of(self._booster))
 
     def to_bytes(self) -> bytes:
         """The trees in XGBoost's binary format."""
@@ -121,6 +125,18 @@ class FittedTrees:
         booster = xgboost.Booster({"nthread": 1})
         booster.load_model(bytearray(self.content))
         return booster
+
+
+def _trees_of(booster: xgboost.Booster) -> list[dict[str, Any]]:
+    model = json.loads(booster.save_raw("json"))
+    trees: list[dict[str, Any]] = model["learner"]["gradient_booster"]["model"]["trees"]
+    return trees
+
+
+@lru_cache(maxsize=32)
+def contribution_tables(content: bytes) -> TreeContributions | None:
+    """Tables of contributions of fitted trees; one process makes them once for a model."""
+    return TreeContributions.of(_trees_of(FittedTrees(content)._booster))
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from behavior_spark.config.features import usual_behaviour
 from behavior_spark.config.settings import RESERVED
+from behavior_spark.config.taxonomy import usual_behaviour
 from behavior_spark.names import normal_name, sql_text
 from behavior_spark.pipelines.logs.starting.meanings import Meaning, meaning_of
 from behavior_spark.pipelines.logs.starting.words import plain_name
