@@ -22,11 +22,18 @@ from tests.demo_shop import LEARNING, NIGHT
 ROOT = Path(__file__).resolve().parent.parent
 
 
-# Tests that share the demo's night, which takes minutes, or the port of Spark Connect.
-TOGETHER = ("pipelines/test_nightly.py", "pipelines/test_audiences.py", "pipelines/test_service.py",
-            "tests/notebooks/", "cli/test_main.py", "test_job.py",
-            "real/test_other_sparks.py",
-            "test_the_functions_work_elsewhere")  # fmt: skip
+# Tests that share what takes minutes to make, by its name, each in one process.
+SHARED = {
+    "demo_night": (
+        "pipelines/test_nightly.py", "pipelines/test_audiences.py", "pipelines/test_service.py",
+        "tests/notebooks/", "cli/test_main.py", "test_job.py", "report/test_demo_page.py",
+    ),
+    # The small night, and the port of Spark Connect.
+    "shop": (
+        "real/test_other_sparks.py", "real/test_object_store.py", "real/test_same_night.py",
+        "the_functions_work_elsewhere",
+    ),
+}  # fmt: skip
 # Tests that run whole commands, from logs to tables: marked ``night``.
 COMMANDS = ("tests/pipelines/", "tests/first_evening/", "tests/uses/test_alerts_night",
             "tests/uses/test_service_queue")  # fmt: skip
@@ -35,8 +42,11 @@ LONG = ("tests/pipelines/", "tests/features/", "tests/io/")
 
 
 def scope_of(nodeid: str) -> str:
-    """What stays in one process: a module's tests, and those of some modules together."""
-    return "together" if any(name in nodeid for name in TOGETHER) else nodeid.partition("::")[0]
+    """What stays in one process: a module's tests, and those of modules that share a night."""
+    for shared, names in SHARED.items():
+        if any(name in nodeid for name in names):
+            return shared
+    return nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
@@ -48,13 +58,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "demo_night" in getattr(item, "fixturenames", ()):
             item.add_marker("real")
+            # Otherwise another process would make the night once more.
+            assert scope_of(item.nodeid) == "demo_night", f"add {item.nodeid} to SHARED"
         if item.nodeid.startswith(COMMANDS) and not item.get_closest_marker("real"):
             item.add_marker("night")
     slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("real")}
 
-    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
+    def place(item: pytest.Item) -> tuple[int, bool, bool]:
         scope = scope_of(item.nodeid)
-        return scope != "together", scope not in slow, not scope.startswith(LONG)
+        first = list(SHARED).index(scope) if scope in SHARED else len(SHARED)
+        return first, scope not in slow, not scope.startswith(LONG)
 
     items.sort(key=place)
 

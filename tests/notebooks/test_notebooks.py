@@ -30,6 +30,7 @@ from behavior_spark.schemas import (
     USER_PROPENSITY,
     Contract,
 )
+from tests.demo_shop import copy_of
 from tests.notebooks.running import NOTEBOOKS, run
 from tests.stored_tables import same_rows, snapshot
 
@@ -51,9 +52,11 @@ def demo_folder(demo_night: DemoResult, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def test_the_first_night_accounts_for_its_rows_and_a_rerun_changes_no_table(
-    spark: SparkSession, demo_night: DemoResult, demo_folder: Path, tmp_path: Path
+    spark: SparkSession, demo_night: DemoResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    warehouse = Warehouse(spark, demo_night.settings.warehouse)
+    own = copy_of(demo_night, tmp_path / "shop")
+    monkeypatch.setenv("DEMO_ROOT", str(tmp_path / "shop"))
+    warehouse = Warehouse(spark, own.settings.warehouse)
 
     def rows(contract: Contract) -> DataFrame:
         return warehouse.read(contract).drop(*RUN_COLUMNS.get(contract.name, ()))

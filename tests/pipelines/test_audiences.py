@@ -31,6 +31,7 @@ from behavior_spark.schemas import (
     USER_FEATURES,
     USER_PROPENSITY,
 )
+from tests.demo_shop import copy_of
 from tests.stored_tables import same_rows, snapshot
 
 QUIET = Console(quiet=True)
@@ -124,11 +125,12 @@ def test_members_know_why_what_to_say_and_what_to_offer(
 
 
 def test_a_rerun_of_a_night_gives_the_same_members(
-    demo_night: DemoResult, warehouse: Warehouse, spark: SparkSession, tmp_path: Path
+    demo_night: DemoResult, spark: SparkSession, tmp_path: Path
 ) -> None:
-    as_of = demo_night.layout.as_of
+    as_of, settings = demo_night.layout.as_of, copy_of(demo_night, tmp_path / "shop").settings
+    warehouse = Warehouse(spark, settings.warehouse)
     before = snapshot(warehouse.read(AUDIENCE_MEMBERS), tmp_path / "members")
-    result = audiences(demo_night.settings, as_of=as_of, spark=spark, console=QUIET)
+    result = audiences(settings, as_of=as_of, spark=spark, console=QUIET)
     assert same_rows(warehouse.read(AUDIENCE_MEMBERS), before)
     again = [dict(row) for row in result.of(AudiencesChosen).rows]
     first = [dict(row) for row in demo_night.steps["nightly"].of(AudiencesChosen).rows]
@@ -171,8 +173,10 @@ def test_after_the_horizon_both_arms_are_measured_by_what_happened(
 
 
 def test_who_was_in_is_left_out_for_a_while_and_arms_stay(
-    demo_night: DemoResult, warehouse: Warehouse, spark: SparkSession
+    demo_night: DemoResult, spark: SparkSession, tmp_path: Path
 ) -> None:
+    settings = copy_of(demo_night, tmp_path / "shop").settings
+    warehouse = Warehouse(spark, settings.warehouse)
     # The next night sees the members of this one. Its predictions are this night's, moved by a day.
     as_of = demo_night.layout.as_of
     following = as_of + dt.timedelta(days=1)
@@ -184,29 +188,23 @@ def test_who_was_in_is_left_out_for_a_while_and_arms_stay(
                 [f for f in frame.schema.fields if f.name not in USER_FEATURES.names]
             )
         warehouse.replace(moved, contract, where=f"as_of = DATE'{following}'")
-    try:
-        first = demo_night.steps["nightly"].of(AudiencesChosen).rows
-        before = next(row for row in first if row["audience"] == "buyers")
-        place = {"as_of": following, "spark": spark, "console": QUIET}
-        [capped] = audiences(changed(demo_night.settings, "buyers"), **place).of(
-            AudiencesChosen
-        ).rows  # fmt: skip
-        assert capped["left_out_capped"] == before["members"]
-        nights = warehouse.read(AUDIENCE_MEMBERS).where("audience = 'buyers'")
-        assert nights.groupBy("user_id").count().where("count > 1").isEmpty()
-        # Without a cap they are in again, each in his arm.
-        [again] = audiences(
-            changed(demo_night.settings, "buyers", every_days=None), **place
-        ).of(AudiencesChosen).rows  # fmt: skip
-        assert again["left_out_capped"] == 0 and again["members"] == before["members"]
-        arms = nights.groupBy("user_id").agg(F.count_distinct("arm").alias("arms"),
-                                             F.count(F.lit(1)).alias("nights"))  # fmt: skip
-        assert arms.where("nights = 2 AND arms = 1").count() == before["members"]
-    finally:
-        for contract in (USER_PROPENSITY, USER_FEATURES, AUDIENCE_MEMBERS, AUDIENCES):
-            spark.sql(
-                f"DELETE FROM {warehouse.identifier(contract)} WHERE as_of = DATE'{following}'"
-            )
+    first = demo_night.steps["nightly"].of(AudiencesChosen).rows
+    before = next(row for row in first if row["audience"] == "buyers")
+    place = {"as_of": following, "spark": spark, "console": QUIET}
+    [capped] = audiences(changed(settings, "buyers"), **place).of(
+        AudiencesChosen
+    ).rows  # fmt: skip
+    assert capped["left_out_capped"] == before["members"]
+    nights = warehouse.read(AUDIENCE_MEMBERS).where("audience = 'buyers'")
+    assert nights.groupBy("user_id").count().where("count > 1").isEmpty()
+    # Without a cap they are in again, each in his arm.
+    [again] = audiences(
+        changed(settings, "buyers", every_days=None), **place
+    ).of(AudiencesChosen).rows  # fmt: skip
+    assert again["left_out_capped"] == 0 and again["members"] == before["members"]
+    arms = nights.groupBy("user_id").agg(F.count_distinct("arm").alias("arms"),
+                                         F.count(F.lit(1)).alias("nights"))  # fmt: skip
+    assert arms.where("nights = 2 AND arms = 1").count() == before["members"]
 
 
 def test_an_export_has_the_members_to_reach_in_their_order(

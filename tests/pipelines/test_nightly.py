@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import Mock
@@ -35,6 +34,7 @@ from behavior_spark.schemas import (
     USER_FEATURES,
     USER_PROPENSITY,
 )
+from tests.demo_shop import copy_of
 from tests.pipelines.told import kinds_that_are_true
 from tests.stored_tables import same_rows, snapshot
 
@@ -186,10 +186,12 @@ def jobs_of(spark: SparkSession) -> int:
 
 @dataclass(frozen=True)
 class SecondNight:
-    """The night after the demo's, with one new day.
+    """The night after the demo's, with one new day, in a copy of its tables.
 
     Attributes:
         as_of: Its day.
+        settings: Those of the copy.
+        warehouse: The copy.
         fresh: Texts of the new day that were not scored before.
         predicted: Rows predicted by the night before, counted before this one.
         jobs: Jobs that it took.
@@ -198,6 +200,8 @@ class SecondNight:
     """
 
     as_of: dt.date
+    settings: Settings
+    warehouse: Warehouse
     fresh: int
     predicted: int
     jobs: int
@@ -212,11 +216,12 @@ def without_audiences(night: DemoResult) -> Settings:
 
 @pytest.fixture(scope="module")
 def second_night(
-    spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse
-) -> Iterator[SecondNight]:
+    spark: SparkSession, demo_night: DemoResult, tmp_path_factory: pytest.TempPathFactory
+) -> SecondNight:
     first = demo_night.layout.as_of
     as_of = first + dt.timedelta(days=1)
-    settings = without_audiences(demo_night)
+    settings = without_audiences(copy_of(demo_night, tmp_path_factory.mktemp("second")))
+    warehouse = Warehouse(spark, settings.warehouse)
     stored = warehouse.read(TEXT_EMBEDDINGS).select("text_hash").distinct()
     arrived = warehouse.read(TEXTS).where(F.col("arrived_day") == F.lit(first))
     fresh = arrived.select("text_hash").distinct().join(stored, "text_hash", "left_anti").count()
@@ -227,12 +232,14 @@ def second_night(
         jobs = jobs_of(spark)
         result = commands.nightly(settings, as_of=as_of, spark=spark, console=QUIET)
         jobs = jobs_of(spark) - jobs
-        yield SecondNight(as_of, fresh, predicted, jobs, plans.call_count, result)
+        plan_count = plans.call_count
+    return SecondNight(as_of, settings, warehouse, fresh, predicted, jobs, plan_count, result)
 
 
 def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
-    demo_night: DemoResult, warehouse: Warehouse, second_night: SecondNight
+    demo_night: DemoResult, second_night: SecondNight
 ) -> None:
+    warehouse = second_night.warehouse
     assert second_night.jobs <= MOST_JOBS
     assert second_night.plans == 1  # features are listed and planned once, whoever reads them
     assert second_night.result.figures["texts_scored"] == second_night.fresh > 0
@@ -244,9 +251,10 @@ def test_the_next_night_scores_only_its_new_texts_and_keeps_the_last_night(
 
 
 def test_a_night_that_was_done_is_not_done_again_until_something_has_changed(
-    spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse, second_night: SecondNight
+    spark: SparkSession, second_night: SecondNight
 ) -> None:
-    settings, as_of = without_audiences(demo_night), second_night.as_of
+    settings, as_of = second_night.settings, second_night.as_of
+    warehouse = second_night.warehouse
 
     def compared(settings: Settings = settings, *, again: bool = False) -> Compared:
         with running("t", settings, as_of=as_of, spark=spark, console=QUIET, record=False) as run:
@@ -282,14 +290,16 @@ def test_a_night_that_was_done_is_not_done_again_until_something_has_changed(
 
 
 def test_earlier_days_are_built_in_one_job_and_the_night_stays_as_it_was(
-    spark: SparkSession, demo_night: DemoResult, warehouse: Warehouse, tmp_path: Path
+    spark: SparkSession, demo_night: DemoResult, tmp_path: Path
 ) -> None:
     as_of = demo_night.layout.as_of
+    settings = copy_of(demo_night, tmp_path / "shop").settings
+    warehouse = Warehouse(spark, settings.warehouse)
     tonight = F.col("as_of") == F.lit(as_of)
     before = snapshot(warehouse.read(USER_FEATURES).where(tonight), tmp_path / "before")
     first = as_of - dt.timedelta(days=20)
     result = commands.build_features(
-        demo_night.settings, first=first, every=7, as_of=as_of, spark=spark, console=QUIET
+        settings, first=first, every=7, as_of=as_of, spark=spark, console=QUIET
     )
     days = [as_of - dt.timedelta(days=back) for back in (14, 7, 0)]
     rows = warehouse.read(USER_FEATURES).where(F.col("as_of") <= F.lit(as_of))

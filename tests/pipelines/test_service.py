@@ -23,6 +23,7 @@ from behavior_spark.pipelines.uses.service_check import check_service_settings
 from behavior_spark.pipelines.uses.service_export import QueueExported
 from behavior_spark.runs.run import running
 from behavior_spark.schemas import SERVICE_QUEUE, TEXTS
+from tests.demo_shop import copy_of
 from tests.stored_tables import same_rows, snapshot
 
 QUIET = Console(quiet=True)
@@ -77,11 +78,13 @@ def test_the_queue_is_measured_against_what_was_meant_beside_keywords(
 
 
 def test_a_rerun_gives_the_same_queue(
-    demo_night: DemoResult, warehouse: Warehouse, spark: SparkSession, tmp_path: Path
+    demo_night: DemoResult, spark: SparkSession, tmp_path: Path
 ) -> None:
+    settings = copy_of(demo_night, tmp_path / "shop").settings
+    warehouse = Warehouse(spark, settings.warehouse)
     before = snapshot(warehouse.read(SERVICE_QUEUE), tmp_path / "queue")
     again = service(
-        demo_night.settings, as_of=demo_night.layout.as_of, spark=spark, console=QUIET
+        settings, as_of=demo_night.layout.as_of, spark=spark, console=QUIET
     ).of(ServiceQueued)
     assert same_rows(warehouse.read(SERVICE_QUEUE), before)
     first = demo_night.steps["nightly"].of(ServiceQueued)

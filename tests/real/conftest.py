@@ -1,39 +1,45 @@
-"""The demo night that other ways of running Spark must reproduce."""
+"""A shop's night, made once, that other ways of running Spark must reproduce."""
 
 from __future__ import annotations
 
 import json
-import shutil
+import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from deltalake import DeltaTable
-from night_process import Tables, tables
+from night_process import environment, run, tables
+from pyspark.sql import SparkSession
+from rich.console import Console
+from small_night import AS_OF, DAYS, SEED, USERS, Shop, small_settings, write_config
 
-from behavior_spark.pipelines.demonstration import DemoResult
-from tests.demo_shop import NIGHT
+from behavior_spark.demo.generate import generate_demo
+from behavior_spark.pipelines import finetune, nightly
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="session")
+def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    folder = tmp_path_factory.mktemp("shop")
+    generate_demo(spark, str(folder / "data"), users=USERS, days=DAYS, seed=SEED)
+    settings = small_settings(folder, warehouse=str(folder / "whole"), models="models")
+    finetune(settings, as_of=AS_OF, spark=spark, console=QUIET)
+    night = nightly(settings, as_of=AS_OF, spark=spark, console=QUIET)
+    # Otherwise there would be no reasons and no members to compare.
+    assert night.details["targets"]["purchase_30d"]["ranked"]
+    config = write_config(settings, folder / "night.yaml")
+    return Shop(folder, config, tables(folder / "whole"))
 
 
 @pytest.fixture
-def models_copy(demo_night: DemoResult, tmp_path: Path) -> Path:
-    """The demo's text model alone, so that propensity models are trained anew."""
-    source = Path(demo_night.settings.models_path)
-    shutil.copytree(source / "text", tmp_path / "models" / "text")
-    return tmp_path / "models"
-
-
-@pytest.fixture
-def night_arguments(demo_night: DemoResult, models_copy: Path, tmp_path: Path) -> list[str]:
-    """Options of ``nightly`` that repeat the demo's night into another warehouse."""
+def night_arguments(shop: Shop, tmp_path: Path) -> list[str]:
+    """Options of ``nightly`` that repeat the shop's night into another warehouse."""
+    shop.copy_text_model(tmp_path / "models")
     return [
-        "--config", "conf/demo.yaml",
+        "--config", str(shop.config),
         "--set", f"warehouse={tmp_path / 'warehouse'}",
-        "--set", f"models={models_copy}",
-        *[part for setting in NIGHT for part in ("--set", setting)],
-        # As the suite's own session: the same texts in the same batches.
-        "--set", "spark.shuffle_partitions=2",
-        "--as-of", demo_night.layout.as_of.isoformat(),
+        "--set", f"models={tmp_path / 'models'}",
+        "--as-of", AS_OF.isoformat(),
     ]  # fmt: skip
 
 
@@ -41,15 +47,15 @@ def night_arguments(demo_night: DemoResult, models_copy: Path, tmp_path: Path) -
 def interpreted_night(night_arguments: list[str], interpreted: dict[str, str]) -> list[str]:
     """The same where only the answers matter: compiling is a third of so small a night.
 
-    Plans are made anew after each shuffle, as in real sessions; the demo's own night does not.
+    Plans are made anew after each shuffle, as in real sessions; the suite's own do not.
     """
     return [*night_arguments, "--set", f"spark.conf={json.dumps(interpreted)}"]
 
 
 @pytest.fixture(scope="session")
-def first_night(demo_night: DemoResult) -> Tables:
-    """The demo's tables as its night left them: what the others are compared with."""
-    warehouse = str(demo_night.settings.warehouse.path)
-    runs = DeltaTable(f"{warehouse}/runs").to_pandas().set_index("run_id")
-    night = runs.loc[demo_night.steps["nightly"].run_id]
-    return tables(warehouse, at=night.started_at + pd.Timedelta(seconds=night.seconds))
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    place = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place)]
+    run(build, environment())
+    return next(place.glob("*.whl"))

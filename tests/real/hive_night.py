@@ -16,8 +16,9 @@ from behavior_spark.io.session import spark_session
 from behavior_spark.pipelines import nightly, views
 
 
-def main(shop: Path) -> None:
+def main(shop: Path, conf: dict[str, str]) -> None:
     hive = {
+        **conf,
         "spark.sql.catalogImplementation": "hive",
         "spark.sql.warehouse.dir": str(shop / "managed"),
         "spark.hadoop.javax.jdo.option.ConnectionURL":
@@ -26,7 +27,7 @@ def main(shop: Path) -> None:
         "spark.hadoop.hive.metastore.disallow.incompatible.col.type.changes": "false",
     }  # fmt: skip
     settings = small_settings(
-        shop, warehouse="{schema: night}", models="hive_models", conf=json.dumps(hive)
+        shop, warehouse="{schema: night}", models="hive models", conf=json.dumps(hive)
     )
     with spark_session(settings.spark, name="hive") as spark:
         spark.sql("CREATE SCHEMA IF NOT EXISTS night")
@@ -40,4 +41,4 @@ def main(shop: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]))

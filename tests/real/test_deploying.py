@@ -22,10 +22,11 @@ DEPLOY = ROOT / "conf" / "deploy"
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The Python of an environment with Airflow, Databricks' bundles and hadolint."""
     place = tmp_path_factory.mktemp("schedulers") / "env"
-    run([sys.executable, "-m", "venv", str(place)], environment())
+    run([sys.executable, "-m", "venv", "--without-pip", str(place)], environment())
     python = str(place / "bin" / "python")
-    install = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps",
-               "--disable-pip-version-check", "-r", str(HERE / "deploying.txt")]  # fmt: skip
+    install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet",
+               "--no-compile", "--no-deps", "--disable-pip-version-check",
+               "-r", str(HERE / "deploying.txt")]  # fmt: skip
     run(install, environment())
     return python
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from deltalake import DeltaTable
-from night_process import STORAGE, Tables, assert_same_tables, environment, run, tables
+from night_process import STORAGE, assert_same_tables, environment, run, tables
+from small_night import Shop
 
-from behavior_spark.pipelines.demonstration import DemoResult
 from behavior_spark.shared_folder import SharedFolder
 from tests.conftest import ROOT
 
@@ -22,8 +21,7 @@ WAREHOUSE = "s3a://night/w"
 
 
 def test_a_night_in_an_object_store_gives_the_same_tables_and_the_next_machine_finds_its_models(
-    demo_night: DemoResult,
-    first_night: Tables,
+    shop: Shop,
     interpreted_night: list[str],
     another_machine: Callable[[str], None],
     tmp_path: Path,
@@ -36,20 +34,18 @@ def test_a_night_in_an_object_store_gives_the_same_tables_and_the_next_machine_f
         *[part for key, value in settings.items() for part in ("--set", f"{key}={value}")],
     ]  # fmt: skip
     models = SharedFolder(settings["models"])
-    shutil.copytree(Path(demo_night.settings.models_path) / "text", models.path / "text")
+    shop.copy_text_model(models.path)
     models.publish("text")
     command = [sys.executable, "-m", "behavior_spark"]
-    root = str(Path(demo_night.layout.root).parent)
-    run([*command, "nightly", *arguments], environment(DEMO_ROOT=root))
-    assert_same_tables(first_night, tables(WAREHOUSE))
+    run([*command, "nightly", *arguments], environment())
+    assert_same_tables(shop.whole, tables(WAREHOUSE))
     by_night = _predictions()
 
     another_machine("second")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    arguments[arguments.index("conf/demo.yaml")] = str(ROOT / "conf" / "demo.yaml")
     # It trains none: without the models of the night it would fail.
-    run([*command, "predict", *arguments], environment(DEMO_ROOT=root), cwd=elsewhere)
+    run([*command, "predict", *arguments], environment(), cwd=elsewhere)
     pd.testing.assert_frame_equal(_predictions(), by_night)
     assert DeltaTable(f"{WAREHOUSE}/user_propensity", storage_options=STORAGE).version() > 0
     assert not [path for path in (*elsewhere.iterdir(), *ROOT.iterdir()) if "s3a" in path.name]

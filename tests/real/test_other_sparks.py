@@ -11,20 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from night_process import ROOT, Tables, assert_same_tables, environment, run, tables
+from night_process import ROOT, assert_same_tables, environment, run, tables
 from pyspark import find_spark_home
+from small_night import Shop
 
 from behavior_spark.io.session import delta_jars
-from behavior_spark.pipelines.demonstration import DemoResult
 
 pytestmark = pytest.mark.real
 
 CLI = [sys.executable, "-m", "behavior_spark"]
-
-
-@pytest.fixture
-def demo_root(demo_night: DemoResult) -> str:
-    return str(Path(demo_night.layout.root).parent)
 
 
 @pytest.fixture
@@ -64,43 +59,35 @@ def cluster(tmp_path: Path) -> Iterator[str]:
 
 
 def test_spark_submit_on_a_standalone_cluster_gives_the_same_tables(
-    cluster: str,
-    first_night: Tables,
-    night_arguments: list[str],
-    demo_root: str,
-    tmp_path: Path,
+    cluster: str, shop: Shop, night_arguments: list[str], wheel: Path, tmp_path: Path
 ) -> None:
-    run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path)],
-        environment())  # fmt: skip
-    wheel = next(tmp_path.glob("*.whl"))
     submit = str(Path(sys.executable).parent / "spark-submit")
     run(
         [submit, "--master", cluster, "--properties-file", "conf/cluster.properties",
          "--jars", delta_jars()["spark.jars"], "--py-files", str(wheel), "jobs/nightly.py",
          *night_arguments],
-        environment(DEMO_ROOT=demo_root),
+        environment(),
     )  # fmt: skip
-    assert_same_tables(first_night, tables(tmp_path / "warehouse"))
+    assert_same_tables(shop.whole, tables(tmp_path / "warehouse"))
 
 
 def test_spark_connect_gives_the_same_tables(
-    first_night: Tables, interpreted_night: list[str], demo_root: str, tmp_path: Path
+    shop: Shop, interpreted_night: list[str], tmp_path: Path
 ) -> None:
-    run([*CLI, "nightly", *interpreted_night],
-        environment(DEMO_ROOT=demo_root, SPARK_REMOTE="local[2]"))  # fmt: skip
-    assert_same_tables(first_night, tables(tmp_path / "warehouse"))
+    run([*CLI, "nightly", *interpreted_night], environment(SPARK_REMOTE="local[2]"))
+    assert_same_tables(shop.whole, tables(tmp_path / "warehouse"))
 
 
 def test_spark_4_0_with_its_delta_gives_the_same_tables(
-    first_night: Tables, interpreted_night: list[str], demo_root: str, tmp_path: Path
+    shop: Shop, interpreted_night: list[str], tmp_path: Path
 ) -> None:
     older = os.environ.get("PYSPARK_40")
     if not older:
         if os.environ.get("CI"):
             pytest.fail("CI must bring Spark 4.0: make real sets PYSPARK_40")
         pytest.skip("PYSPARK_40 names no folder with pyspark 4.0 (make real sets it)")
-    env = environment(DEMO_ROOT=demo_root, PYTHONPATH=os.pathsep.join([older, str(ROOT)]))
+    env = environment(PYTHONPATH=os.pathsep.join([older, str(ROOT)]))
     seen = run([sys.executable, "-c", "import pyspark; print(pyspark.__version__)"], env)
     assert seen.strip().endswith("4.0.1")
     run([*CLI, "nightly", *interpreted_night], env)
-    assert_same_tables(first_night, tables(tmp_path / "warehouse"))
+    assert_same_tables(shop.whole, tables(tmp_path / "warehouse"))

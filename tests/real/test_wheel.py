@@ -14,13 +14,13 @@ from night_process import environment, run
 pytestmark = pytest.mark.real
 
 
-def test_the_wheel_in_a_fresh_environment_runs_outside_the_checkout(tmp_path: Path) -> None:
-    run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path)],
-        environment())  # fmt: skip
-    wheel = next(tmp_path.glob("*.whl"))
-    venv.create(tmp_path / "env", with_pip=True)
+def test_the_wheel_in_a_fresh_environment_runs_outside_the_checkout(
+    wheel: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "env")
     python = str(tmp_path / "env" / "bin" / "python")
-    run([python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], environment())
+    install = [sys.executable, "-m", "pip", "--python", python, "install"]
+    run([*install, "--quiet", "--no-deps", str(wheel)], environment())
     # Its dependencies are this environment's: a .pth file, so that nothing is fetched again.
     here = next(p for p in site.getsitepackages() if p.endswith("site-packages"))
     there = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], {})
