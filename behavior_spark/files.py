@@ -126,3 +126,10 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a JSON object", found=type(content).__name__)
     return content
+
+
+def cache_folder() -> Path:
+    """Where this machine keeps copies and facts that can be made again."""
+    if given := os.environ.get("BEHAVIOR_SPARK_CACHE"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "behavior_spark"

@@ -83,13 +83,13 @@ def test_a_publisher_that_is_killed_leaves_nothing_that_looks_whole(another_mach
     """The file that says a folder is whole is written when all others are there."""
     kill_at_last = """
 import os
-from behavior_spark import shared_folder
-put = shared_folder._Remote._put
+from behavior_spark import object_store, shared_folder
+put = object_store.ObjectStoreFolder._put
 def put_or_die(self, path):
     if path.name == "manifest.json":
         os._exit(9)
     put(self, path)
-shared_folder._Remote._put = put_or_die
+object_store.ObjectStoreFolder._put = put_or_die
 folder = shared_folder.SharedFolder("s3a://night/models")
 for name in ("manifest.json", "weights"):
     path = folder.path / "new" / name

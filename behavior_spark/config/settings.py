@@ -48,6 +48,11 @@ class Settings(Section):
         description="folder for models that all workers can read, or its address in an object "
         "store; default warehouse/_models",
     )
+    checkpoints: str | None = Field(
+        None,
+        description="folder, or its address in an object store, in which finetune and pretrain "
+        "keep what a killed run continues from; default models/.training",
+    )
     sources: Sources = Field(description="your tables, and the mapping of their columns")
     lookback_days: int = Field(
         0,
@@ -121,6 +126,16 @@ class Settings(Section):
     @classmethod
     def _plain_path(cls, value: object) -> object:
         return {"path": value} if isinstance(value, str) else value
+
+    @field_validator("checkpoints")
+    @classmethod
+    def _usable_folder(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                SharedFolder(value)
+            except ModelError as error:
+                raise ValueError(f"{error.problem} {error.fix}") from error
+        return value
 
     @field_validator("annotate")
     @classmethod
@@ -239,3 +254,12 @@ class Settings(Section):
                 f"models: {error.problem}", found=f"{folder}{follows}", fix=error.fix
             ) from error
         return folder
+
+    @property
+    def checkpoints_path(self) -> str:
+        """Folder of the checkpoints of trainings: a path, or an object store's address.
+
+        Raises:
+            ConfigError: As ``models_path``, which it follows where it is not set.
+        """
+        return self.checkpoints or f"{self.models_path.rstrip('/')}/.training"

@@ -12,33 +12,18 @@ from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.io.files import absolute_path
 from behavior_spark.io.history import Commit, Note, as_metadata, read_commits
-from behavior_spark.io.table_definition import column_definition, refuse_other_types
-from behavior_spark.names import quoted_name, sql_text
+from behavior_spark.io.row_removal import removal_of
+from behavior_spark.io.table_columns import fitted, missing_columns, widened
+from behavior_spark.io.table_definition import column_definition
+from behavior_spark.io.table_place import table_identifier, table_location
+from behavior_spark.names import sql_text
 from behavior_spark.schemas import TABLES, Contract
-
-_ADDED = "_added"
-
-
-def table_location(settings: WarehouseSettings, contract: Contract) -> str:
-    """Path or full name of a table: ``catalog.schema.name``, or a folder."""
-    if settings.schema_:
-        return f"{settings.schema_}.{contract.name}"
-    return f"{absolute_path(str(settings.path)).rstrip('/')}/{contract.name}"
-
-
-def table_identifier(settings: WarehouseSettings, contract: Contract) -> str:
-    """A table's name in SQL."""
-    place = table_location(settings, contract)
-    return place if settings.schema_ else f"delta.{quoted_name(place)}"
 
 
 class Warehouse:
@@ -86,7 +71,7 @@ class Warehouse:
         """
         if not self.exists(contract):
             return self.empty(contract)
-        return _widened(self._load(contract), contract)
+        return widened(self._load(contract), contract)
 
     def empty(self, contract: Contract) -> DataFrame:
         """A frame with the table's columns and no rows."""
@@ -112,7 +97,7 @@ class Warehouse:
         reader = self.spark.read.format("delta").option("versionAsOf", version)
         place = self.location(contract)
         frame = reader.table(place) if self.settings.schema_ else reader.load(place)
-        return _widened(frame, contract)
+        return widened(frame, contract)
 
     def require(self, contract: Contract, *, made_by: str) -> DataFrame:
         """The table.
@@ -158,7 +143,7 @@ class Warehouse:
         the commit; ``history`` returns them.
         """
         self.create(contract)
-        writer = self._fitted(frame, contract).write.format("delta").mode("append")
+        writer = fitted(frame, contract).write.format("delta").mode("append")
         if transaction:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
         with self._changing(contract, "writing"):
@@ -178,7 +163,7 @@ class Warehouse:
         """
         self.create(contract)
         writer = (
-            self._fitted(frame, contract)
+            fitted(frame, contract)
             .write.format("delta")
             .mode("overwrite")
             .option("replaceWhere", where.sql if isinstance(where, DayRange) else where)
@@ -213,26 +198,12 @@ class Warehouse:
             on: Columns to compare; null equals null.
             instead: Rows with the table's columns, added in the same commit.
         """
-        keys = rows.select(*on).distinct()
-        source = keys.select(*[F.col(name).alias(_old(name)) for name in on])
-        match = [f"t.`{name}` <=> s.`{_old(name)}`" for name in on]
-        insert = ""
-        if instead is not None:
-            source = source.withColumn(_ADDED, F.lit(False)).unionByName(
-                instead.withColumn(_ADDED, F.lit(True)), allowMissingColumns=True
-            )
-            match.append(f"NOT s.{_ADDED}")
-            names = ", ".join(f"`{name}`" for name in instead.columns)
-            values = ", ".join(f"s.`{name}`" for name in instead.columns)
-            insert = f" WHEN NOT MATCHED AND s.{_ADDED} THEN INSERT ({names}) VALUES ({values})"
+        removal = removal_of(rows, on=on, instead=instead)
         view = f"_rows_{uuid.uuid4().hex}"
-        source.createOrReplaceTempView(view)
+        removal.source.createOrReplaceTempView(view)
         try:
             with self._changing(contract, "removing rows of"):
-                self.spark.sql(
-                    f"MERGE INTO {self.identifier(contract)} AS t USING {view} AS s "
-                    f"ON {' AND '.join(match)} WHEN MATCHED THEN DELETE{insert}"
-                )
+                self.spark.sql(removal.sql(self.identifier(contract), view))
         finally:
             self.spark.catalog.dropTempView(view)
 
@@ -346,35 +317,11 @@ class Warehouse:
         with spark_errors(f"{doing} table {contract.name}"):
             yield
 
-    def _fitted(self, frame: DataFrame, contract: Contract) -> DataFrame:
-        """The contract's columns in order and type; a column that the frame lacks is null."""
-        present = set(frame.columns)
-        return frame.select(
-            *[
-                (F.col(f.name) if f.name in present else F.lit(None)).cast(f.dataType).alias(f.name)
-                for f in contract.columns
-            ]
-        )
-
     def _add_missing_columns(self, contract: Contract) -> None:
-        schema: StructType = self._load(contract).schema
-        refuse_other_types(contract, schema)
-        missing = [f for f in contract.columns if f.name not in set(schema.names)]
+        missing = missing_columns(contract, self._load(contract).schema)
         if not missing:
             return
         # Existing rows have no value in a new column.
         added = ", ".join(column_definition(field, nullable=True) for field in missing)
         with self._changing(contract, "adding columns to"):
             self.spark.sql(f"ALTER TABLE {self.identifier(contract)} ADD COLUMNS ({added})")
-
-
-def _widened(frame: DataFrame, contract: Contract) -> DataFrame:
-    """The frame with all columns of the contract; of tables with features, those of the others."""
-    stored = set(frame.columns)
-    columns = TABLES.get(contract.name, contract).columns
-    missing = {f.name: F.lit(None).cast(f.dataType) for f in columns if f.name not in stored}
-    return frame.withColumns(missing) if missing else frame
-
-
-def _old(name: str) -> str:
-    return f"_old_{name}"

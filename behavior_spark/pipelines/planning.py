@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
-from behavior_spark.io.warehouse import table_location
+from behavior_spark.io.table_place import table_location
 from behavior_spark.report.tables import rows_table
 from behavior_spark.runs.commands import COMMANDS, Option, Place, command
 from behavior_spark.runs.result import Result

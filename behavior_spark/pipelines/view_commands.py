@@ -13,7 +13,7 @@ from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.catalog import create_views, register_in_catalog
 from behavior_spark.io.table_definition import create_view
-from behavior_spark.io.warehouse import table_identifier, table_location
+from behavior_spark.io.table_place import table_identifier, table_location
 from behavior_spark.runs.commands import Option, Place, command
 from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import Run, running, utc_today

@@ -214,6 +214,14 @@ def test_models_in_a_store_that_is_not_known_are_refused_by_name_and_tables_are_
     assert validate_settings(tree(warehouse="build/w")).models_path == "build/w/_models"
 
 
+def test_checkpoints_follow_the_models_or_have_a_folder_of_their_own():
+    assert validate_settings(tree(models="s3a://b/m/")).checkpoints_path == "s3a://b/m/.training"
+    own = validate_settings(tree(models="m", checkpoints="s3a://b/c"))
+    assert own.checkpoints_path == "s3a://b/c" and own.models_path == "m"
+    with pytest.raises(ConfigError, match=r"checkpoints.*cannot be in hdfs:"):
+        validate_settings(tree(checkpoints="hdfs://name/c"))
+
+
 def test_every_contradiction_of_a_config_is_told_in_one_go() -> None:
     told = refused(
         features={"event_types": ["view"], "groups": ["sessions"]},

@@ -19,8 +19,7 @@ from typing import Any
 
 import tokenizers
 
-from behavior_spark.files import digest_of, read_json, write_json
-from behavior_spark.shared_folder import cache_folder
+from behavior_spark.files import cache_folder, digest_of, read_json, write_json
 
 # Case, accents, composed and decomposed letters, white space, controls, numbers, punctuation,
 # emoji, scripts with and without spaces, compatible forms, special tokens written out.

@@ -21,7 +21,7 @@ from behavior_spark.model.pretraining.corpus import Corpus
 from behavior_spark.model.pretraining.loop import Outcome, PretrainingTask, train_on_corpus
 from behavior_spark.model.pretraining.masked_words import MaskedWords
 from behavior_spark.model.pretraining.near_texts import NearTexts
-from behavior_spark.model.training.checkpoint import Checkpoint, fingerprint
+from behavior_spark.model.training.checkpoint import FOLDER, Checkpoint, fingerprint
 from behavior_spark.model.training.distributed import (
     from_first,
     own_device,
@@ -29,6 +29,7 @@ from behavior_spark.model.training.distributed import (
     rank,
     world_size,
 )
+from behavior_spark.shared_folder import SharedFolder
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def pretrain(
     last_day: str | None = None,
     device: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    checkpoints: SharedFolder | None = None,
 ) -> PretrainedEncoder:
     """Train the encoder further on a corpus and write ``<output_root>/<digest>/``.
 
@@ -75,6 +77,8 @@ def pretrain(
         last_day: ISO day of the last text; a night of that day or earlier refuses the encoder.
         device: As for :meth:`Encoder.load`.
         progress: Called with ``pretrain``, the steps done and their estimated number.
+        checkpoints: Folder of the checkpoints of this run and others; default
+            ``<output_root>/.training``.
 
     Raises:
         ModelError: The encoder cannot be used, or there are too few texts to learn from.
@@ -87,7 +91,10 @@ def pretrain(
         run = fingerprint(encoder.digest, settings.model_dump(), last_day, corpus.row_count(),
                           corpus.sample(1, held_out=False), world_size())  # fmt: skip
         checkpoint = Checkpoint(
-            output_root, run, every_seconds=settings.checkpoint_seconds, writes=rank() == 0
+            checkpoints or SharedFolder(output_root / FOLDER),
+            run,
+            every_seconds=settings.checkpoint_seconds,
+            writes=rank() == 0,
         )
         task: PretrainingTask[Any]
         words = MaskedWords(encoder, encoder_source, settings) if settings.method == "mlm" else None

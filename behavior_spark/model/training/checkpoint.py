@@ -1,17 +1,16 @@
-"""Checkpoints: the state of a training run on disk, so that a killed run can continue.
+"""Checkpoints: the state of a training run, so that a killed run can continue.
 
 One safetensors file with the weights, the optimiser's moments, the best weights so far and the
-progress. It is written under a temporary name and renamed, so that a kill at any moment leaves
-either the previous or the new state.
+progress. It is written under a temporary name and renamed; into an object store it is then put as
+one object. So a kill at any moment leaves either the previous or the new state, and where the
+folder is in an object store, another machine can go on from it.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,9 +19,12 @@ from safetensors.torch import save_file
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import short_digest
+from behavior_spark.shared_folder import SharedFolder
 
 Tensors = dict[str, torch.Tensor]
+# Where checkpoints are, in the folder of the models, unless told otherwise.
 FOLDER = ".training"
+_STATE = "state.safetensors"
 
 
 def fingerprint(*parts: Any) -> str:
@@ -31,18 +33,21 @@ def fingerprint(*parts: Any) -> str:
 
 
 class Checkpoint:
-    """The state of one training run, in ``root/.training/<run>``.
+    """The state of one training run, in ``<folder>/<run>``.
 
     Args:
-        root: Folder of the models.
+        folder: Folder of checkpoints, of this run and of others.
         run: The run's :func:`fingerprint`.
         every_seconds: Seconds between two saves within an epoch.
         writes: Whether this process saves. Every process may load.
     """
 
-    def __init__(self, root: Path, run: str, *, every_seconds: float, writes: bool = True) -> None:
-        self.folder = root / FOLDER / run
-        self._path = self.folder / "state.safetensors"
+    def __init__(
+        self, folder: SharedFolder, run: str, *, every_seconds: float, writes: bool = True
+    ) -> None:
+        self.location = f"{folder.location}/{run}"
+        self._shared, self._run = folder, run
+        self._path = folder.path / run / _STATE
         self._every, self._writes, self._saved = every_seconds, writes, time.monotonic()
 
     def due(self) -> bool:
@@ -64,6 +69,9 @@ class Checkpoint:
             optimiser: Their optimiser.
             progress: JSON values.
             best: Best weights so far, by name.
+
+        Raises:
+            ModelError: The object store of the folder does not answer, or refuses.
         """
         if not self._writes:
             return
@@ -72,10 +80,11 @@ class Checkpoint:
             tensors |= {f"moment.{index}.{key}": value.cpu() for key, value in state.items()}
         tensors |= {f"best.{name}": value for name, value in (best or {}).items()}
         tensors = {name: value.clone().contiguous() for name, value in tensors.items()}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / ".state"
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_name(".state")
         save_file(tensors, str(temporary), metadata={"progress": json.dumps(dict(progress))})
         temporary.replace(self._path)
+        self._shared.publish(f"{self._run}/{_STATE}")
         self._saved = time.monotonic()
 
     def load(
@@ -87,8 +96,10 @@ class Checkpoint:
             The saved progress and best weights; None if nothing was saved.
 
         Raises:
-            ModelError: The state cannot be read, or belongs to another model.
+            ModelError: The state cannot be read, or belongs to another model; or the object store
+                of the folder does not answer, or refuses.
         """
+        self._shared.fetch(self._run)
         if not self._path.exists():
             return None
         try:
@@ -107,7 +118,7 @@ class Checkpoint:
             optimiser.load_state_dict({"state": state, "param_groups": groups})
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
             raise ModelError(
-                f"cannot go on with the training run in {self.folder}",
+                f"cannot go on with the training run in {self.location}",
                 found=type(error).__name__,
                 fix="remove that folder: the run then starts from the beginning",
             ) from error
@@ -117,6 +128,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove the saved state of a run that has ended."""
         if self._writes:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            if self.folder.parent.exists() and not any(self.folder.parent.iterdir()):
-                self.folder.parent.rmdir()
+            self._shared.remove(self._run)
+            folder = self._shared.path
+            if folder.exists() and not any(folder.iterdir()):
+                folder.rmdir()

@@ -39,7 +39,7 @@ from behavior_spark.model.registry.text_model import (
     save_text_model,
     text_model_digest,
 )
-from behavior_spark.model.training.checkpoint import Checkpoint, fingerprint
+from behavior_spark.model.training.checkpoint import FOLDER, Checkpoint, fingerprint
 from behavior_spark.model.training.contrastive import contrast_classes
 from behavior_spark.model.training.distributed import (
     from_first,
@@ -50,6 +50,7 @@ from behavior_spark.model.training.distributed import (
     world_size,
 )
 from behavior_spark.model.training.joint import train_together
+from behavior_spark.shared_folder import SharedFolder
 
 __all__ = ["FinetuneResult", "Keep", "LabelledTexts", "Mode", "Progress", "Stored", "finetune"]
 
@@ -98,6 +99,7 @@ def finetune(
     stored: Stored | None = None,
     keep: Keep | None = None,
     progress: Progress | None = None,
+    checkpoints: SharedFolder | None = None,
 ) -> FinetuneResult:
     """Train one head per task and write the text model to ``<output_root>/<digest>/``.
 
@@ -130,6 +132,8 @@ def finetune(
         keep: Keeps the embeddings of the encoder before fine-tuning that ``stored`` did not have.
         progress: Called with a stage (``embed`` in texts, ``train`` and ``contrast`` in steps,
             ``heads``), the amount done, and the total.
+        checkpoints: Folder of the checkpoints of this run and others; default
+            ``<output_root>/.training``.
 
     Raises:
         ModelError: The encoder cannot be used, or a task has too few texts to learn from.
@@ -151,7 +155,10 @@ def finetune(
         )
         measured = {name: head.metrics.get("baselines") for name, head in frozen.heads.items()}
         splits = [replace(split, baselines=measured[split.name]) for split in splits]
-        job = _Job(encoder_source, setup, splits, output_root, tuning, seed, frozen, settings)
+        checkpoints = checkpoints or SharedFolder(output_root / FOLDER)
+        job = _Job(
+            encoder_source, setup, splits, output_root, tuning, seed, frozen, settings, checkpoints
+        )
         return from_first(job.keep_frozen) if mode == "heads" else _train_in_processes(job, mode)
 
 
@@ -191,6 +198,7 @@ class _Job:
     seed: int
     frozen: FittedHeads
     settings: dict[str, Any]
+    checkpoints: SharedFolder
 
     def keep_frozen(self, **more: Any) -> FinetuneResult:
         """Save the unchanged encoder with its heads; ``more`` goes into the metadata."""
@@ -244,7 +252,7 @@ def _train_encoder(job: _Job, mode: Mode) -> FinetuneResult:
         run = fingerprint(mode, job.seed, tuning.model_dump(), encoder.digest, world_size(),
                           [_identity(split) for split in job.splits])  # fmt: skip
         checkpoint = Checkpoint(
-            job.root, run, every_seconds=tuning.checkpoint_seconds, writes=rank() == 0
+            job.checkpoints, run, every_seconds=tuning.checkpoint_seconds, writes=rank() == 0
         )
         arguments: dict[str, Any] = {"seed": job.seed, "tell": setup.tell, "checkpoint": checkpoint}
         facts: dict[str, Any] = {"tuning": tuning.model_dump(), "processes": world_size()}

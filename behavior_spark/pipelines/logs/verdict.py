@@ -20,47 +20,26 @@ from behavior_spark.cleaning.log_extent import (
     read_extent,
 )
 from behavior_spark.cleaning.rows import REASON
-from behavior_spark.config import Settings, Target
-from behavior_spark.errors import BehaviorError, ConfigError, InputError
-from behavior_spark.features.targets import item_matches, match_column, outcome_of
+from behavior_spark.config import Target
+from behavior_spark.errors import BehaviorError, InputError
+from behavior_spark.features.targets import item_matches, match_column
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.pipelines.logs.event_types import all_named_types, misspelt_types
+from behavior_spark.pipelines.logs.event_types import all_named_types
 from behavior_spark.pipelines.logs.mapped_sources import (
     MappedSources,
     with_clean_texts,
     with_reasons,
 )
 from behavior_spark.pipelines.logs.night_time import NightTime, estimate_time
-from behavior_spark.prediction.training_days import training_days
+from behavior_spark.pipelines.logs.refusals import LATE_DAYS, refusal_of_rows, refusal_of_types
+from behavior_spark.pipelines.logs.target_outlook import (
+    TargetOutlook,
+    days_to_learn,
+    target_outlook,
+)
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, ITEMS
-
-# A quiet weekend, or a feed that is a day late, is no mistake.
-LATE_DAYS = 7
-
-
-@dataclass(frozen=True)
-class TargetOutlook:
-    """What can be learned of a target.
-
-    Attributes:
-        positives: How many users of the newest training day fulfil it.
-        users: How many users there were then.
-        learned: How many positives (of the rarer outcome) all training days have.
-        problem: Why it cannot be learned; empty if it can.
-    """
-
-    positives: int
-    users: int
-    learned: int
-    problem: str = ""
-
-    def __str__(self) -> str:
-        """After the target's name, in a line."""
-        if self.problem:
-            return f" is left out ({self.problem})"
-        return f": {self.positives:,} of {self.users:,} users"
 
 
 @dataclass(frozen=True)
@@ -184,7 +163,7 @@ def look_at_extent(run: Run, mapped: MappedSources, as_of: dt.date) -> LogExtent
     question = ExtentQuestion(
         as_of=as_of,
         targets=settings.targets,
-        days=_days(settings, as_of),
+        days=days_to_learn(settings, as_of),
         population=settings.population,
         types=all_named_types(settings),
     )
@@ -217,10 +196,10 @@ def _fulfilled(run: Run, mapped: MappedSources, targets: Mapping[str, Target]) -
 def judge(run: Run, mapped: MappedSources, extent: LogExtent, as_of: dt.date) -> Verdict:
     """What the figures mean for a night."""
     settings = run.settings
-    outlooks = {name: _outlook(settings, extent, name, as_of) for name in settings.targets}
-    refusal = _refusal_of_rows(settings, extent, as_of)
+    outlooks = {name: target_outlook(settings, extent, name, as_of) for name in settings.targets}
+    refusal = refusal_of_rows(settings, extent, as_of)
     if refusal is None:
-        refusal = _refusal_of_types(settings, mapped, extent)
+        refusal = refusal_of_types(settings, mapped, extent)
     if refusal is None and outlooks and all(outlook.problem for outlook in outlooks.values()):
         refusal = InputError(
             "no target can be predicted",
@@ -228,106 +207,3 @@ def judge(run: Run, mapped: MappedSources, extent: LogExtent, as_of: dt.date) ->
             fix="a shorter horizon_days, another condition, or a longer log",
         )
     return Verdict(as_of, refusal, extent, outlooks)
-
-
-def _refusal_of_rows(settings: Settings, extent: LogExtent, as_of: dt.date) -> BehaviorError | None:
-    places = ", ".join(source.location for source in settings.sources.events)
-    if not extent.rows:
-        return InputError(
-            f"no events before {as_of}",
-            found=f"no row in {places}",
-            fix="check sources.events.path, and its where",
-        )
-    if extent.refused == extent.rows or extent.fitting is None:
-        return InputError(
-            f"every row of {places} would be refused",
-            found=f"{extent.rows:,} rows; such as: {extent.reason}",
-            fix="see the sample of `behavior-spark check`, and map sources.events.columns anew",
-        )
-    if (as_of - extent.fitting).days > LATE_DAYS:
-        return InputError(
-            f"as_of {as_of} is past the log's end: nobody has done anything lately",
-            found=f"your log ends {extent.last:%Y-%m-%d}",
-            fix=f"use --as-of {extent.fitting}",
-        )
-    if not extent.seen:
-        return InputError(
-            f"no events before {as_of}",
-            found=f"your log begins {extent.first:%Y-%m-%d} and ends {extent.last:%Y-%m-%d}",
-            fix=f"use --as-of {extent.fitting}",
-        )
-    return None
-
-
-def _refusal_of_types(
-    settings: Settings, mapped: MappedSources, extent: LogExtent
-) -> BehaviorError | None:
-    """A type that no event has, where the config must mean another of nearly the same name."""
-    misspelt = misspelt_types(settings, extent.types, _types(mapped))
-    if not misspelt:
-        return None
-    first = misspelt[0]
-    more = f", and {len(misspelt) - 1} more" if len(misspelt) > 1 else ""
-    return ConfigError(
-        f"{first.place}: no event is of the type '{first.name}'{more}",
-        found=f"there are {first.events:,} '{first.meant}'",
-        fix=f"write '{first.meant}'",
-    )
-
-
-def _outlook(settings: Settings, extent: LogExtent, name: str, as_of: dt.date) -> TargetOutlook:
-    target, wanted = settings.targets[name], settings.training.min_positives
-    newest = as_of - dt.timedelta(days=target.horizon_days)
-    happens = outcome_of(target).happens
-
-    def of_day(day: dt.date) -> tuple[int, int]:
-        members = extent.users if target.of_everybody else extent.members[name]
-        doers, users = extent.doers[name].get(day, 0), members.get(day, 0)
-        return (doers, users) if happens else (max(0, users - doers), users)
-
-    positives, users = of_day(newest)
-    if extent.first is None:
-        return TargetOutlook(positives, users, 0, "no usable event")
-    if not extent.happened[name]:
-        return TargetOutlook(positives, users, 0, "its condition is true of no event")
-    days = training_days(
-        as_of,
-        horizon_days=target.horizon_days,
-        count=settings.training.as_of_days,
-        every_days=settings.training.every_days,
-        first_event=extent.first.date(),
-    )
-    if not days:
-        ends = f"{extent.first:%Y-%m-%d} to {as_of}"
-        why = f"too little history: {ends}, and a horizon of {target.horizon_days} days"
-        return TargetOutlook(positives, users, 0, why)
-    counts = [of_day(day) for day in days]
-    learned = sum(count for count, _ in counts)
-    if not happens:
-        learned = min(learned, sum(total - count for count, total in counts))
-    # What visitors did before they were known will count for users once links are read.
-    if learned < wanted and not settings.sources.identities:
-        what = "positives" if happens else "rows of the rarer outcome"
-        why = f"{learned:,} {what}, {wanted:,} are wanted (training.min_positives)"
-        return TargetOutlook(positives, users, learned, why)
-    return TargetOutlook(positives, users, learned)
-
-
-def _days(settings: Settings, as_of: dt.date) -> dict[str, list[dt.date]]:
-    """Training days of each target in a log that is long enough."""
-    training = settings.training
-    return {
-        name: [
-            as_of - dt.timedelta(days=target.horizon_days + training.every_days * step)
-            for step in range(training.as_of_days)
-        ]
-        for name, target in settings.targets.items()
-    }
-
-
-def _types(mapped: MappedSources) -> DataFrame:
-    frames = [frame.select("event_type") for frame in mapped[EVENTS.name].values()]
-    first, *others = frames
-    for frame in others:
-        first = first.unionByName(frame)
-    return first

@@ -28,6 +28,7 @@ from behavior_spark.report.quality import heads_table
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ANNOTATIONS, TEXT_EMBEDDINGS, TEXTS
+from behavior_spark.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
     from behavior_spark.model.training.finetune import FinetuneResult
@@ -158,6 +159,7 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
         stored=look_up_with(run, base.digest),
         keep=keep_with(run),
         progress=progress_of(run),
+        checkpoints=SharedFolder(settings.checkpoints_path),
     )
     store.shared.publish(result.digest)
     _keep_precision(store, base, store.load(result.digest))

@@ -118,6 +118,7 @@ def pretrain_stage(run: Run) -> Pretrained:
                 last_day=(run.as_of - dt.timedelta(days=1)).isoformat(),
                 device=device,
                 progress=progress_of(run),
+                checkpoints=SharedFolder(settings.checkpoints_path),
             )
     finally:
         remove_corpus(corpus)  # leave no users' texts behind, also after an error
