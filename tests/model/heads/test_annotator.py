@@ -11,8 +11,8 @@ from behavior_spark.model.heads.annotator import (
     Annotator,
     AnnotatorOptions,
     annotator_digest,
-    majority_vote,
 )
+from behavior_spark.model.heads.prompts import majority_vote
 from tests.model.language_model import tiny_language_model
 
 OPTIONS = AnnotatorOptions(
