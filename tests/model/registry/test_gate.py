@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from behavior_spark.model.measures.answers import Answers
-from behavior_spark.model.registry.gate import Abstention, GateRules, below_floor, compare, decide
+from behavior_spark.model.registry.floor import below_floor
+from behavior_spark.model.registry.gate import Abstention, GateRules, compare, decide
 
 ROWS, LABELS = 400, ("a", "b")
 RULES = GateRules(figure="accuracy", resamples=300)
