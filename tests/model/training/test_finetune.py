@@ -11,8 +11,9 @@ from sklearn.metrics import precision_recall_fscore_support
 from behavior_spark.config import Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
+from behavior_spark.model.heads.holding_out import normalise_text
 from behavior_spark.model.heads.kinds.multi_label import best_thresholds
-from behavior_spark.model.heads.labelled import normalise_text, split_task
+from behavior_spark.model.heads.labelled import split_task
 from behavior_spark.model.measures.classification_report import classification_report
 from behavior_spark.model.registry.text_model import load_text_model
 from behavior_spark.model.training.finetune import LabelledTexts, finetune
