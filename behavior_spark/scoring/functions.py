@@ -316,7 +316,7 @@ def _embed_distinct(model: TextFunctions, texts: list[str]) -> Floats:
         embedded = done.embeddings
         refuse_failures(
             sum(error in FAILURES for error in done.errors),
-            len(new),
+            len(texts),  # those in the cache are good
             limit=model.max_failed_share,
             cause=encoder.last_failure,
         )

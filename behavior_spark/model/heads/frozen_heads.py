@@ -109,10 +109,11 @@ class _Embedder:
             self.stored += len(new) - len(missing)
             new = missing
         if new:
-            self._embed(new)
+            self._embed(new, of=len(set(texts)))
         return np.stack([self._known[text] for text in texts]).astype(np.float32, copy=False)
 
-    def _embed(self, texts: list[str]) -> None:
+    def _embed(self, texts: list[str], *, of: int) -> None:
+        """Embed texts, of so many of which the others are known and good."""
         encoder = Encoder.load(self._source, self.options, device=self._setup.device)
         failed = 0
         for start in range(0, len(texts), CHUNK):
@@ -123,7 +124,7 @@ class _Embedder:
             self._setup.tell("embed", min(start + CHUNK, len(texts)), len(texts))
         refuse_all_failed(
             failed,
-            len(texts),
+            of,
             limit=self._setup.max_failed_share,
             cause=encoder.last_failure,
             kept="of this training",

@@ -41,8 +41,8 @@ def language_model_folder(source: str) -> Path:
             "a language model in GGUF is not read",
             found=f"{source}: {files[0]}",
             fix="give the folder it was made from (config.json, safetensors), or convert it: with "
-            "`pip install gguf`, AutoModelForCausalLM and AutoTokenizer.from_pretrained(folder, "
-            f'gguf_file="{files[0]}"), then save_pretrained of both',
+            "`pip install gguf accelerate`, AutoModelForCausalLM and AutoTokenizer.from_pretrained("
+            f'folder, gguf_file="{files[0]}"), then save_pretrained of both',
         )
     return resolve_model_folder(source)
 

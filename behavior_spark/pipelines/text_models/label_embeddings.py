@@ -77,7 +77,7 @@ def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
     Those that were made before, by training or an evaluation, are read; new ones are kept.
 
     Raises:
-        ModelError: The encoder cannot be used, or fails on too many of the new texts.
+        ModelError: The encoder cannot be used, or fails on too many of the texts.
     """
     # Imported here because it loads torch, which takes seconds.
     from behavior_spark.model.encoder.encoder_cache import cached_encoder
@@ -100,7 +100,7 @@ def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
                 run.say(f"{min(start + CHUNK, len(new)):,} of {len(new):,} texts embedded")
         refuse_all_failed(
             failed,
-            len(new),
+            len(set(texts)),  # those that were kept are good; failures are not kept
             limit=run.settings.text.max_failed_share,
             cause=encoder.last_failure,
             kept="of this comparison",
