@@ -53,12 +53,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.encoder.encoder import (
-    EmbeddingBatch,
-    Encoder,
-    EncoderOptions,
-    use_threads,
-)
+from behavior_spark.model.encoder.embedding import EmbeddingBatch
+from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions, use_threads
 from behavior_spark.model.encoder.linear import PackedLinear, can_pack
 from behavior_spark.model.encoder.loading import quiet_transformers
 from behavior_spark.model.encoder.tokens import Tokens

@@ -34,8 +34,9 @@ import yaml
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Tuning
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
-from behavior_spark.model.heads.fitting import measure
-from behavior_spark.model.heads.labelled import LabelledTexts, normalise_text
+from behavior_spark.model.heads.head_metrics import measure
+from behavior_spark.model.heads.holding_out import normalise_text
+from behavior_spark.model.heads.labelled import LabelledTexts
 from behavior_spark.model.registry.text_model import load_text_model
 from behavior_spark.model.training.finetune import Mode, finetune
 

@@ -25,12 +25,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from behavior_spark.model.arrays import Bools, Floats
 from behavior_spark.model.encoder.encoder import use_threads
-from behavior_spark.model.heads import fitting, label_noise
+from behavior_spark.model.heads import label_noise
 from behavior_spark.model.heads.answers import answers_of
 from behavior_spark.model.heads.fitting import fit_head
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.label_errors import suspected_labels
 from behavior_spark.model.heads.labelled import LabelledTexts, TaskSplit, split_task
+from behavior_spark.model.heads.logistic_regression import Regression
 from behavior_spark.model.measures.figures import FIGURES
 from benchmarks.banking77 import embedded
 
@@ -117,7 +118,7 @@ def without_noise(split: TaskSplit, embeddings: Floats) -> tuple[Head, Head]:
     label_noise.LEAST_SHARE = 2.0
     try:
         plain = fit_head(split, embeddings, backbone_digest="-")
-        task = fitting._Fitting.of(split, embeddings, "none")
+        task = Regression.of(split, embeddings, "none")
         start = torch.zeros(len(split.labels), embeddings.shape[1] + 1)
         logits = task.out_of_fold(plain.metrics["inverse_l2"], start)
         probabilities = split.rules.probabilities((logits / plain.temperature).astype(np.float32))

@@ -144,6 +144,21 @@ def _barcode(rng: random.Random) -> str:
     return rng.choice(["", "EAN ", "barcode "]) + body + ean.calc_check_digit(body)
 
 
+def _padded(rng: random.Random) -> str:
+    """A number filled up with zeros, behind what it is: 00 is also how a phone dials abroad."""
+    if rng.random() < 0.5:
+        body = "00" + some(rng, DIGITS, 10)
+        name = rng.choice(["EAN", "barcode", "GTIN", "UPC:", "SKU"])
+        return f"{name} {body}{ean.calc_check_digit(body)}"
+    name = rng.choice(["order", "invoice no.", "Bestellnummer", "ref:", "customer id", "ticket #"])
+    return f"{name} {'0' * rng.randint(2, 4)}{digits(rng, rng.randint(6, 9))}"
+
+
+def _swiss(rng: random.Random) -> str:
+    body = "756" + some(rng, DIGITS, 9)
+    return body + ean.calc_check_digit(body)
+
+
 def _scores(rng: random.Random) -> str:
     sets = [f"{rng.randint(0, 21)}-{rng.randint(0, 21)}" for _ in range(rng.randint(1, 5))]
     three = f"{rng.randint(1, 30)}-{rng.randint(1, 30)}-{rng.randint(1, 30)}"
@@ -187,5 +202,13 @@ ORDINARY: dict[str, Make] = {
     "tracking number": _tracking,
     "ISBN": _book,
     "EAN-13": _barcode,
+    "filled up with zeros, named": _padded,
     "other": _other,
+}
+
+# What a number alone does not tell: it may be somebody's or nobody's, so that it is masked.
+EITHER: dict[str, Make] = {
+    "bare EAN-13 that begins 756, as Swiss insurance numbers do": _swiss,
+    "the same behind EAN": lambda r: f"EAN {_swiss(r)}",
+    "bare number that begins 00": lambda r: "00" + some(r, DIGITS, r.randint(7, 11)),
 }

@@ -16,8 +16,9 @@ from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
 from behavior_spark.pipelines.text_models.annotation import annotate_stage
 from behavior_spark.pipelines.text_models.evaluation import evaluate_stage, text_store
 from behavior_spark.pipelines.text_models.finetuning import finetune_stage
+from behavior_spark.pipelines.text_models.models_listed import models_in
 from behavior_spark.pipelines.text_models.pretraining import pretrain_stage
-from behavior_spark.pipelines.text_models.promotion import gate_stage, models_in, rollback_stage
+from behavior_spark.pipelines.text_models.promotion import gate_stage, rollback_stage
 from behavior_spark.pipelines.text_models.words import explain_texts, read_lines, stored_texts_stage
 from behavior_spark.runs.commands import Option, Place, command
 from behavior_spark.runs.result import Result

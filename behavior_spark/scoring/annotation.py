@@ -86,7 +86,7 @@ def annotate_texts(frame: DataFrame, recipe: AnnotatorRecipe, *, at: dt.datetime
 def _record_batch(
     keys: pa.Array, votes: np.ndarray, recipe: AnnotatorRecipe, at: dt.datetime
 ) -> pa.RecordBatch:
-    from behavior_spark.model.heads.annotator import majority_vote
+    from behavior_spark.model.heads.prompts import majority_vote
 
     rows, prompts = votes.shape[:2]
     labels = pa.array(recipe.options.labels, type=pa.string())

@@ -24,23 +24,20 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from behavior_spark.errors import ModelError
+from behavior_spark.model.encoder.failures import FAILURES, refuse_failures
 from behavior_spark.schemas import TEXT_EMBEDDINGS
 from behavior_spark.scoring.ahead import map_ahead, one_behind
 from behavior_spark.scoring.arrow import gather, list_array
 from behavior_spark.scoring.workers import EncoderRecipe
 
 if TYPE_CHECKING:
-    from behavior_spark.model.encoder.encoder import EmbeddingBatch, Encoder
+    from behavior_spark.model.encoder.embedding import EmbeddingBatch
+    from behavior_spark.model.encoder.encoder import Encoder
     from behavior_spark.model.encoder.tokens import Tokens
 
 # The texts of a window are sorted by length together. Where texts are packed, more rows do not
 # reduce padding further, but need more memory.
 WINDOW_ROWS, WINDOW_BYTES = 8192, 32 << 20
-# Of so many texts the share that fails says something about the model.
-FEWEST_TO_JUDGE = 20
-# Errors of the model, where those of a text say nothing about it.
-FAILURES = ("model_error", "out_of_memory")
 
 T = TypeVar("T")
 
@@ -105,7 +102,8 @@ def embed(
         recipe: The encoder.
         at: When the model ran, UTC.
         profile: A Spark resource profile for this stage.
-        max_failed_share: A task stops where a larger share of its texts, at least 20, fails.
+        max_failed_share: A task stops where a larger share of the texts that its model read, at
+            least 20, fails.
 
     Raises:
         ModelError: In the worker: the encoder cannot be used, or too many texts fail.
@@ -123,7 +121,7 @@ def embed(
             work.tokens_run += done.tokens_run
             work.count(done, cause=encoder.last_failure)
             refuse_failures(
-                work.failed, work.texts, limit=max_failed_share, cause=encoder.last_failure
+                work.failed, work.tried, limit=max_failed_share, cause=encoder.last_failure
             )
             start = time.monotonic()
             yield _record_batch(batch.column("text_hash"), done, recipe.digest, at)
@@ -131,21 +129,6 @@ def embed(
         yield work.record_batch()
 
     return frame.select("text_hash", "text").mapInArrow(run, STAGE, False, profile)
-
-
-def refuse_failures(failed: int, texts: int, *, limit: float, cause: str | None) -> None:
-    """Stop where more of the texts than the limit could not be embedded.
-
-    Raises:
-        ModelError: That is so, of 20 texts or more.
-    """
-    if texts >= FEWEST_TO_JUDGE and failed > limit * texts:
-        raise ModelError(
-            f"{failed:,} of {texts:,} texts could not be embedded (text.max_failed_share: {limit})",
-            found=cause,
-            fix="check the encoder's weights and the worker's memory (text.token_budget); "
-            "nothing of this part was stored",
-        )
 
 
 def observed(scored: DataFrame, observation: Observation) -> DataFrame:
@@ -252,7 +235,7 @@ class _Work:
     tokens_run: int = 0
     words_read: int = 0
     unknown: int = 0
-    texts: int = 0
+    tried: int = 0
     failed: int = 0
     cause: str | None = None
     native: bool = True
@@ -271,7 +254,7 @@ class _Work:
     def count(self, done: EmbeddingBatch, *, cause: str | None) -> None:
         """Add what became of a window's texts."""
         failed = sum(error in FAILURES for error in done.errors)
-        self.texts += len(done.errors)
+        self.tried += failed + sum(error is None for error in done.errors)
         self.failed += failed
         self.words_read += done.words_read
         self.unknown += done.unknown

@@ -33,6 +33,7 @@ from pyspark.sql.types import (
 
 from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.model.arrays import Floats
+from behavior_spark.model.encoder.failures import FAILURES, MOST_FAILED, refuse_failures
 from behavior_spark.model.heads.head import Head
 from behavior_spark.scoring.arrow import list_array
 from behavior_spark.scoring.workers import EncoderRecipe
@@ -114,6 +115,8 @@ class TextFunctions:
         prepare: Turns a raw text into the text that the encoder reads; None: texts are used
             unchanged. Spark sends it to the workers.
         notes: Notes about the heads, shown in the error if a head is missing.
+        max_failed_share: A query fails where the encoder fails on a larger share of the texts of
+            a batch, at least 20; the others get null.
 
     Raises:
         ModelError: A head reads embeddings of another encoder.
@@ -130,6 +133,7 @@ class TextFunctions:
     heads: Mapping[str, Head] = field(default_factory=dict)
     prepare: Callable[[str], str] | None = None
     notes: Sequence[str] = ()
+    max_failed_share: float = MOST_FAILED
 
     def __post_init__(self) -> None:
         for name, head in self.heads.items():
@@ -149,7 +153,8 @@ class TextFunctions:
 
         Raises:
             InputError: In the worker: the column holds no strings.
-            ModelError: In the worker: the encoder cannot be loaded, or is another one.
+            ModelError: In the worker: the encoder cannot be loaded, is another one, or fails on
+                too many texts.
 
         >>> df.select(f.embed_text("text").alias("embedding"))  # doctest: +SKIP
         """
@@ -166,7 +171,7 @@ class TextFunctions:
         Raises:
             ConfigError: No head has this name.
             InputError: In the worker: the column holds no strings.
-            ModelError: In the worker: the encoder cannot be loaded, or is another one.
+            ModelError: In the worker: as for :meth:`embed_text`.
 
         >>> df.select(f.classify_text("text", head="intent")["label"])  # doctest: +SKIP
         """
@@ -306,8 +311,15 @@ def _embed_distinct(model: TextFunctions, texts: list[str]) -> Floats:
     new = [position for position, vector in enumerate(vectors) if vector is None]
     if new:
         budget = model.recipe.token_budget
-        done = model.recipe.load().embed([texts[p] for p in new], token_budget=budget)
+        encoder = model.recipe.load()
+        done = encoder.embed([texts[p] for p in new], token_budget=budget)
         embedded = done.embeddings
+        refuse_failures(
+            sum(error in FAILURES for error in done.errors),
+            len(texts),  # those in the cache are good
+            limit=model.max_failed_share,
+            cause=encoder.last_failure,
+        )
         for position, vector in zip(new, embedded, strict=True):
             vectors[position] = vector
         good = np.flatnonzero(np.isfinite(embedded).all(axis=1)).tolist()

@@ -40,7 +40,7 @@ class EncoderRecipe:
                 a GPU that torch does not find.
         """
         from behavior_spark.model.encoder.devices import choose_device, use_threads
-        from behavior_spark.model.encoder.encoder import cached_encoder
+        from behavior_spark.model.encoder.encoder_cache import cached_encoder
 
         cpus, address, task = task_resources()
         use_threads(cpus)

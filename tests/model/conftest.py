@@ -13,9 +13,9 @@ from behavior_spark.model.encoder.encoder import (
     Encoder,
     EncoderOptions,
     backbone_digest,
-    cached_encoder,
     use_threads,
 )
+from behavior_spark.model.encoder.encoder_cache import cached_encoder
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.text_model import save_text_model
 

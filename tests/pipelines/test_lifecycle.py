@@ -25,7 +25,8 @@ from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
 from behavior_spark.pipelines.text_models.annotation import Annotated
 from behavior_spark.pipelines.text_models.evaluation import Evaluated
 from behavior_spark.pipelines.text_models.finetuning import Finetuned
-from behavior_spark.pipelines.text_models.promotion import Decision, ModelsListed
+from behavior_spark.pipelines.text_models.models_listed import ModelsListed
+from behavior_spark.pipelines.text_models.promotion import Decision
 from behavior_spark.pipelines.texts.active_model import active_text_model
 from behavior_spark.pipelines.texts.shadow import Shadowed, shadow_stage
 from behavior_spark.runs.result import Result

@@ -12,11 +12,17 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 
 from behavior_spark.config import Settings, validate_settings
+from behavior_spark.errors import ModelError
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.model.encoder.model_folder import (
+    EncoderOptions,
+    backbone_digest,
+    resolve_model_folder,
+)
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import save_text_model
@@ -359,3 +365,37 @@ def test_after_a_whole_ingest_or_a_clean_up_a_night_looks_at_every_text(
     store.warehouse.replace(frame, TEXTS, where="true")
     assert looked_at() == (7, 0)
     assert set(store.hashes()) <= set(store.embedded())
+
+
+@pytest.fixture(scope="module")
+def wounded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder that fails on texts with the word "mug", and on no other."""
+    folder = tmp_path_factory.mktemp("wounded") / "model"
+    shutil.copytree(resolve_model_folder(ENCODER), folder)
+    tensors = load_file(folder / "model.safetensors")
+    word = (folder / "vocab.txt").read_text().split("\n").index("mug")
+    tensors["embeddings.word_embeddings.weight"][word] = float("nan")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_failures_of_all_texts_end_the_run_and_no_later_night_takes_them_for_scored(
+    spark: SparkSession, tmp_path: Path, wounded: Path
+) -> None:
+    """No task has enough texts to judge; the failures were stored, and the next run succeeded."""
+    store = Store(spark, tmp_path)
+    store.settings = store._settings(tmp_path, encoder=str(wounded))
+    store.add(40)
+    mugs = store.warehouse.read(TEXTS).where("text LIKE '%mug%'").count()
+    assert mugs == 8
+    keep = store.warehouse.read(TEXTS).where("text NOT LIKE '%mug%'").select("text_id")
+    store.warehouse.delete_matching(TEXTS, keep, on=("text_id",))
+    for _ in range(2):
+        with pytest.raises(ModelError, match="8 of 8 texts could not be embedded") as error:
+            store.score()
+        assert error.value.exit_code == 2 and "not finite" in str(error.value)
+        assert store.embedded() == []
+    store.add(40, start=100)  # a fifth of the new texts fails: less than text.max_failed_share
+    result = store.score()
+    assert result.figures["texts_failed"] == 16 and result.figures["texts_scored"] == 48
+    assert any("16 texts have no embedding" in note for note in result.notes)

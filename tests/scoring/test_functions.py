@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import shutil
 import sys
 import threading
 from collections import Counter
@@ -21,12 +22,13 @@ from night_process import ROOT, environment, run
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
+from behavior_spark.io.failures import explain
 from behavior_spark.model.encoder.encoder import PROBE, Encoder
 from behavior_spark.model.encoder.model_folder import (
     EncoderOptions,
@@ -586,3 +588,25 @@ def test_the_functions_work_elsewhere(place: str, tiny: str, tmp_path: Path) -> 
     program.write_text(PROGRAM)
     out = run([sys.executable, str(program), tiny, master], environment(**changes), cwd=tmp_path)
     assert "all good" in out
+
+
+def test_a_query_fails_where_the_encoder_fails_on_most_texts(
+    spark: SparkSession, make, tiny: str, tmp_path: Path
+) -> None:
+    """It gave null for every text, as if none had been written."""
+    folder = tmp_path / "wounded"
+    shutil.copytree(tiny, folder)
+    tensors = load_file(folder / "model.safetensors")
+    vocabulary = (folder / "vocab.txt").read_text().split("\n")
+    tensors["embeddings.word_embeddings.weight"][vocabulary.index("q")] = float("nan")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    f = make(source=str(folder))
+    few = [(f"q {n}" if n < 10 else f"a {n}",) for n in range(30)]
+    frame = spark.createDataFrame(few, "text string").coalesce(1)
+    given = frame.select("text", f.embed_text("text").alias("vector")).collect()
+    assert {row["text"] for row in given if row["vector"] is None} == {text for (text,) in few[:10]}
+    most = spark.createDataFrame([(f"q {n}",) for n in range(30)], "text string").coalesce(1)
+    with pytest.raises(Exception) as caught:
+        most.select(f.embed_text("text")).collect()
+    refusal = explain(caught.value, "a query")
+    assert isinstance(refusal, ModelError) and "30 of 30 texts" in str(refusal)

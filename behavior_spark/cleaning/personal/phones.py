@@ -122,7 +122,7 @@ def _end_of_number(chain: Chain, index: int, regions: tuple[str, ...]) -> int:
         index == 1 and chain.sizes[0] > 3
     )  # the group is inside a longer number
     if (international := _international_end(tail)) and not (
-        inside_number and text.startswith("00", start)
+        text.startswith("00", start) and (inside_number or _is_padded(tail))
     ):
         return index + international
     if index and chain.gaps[index - 1] not in (" ", "  ", ", ", ") ", " ("):
@@ -139,6 +139,11 @@ def _end_of_number(chain: Chain, index: int, regions: tuple[str, ...]) -> int:
     if end and not _is_something_else(tail.part(0, end)):
         return index + end
     return 0
+
+
+def _is_padded(chain: Chain) -> bool:
+    """Whether a number is filled up with zeros: barcodes and orders are, and are named as such."""
+    return len(chain.groups) == 1 and is_reference(chain.text, chain.start)
 
 
 def _with_signs(chain: Chain, first: int, last: int) -> Span:

@@ -42,9 +42,9 @@ def load_parts(folder: Path, options: EncoderOptions) -> tuple[torch.nn.Module, 
             )
     except Exception as error:
         raise _not_loaded(folder, "model", error) from error
-    _check_layers(folder, model, report)
+    check_layers(folder, model, report)
     tokenizer = load_tokenizer(folder)
-    _check_vocabulary_size(folder, model, tokenizer)
+    check_vocabulary_size(folder, model, tokenizer)
     return model, tokenizer
 
 
@@ -78,17 +78,26 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _check_layers(folder: Path, model: Any, report: dict[str, Any]) -> None:
+def check_layers(folder: Path, model: Any, report: dict[str, Any]) -> None:
     """Check that config and weights agree.
 
     Every tensor of the model must have weights of its shape, and every stored tensor of the
     model's parts must be in the model.
+
+    Args:
+        folder: Where they are.
+        model: As transformers loaded it.
+        report: What transformers found in loading it.
+
+    Raises:
+        ModelError: They do not; it names a tensor.
     """
     missing = [str(key) for key in report["missing_keys"] if not key.startswith("pooler.")]
     misshapen = [
         str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]
     ]
-    parts = {name for name, _ in model.named_children()} - {"pooler"}
+    base = getattr(model, model.base_model_prefix, model)  # a language model is around another
+    parts = {name for part in (model, base) for name, _ in part.named_children()} - {"pooler"}
     left_over = [
         str(key)
         for key in report["unexpected_keys"]
@@ -113,7 +122,12 @@ def _own_part(key: str, prefix: str) -> str:
     return key.removeprefix(f"{prefix}.").partition(".")[0]
 
 
-def _check_vocabulary_size(folder: Path, model: Any, tokenizer: Any) -> None:
+def check_vocabulary_size(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Refuse a vocabulary with ids that the model has no embedding for.
+
+    Raises:
+        ModelError: It has.
+    """
     rows = int(model.get_input_embeddings().weight.shape[0])
     highest = max(tokenizer.get_vocab().values(), default=0)
     if highest >= rows:

@@ -232,14 +232,7 @@ def trained_through(source: str) -> str | None:
 def _checked_config(folder: Path) -> dict[str, Any]:
     """The config of a model that can be loaded: without its own code and without a decoder."""
     config = read_json(folder / "config.json")
-    for name in ("config.json", "tokenizer_config.json"):
-        path = folder / name
-        if path.exists() and (code := read_json(path).get("auto_map")):
-            raise ModelError(
-                f"the model in {folder} wants to run its own code, which is not done here",
-                found=f"auto_map in {name}: {', '.join(code) if isinstance(code, dict) else code}",
-                fix="use an encoder of a family that transformers itself has",
-            )
+    refuse_own_code(folder)
     if config.get("is_encoder_decoder") or config.get("model_type") in _WITH_DECODER:
         raise ModelError(
             f"the model in {folder} is an encoder with a decoder, which gives no vector of a text",
@@ -247,6 +240,22 @@ def _checked_config(folder: Path) -> dict[str, Any]:
             fix="use an encoder: BERT, RoBERTa, XLM-R, MPNet, DeBERTa, ModernBERT or the like",
         )
     return config
+
+
+def refuse_own_code(folder: Path) -> None:
+    """Refuse a model whose folder names code of its own.
+
+    Raises:
+        ModelError: It does.
+    """
+    for name in ("config.json", "tokenizer_config.json"):
+        path = folder / name
+        if path.exists() and (code := read_json(path).get("auto_map")):
+            raise ModelError(
+                f"the model in {folder} wants to run its own code, which is not done here",
+                found=f"auto_map in {name}: {', '.join(code) if isinstance(code, dict) else code}",
+                fix="use a model of a family that transformers itself has",
+            )
 
 
 def _prompt(folder: Path, options: EncoderOptions, modules: SentenceModules) -> str:

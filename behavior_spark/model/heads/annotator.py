@@ -14,21 +14,22 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import digest_of
 from behavior_spark.model.arrays import Floats
-from behavior_spark.model.encoder.devices import is_native
 from behavior_spark.model.encoder.folder_files import file_digests
-from behavior_spark.model.encoder.loading import quiet_transformers
-from behavior_spark.model.encoder.model_folder import CHARACTERS_PER_TOKEN, resolve_model_folder
+from behavior_spark.model.encoder.model_folder import CHARACTERS_PER_TOKEN
+from behavior_spark.model.heads.language_model import (
+    language_model_folder,
+    load_language_model,
+    not_finite,
+)
+from behavior_spark.model.heads.prompts import Prompt
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
 TOKENS_AT_ONCE = {"cpu": 4_096, "cuda": 16_384}
@@ -70,29 +71,6 @@ def annotator_digest(source: str, options: AnnotatorOptions) -> str:
     return digest_of(content)
 
 
-def language_model_folder(source: str) -> Path:
-    """The folder of a language model, as ``resolve_model_folder`` finds it.
-
-    Raises:
-        ModelError: There is none, or it is in GGUF (llama.cpp's format): its weights are quantised
-            and its tokenizer is rebuilt by rules that differ by model, so that it is converted
-            once, by hand, and looked at.
-    """
-    place = Path(source)
-    files = [place.name] if place.suffix.lower() == ".gguf" else []
-    if place.is_dir() and not any(place.glob("*.safetensors")):
-        files = sorted(path.name for path in place.iterdir() if path.suffix.lower() == ".gguf")
-    if files:
-        raise ModelError(
-            "a language model in GGUF is not read",
-            found=f"{source}: {files[0]}",
-            fix="give the folder it was made from (config.json, safetensors), or convert it: with "
-            "`pip install gguf`, AutoModelForCausalLM and AutoTokenizer.from_pretrained(folder, "
-            f'gguf_file="{files[0]}"), then save_pretrained of both',
-        )
-    return resolve_model_folder(source)
-
-
 class Annotator:
     """A loaded language model with its prompts and labels.
 
@@ -107,11 +85,12 @@ class Annotator:
         self.options, self.digest = options, digest
         self._model, self._tokenizer = model, tokenizer
         self._accepts = set(inspect.signature(model.forward).parameters)
-        self._prompts = [_Prompt.parse(text, options.words) for text in options.prompts]
+        self._prompts = [Prompt.parse(text, options.words) for text in options.prompts]
         self._label_ids = [
             [self._continuation(prompt, words) for words in options.words]
             for prompt in self._prompts
         ]
+        self._refuse_equal_labels()
         self._max_length = self._longest_text()
         self._priors: list[Floats] | None = None
 
@@ -122,38 +101,20 @@ class Annotator:
         """Load the model at ``source``, in bf16 if the device computes in bf16 natively.
 
         Raises:
-            ModelError: The folder holds no causal language model in Hugging Face format with
-                safetensors and a fast tokenizer, or its context is too short for the prompts.
+            ModelError: As for ``load_language_model``; or the model's context is too short for
+                the prompts.
         """
         folder = language_model_folder(source)
         digest = annotator_digest(source, options)
-        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        dtype = torch.bfloat16 if is_native("bf16", target) else torch.float32
-        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        try:
-            with quiet_transformers():
-                model, report = AutoModelForCausalLM.from_pretrained(
-                    folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **local
-                )
-                tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **local)
-        except Exception as error:
-            raise ModelError(
-                f"transformers cannot load a causal language model from {folder}",
-                found=type(error).__name__,
-                fix="give a folder such as of GPT-2, Llama or Qwen, saved with safetensors",
-            ) from error
-        if report["missing_keys"] or report["mismatched_keys"] or not tokenizer.is_fast:
-            raise ModelError(
-                f"the language model in {folder} is not complete",
-                found=f"{len(report['missing_keys'])} tensors missing"
-                if tokenizer.is_fast
-                else "a slow tokenizer",
-                fix="give a causal language model with all its weights and tokenizer.json",
-            )
-        return cls(model.to(target).eval(), tokenizer, options, digest=digest)
+        model, tokenizer = load_language_model(folder, device)
+        return cls(model, tokenizer, options, digest=digest)
 
     def votes(self, texts: Sequence[str]) -> Floats:
-        """Probabilities of the labels by each prompt, float32 [n, prompts, labels]."""
+        """Probabilities of the labels by each prompt, float32 [n, prompts, labels].
+
+        Raises:
+            ModelError: A score of a text is not finite.
+        """
         if not len(texts):
             return np.empty((0, len(self._prompts), len(self.options.labels)), dtype=np.float32)
         scores_by_prompt = [self._scores(number, texts) for number in range(len(self._prompts))]
@@ -178,6 +139,8 @@ class Annotator:
         with torch.inference_mode():
             for rows in self._batches(order, ids, labels):
                 scores[rows] = self._batch_scores([ids[row] for row in rows], labels)
+        if not np.isfinite(scores).all():
+            raise not_finite(self._model.config.model_type)
         return scores
 
     def _batches(
@@ -260,7 +223,7 @@ class Annotator:
             use_cache=True, **{name: value for name, value in inputs.items() if name in accepted}
         )
 
-    def _continuation(self, prompt: _Prompt, words: str) -> list[int]:
+    def _continuation(self, prompt: Prompt, words: str) -> list[int]:
         """Token ids of a label after the prompt; they do not depend on the text."""
         last_character = prompt.after[-1:] or "."
         prefix_ids = self._ids(last_character)
@@ -276,6 +239,18 @@ class Annotator:
                 fix="give other words for the label",
             )
         return label_ids
+
+    def _refuse_equal_labels(self) -> None:
+        """Labels must differ for the model: words that it does not know may all be one token."""
+        for label_ids in self._label_ids:
+            seen: dict[tuple[int, ...], str] = {}
+            for token_ids, label in zip(label_ids, self.options.labels, strict=True):
+                if (other := seen.setdefault(tuple(token_ids), label)) != label:
+                    raise ModelError(
+                        "two labels are the same to the language model",
+                        found=f"{other!r} and {label!r} have the same tokens",
+                        fix="give words that its vocabulary has, or another model",
+                    )
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -315,54 +290,6 @@ class Annotator:
         encoded = self._tokenizer(short, add_special_tokens=False, return_offsets_mapping=True)
         offsets = encoded["offset_mapping"]
         return short if len(offsets) <= self._max_length else short[: offsets[self._max_length][0]]
-
-
-@dataclass(frozen=True)
-class _Prompt:
-    """A prompt split at ``{text}``.
-
-    Attributes:
-        before: Part before the text.
-        after: Part after the text, without white space at its end.
-        space: White space between ``after`` and the label.
-    """
-
-    before: str
-    after: str
-    space: str
-
-    @classmethod
-    def parse(cls, prompt: str, words: Sequence[str]) -> _Prompt:
-        if prompt.count("{text}") != 1 or not prompt.rstrip().endswith("{label}"):
-            raise ModelError(
-                "a prompt holds {text} once and ends in {label}",
-                fix="such as 'Message: {text}\\nThe customer wants: {label}'",
-            )
-        listed = prompt.rstrip().removesuffix("{label}").replace("{labels}", ", ".join(words))
-        before, after = listed.split("{text}")
-        stripped = after.rstrip()
-        return cls(before, stripped, after[len(stripped) :])
-
-    def fill(self, text: str) -> str:
-        return f"{self.before}{text}{self.after}"
-
-
-def majority_vote(votes: Floats) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
-    """The label that most prompts chose; in a tie, the one with the higher mean probability.
-
-    Args:
-        votes: float32 [n, prompts, labels].
-
-    Returns:
-        Label numbers, int64 [n]; share of prompts that chose this label, float32 [n]; its mean
-        probability over prompts, float32 [n].
-    """
-    labels = votes.shape[2]
-    chosen = np.eye(labels, dtype=np.float32)[votes.argmax(axis=2)].mean(axis=1)
-    mean = votes.mean(axis=1)
-    winner = (chosen + mean * np.float32(1e-4)).argmax(axis=1)
-    rows = np.arange(len(votes))
-    return winner, chosen[rows, winner], mean[rows, winner]
 
 
 def _log_softmax(scores: Floats) -> Floats:

@@ -13,7 +13,12 @@ from behavior_spark.model.measures.answers import Answers
 
 
 def answers_of(
-    head: Head, embeddings: Floats, labels: Sequence[Sequence[str]], *, abstaining: bool = True
+    head: Head,
+    embeddings: Floats,
+    labels: Sequence[Sequence[str]],
+    *,
+    abstaining: bool = True,
+    any_number: bool = False,
 ) -> Answers:
     """Predict the labels of n texts, and put them beside the true labels.
 
@@ -22,19 +27,22 @@ def answers_of(
         embeddings: float32 [n, dimension], without NaN.
         labels: True labels of each text; exactly one if the head gives one label to each text.
         abstaining: Whether a text outside the head's scope gets no label; else it gets one too.
+        any_number: Whether a head that gives one label may answer texts with none or several, to
+            be compared with a head that gives several.
 
     Returns:
         Predicted and true labels over the head's labels and those that only the data has.
 
     Raises:
         ModelError: ``embeddings`` and ``labels`` differ in length, or the head gives one label
-            to each text and a text has none or several.
+            to each text and a text has none or several, without ``any_number``.
     """
     if len(labels) != len(embeddings):
         raise ModelError(
             "texts and labels differ in number", found=f"{len(embeddings)}, {len(labels)}"
         )
-    if head.rules.exclusive and any(len(text_labels) != 1 for text_labels in labels):
+    exactly_one = head.rules.exclusive and not any_number
+    if exactly_one and any(len(text_labels) != 1 for text_labels in labels):
         raise ModelError(
             f"the head {head.name!r} gives one label to each text",
             found="texts with none or several",

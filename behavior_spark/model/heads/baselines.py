@@ -13,6 +13,7 @@ import numpy as np
 
 from behavior_spark.model.arrays import Bools
 from behavior_spark.model.heads.labelled import TaskSplit
+from behavior_spark.model.heads.stated_costs import cost_of_texts
 from behavior_spark.model.measures.classification_report import classification_report
 
 # The first of so many texts: more change little, and fitting takes seconds.
@@ -22,6 +23,8 @@ FIGURES = ("accuracy", "precision", "recall", "f1")
 
 def baseline_figures(split: TaskSplit) -> dict[str, dict[str, float]]:
     """Accuracy, precision, recall and F1 of both baselines on the task's held-out texts.
+
+    With stated costs also the mean ``cost`` of a text, and its standard error ``cost_error``.
 
     Args:
         split: The task; at least one text is held out.
@@ -36,7 +39,26 @@ def baseline_figures(split: TaskSplit) -> dict[str, dict[str, float]]:
     for name, given in said.items():
         report = classification_report(split.labels, truth[held], given)
         figures[name] = {figure: float(report[figure]) for figure in FIGURES}
+        if split.costs:
+            figures[name] |= cost_figures(split, given)
     return figures
+
+
+def cost_figures(split: TaskSplit, given: Bools) -> dict[str, float]:
+    """Mean cost of a held-out text by the task's stated costs, and its standard error.
+
+    Args:
+        split: The task.
+        given: bool [held-out texts, labels], predicted labels.
+    """
+    cost = cost_of_texts(
+        split.truth[split.validation],
+        given,
+        split.labels,
+        split.costs,
+        exclusive=split.rules.exclusive,
+    )
+    return {"cost": float(cost.mean()), "cost_error": float(cost.std() / np.sqrt(len(cost)))}
 
 
 def _most_frequent(learned: Bools, count: int, exclusive: bool) -> Bools:

@@ -49,6 +49,12 @@ def describe_findings(metrics: Mapping[str, Any]) -> list[str]:
         ]
         count = f"{suspected['texts']:,} ({suspected['share']:.1%})"
         lines.append(f"labels that may be wrong: {count}, mostly {_shown(pairs)}")
+    for mix_up in metrics.get("label_mix_ups", [])[:_SHOWN_LABELS]:
+        lines.append(
+            f"labels that seem mixed up one way: {mix_up['texts']:,} texts called "
+            f"{mix_up['label']} look like {mix_up['likely']} ({mix_up['share']:.0%} of what seems "
+            f"to be it; {mix_up['other_way']:,} the other way): probabilities do not allow for it"
+        )
     noise = metrics.get("label_noise")
     if noise and noise.get("few_texts"):
         lines.append(

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from behavior_spark.model.arrays import Bools, Doubles, Floats
-from behavior_spark.model.encoder.nearest import nearest
-from behavior_spark.model.heads.baselines import baseline_figures
 from behavior_spark.model.heads.decision_thresholds import tune_thresholds
 from behavior_spark.model.heads.head import Head
-from behavior_spark.model.heads.kind import HeadKind
-from behavior_spark.model.heads.label_errors import (
-    FEWEST_TEXTS,
-    conflicting_texts,
-    suspected_labels,
-)
+from behavior_spark.model.heads.head_metrics import head_metrics, label_findings, near_copies
+from behavior_spark.model.heads.label_errors import FEWEST_TEXTS
 from behavior_spark.model.heads.labelled import TaskSplit
-from behavior_spark.model.heads.out_of_fold import fold_numbers, out_of_fold_logits
+from behavior_spark.model.heads.logistic_regression import Regression, Weighting, logits_of
+from behavior_spark.model.heads.out_of_fold import fold_numbers
 from behavior_spark.model.heads.scope import closeness_by_folds, fit_scope
 from behavior_spark.model.heads.stated_costs import apply_costs
-from behavior_spark.model.measures.classification_report import classification_report
 
 # Inverse L2 strengths tried, in the unit of logistic regression's C (sum of losses + |W|^2 / 2C).
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -35,11 +27,6 @@ FEW_HELD_OUT, FEW_OF_A_LABEL = 200, 5
 # More labelled texts are not judged by folds; more texts times labels not for each strength, which
 # is 24 fits.
 MOST_FOR_FOLDS, MOST_CELLS_FOR_CHOICE = 20_000, 20_000
-# Cosine of embeddings from which two texts count as copies.
-NEAR_COPY = 0.98
-SHOWN_PAIRS = 5
-
-Weighting = Literal["none", "balanced", "sqrt"]
 
 
 def fit_head(
@@ -73,7 +60,7 @@ def fit_head(
         The calibrated head, with its metrics.
     """
     held = split.validation
-    fitting = _Fitting.of(split, embeddings, class_weights)
+    fitting = Regression.of(split, embeddings, class_weights)
     few = _few_held_out(split)
     by_folds = few and len(held) * len(split.labels) <= MOST_CELLS_FOR_CHOICE
     strength, weights, judged = _best_strength(fitting, by_folds=by_folds)
@@ -102,47 +89,8 @@ def fit_head(
     return replace(head, metrics=metrics)
 
 
-@dataclass(frozen=True, eq=False)
-class _Fitting:
-    """A task's texts as they are fitted: vectors scaled to about length 1."""
-
-    split: TaskSplit
-    scale: float
-    scaled: torch.Tensor
-    targets: torch.Tensor
-    weighting: torch.Tensor | None
-
-    @classmethod
-    def of(cls, split: TaskSplit, embeddings: Floats, class_weights: Weighting) -> _Fitting:
-        lengths = np.linalg.norm(embeddings[~split.validation], axis=1)
-        scale = float(1.0 / max(1e-12, lengths.mean()))
-        scaled = torch.from_numpy(embeddings * np.float32(scale))
-        targets = torch.from_numpy(split.targets)
-        return cls(split, scale, scaled, targets, label_weights(split, class_weights))
-
-    def fit(self, part: Bools, start: torch.Tensor, strength: float) -> torch.Tensor:
-        """Weights [labels, dimension + 1] fitted on the texts of a mask, from ``start``."""
-        mask = torch.from_numpy(part)
-        return _minimise(
-            self.split.rules, start, self.scaled[mask], self.targets[mask], strength, self.weighting
-        )
-
-    def out_of_fold(self, strength: float, start: torch.Tensor) -> Doubles:
-        """float64 [n, labels]: logits by heads that have not learned from the text."""
-        return out_of_fold_logits(
-            self.split.texts,
-            self.scaled.numpy(),
-            lambda part: self.fit(part, start, strength).numpy().astype(np.float64),
-        )
-
-    def loss(self, logits: torch.Tensor, rows: Bools) -> float:
-        """By what the strength is chosen, from logits of the texts of a mask."""
-        targets = self.targets[torch.from_numpy(rows)]
-        return self.split.rules.choice_loss(logits, targets, self.weighting)
-
-
 def _best_strength(
-    fitting: _Fitting, *, by_folds: bool
+    fitting: Regression, *, by_folds: bool
 ) -> tuple[float, torch.Tensor, Doubles | None]:
     """The strength of L2 with the lowest loss on texts not learned from, and its weights.
 
@@ -159,7 +107,7 @@ def _best_strength(
             judged = fitting.out_of_fold(strength, weights)
             loss = fitting.loss(torch.from_numpy(judged.astype(np.float32)), everywhere)
         elif held.any():
-            loss = fitting.loss(_logits(weights, fitting.scaled[torch.from_numpy(held)]), held)
+            loss = fitting.loss(logits_of(weights, fitting.scaled[torch.from_numpy(held)]), held)
         if best is None or loss < best[0]:
             best = (loss, strength, weights, judged)
     assert best is not None
@@ -234,20 +182,6 @@ def with_scope(
     )  # fmt: skip
 
 
-def label_weights(split: TaskSplit, how: Weighting) -> torch.Tensor | None:
-    """Weight of each label in the loss, float32 [labels]; None if all weigh the same.
-
-    ``balanced``: ``balanced_weights`` of the kind of head, from the frequency of labels in the
-    training texts; ``sqrt``: their square root; ``none``: no weights.
-    """
-    if how == "none":
-        return None
-    weights = split.rules.balanced_weights(split.targets[~split.validation], len(split.labels))
-    if how == "sqrt":
-        weights = np.sqrt(weights)
-    return torch.from_numpy(weights.astype(np.float32))
-
-
 def _head(split: TaskSplit, weights: torch.Tensor, scale: float, backbone_digest: str) -> Head:
     """A head without calibration, from weights [labels, dimension + 1] for scaled vectors."""
     return Head(
@@ -263,121 +197,7 @@ def _head(split: TaskSplit, weights: torch.Tensor, scale: float, backbone_digest
     )
 
 
-def measure(head: Head, embeddings: Floats, targets: npt.NDArray[Any]) -> dict[str, Any]:
-    """The ``classification_report`` of a head on embeddings [n, dimension] and their targets."""
-    predicted = head.rules.predict(head.probabilities(embeddings), head.thresholds)
-    return classification_report(
-        head.labels, head.rules.truth(targets, len(head.labels)), predicted
-    )
-
-
-def head_metrics(head: Head, split: TaskSplit, held: Floats) -> dict[str, Any]:
-    """Metrics to store in a head: row counts, classification report, rows and labels dropped.
-
-    Args:
-        head: A calibrated head.
-        split: Its task.
-        held: float32 [held-out texts, dimension], in the order of the task; a row may be NaN.
-    """
-    held_out = split.validation
-    metrics = {
-        **head.metrics,
-        "rows": {"train": int((~held_out).sum()), "validation": int(held_out.sum())},
-        "measured_on": "validation",
-        **measure(head, np.nan_to_num(held), split.targets[held_out]),
-        "dropped_rows": split.dropped,
-        "dropped_labels": split.dropped_labels,
-    }
-    if held_out.any():
-        known = split.baselines
-        metrics["baselines"] = baseline_figures(split) if known is None else dict(known)
-    if split.undated:
-        metrics["undated_rows"] = split.undated
-    if split.labels_cleaned:
-        metrics["labels_cleaned"] = split.labels_cleaned
-    if split.label_twins:
-        metrics["label_twins"] = [list(group) for group in split.label_twins]
-    return metrics
-
-
-def label_findings(head: Head, split: TaskSplit, judged: Doubles | None) -> dict[str, Any]:
-    """Metrics on labels: conflicting and suspected ones among all labelled texts.
-
-    Args:
-        head: Calibrated.
-        split: The task.
-        judged: float64 [n, labels], logits of heads that have not learned from the text; None
-            where there are too many texts.
-    """
-    names = [
-        frozenset(split.labels[column] for column in np.flatnonzero(row)) for row in split.truth
-    ]
-    findings: dict[str, Any] = {}
-    if conflicts := conflicting_texts(split.texts, names):
-        findings["conflicting_texts"] = len(conflicts)
-    if judged is None or not split.rules.exclusive:
-        return findings
-    probabilities = split.rules.probabilities((judged / head.temperature).astype(np.float32))
-    suspects = suspected_labels(probabilities, split.truth, split.labels)
-    if suspects:
-        pairs = Counter((suspect.label, suspect.likely) for suspect in suspects)
-        judged_rows = split.truth[:, split.truth.sum(axis=0) >= FEWEST_TEXTS].any(axis=1)
-        findings["suspected_labels"] = {
-            "texts": len(suspects),
-            "share": len(suspects) / int(judged_rows.sum()),
-            "most_often": [
-                {"label": label, "likely": likely, "texts": texts}
-                for (label, likely), texts in pairs.most_common(SHOWN_PAIRS)
-            ],
-        }
-    return findings
-
-
-def near_copies(split: TaskSplit, embeddings: Floats) -> dict[str, Any]:
-    """Metric: held-out texts that are nearly a text to learn from, by cosine of embeddings."""
-    held = split.validation
-    if not held.any() or held.all():
-        return {}
-    similarities, _ = nearest(embeddings[held], embeddings[~held], 1)
-    copies = int((similarities[:, 0] >= NEAR_COPY).sum())
-    return {"near_copies": copies} if copies else {}
-
-
 def _few_held_out(split: TaskSplit) -> bool:
     """Whether the held-out texts are too few to choose a temperature or thresholds by."""
     truth = split.truth[split.validation]
     return len(truth) < FEW_HELD_OUT or bool((truth.sum(axis=0) < FEW_OF_A_LABEL).any())
-
-
-def _minimise(
-    kind: HeadKind,
-    start: torch.Tensor,
-    inputs: torch.Tensor,
-    targets: torch.Tensor,
-    strength: float,
-    weighting: torch.Tensor | None,
-) -> torch.Tensor:
-    """Weights [labels, dimension + 1] (bias last, not penalised) by L-BFGS from ``start``."""
-    weights = start.clone().requires_grad_(True)
-    penalty = 1.0 / (2.0 * strength * len(inputs))
-    optimiser = torch.optim.LBFGS(
-        [weights],
-        max_iter=200,
-        tolerance_grad=1e-5,
-        tolerance_change=1e-8,
-        line_search_fn="strong_wolfe",
-    )
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        loss = kind.loss(_logits(weights, inputs), targets, weighting)
-        loss = loss + penalty * weights[:, :-1].square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return weights.detach()
-
-
-def _logits(weights: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-    return inputs @ weights[:, :-1].T + weights[:, -1]

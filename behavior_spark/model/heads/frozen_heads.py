@@ -17,6 +17,7 @@ from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Floats
 from behavior_spark.model.encoder.devices import is_native, no_gpu
 from behavior_spark.model.encoder.encoder import Encoder
+from behavior_spark.model.encoder.failures import FAILURES, MOST_FAILED, refuse_all_failed
 from behavior_spark.model.encoder.model_folder import (
     EncoderOptions,
     Precision,
@@ -24,9 +25,10 @@ from behavior_spark.model.encoder.model_folder import (
     effective_options,
     resolve_model_folder,
 )
-from behavior_spark.model.heads.fitting import Weighting, fit_head, head_of, with_scope
+from behavior_spark.model.heads.fitting import fit_head, head_of, with_scope
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.labelled import TaskSplit
+from behavior_spark.model.heads.logistic_regression import Weighting
 from behavior_spark.model.heads.precision import SAMPLE, check_precision
 
 CHUNK = 2048  # number of texts embedded between two reports of progress
@@ -51,6 +53,7 @@ class EncoderSetup:
         stored: Looks up stored embeddings; None if there are none.
         tell: Called with a stage, the amount done, and the total.
         keep: Keeps what was embedded, for a later ``stored``; None if it is not kept.
+        max_failed_share: Training stops where the encoder fails on a larger share of the texts.
     """
 
     options: EncoderOptions
@@ -59,6 +62,7 @@ class EncoderSetup:
     stored: Stored | None
     tell: Tell
     keep: Keep | None = None
+    max_failed_share: float = MOST_FAILED
 
 
 @dataclass(frozen=True)
@@ -105,15 +109,26 @@ class _Embedder:
             self.stored += len(new) - len(missing)
             new = missing
         if new:
-            self._embed(new)
+            self._embed(new, of=len(set(texts)))
         return np.stack([self._known[text] for text in texts]).astype(np.float32, copy=False)
 
-    def _embed(self, texts: list[str]) -> None:
+    def _embed(self, texts: list[str], *, of: int) -> None:
+        """Embed texts, of so many of which the others are known and good."""
         encoder = Encoder.load(self._source, self.options, device=self._setup.device)
+        failed = 0
         for start in range(0, len(texts), CHUNK):
             chunk = texts[start : start + CHUNK]
-            self._known.update(zip(chunk, encoder.embed(chunk).embeddings, strict=True))
+            done = encoder.embed(chunk)
+            self._known.update(zip(chunk, done.embeddings, strict=True))
+            failed += sum(error in FAILURES for error in done.errors)
             self._setup.tell("embed", min(start + CHUNK, len(texts)), len(texts))
+        refuse_all_failed(
+            failed,
+            of,
+            limit=self._setup.max_failed_share,
+            cause=encoder.last_failure,
+            kept="of this training",
+        )
         self.embedded += len(texts)
         if self._setup.keep:
             vectors = np.stack([self._known[text] for text in texts])
@@ -133,10 +148,11 @@ def fit_heads(
         source: Folder or ``package:`` name of the encoder.
         setup: How to load it.
         splits: The tasks.
-        class_weights: See :func:`.fitting.label_weights`.
+        class_weights: See :func:`.logistic_regression.label_weights`.
 
     Raises:
-        ModelError: The encoder cannot be used, or no text of a task could be embedded.
+        ModelError: The encoder cannot be used, fails on too many texts, or no text of a task to
+            learn from could be embedded.
     """
 
     def make(embed: _Embedder, splits: Sequence[TaskSplit]) -> dict[str, Head]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -15,6 +14,12 @@ import numpy.typing as npt
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.arrays import Bools
+from behavior_spark.model.heads.holding_out import (
+    held_out_rows,
+    hold_out,
+    normalise_text,
+    without_held_out,
+)
 from behavior_spark.model.heads.kind import SINGLE_LABEL, HeadKind, Targets, find_head_kind
 from behavior_spark.model.heads.label_names import case_twins
 from behavior_spark.model.heads.stated_costs import LabelCost, check_costs
@@ -113,11 +118,6 @@ class TaskSplit:
         return float(np.median(self.truth.sum(axis=0)))
 
 
-def normalise_text(text: str) -> str:
-    """Fold case and collapse white space. Texts equal in this form count as one text."""
-    return " ".join(text.casefold().split())
-
-
 def split_task(
     task: LabelledTexts, *, validation_share: float, seed: int, max_examples: int | None
 ) -> TaskSplit:
@@ -144,7 +144,7 @@ def split_task(
     rows, dropped = _usable_rows(task)
     rows = _limited(rows, max_examples, seed, dropped)
     keys = {row: normalise_text(task.texts[row]) for row in rows}
-    rows = _without_held_out(task, rows, keys, dropped)
+    rows = without_held_out(task, rows, keys, dropped)
     label_sets = {row: _label_set(task, row) for row in rows}
     labels, dropped_labels = _frequent_labels(label_sets, keys)
     kind = find_head_kind(task.kind)
@@ -163,9 +163,9 @@ def split_task(
     position = {label: index for index, label in enumerate(labels)}
     numbers = [sorted(position[x] for x in label_sets[row] if x in position) for row in rows]
     if task.held_out is None:
-        validation = _hold_out([keys[row] for row in rows], numbers, len(labels), share)
+        validation = hold_out([keys[row] for row in rows], numbers, len(labels), share)
     else:
-        validation = _held_out_rows(task, rows, numbers, len(labels))
+        validation = held_out_rows(task, rows, numbers, len(labels))
     days = [] if task.days is None else [task.days[row] for row in rows]
     known_days = [date.fromisoformat(day).isoformat() for day in days if day]
     return TaskSplit(
@@ -297,64 +297,3 @@ def _frequent_labels(
             texts.setdefault(label, set()).add(keys[row])
     frequent = sorted(label for label, label_texts in texts.items() if len(label_texts) > 1)
     return frequent, sorted(set(texts) - set(frequent))
-
-
-def _hold_out(
-    keys: Sequence[str], numbers: Sequence[Sequence[int]], label_count: int, share: float
-) -> npt.NDArray[np.bool_]:
-    """Whether each text is held out, by the hash of its key; bool [n].
-
-    Each label keeps at least one training text, and at least one text is held out.
-    """
-    positions = {key: hash_place(key) for key in set(keys)}
-    held = {key for key, value in positions.items() if value < share}
-    by_label: list[set[str]] = [set() for _ in range(label_count)]
-    for key, labels in zip(keys, numbers, strict=True):
-        for label in labels:
-            by_label[label].add(key)
-    for texts in by_label:
-        if texts <= held:
-            held.remove(max(texts, key=positions.__getitem__))
-    if not held:
-        held = {min(positions, key=positions.__getitem__)}  # every label has another text
-    return np.array([key in held for key in keys], dtype=np.bool_)
-
-
-def _without_held_out(
-    task: LabelledTexts, rows: list[int], keys: dict[int, str], dropped: Counter[str]
-) -> list[int]:
-    """``rows`` without training rows whose text is also held out."""
-    if task.held_out is None:
-        return rows
-    held = {keys[row] for row in rows if task.held_out[row]}
-    remaining = [row for row in rows if task.held_out[row] or keys[row] not in held]
-    if len(remaining) < len(rows):
-        dropped["also_held_out"] = len(rows) - len(remaining)
-    return remaining
-
-
-def _held_out_rows(
-    task: LabelledTexts, rows: list[int], numbers: Sequence[Sequence[int]], label_count: int
-) -> npt.NDArray[np.bool_]:
-    """Whether each text is held out, by the task's own column; bool [n].
-
-    Raises:
-        ModelError: A label has no training text, or no text is held out.
-    """
-    held = np.array([(task.held_out or [])[row] for row in rows], dtype=np.bool_)
-    learned = {label for out, labels in zip(held, numbers, strict=True) if not out
-               for label in labels}  # fmt: skip
-    if held.all() or not held.any() or len(learned) < label_count:
-        raise ModelError(
-            f"the parts of the task {task.name!r} do not fit each other",
-            found=f"{int((~held).sum())} texts to learn from with {len(learned)} of {label_count} "
-            f"labels, {int(held.sum())} in dev",
-            fix="each label needs texts in the training part; or leave dev out",
-        )
-    return held
-
-
-def hash_place(key: str) -> float:
-    """Hash of a normalised text as a number in [0, 1), the same in every process and run."""
-    content = key.encode("utf-8", errors="replace")
-    return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from behavior_spark.model.arrays import Bools, Doubles, Integers
-from behavior_spark.model.heads.labelled import hash_place, normalise_text
+from behavior_spark.model.heads.holding_out import hash_place, normalise_text
 
 FOLDS = 4
 

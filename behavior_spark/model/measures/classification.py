@@ -139,12 +139,16 @@ def risk_coverage(answers: Answers, *, steps: int = 10) -> list[dict[str, float]
 
     The risk-coverage curve (El-Yaniv & Wiener 2010, "On the Foundations of Noise-free Selective
     Classification"); confidence is the probability of the predicted label, with several labels
-    a text the largest probability.
+    a text the largest probability. Texts that a head of one label a text gave none come last, as
+    errors: they are answered only if all are.
     """
     n = len(answers)
     if not n:
         return []
-    order = np.argsort(-answers.kind.confidence(answers)[0].max(axis=1), kind="stable")
+    confidence = answers.kind.confidence(answers)[0].max(axis=1)
+    if answers.kind.exclusive:
+        confidence = np.where(answers.predicted.any(axis=1), confidence, -1.0)
+    order = np.argsort(-confidence, kind="stable")
     right = (answers.truth == answers.predicted).all(axis=1)[order]
     counts = np.unique(np.ceil(np.arange(1, steps + 1) / steps * n).astype(np.int64))
     return [

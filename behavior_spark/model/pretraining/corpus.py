@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.heads.labelled import hash_place, normalise_text
+from behavior_spark.model.heads.holding_out import hash_place, normalise_text
 
 # Rows that are shuffled together.
 BUFFER = 16_384

@@ -20,9 +20,10 @@ from behavior_spark.model.measures.classification import (
 )
 
 Slices = Mapping[str, Bools]
-# Fewer held-out texts say too little to compare a first model with keywords.
-FLOOR_TEXTS = 50
 COST_SAVED = "cost saved a text"
+MOST_SHOWN = 5
+# The slice of the texts all labels of which both heads have, where their labels differ.
+KNOWN_TO_BOTH = "labels that both heads have"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Comparison:
         slices_judged: Number of slices with enough texts.
         abstentions: Of challenger and champion, where one of them abstains.
         figure: What was compared.
+        new_labels: Labels that only the challenger has.
+        lost_labels: Labels that only the champion has.
     """
 
     verdict: Literal["better", "not worse", "worse"]
@@ -93,6 +96,8 @@ class Comparison:
     slices_judged: int = 0
     abstentions: tuple[Abstention, Abstention] | None = None
     figure: str = GateRules.figure
+    new_labels: tuple[str, ...] = ()
+    lost_labels: tuple[str, ...] = ()
 
     def balance_lost(self) -> float:
         """How much worse the challenger tells texts inside from those outside; NaN if not known."""
@@ -130,6 +135,9 @@ class Verdict:
 def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateRules) -> Comparison:
     """Compare two models' answers to the same texts.
 
+    Where one gives one label a text and the other several, a text is right if its labels are
+    exactly the true ones, and costs are those of each label.
+
     Args:
         challenger: The challenger's answers to n texts.
         champion: The champion's answers to the same texts in the same order.
@@ -137,7 +145,10 @@ def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateR
         rules: Rules of the gate.
     """
     if rules.costs:
-        gained = np.subtract(*(_cost(answers, rules.costs) for answers in (champion, challenger)))
+        exclusive = challenger.kind.exclusive and champion.kind.exclusive
+        gained = np.subtract(
+            *(_cost(answers, rules.costs, exclusive) for answers in (champion, challenger))
+        )
         difference = estimate_mean(gained, resamples=rules.resamples, seed=rules.seed)
     else:
         difference = estimate_difference(
@@ -163,14 +174,14 @@ def compare(challenger: Answers, champion: Answers, slices: Slices, rules: GateR
     return Comparison(verdict, len(gained), difference, worse, len(judged), figure=figure)
 
 
-def _cost(answers: Answers, costs: Costs) -> Doubles:
+def _cost(answers: Answers, costs: Costs, exclusive: bool) -> Doubles:
     """Of each text's mistakes, float64 [n]."""
     return cost_of_texts(
         answers.truth,
         answers.predicted,
         answers.labels,
         costs,
-        exclusive=answers.kind.exclusive,
+        exclusive=exclusive,
     )
 
 
@@ -179,6 +190,7 @@ def decide(
     *,
     most_lost: float = GateRules.most_lost,
     missing: tuple[str, ...] = (),
+    not_compared: Mapping[str, str] | None = None,
 ) -> Verdict:
     """The gate's decision: it passes if no head is worse, overall, in a slice or at abstaining.
 
@@ -186,10 +198,13 @@ def decide(
         comparisons: Comparison of each head that both models have, by name.
         most_lost: Of the mean of coverage and recall outside; a larger loss is refused.
         missing: Configured heads that the champion has and the challenger lacks.
+        not_compared: Why a head of both could not be compared, by its name.
     """
     if missing:
         lacks = ", ".join(missing)
         return Verdict(False, f"it has no head {lacks}, which the champion has", comparisons)
+    for name, why in (not_compared or {}).items():
+        return Verdict(False, f"{name} could not be compared: {why}", comparisons)
     if not comparisons:
         return Verdict(False, "no head could be compared on held-out texts", comparisons)
     for name, comparison in comparisons.items():
@@ -209,37 +224,24 @@ def decide(
     shown = [
         f"{name}: {comparison.verdict}, {comparison.figure} {_shown(comparison.difference)}"
         + (f", {_shown_abstentions(comparison)}" if comparison.abstentions else "")
+        + _shown_labels(comparison)
         for name, comparison in comparisons.items()
     ]
     return Verdict(True, "; ".join(shown), comparisons)
 
 
-def below_floor(
-    heads: Mapping[str, Mapping[str, Any]], *, most_lost: float = GateRules.most_lost
-) -> str | None:
-    """Why a first model should not become the champion; None if it may.
-
-    Each head must have a better macro-F1 than the most frequent label, unless all held-out texts
-    have that label; and, where enough texts are held out, an accuracy that is not below that of
-    words alone (``heads.baselines``) by more than ``most_lost`` and two standard errors.
-
-    Args:
-        heads: For each head what training measured on held-out texts.
-        most_lost: Accuracy that it may lack to the keyword baseline.
-    """
-    for name, metrics in heads.items():
-        baselines = metrics.get("baselines")
-        if not baselines:
-            continue
-        f1, majority = metrics["f1"], baselines["majority"]["f1"]
-        if f1 <= majority < 1:
-            return f"{name}: F1 {f1:.3f}, and {majority:.3f} by its most frequent label alone"
-        texts = metrics["rows"]["validation"]
-        accuracy, keywords = metrics["accuracy"], baselines["keywords"]["accuracy"]
-        chance = 2 * math.sqrt(keywords * (1 - keywords) / max(texts, 1))
-        if texts >= FLOOR_TEXTS and accuracy < keywords - max(most_lost, chance):
-            return f"{name}: accuracy {accuracy:.3f}, and {keywords:.3f} by keywords alone"
-    return None
+def _shown_labels(comparison: Comparison) -> str:
+    """What the heads' labels differ in; empty where they have the same."""
+    parts = [
+        f"{what} {', '.join(labels[:MOST_SHOWN])}"
+        + (f" and {len(labels) - MOST_SHOWN} more" if len(labels) > MOST_SHOWN else "")
+        for what, labels in (
+            ("new labels", comparison.new_labels),
+            ("labels it no longer has", comparison.lost_labels),
+        )
+        if labels
+    ]
+    return "".join(f", {part}" for part in parts)
 
 
 def _shown_abstentions(comparison: Comparison) -> str:

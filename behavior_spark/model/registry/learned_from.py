@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.heads.labelled import normalise_text
+from behavior_spark.model.heads.holding_out import normalise_text
 
 Keys = npt.NDArray[np.uint64]
 FILE = "learned_from.safetensors"

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from behavior_spark.config.tuning import Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder
+from behavior_spark.model.encoder.failures import MOST_FAILED
 from behavior_spark.model.encoder.model_folder import (
     EncoderOptions,
-    backbone_digest,
-    trained_through,
 )
-from behavior_spark.model.encoder.saving import save_encoder
 from behavior_spark.model.heads.frozen_heads import (
     EncoderSetup,
     FittedHeads,
@@ -24,20 +21,13 @@ from behavior_spark.model.heads.frozen_heads import (
     Stored,
     device_of,
     fit_heads,
-    trained_heads,
 )
-from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.kind import find_head_kind
 from behavior_spark.model.heads.labelled import (
     LabelledTexts,
     TaskSplit,
     split_task,
     with_label_names,
-)
-from behavior_spark.model.registry.text_model import (
-    load_text_model,
-    save_text_model,
-    text_model_digest,
 )
 from behavior_spark.model.training.checkpoint import FOLDER, Checkpoint, fingerprint
 from behavior_spark.model.training.contrastive import contrast_classes
@@ -50,37 +40,21 @@ from behavior_spark.model.training.distributed import (
     world_size,
 )
 from behavior_spark.model.training.joint import train_together
+from behavior_spark.model.training.kept_model import (
+    FinetuneResult,
+    Mode,
+    TrainingJob,
+    keep_better,
+)
 from behavior_spark.shared_folder import SharedFolder
 
 __all__ = ["FinetuneResult", "Keep", "LabelledTexts", "Mode", "Progress", "Stored", "finetune"]
 
 Progress = Callable[[str, int, int], None]
-Mode = Literal["heads", "few", "full", "auto"]
 
 # `auto` chooses `few` if the median number of texts a label is between these, in every task.
 FEW = (8, 64)
 DEFAULT = Tuning()
-
-
-@dataclass(frozen=True)
-class FinetuneResult:
-    """The text model that :func:`finetune` trained.
-
-    Attributes:
-        folder: Folder of the text model, for ``load_text_model``.
-        digest: Its digest, also the folder's name.
-        metrics: What was measured of each head, by the task's name.
-        mode: The mode that was used.
-        texts_stored: Texts whose embedding was read from the store.
-        texts_embedded: Texts that were embedded by the encoder before fine-tuning.
-    """
-
-    folder: Path
-    digest: str
-    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    mode: Mode = "heads"
-    texts_stored: int = 0
-    texts_embedded: int = 0
 
 
 def finetune(
@@ -100,6 +74,7 @@ def finetune(
     keep: Keep | None = None,
     progress: Progress | None = None,
     checkpoints: SharedFolder | None = None,
+    max_failed_share: float = MOST_FAILED,
 ) -> FinetuneResult:
     """Train one head per task and write the text model to ``<output_root>/<digest>/``.
 
@@ -134,9 +109,11 @@ def finetune(
             ``heads``), the amount done, and the total.
         checkpoints: Folder of the checkpoints of this run and others; default
             ``<output_root>/.training``.
+        max_failed_share: Training stops where the encoder fails on a larger share of the texts.
 
     Raises:
-        ModelError: The encoder cannot be used, or a task has too few texts to learn from.
+        ModelError: The encoder cannot be used or fails on too many texts, or a task has too few
+            texts to learn from.
     """
     _check_arguments(tasks, mode=mode)
     splits = [
@@ -147,7 +124,9 @@ def finetune(
     if mode == "few" and tuning.label_names:
         splits = [with_label_names(split) for split in splits]
     device = own_device(device)
-    setup = EncoderSetup(options, choose_precision, device, stored, progress or _silent, keep)
+    setup = EncoderSetup(
+        options, choose_precision, device, stored, progress or _silent, keep, max_failed_share
+    )
     settings = {"mode": mode, "seed": seed, "validation_share": validation_share}
     with process_group(device_of(device)):
         frozen = from_first(
@@ -156,7 +135,7 @@ def finetune(
         measured = {name: head.metrics.get("baselines") for name, head in frozen.heads.items()}
         splits = [replace(split, baselines=measured[split.name]) for split in splits]
         checkpoints = checkpoints or SharedFolder(output_root / FOLDER)
-        job = _Job(
+        job = TrainingJob(
             encoder_source, setup, splits, output_root, tuning, seed, frozen, settings, checkpoints
         )
         return from_first(job.keep_frozen) if mode == "heads" else _train_in_processes(job, mode)
@@ -175,7 +154,7 @@ def _heads_on_frozen_encoder(
     return fit_heads(source, setup, splits, class_weights=tuning.class_weights)
 
 
-def _train_in_processes(job: _Job, mode: Mode) -> FinetuneResult:
+def _train_in_processes(job: TrainingJob, mode: Mode) -> FinetuneResult:
     """Train the encoder in this process, or start ``tuning.processes`` processes for it."""
     if job.tuning.processes <= 1 or world_size() > 1:
         return _train_encoder(job, mode)
@@ -183,67 +162,7 @@ def _train_in_processes(job: _Job, mode: Mode) -> FinetuneResult:
     return run_processes(_train_encoder, job.tuning.processes, picklable, mode)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """Arguments of training the encoder, with the heads on the frozen one.
-
-    Picklable if ``setup`` is.
-    """
-
-    source: str
-    setup: EncoderSetup
-    splits: list[TaskSplit]
-    root: Path
-    tuning: Tuning
-    seed: int
-    frozen: FittedHeads
-    settings: dict[str, Any]
-    checkpoints: SharedFolder
-
-    def keep_frozen(self, **more: Any) -> FinetuneResult:
-        """Save the unchanged encoder with its heads; ``more`` goes into the metadata."""
-        return self._save(self.source, self.frozen, self.settings | more, copy_encoder=False)
-
-    def refitted(self) -> _Job:
-        """The same job; heads of splits with ``refit`` are fitted to held-out texts too."""
-        if not any(split.refit for split in self.splits):
-            return self
-        weighting = self.tuning.class_weights
-        fitted = fit_heads(self.source, self.setup, self.splits, class_weights=weighting)
-        return replace(self, frozen=fitted)
-
-    def keep_finetuned(self, folder: Path, fitted: FittedHeads, **more: Any) -> FinetuneResult:
-        """Save the fine-tuned encoder in ``folder`` with its heads."""
-        for name, head in fitted.heads.items():
-            head.metrics["f1_frozen_encoder"] = self.frozen.heads[name].metrics["f1"]
-        shared = _share_last_day(fitted.heads)
-        return self._save(
-            str(folder), replace(fitted, heads=shared), self.settings | more, copy_encoder=True
-        )
-
-    def _save(
-        self, source: str, fitted: FittedHeads, metadata: dict[str, Any], *, copy_encoder: bool
-    ) -> FinetuneResult:
-        heads = _not_before(trained_through(self.source), fitted.heads)
-        digest = text_model_digest(backbone_digest(source, fitted.options), heads)
-        folder = self.root / digest
-        if folder.exists():
-            load_text_model(folder)  # saved by an earlier, equal call; raises if it was changed
-        else:
-            save_text_model(
-                folder,
-                encoder_source=source,
-                options=fitted.options,
-                heads=heads,
-                copy_encoder=copy_encoder,
-                metadata=metadata | fitted.check,
-            )
-        metrics = {name: head.metrics for name, head in heads.items()}
-        counts = self.frozen.stored, self.frozen.embedded
-        return FinetuneResult(folder, digest, metrics, metadata["mode"], *counts)
-
-
-def _train_encoder(job: _Job, mode: Mode) -> FinetuneResult:
+def _train_encoder(job: TrainingJob, mode: Mode) -> FinetuneResult:
     """Train the encoder; processes share the work, and the first one saves the model."""
     setup, tuning = job.setup, job.tuning
     plain = replace(setup.options, precision="fp32")
@@ -269,31 +188,11 @@ def _train_encoder(job: _Job, mode: Mode) -> FinetuneResult:
             if facts.get("best_epoch") == 0:
                 result = job.refitted().keep_frozen(**facts)
             else:
-                result = _keep_better(job, encoder, layers, facts)
+                result = keep_better(job, encoder, layers, facts)
             checkpoint.remove()
             return result
 
         return from_first(finish)
-
-
-def _keep_better(
-    job: _Job, encoder: Encoder, layers: dict[str, Any], facts: dict[str, Any]
-) -> FinetuneResult:
-    """Save the fine-tuned encoder with its heads; after ``few`` the frozen one if it is better."""
-    job.root.mkdir(parents=True, exist_ok=True)
-    setup = replace(job.setup, stored=None, keep=None)
-    with tempfile.TemporaryDirectory(prefix=".finetune-", dir=job.root) as scratch:
-        folder = save_encoder(encoder, job.source, Path(scratch) / "encoder")
-        if layers:
-            fitted = trained_heads(str(folder), setup, job.splits, layers)
-        else:
-            weighting = job.tuning.class_weights
-            fitted = fit_heads(str(folder), setup, job.splits, class_weights=weighting)
-            before, after = _mean_f1(job.frozen.heads), _mean_f1(fitted.heads)
-            facts |= {"macro_f1_frozen": before, "macro_f1_taught": after}
-            if after < before:
-                return job.keep_frozen(**facts)
-        return job.keep_finetuned(folder, fitted, **facts)
 
 
 def _check_arguments(tasks: list[LabelledTexts], *, mode: str) -> None:
@@ -322,25 +221,5 @@ def _identity(split: TaskSplit) -> Any:
             split.validation.tolist()]  # fmt: skip
 
 
-def _mean_f1(heads: dict[str, Head]) -> float:
-    return float(sum(head.metrics["f1"] for head in heads.values()) / len(heads))
-
-
 def _silent(*_: Any) -> None:
     """No progress is shown."""
-
-
-def _share_last_day(heads: dict[str, Head]) -> dict[str, Head]:
-    """Set ``trained_through`` of all heads to the latest: they share an encoder that saw it."""
-    last_day = max((h.trained_through for h in heads.values() if h.trained_through), default=None)
-    return _not_before(last_day, heads)
-
-
-def _not_before(day: str | None, heads: dict[str, Head]) -> dict[str, Head]:
-    """Heads with ``trained_through`` not before ``day``; unchanged if ``day`` is None."""
-    if day is None:
-        return heads
-    return {
-        name: replace(head, trained_through=max(day, head.trained_through or day))
-        for name, head in heads.items()
-    }

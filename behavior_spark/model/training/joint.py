@@ -12,9 +12,9 @@ import torch
 from behavior_spark.config.tuning import Tuning
 from behavior_spark.model.arrays import Floats
 from behavior_spark.model.encoder.encoder import Encoder
-from behavior_spark.model.heads.fitting import label_weights
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.labelled import TaskSplit
+from behavior_spark.model.heads.logistic_regression import label_weights
 from behavior_spark.model.measures.classification_report import classification_report
 from behavior_spark.model.training.checkpoint import Checkpoint, Tensors
 from behavior_spark.model.training.distributed import from_first, world_size

@@ -62,6 +62,10 @@ def check_annotations(run: Run, recipe: AnnotatorRecipe) -> AnnotationCheck | No
     """
     labels = _labels_by_hash(run, recipe.task)
     if not labels:
+        run.note(
+            f"{recipe.task}: no label of people to check its confidence by (name a labelled table "
+            f"as text.heads.{recipe.task}, or as dev or test of the head that learns from it)"
+        )
         return None
     wanted = run.spark.createDataFrame([(key,) for key in labels], "text_hash string")
     stored = stored_annotations(run, recipe).join(wanted, "text_hash", "left_semi")

@@ -155,7 +155,12 @@ def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> Evalua
 
 
 def answer_held_out(
-    head: Head, vectors: Floats, held: HeldOut, *, abstaining: bool = True
+    head: Head,
+    vectors: Floats,
+    held: HeldOut,
+    *,
+    abstaining: bool = True,
+    any_number: bool = False,
 ) -> Answers:
     """The head's answers; a text that could not be embedded gets no label.
 
@@ -164,15 +169,19 @@ def answer_held_out(
         vectors: float32 [n, dimension] of the held-out texts.
         held: The texts and their labels.
         abstaining: As for ``answers_of``.
+        any_number: As for ``answers_of``.
 
     Raises:
-        ModelError: The head gives one label and a text has several, or none could be embedded.
+        ModelError: The head gives one label and a text has several, without ``any_number``; or
+            none could be embedded.
     """
     embedded = np.asarray(np.isfinite(vectors).all(axis=1))
     if not embedded.any():
         raise ModelError(f"no held-out text of {held.name} could be embedded")
     filled = np.where(embedded[:, None], vectors, 0.0).astype(np.float32)
-    answers = answers_of(head, filled, held.labels, abstaining=abstaining)
+    answers = answers_of(
+        head, filled, held.labels, abstaining=abstaining, any_number=any_number
+    )
     answers.predicted[~embedded] = False
     answers.probabilities[~embedded] = 0.0
     return answers
@@ -199,11 +208,16 @@ def _measured(run: Run, model: TextModel, head: Head, held: HeldOut) -> dict[str
     if unknown:
         labels = counted(len(unknown), "label")
         run.note(f"{head.name}: {labels} of the held-out texts new to the head")
+    not_embedded = len(held) - len(embedded_rows(vectors))
+    if not_embedded:
+        texts = counted(not_embedded, "held-out text")
+        run.note(f"{head.name}: {texts} could not be embedded, and got no label")
     measured = {
         "digest": head.digest,
         "data": {
             "origin": held.origin,
             "texts": len(held),
+            "not_embedded": not_embedded,
             "dropped": held.dropped,
             "fingerprint": held.fingerprint,
         },

@@ -18,7 +18,7 @@ from behavior_spark.model.registry.text_model import TextModel
 from behavior_spark.model.registry.training_texts import learned_from
 from behavior_spark.pipelines.text_models.label_embeddings import keep_with, look_up_with
 from behavior_spark.pipelines.text_models.labelled_tables import labelled_rows, labelled_task
-from behavior_spark.pipelines.text_models.promotion import register_model
+from behavior_spark.pipelines.text_models.registration import register_model
 from behavior_spark.pipelines.texts.active_model import (
     ActiveTextModel,
     configured_encoder,
@@ -160,6 +160,7 @@ def train_text_model(run: Run, tasks: Sequence[LabelledTexts]) -> FinetuneResult
         keep=keep_with(run),
         progress=progress_of(run),
         checkpoints=SharedFolder(settings.checkpoints_path),
+        max_failed_share=text.max_failed_share,
     )
     store.shared.publish(result.digest)
     _keep_precision(store, base, store.load(result.digest))

@@ -10,6 +10,7 @@ import numpy as np
 from behavior_spark.cleaning.text import text_hash
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.arrays import Floats
+from behavior_spark.model.encoder.failures import FAILURES, refuse_all_failed
 from behavior_spark.model.registry.labelled_embeddings import LabelledEmbeddings
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.model.registry.text_model import TextModel
@@ -74,9 +75,12 @@ def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
     """Embeddings by the model's encoder, float32 [n, dimension]; NaN for texts it cannot embed.
 
     Those that were made before, by training or an evaluation, are read; new ones are kept.
+
+    Raises:
+        ModelError: The encoder cannot be used, or fails on too many of the texts.
     """
     # Imported here because it loads torch, which takes seconds.
-    from behavior_spark.model.encoder.encoder import cached_encoder
+    from behavior_spark.model.encoder.encoder_cache import cached_encoder
 
     device = None if run.settings.text.device == "auto" else run.settings.text.device
     digest = model.backbone_digest
@@ -86,10 +90,20 @@ def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
         encoder = cached_encoder(model.encoder_source, model.options, device)
         if not texts:
             return np.empty((0, encoder.dimension), dtype=np.float32)
+        failed = 0
         for start in range(0, len(new), CHUNK):
             chunk = new[start : start + CHUNK]
-            known.update(zip(chunk, encoder.embed(chunk).embeddings, strict=True))
+            done = encoder.embed(chunk)
+            known.update(zip(chunk, done.embeddings, strict=True))
+            failed += sum(error in FAILURES for error in done.errors)
             if len(new) > CHUNK:
                 run.say(f"{min(start + CHUNK, len(new)):,} of {len(new):,} texts embedded")
+        refuse_all_failed(
+            failed,
+            len(set(texts)),  # those that were kept are good; failures are not kept
+            limit=run.settings.text.max_failed_share,
+            cause=encoder.last_failure,
+            kept="of this comparison",
+        )
         keep_with(run)(digest, new, np.stack([known[text] for text in new]))
     return np.stack([known[text] for text in texts]).astype(np.float32, copy=False)

@@ -63,6 +63,7 @@ def text_functions(
             form=settings.text.normal_form,
         ),
         notes=tuple(model.notes),
+        max_failed_share=settings.text.max_failed_share,
     )
     if spark is not None:
         functions.register(spark)

@@ -11,10 +11,12 @@ from typing import Literal
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
+from behavior_spark.errors import ModelError
 from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.history import Note
 from behavior_spark.io.warehouse import Warehouse
+from behavior_spark.model.encoder.failures import refuse_all_failed
 from behavior_spark.model.heads.head import Head
 from behavior_spark.pipelines.texts.active_model import ActiveTextModel, recipe_of
 from behavior_spark.pipelines.texts.precision import checked_text_model
@@ -24,7 +26,7 @@ from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 from behavior_spark.scoring.classification import classify
-from behavior_spark.scoring.embedding import embed, observed, refuse_failures
+from behavior_spark.scoring.embedding import embed, observed
 from behavior_spark.scoring.resources import resource_profile
 from behavior_spark.scoring.texts import (
     MOST_BROADCAST_KEYS,
@@ -253,19 +255,26 @@ class Chunk:
     ) -> None:
         """Embed and append in one transaction.
 
+        A task stops before anything is written where too many of its texts fail. Where that shows
+        only in all tasks together, what was written is taken out again, so that a later night does
+        not take failures for scored texts.
+
         Args:
             pending: ``text_hash, text``.
             work: Counts and seconds of this chunk are added to it.
             most: Upper bound of the number of texts.
             number: Number of the transaction, ascending within the run.
             note: Note of the commit in the table's history.
+
+        Raises:
+            ModelError: The encoder cannot be used, or too many texts fail.
         """
-        run, text = self.run, self.run.settings.text
+        run, text, at = self.run, self.run.settings.text, dt.datetime.now(dt.UTC)
         tasks = tasks_for(most, parallelism=run.parallelism)
         scored = embed(
             spread_texts(pending, tasks),
             recipe_of(self.model, text),
-            at=dt.datetime.now(dt.UTC),
+            at=at,
             profile=resource_profile(text.gpu),
             max_failed_share=text.max_failed_share,
         )
@@ -280,7 +289,22 @@ class Chunk:
         seconds = time.time() - start
         work.add(observation, started=start, ended=start + seconds)
         self.rate = (work.texts - before) / max(seconds, 1e-3)
-        refuse_failures(work.failed, work.texts, limit=text.max_failed_share, cause=work.cause)
+        try:
+            refuse_all_failed(
+                work.failed, work.tried, limit=text.max_failed_share, cause=work.cause
+            )
+        except ModelError:
+            self._take_out(at)
+            raise
+
+    def _take_out(self, at: dt.datetime) -> None:
+        """Remove the rows of one chunk."""
+        written = self.run.spark.range(1).select(
+            F.lit(self.model.digest).alias("backbone_digest"), F.lit(at).alias("scored_at")
+        )
+        self.run.warehouse.delete_matching(
+            TEXT_EMBEDDINGS, written, on=("backbone_digest", "scored_at")
+        )
 
     def tell(self, work: Work, total: int) -> None:
         """Print the progress and the estimated time left."""

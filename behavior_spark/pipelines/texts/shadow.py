@@ -89,11 +89,15 @@ def shadow_stage(run: Run, champion: ActiveTextModel | None) -> Shadowed:
     challenger = _challenger(run, champion)
     if challenger is None:
         return Shadowed()
-    with run.step("shadow"), spark_errors("comparing the challenger with the champion"):
-        night = f"as_of = DATE'{run.as_of.isoformat()}'"
-        pairs = _pairs(run, champion, challenger.model)
-        run.warehouse.replace(pairs, SHADOW_DISAGREEMENT, where=night)
-        compared = _tell(run, run.warehouse.read(SHADOW_DISAGREEMENT).where(night))
+    night = f"as_of = DATE'{run.as_of.isoformat()}'"
+    try:
+        with run.step("shadow"), spark_errors("comparing the challenger with the champion"):
+            pairs = _pairs(run, champion, challenger.model)
+            run.warehouse.replace(pairs, SHADOW_DISAGREEMENT, where=night)
+            compared = _tell(run, run.warehouse.read(SHADOW_DISAGREEMENT).where(night))
+    except ModelError as error:  # of a worker: its encoder cannot embed, or fails on most texts
+        run.note(f"the challenger {challenger.digest} cannot be used: {error.line}")
+        return Shadowed()
     return Shadowed(challenger.digest, compared)
 
 
@@ -154,7 +158,14 @@ def _pairs(run: Run, champion: ActiveTextModel, challenger: ActiveTextModel) -> 
         most = run.settings.text.shadow.most_texts
         spread = spread_texts(sample, tasks_for(most, parallelism=run.parallelism))
         recipe = recipe_of(challenger, run.settings.text)
-        scored = embed(spread, recipe, at=now, profile=resource_profile(run.settings.text.gpu))
+        text = run.settings.text
+        scored = embed(
+            spread,
+            recipe,
+            at=now,
+            profile=resource_profile(text.gpu),
+            max_failed_share=text.max_failed_share,
+        )
         vectors = scored.where("text_hash IS NOT NULL AND error IS NULL")
     challenger_labels = classify(vectors, list(challenger.heads.values()), at=now).select(
         "text_hash", "head", F.col("label").alias("challenger_label")

@@ -70,6 +70,11 @@ class Work:
         self.seconds[step] = self.seconds.get(step, 0.0) + max(0.0, seconds)
 
     @property
+    def tried(self) -> int:
+        """Texts that the model read: all but those without a word."""
+        return self.texts - (self.errors - self.failed)
+
+    @property
     def unknown_share(self) -> float:
         """Share of the texts' tokens that the encoder's vocabulary does not know."""
         return self.unknown / self.words_read if self.words_read else 0.0

@@ -147,7 +147,7 @@ def _embedded(run: Run, model: ActiveTextModel | None, texts: list[str]) -> Floa
     new = [text for text in dict.fromkeys(texts) if text not in known]
     if new:
         # Imported here because it loads torch, which takes seconds.
-        from behavior_spark.model.encoder.encoder import cached_encoder
+        from behavior_spark.model.encoder.encoder_cache import cached_encoder
 
         device = None if run.settings.text.device == "auto" else run.settings.text.device
         encoder = cached_encoder(model.source, model.options, device)

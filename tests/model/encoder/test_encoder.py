@@ -17,9 +17,9 @@ from behavior_spark.model.encoder.encoder import (
     Encoder,
     EncoderOptions,
     backbone_digest,
-    cached_encoder,
     resolve_model_folder,
 )
+from behavior_spark.model.encoder.encoder_cache import cached_encoder
 
 TEXTS = [
     "WHITE HANGING HEART T-LIGHT HOLDER",

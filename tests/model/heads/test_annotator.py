@@ -1,18 +1,22 @@
 """A language model as annotator: tiny, with random weights, for the arithmetic is what counts."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertForMaskedLM
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.heads.annotator import (
     Annotator,
     AnnotatorOptions,
     annotator_digest,
-    majority_vote,
 )
+from behavior_spark.model.heads.prompts import majority_vote
 from tests.model.language_model import tiny_language_model
 
 OPTIONS = AnnotatorOptions(
@@ -137,3 +141,75 @@ def test_gguf_beside_a_whole_model_is_not_in_the_way(tmp_path: Path) -> None:
     folder = tiny_language_model(tmp_path / "lm")
     (folder / "small.gguf").write_bytes(b"GGUF")
     assert annotator_digest(str(folder), OPTIONS)
+
+
+def altered(folder: Path, tmp_path: Path, *, config=None, tensors=None) -> Path:
+    """A copy of a GPT-2 with a changed config, and tensors changed in place."""
+    copy = tmp_path / "altered"
+    shutil.copytree(folder, copy)
+    if config:
+        path = copy / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    if tensors:
+        stored = load_file(copy / "model.safetensors")
+        tensors(stored)
+        save_file(stored, copy / "model.safetensors", metadata={"format": "pt"})
+    return copy
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory) -> Path:
+    return tiny_language_model(tmp_path_factory.mktemp("gpt2"))
+
+
+def spoil_norm(stored) -> None:
+    stored["transformer.ln_f.weight"][:] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tensors": spoil_norm}, "not finite"),
+        ({"config": {"n_layer": 1}}, "tensors in the weights and not in the config's model"),
+        ({"config": {"n_layer": 3}}, "tensors missing in the weights"),
+        ({"config": {"auto_map": {"AutoModelForCausalLM": "x.Y"}}}, "run its own code"),
+        ({"config": {"is_encoder_decoder": True}}, "encoder with a decoder"),
+    ],
+)
+def test_a_model_that_is_not_whole_or_cannot_compute_is_refused(
+    gpt2: Path, tmp_path: Path, changes, said: str
+) -> None:
+    with pytest.raises(ModelError, match=said) as error:
+        Annotator.load(str(altered(gpt2, tmp_path, **changes)), OPTIONS, device="cpu")
+    assert len(str(error.value).splitlines()) <= 3
+
+
+def test_a_model_that_fails_on_some_words_labels_nothing(gpt2: Path, tmp_path: Path) -> None:
+    """Every label is NaN then, and the first one was taken, as if all prompts agreed."""
+    word = json.loads((gpt2 / "tokenizer.json").read_text())["model"]["vocab"]["refund"]
+
+    def spoil(stored) -> None:
+        stored["transformer.wte.weight"][word] = float("nan")
+
+    folder = altered(gpt2, tmp_path, tensors=spoil)
+    with pytest.raises(ModelError, match="not finite"):
+        Annotator.load(str(folder), OPTIONS, device="cpu").votes(["where is my refund"])
+
+
+def test_a_model_that_reads_both_ways_is_no_language_model(gpt2: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bert"
+    shutil.copytree(gpt2, folder)
+    (folder / "model.safetensors").unlink()
+    config = BertConfig(
+        vocab_size=19, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=64,
+    )  # fmt: skip
+    BertForMaskedLM(config).save_pretrained(folder)
+    with pytest.raises(ModelError, match="reads what comes after"):
+        Annotator.load(str(folder), OPTIONS, device="cpu")
+
+
+def test_labels_that_the_model_cannot_tell_apart_are_refused(gpt2: Path) -> None:
+    with pytest.raises(ModelError, match="two labels are the same") as error:
+        load(gpt2, words=("money back", "r\u00e9clamation", "colis"))
+    assert "'parcel' and 'other'" in str(error.value)

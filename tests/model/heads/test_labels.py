@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,17 @@ from behavior_spark.model.heads.baselines import baseline_figures
 from behavior_spark.model.heads.findings import describe_findings
 from behavior_spark.model.heads.fitting import fit_head
 from behavior_spark.model.heads.kind import MULTI_LABEL, SINGLE_LABEL
-from behavior_spark.model.heads.label_errors import conflicting_texts, suspected_labels
+from behavior_spark.model.heads.label_errors import (
+    MixUp,
+    Suspect,
+    conflicting_texts,
+    mix_ups,
+    suspected_labels,
+)
 from behavior_spark.model.heads.label_names import case_twins
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
 from behavior_spark.model.heads.out_of_fold import fold_numbers, out_of_fold_logits
+from behavior_spark.model.heads.stated_costs import LabelCost
 from behavior_spark.model.measures.confidence import confidence_bins, expected_calibration_error
 
 CLASSES = 4
@@ -197,3 +206,61 @@ def test_labels_of_which_a_third_is_drawn_by_chance_leave_probabilities_of_the_t
 def test_hard_texts_with_true_labels_are_not_taken_for_wrong_ones(spread):
     split, vectors, _ = clouds(150, spread=spread, seed=3)
     assert "label_noise" not in fit_head(split, vectors, backbone_digest="digest").metrics
+
+
+def renamed(split, share, *, both=False, seed=0):
+    """The task with a share of the texts of c0 called c1, and the other way if both."""
+    rng = np.random.default_rng(seed)
+    targets = split.targets.copy()
+    chosen = rng.random(len(targets)) < share
+    targets[chosen & (split.targets == 0)] = 1
+    if both:
+        targets[chosen & (split.targets == 1)] = 0
+    return replace(split, targets=targets), int((targets != split.targets).sum())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_mixed_up_in_one_direction_are_named(seed):
+    split, vectors, _ = clouds(100, seed=seed)
+    mixed, count = renamed(split, 0.25, seed=seed)
+    metrics = fit_head(mixed, vectors, backbone_digest="d").metrics
+    (found,) = metrics["label_mix_ups"]
+    assert (found["label"], found["likely"]) == ("c1", "c0")
+    assert 0.7 * count < found["texts"] < 1.3 * count and found["other_way"] <= 2
+    said = " ".join(describe_findings(metrics))
+    assert "texts called c1 look like c0" in said and "do not allow for it" in said
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_that_are_clean_or_mixed_up_both_ways_or_by_chance_are_not(seed):
+    split, vectors, _ = clouds(100, seed=seed)
+    both, _ = renamed(split, 0.25, both=True, seed=seed)
+    chance, random_vectors, _ = clouds(100, noise=0.2, seed=seed)
+    for task, of in ((split, vectors), (both, vectors), (chance, random_vectors)):
+        assert "label_mix_ups" not in fit_head(task, of, backbone_digest="d").metrics
+
+
+def test_a_few_texts_that_look_like_another_label_are_no_mix_up():
+    def suspects(there, back):
+        return [Suspect(n, "b", "a", 0.9) for n in range(there)] + [
+            Suspect(n, "a", "b", 0.9) for n in range(back)
+        ]
+
+    counts = {"a": 80, "b": 120}
+    assert mix_ups(suspects(4, 0), counts) == []
+    assert mix_ups(suspects(12, 9), counts) == []
+    (found,) = mix_ups(suspects(20, 1), counts)
+    assert found == MixUp("b", "a", 20, 1, 0.2)
+
+
+def test_baselines_and_head_have_their_cost_where_costs_are_stated():
+    split, vectors, _ = clouds(60)
+    costly = replace(split, costs={"c0": LabelCost(missed=5.0)})
+    metrics = fit_head(costly, vectors, backbone_digest="d").metrics
+    held = split.truth[split.validation]
+    learned = split.truth[~split.validation].sum(axis=0).argmax()
+    missed = np.where(held[:, 0], 5.0, 1.0)
+    expected = np.where(held[:, learned], 0.0, missed).mean()
+    assert metrics["baselines"]["majority"]["cost"] == pytest.approx(expected)
+    assert 0 <= metrics["cost"] < metrics["baselines"]["majority"]["cost"]
+    assert "cost" not in fit_head(split, vectors, backbone_digest="d").metrics

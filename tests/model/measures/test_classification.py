@@ -111,11 +111,12 @@ def test_what_sampling_adds_to_the_calibration_error_is_taken_off() -> None:
 def test_accuracy_among_answered_texts_and_the_share_of_them() -> None:
     truth = np.eye(2, dtype=bool)[[0, 0, 1, 1]]
     said = np.array([[True, False], [False, True], [False, False], [False, True]])
-    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5], [0.2, 0.8]], dtype=np.float32)
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.95, 0.05], [0.2, 0.8]], dtype=np.float32)
     answers = Answers(("a", "b"), find_head_kind("single_label"), truth, said, probabilities)
     found = estimate(answers, ["coverage", "accuracy", "accuracy_answered"], resamples=50)
     assert [found[name].value for name in ("coverage", "accuracy")] == [0.75, 0.5]
     assert found["accuracy_answered"].value == pytest.approx(2 / 3)
+    # The text without an answer comes last, however probable a label of it was.
     curve = risk_coverage(answers, steps=4)
     assert [point["coverage"] for point in curve] == [0.25, 0.5, 0.75, 1.0]
     assert [point["accuracy"] for point in curve] == pytest.approx([1.0, 1.0, 2 / 3, 0.5])

@@ -15,7 +15,7 @@ from behavior_spark.config import Pretraining
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
 from behavior_spark.model.encoder.model_folder import trained_through
-from behavior_spark.model.heads.labelled import hash_place, normalise_text
+from behavior_spark.model.heads.holding_out import hash_place, normalise_text
 from behavior_spark.model.pretraining import masked_words, near_texts
 from behavior_spark.model.pretraining.corpus import Corpus
 from behavior_spark.model.pretraining.masked_words import NOT_ASKED, MaskedWords, Masker

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from behavior_spark.model.measures.answers import Answers
-from behavior_spark.model.registry.gate import Abstention, GateRules, below_floor, compare, decide
+from behavior_spark.model.registry.floor import below_floor
+from behavior_spark.model.registry.gate import Abstention, GateRules, compare, decide
 
 ROWS, LABELS = 400, ("a", "b")
 RULES = GateRules(figure="accuracy", resamples=300)
@@ -99,3 +100,37 @@ def test_a_first_model_must_beat_its_most_frequent_label_and_not_lose_to_keyword
     assert below_floor({"spam": measured(1.0, most=1.0)}) is None  # no spam was held out
     assert "most frequent" in str(below_floor({"a": measured(0.9), "b": measured(0.2, texts=20)}))
     assert below_floor({"old": {"f1": 0.1}}) is None  # trained before baselines were recorded
+
+
+def test_a_head_that_could_not_be_compared_is_not_promoted_though_others_are_better() -> None:
+    found = compare(answering(right_but()), CHAMPION, {}, RULES)
+    assert decide({"spam": found}).passed
+    verdict = decide({"spam": found}, not_compared={"intent": "no held-out text is left"})
+    assert not verdict.passed
+    assert verdict.reason == "intent could not be compared: no held-out text is left"
+
+
+def test_a_verdict_names_labels_that_one_of_the_heads_has_alone() -> None:
+    found = compare(CHAMPION, CHAMPION, {}, RULES)
+    labels = replace(found, new_labels=tuple("cdefgh"), lost_labels=("a",))
+    verdict = decide({"intent": labels})
+    assert verdict.passed
+    assert verdict.reason.endswith(
+        ", new labels c, d, e, f, g and 1 more, labels it no longer has a"
+    )
+    assert verdict.as_dict()["heads"]["intent"]["lost_labels"] == ["a"]
+
+
+def test_a_first_model_with_stated_costs_is_held_to_its_costs_and_not_to_its_accuracy() -> None:
+    """Where a missed text costs 20, right decisions have many false alarms."""
+
+    def measured(cost: float, *, texts: int = 1000) -> dict[str, object]:
+        baselines = {"majority": {"f1": 0.3, "cost": 2.0},
+                     "keywords": {"accuracy": 0.9, "cost": 0.5, "cost_error": 0.05}}  # fmt: skip
+        return {"f1": 0.29, "accuracy": 0.6, "cost": cost, "rows": {"validation": texts},
+                "baselines": baselines}  # fmt: skip
+
+    assert below_floor({"abuse": measured(0.59)}) is None
+    assert "keywords alone" in str(below_floor({"abuse": measured(0.61)}))
+    assert below_floor({"abuse": measured(0.61, texts=20)}) is None
+    assert "most frequent" in str(below_floor({"abuse": measured(2.0, texts=20)}))

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 from sklearn.metrics import precision_recall_fscore_support
 
 from behavior_spark.config import Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
+from behavior_spark.model.heads.holding_out import normalise_text
 from behavior_spark.model.heads.kinds.multi_label import best_thresholds
-from behavior_spark.model.heads.labelled import normalise_text, split_task
+from behavior_spark.model.heads.labelled import split_task
 from behavior_spark.model.measures.classification_report import classification_report
 from behavior_spark.model.registry.text_model import load_text_model
 from behavior_spark.model.training.finetune import LabelledTexts, finetune
@@ -289,3 +291,31 @@ def test_tasks_need_different_names_and_a_known_mode(tiny_folder, tmp_path):
     for tasks, mode in (([task, task], "heads"), ([], "heads"), ([task], "half")):
         with pytest.raises(ModelError):
             finetune(str(tiny_folder), OPTIONS, tasks, tmp_path, mode=mode)
+
+
+def test_an_encoder_that_fails_on_most_texts_ends_training_and_keeps_nothing(tiny_folder, tmp_path):
+    """The texts that it could embed were learned from, whatever their share."""
+    tensors = load_file(tiny_folder / "model.safetensors")
+    vocabulary = (tiny_folder / "vocab.txt").read_text().split("\n")
+    tensors["embeddings.word_embeddings.weight"][vocabulary.index("money")] = float("nan")
+    save_file(tensors, tiny_folder / "model.safetensors", metadata={"format": "pt"})
+    kept = []
+    texts, labels = words(40)
+
+    def train(failing: int, stored=None):
+        spoilt = [f"{text} money" if n < failing else text for n, text in enumerate(texts)]
+        task = LabelledTexts("colour", spoilt, labels)
+        return finetune(
+            str(tiny_folder), OPTIONS, [task], tmp_path / "out",
+            keep=lambda digest, texts, vectors: kept.append(texts), stored=stored,
+        )  # fmt: skip
+
+    with pytest.raises(ModelError, match="21 of 40 texts") as error:
+        train(21)
+    assert "not finite" in str(error.value) and not kept and not (tmp_path / "out").exists()
+    assert train(20).metrics["colour"]["dropped_rows"]["not_embedded"] == 20
+    # Vectors of the others are kept, failures are not: they alone are tried again.
+    vectors = Encoder.load(str(tiny_folder), OPTIONS, device="cpu").embed(texts[20:]).embeddings
+    stored = dict(zip(texts[20:], vectors, strict=True))
+    again = train(20, stored=lambda digest, wanted: stored)
+    assert (again.texts_stored, again.texts_embedded) == (20, 20)

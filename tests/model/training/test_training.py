@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from behavior_spark.config import Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder, EncoderOptions
-from behavior_spark.model.heads.fitting import label_weights
 from behavior_spark.model.heads.labelled import split_task, with_label_names
+from behavior_spark.model.heads.logistic_regression import label_weights
 from behavior_spark.model.registry.text_model import load_text_model
 from behavior_spark.model.training.checkpoint import Checkpoint
 from behavior_spark.model.training.contrastive import (
