@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from pyspark.sql import Column
+from pyspark.sql import Column, Window
 from pyspark.sql import functions as F
 
 from behavior_spark.config.alerts import TextAbuse as Rule
@@ -51,16 +51,18 @@ class TextAbuse:
         )
         texts = inputs.texts.where(window).join(abuse, "text_hash", "left")
         read_so = F.col("probability").isNotNull()
+        in_order = Window.partitionBy("user_id").orderBy(read_so.desc(), "text_hash")
+        first = read_so & (F.col("place") <= MOST_MEMBERS)
         frame = (
-            texts.groupBy("user_id")
+            texts.withColumn("place", F.dense_rank().over(in_order))
+            .groupBy("user_id")
             .agg(
                 F.count_if(read_so).cast("double").alias("abusive"),
                 F.count(F.lit(1)).cast("double").alias("texts"),
                 F.count_if(read_so & F.col("is_recent")).alias("recent"),
                 F.avg("probability").alias("mean_probability"),
                 F.min("head").alias("head"),
-                F.slice(F.array_sort(F.collect_set(F.when(read_so, F.col("text_hash")))), 1,
-                        MOST_MEMBERS).alias("hashes"),
+                F.array_sort(F.collect_set(F.when(first, F.col("text_hash")))).alias("hashes"),
             )
             .where(F.col("recent") > 0)
             .withColumn("times_limit", F.col("abusive") / rule.least_texts)
