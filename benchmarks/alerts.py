@@ -97,8 +97,9 @@ def labels_of(texts: DataFrame) -> DataFrame:
     """What a head reads in each distinct text: spam in one of a hundred."""
     label = F.when(draw(10, "text_hash") < 0.01, "spam").otherwise("ok").alias("label")
     return texts.select("text_hash").distinct().select(
-        "text_hash", F.lit("spam").alias("head"), label, F.lit(0.9).alias("probability")
-    )
+        "text_hash", F.lit("spam").alias("head"), label, F.lit(0.9).alias("probability"),
+        F.create_map(label, F.lit(0.9)).alias("probabilities"),
+    )  # fmt: skip
 
 
 def links_of(spark: SparkSession, users: int, days: int) -> DataFrame:

@@ -1,12 +1,13 @@
 """Users who write spam, found in shops where it is planted, with the demo's settings of alerts.
 
-    python -m benchmarks.text_abuse [--seeds 1,2,3] [--users 400] [--days 150]
+    python -m benchmarks.text_abuse [--seeds 4,5,6,7,8,9] [--users 400] [--days 150]
 
 Each shop has some users who write spam now and then, eight more who wrote one to five texts of it
 in the week before the night, and four who forwarded such texts to ask whether they are genuine. A
 head over frozen MiniLM learns from the shop's early labels (``--labels``) and reads the texts of
 the fortnight before the night; the alerts are those of ``text_abuse``. Beside it: a list of suspect
-words, written down in advance, with as many texts and with one. Brackets: Wilson's 95 % intervals.
+words, written down in advance, with two texts and with one. Brackets: Wilson's 95 % intervals. The
+rule and its settings were chosen on seeds 1 to 3.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def measured_shop(
     labels = pd.DataFrame(
         {"text_hash": texts["text_hash"], "head": SPAM,
          "label": [None if c < 0 else head.labels[c] for c in codes.tolist()],
-         "probability": head.confidence(probabilities).astype(float)}
+         "probability": head.confidence(probabilities).astype(float),
+         "probabilities": [dict(zip(head.labels, map(float, row), strict=True))
+                           for row in probabilities]}
     ).drop_duplicates("text_hash")  # fmt: skip
     frame = spark.createDataFrame(texts)
     inputs = AlertInputs(
@@ -97,13 +100,13 @@ def measured_shop(
     alerted = alerts_of("text_abuse", seen, seen.frame).select(F.col("subject").alias("user_id"))
     writers = {row[0] for logs in shop for row in logs.list_planted() if row[1] == SPAM}
     truth = spark.createDataFrame([(user,) for user in sorted(writers)], "user_id string")
-    return measured(alerted, frame, truth, alerts.text_abuse.least_texts)
+    return measured(alerted, frame, truth)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--seeds", default="4,5,6,7,8,9")
     parser.add_argument("--users", type=int, default=400)
     parser.add_argument("--days", type=int, default=150)
     parser.add_argument("--labels", type=int, default=800)

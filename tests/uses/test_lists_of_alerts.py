@@ -85,7 +85,10 @@ def test_texts_of_an_abuser_are_the_first_by_hash_that_were_read_so(spark: Spark
     assert inputs.texts is not None
     texts = inputs.texts.collect()
     read = inputs.texts.where("text LIKE 'win%'").select("text_hash").distinct()
-    labels = read.selectExpr("text_hash", "'spam' AS head", "'spam' AS label", "0.9 AS probability")
+    labels = read.selectExpr(
+        "text_hash", "'spam' AS head", "'spam' AS label", "0.9 AS probability",
+        "map('spam', 0.9) AS probabilities",
+    )  # fmt: skip
     inputs = replace(inputs, texts=inputs.texts.repartition(3), labels=labels,
                      heads=frozenset({"spam"}))  # fmt: skip
     seen = text_abuse.KIND.candidates(inputs)

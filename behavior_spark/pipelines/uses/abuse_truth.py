@@ -41,7 +41,7 @@ class AbuseMeasured:
 
     Attributes:
         writers: Users who wrote spam in the days before the night.
-        rules: The alerts, and the list of words with and without the least number of texts.
+        rules: The alerts, and the list of words with two texts and with one.
     """
 
     writers: int
@@ -74,23 +74,19 @@ def measure_abuse(warehouse: Warehouse, layout: DemoLayout, settings: Alerts) ->
     night = F.lit(layout.as_of)
     tonight = (F.col("as_of") == night) & (F.col("kind") == KIND)
     alerted = warehouse.read(RISK_ALERTS).where(tonight).select(F.col("subject").alias("user_id"))
-    rule = settings.text_abuse
     ago = F.datediff(night, F.to_date("text_time"))
     known = F.col("arrived_at") < night.cast("timestamp")
-    texts = warehouse.read(TEXTS).where(known & (ago > 0) & (ago <= rule.days))
-    return measured(alerted, texts, planted.select(F.col("uid").alias("user_id")), rule.least_texts)
+    texts = warehouse.read(TEXTS).where(known & (ago > 0) & (ago <= settings.text_abuse.days))
+    return measured(alerted, texts, planted.select(F.col("uid").alias("user_id")))
 
 
-def measured(
-    alerted: DataFrame, texts: DataFrame, writers: DataFrame, least_texts: int
-) -> AbuseMeasured:
+def measured(alerted: DataFrame, texts: DataFrame, writers: DataFrame) -> AbuseMeasured:
     """Rules against the truth.
 
     Args:
         alerted: ``user_id`` of the alerts.
         texts: ``user_id, text_id, text`` of the days that alerts look at.
         writers: ``user_id`` of those who wrote spam.
-        least_texts: Texts that make an alert.
     """
     suspect = F.lower("text").rlike(rf"\b({'|'.join(SUSPECT_WORDS)})")
     words = texts.where(suspect).groupBy("user_id").agg(F.count_distinct("text_id").alias("texts"))
@@ -101,7 +97,7 @@ def measured(
     )
     rules = {
         KIND: F.col("alerted"),
-        f"naive: {least_texts} texts with a suspect word": F.col("texts") >= least_texts,
+        "naive: two texts with a suspect word": F.col("texts") >= 2,
         "naive: one text with a suspect word": F.col("texts") >= 1,
     }
     wrote = F.col("wrote")
