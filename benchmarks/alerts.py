@@ -1,8 +1,9 @@
 """The risk alerts of a night, by number of users: a stage of ``benchmarks.million``.
 
 Generated tables: users with a habit of hour, device and items, on two days in five with three
-events; 40 features; a text a day of one user in fifty. Among them one in 20,000 users bursts, and
-one in 20,000 comes from another device at another time.
+events; 40 features; a text a day of one user in fifty, one in a hundred read as spam; a visitor of
+one user in ten linked in the month. Among them one in 20,000 users bursts, one in 20,000 comes from
+another device at another time, and one visitor is a thousand users.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from behavior_spark.uses.alerts.kind import AlertInputs
 
 NIGHT = dt.date(2024, 6, 1)
 DAYS, FEATURES = 30, 40
+TABLES = ("users", "events", "texts", "links")
 
 
 def draw(salt: int, *of: str) -> Column:
@@ -91,6 +93,25 @@ def texts_of(spark: SparkSession, users: int, days: int) -> DataFrame:
     )  # fmt: skip
 
 
+def labels_of(texts: DataFrame) -> DataFrame:
+    """What a head reads in each distinct text: spam in one of a hundred."""
+    label = F.when(draw(10, "text_hash") < 0.01, "spam").otherwise("ok").alias("label")
+    return texts.select("text_hash").distinct().select(
+        "text_hash", F.lit("spam").alias("head"), label, F.lit(0.9).alias("probability"),
+        F.create_map(label, F.lit(0.9)).alias("probabilities"),
+    )  # fmt: skip
+
+
+def links_of(spark: SparkSession, users: int, days: int) -> DataFrame:
+    """Links of visitors to users: one for one user in ten, and of one visitor to a thousand."""
+    ago = 1 + (draw(9, "id") * days).cast("int")
+    visitor = F.when(F.col("id") < 10_000, F.lit("v")).otherwise(F.concat(F.lit("v"), "id"))
+    return spark.range(0, users, 10).select(
+        visitor.alias("anonymous_id"), F.concat(F.lit("u"), "id").alias("user_id"),
+        F.date_sub(F.lit(NIGHT), ago).alias("arrived_day"),
+    )  # fmt: skip
+
+
 def stored(frame: DataFrame, folder: Path, name: str) -> None:
     """Write the frame as a Parquet table."""
     frame.write.parquet(str(folder / name))
@@ -101,6 +122,7 @@ def prepare(spark: SparkSession, folder: Path, users: int) -> None:
     stored(users_of(spark, users, FEATURES), folder, "users")
     stored(events_of(spark, users, DAYS), folder, "events")
     stored(texts_of(spark, users, DAYS), folder, "texts")
+    stored(links_of(spark, users, DAYS), folder, "links")
 
 
 def measure(spark: SparkSession, folder: Path, users: int) -> dict[str, int]:
@@ -109,7 +131,7 @@ def measure(spark: SparkSession, folder: Path, users: int) -> dict[str, int]:
     settings = Alerts(days=1)
     house = Warehouse(spark, WarehouseSettings(path=str(folder / "tables")))
     house.create(RISK_ALERTS)
-    tables = {name: spark.read.parquet(str(folder / name)) for name in ("users", "events", "texts")}
+    tables = {name: spark.read.parquet(str(folder / name)) for name in TABLES}
     names = [f"f{n}" for n in range(FEATURES)]
     rule = settings.unusual_behaviour
     rows = tables["users"].count()
@@ -119,7 +141,8 @@ def measure(spark: SparkSession, folder: Path, users: int) -> dict[str, int]:
     inputs = AlertInputs(
         as_of=NIGHT, settings=settings, events=tables["events"].repartition("user_id"),
         mapped=frozenset({"device", "category"}), earlier=house.read(RISK_ALERTS),
-        texts=tables["texts"], users=tables["users"], forest=forest,
+        texts=tables["texts"], users=tables["users"], forest=forest, links=tables["links"],
+        labels=labels_of(tables["texts"]), heads=frozenset({"spam"}),
         habits_share=min(rule.sample / rows, 1.0),
     )  # fmt: skip
     result = replace_alerts(house, inputs)

@@ -1,8 +1,8 @@
 """A night's queue of customer service, by number of users: a stage of ``benchmarks.million``.
 
 Generated texts of 77 needs with probabilities and vectors of 384 numbers around their need's: of
-one user in fifty a new one, and 60,000 past ones, of which the default compares
-50,000; 300 answers.
+one user in fifty a new one, and 60,000 past ones, of which the default compares 50,000; a value and
+a risk of every user; 300 answers; moods of texts, some of them angry.
 """
 
 from __future__ import annotations
@@ -35,26 +35,39 @@ def draw(salt: int, *of: str) -> Column:
 def prepare(spark: SparkSession, folder: Path, users: int) -> None:
     """Write texts of one user in fifty, and 60,000 past ones, with scores and vectors."""
     house = Warehouse(spark, WarehouseSettings(path=str(folder)))
-    write_tables(spark, house, users // 50, PAST)
+    write_tables(spark, house, users // 50, PAST, users)
+    people_of(spark, users).write.parquet(str(folder / "people"))
 
 
 def measure(spark: SparkSession, folder: Path, users: int) -> dict[str, int]:
     """Make the queue, with past cases and answers, and write it."""
     del users
     house = Warehouse(spark, WarehouseSettings(path=str(folder)))
-    made = replace_queue(house, inputs_of(house, ANSWERS), RoutingThreshold(0.5))
-    names = ("rows", "with_need", "with_reply", "with_cases")
+    people = spark.read.parquet(str(folder / "people"))
+    made = replace_queue(house, inputs_of(house, ANSWERS, people), RoutingThreshold(0.5))
+    names = ("rows", "with_need", "with_reply", "with_cases", "urgency.high")
     return {"texts": made.incoming, **{name: made.counts[name] for name in names}}
 
 
-def write_tables(spark: SparkSession, house: Warehouse, texts: int, past: int) -> None:
+def people_of(spark: SparkSession, users: int) -> DataFrame:
+    """What is known of every user: value, risk and its decile."""
+    risk = draw(4, "id")
+    return spark.range(users).select(
+        F.concat(F.lit("u"), "id").alias("user_id"), (draw(5, "id") * 300).alias("value"),
+        risk.alias("risk"), (10 - F.floor(risk * 10)).cast("int").alias("risk_decile"),
+    )  # fmt: skip
+
+
+def write_tables(
+    spark: SparkSession, house: Warehouse, texts: int, past: int, users: int
+) -> None:
     """Texts, scores and embeddings, as nights leave them."""
     ids = spark.range(texts + past)
     ago = F.when(F.col("id") < texts, 1).otherwise(2 + (draw(1, "id") * 80).cast("int"))
     arrived = F.timestamp_seconds(F.unix_timestamp(F.lit(NIGHT).cast("timestamp")) - ago * 86_400)
     rows = ids.select(
         F.concat(F.lit("t"), "id").alias("text_id"),
-        F.concat(F.lit("u"), F.col("id") % 1000).alias("user_id"),
+        F.concat(F.lit("u"), F.floor(draw(6, "id") * users)).alias("user_id"),
         arrived.alias("text_time"), F.lit("chat").alias("kind"), F.lit("words").alias("text"),
         F.sha2(F.col("id").cast("string"), 256).alias("text_hash"),
         arrived.alias("arrived_at"), F.to_date(arrived).alias("arrived_day"),
@@ -74,6 +87,15 @@ def write_tables(spark: SparkSession, house: Warehouse, texts: int, past: int) -
         F.lit(NIGHT).cast("timestamp").alias("scored_at"),
     )  # fmt: skip
     house.append(scores, TEXT_SCORES)
+    mood = F.when(draw(7, "id") < 0.1, "anger").otherwise("neutral")
+    likely = F.coalesce(F.lit(0.9).cast("float"), zero)
+    moods = ids.select(
+        F.sha2(F.col("id").cast("string"), 256).alias("text_hash"), F.lit("m").alias("head_digest"),
+        F.lit("emotion").alias("head"), mood.alias("label"), likely.alias("probability"),
+        F.create_map(mood, likely).alias("probabilities"),
+        F.lit(NIGHT).cast("timestamp").alias("scored_at"),
+    )  # fmt: skip
+    house.append(moods, TEXT_SCORES)
     house.append(vectors_of(named), TEXT_EMBEDDINGS)
 
 
@@ -91,7 +113,7 @@ def vectors_of(named: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-def inputs_of(house: Warehouse, answers: int) -> ServiceInputs:
+def inputs_of(house: Warehouse, answers: int, people: DataFrame) -> ServiceInputs:
     """What the queue is made from, with random answers."""
     rng = np.random.default_rng(0)
     index = AnswerIndex(
@@ -100,10 +122,11 @@ def inputs_of(house: Warehouse, answers: int) -> ServiceInputs:
     )  # fmt: skip
     queues = {f"q{n}": {"needs": [f"n{need}" for need in range(n, NEEDS, 7)]} for n in range(7)}
     service = Service.model_validate(
-        {"queues": queues, "least_confidence": 0.5, "at_most": 10_000_000, "mood": None}
+        {"queues": queues, "least_confidence": 0.5, "urgent": ["n1", "n2"]}
     )
     return ServiceInputs(
         as_of=NIGHT, service=service, texts=house.read(TEXTS),
         embeddings=house.read(TEXT_EMBEDDINGS), scores=house.read(TEXT_SCORES), index=index,
-        heads={"intent": "d"}, backbone_digest="enc", least_confidence=0.5,
+        heads={"intent": "d", "emotion": "m"}, backbone_digest="enc", least_confidence=0.5,
+        users=people,
     )  # fmt: skip

@@ -38,7 +38,7 @@ def _show_steps(result: DemoResult, output: Path) -> None:
     show(night, as_json=False, queries=[_with_root(output) + q for q in queries])
     page = steps["report"].html()
     console = Console()
-    for measured in (result.alerts, result.service):
+    for measured in (result.alerts, result.abuse, result.service):
         for block in measured.blocks() if measured else ():
             console.print(block)
     if page is None:

@@ -62,13 +62,18 @@ class AccountTakeover(Section):
 
 
 class TextAbuse(Section):
-    """Users with several texts that a head reads as abuse."""
+    """Users whose texts a head reads as abuse."""
 
     labels: dict[str, list[str]] = Field(
         default={"spam": ["spam"]}, description="head -> its labels that are abuse"
     )
-    least_texts: int = Field(3, ge=1, description="texts read so, within days, to be alerted")
-    probability: float = Field(0.5, ge=0, le=1, description="smallest probability of the label")
+    least_texts: float = Field(
+        2.0, gt=0, description="such texts to expect within days (the sum of their probabilities), "
+        "to be alerted",
+    )  # fmt: skip
+    probability: float = Field(
+        0.1, ge=0, le=1, description="texts with a smaller probability of the labels count as none"
+    )
     days: int = Field(7, ge=1, description="days of texts that are counted together")
 
 

@@ -1,9 +1,11 @@
 """Incidents planted in the shop's last week before the night: what alerts are measured against.
 
-A few accounts are taken over, a few users scrape the shop for an hour, and some users write the
-same advertisement. None can be told with certainty: some thieves use the kind of device that the
-user has, some scrapers are slow, advertisements differ in words; and ordinary users buy new phones
-and use two devices. Draws come from streams of their own, so all other rows stay the same.
+A few accounts are taken over, a few users scrape the shop for an hour, some users write the same
+advertisement, and some write spam of many kinds. None can be told with certainty: some thieves use
+the kind of device that the user has, some scrapers are slow, advertisements differ in words, and
+who writes spam may write it once; and ordinary users buy new phones, use two devices, and forward
+the spam that they got to the shop, to ask whether it is genuine. Draws come from streams of their
+own, so all other rows stay the same.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ from typing import Final, NamedTuple
 from behavior_spark.demo.behaviour import DAY, SECOND
 from behavior_spark.demo.catalogue import Item, list_items
 from behavior_spark.demo.dice import Dice
+from behavior_spark.demo.wording import compose
 
 TAKEOVER, SCRAPING, CAMPAIGN, SPAM, BOT = "takeover", "scraping", "campaign", "spam", "bot"
-TAKEOVERS, SCRAPERS, WRITERS = 8, 4, 7
+# Innocent: who forwards spam. No incident, and not in the truth.
+FORWARDING = "forwarding"
+TAKEOVERS, SCRAPERS, WRITERS, SPAMMERS, FORWARDERS = 8, 4, 7, 8, 4
 LEAST_USERS: Final = 60
 LAST_DAYS: Final = 6  # before the night, on which incidents happen
 SAME_KIND_OF_DEVICE: Final = 0.25
@@ -32,6 +37,17 @@ _PLACES: Final = ("bargain dot example", "halfprice dot example")
 _CHANGES: Final = (
     ("fine", "okay"), ("look at", "have a look at"), ("very same", "same"), ("get", "find"),
     ("half of the price", "half the price"), ("all week long", "this week"), ("things", "items"),
+)  # fmt: skip
+
+
+# A naive rule against spam: what an analyst writes down in ten minutes without reading a text.
+SUSPECT_WORDS: Final = (
+    "free", "winner", "won", "prize", "bitcoin", "crypto", "casino", "jackpot", "lottery", "loan",
+    "pills", "followers", "earn", "guaranteed", "congratulations", "telegram", "https?:", "www",
+)  # fmt: skip
+_FORWARDED: Final = (
+    "I got this from you, is it genuine? {spam}", "someone sent me this in your name: {spam}",
+    "{spam} - this came to my inbox, please check", "your shop was named in this message: {spam}",
 )  # fmt: skip
 
 
@@ -52,7 +68,7 @@ class Incident:
     """What happens with a user.
 
     Attributes:
-        kind: takeover, scraping or campaign.
+        kind: takeover, scraping, campaign or spam; forwarding is innocent.
         group: Which campaign; empty for others.
     """
 
@@ -66,13 +82,14 @@ def plant(seed: int, users: int, bot: int) -> dict[int, Incident]:
     if users < LEAST_USERS:
         return {}
     dice, chosen = Dice(seed, _SHOP), [bot]
-    while len(chosen) < 1 + TAKEOVERS + SCRAPERS + WRITERS:
+    while len(chosen) < 1 + TAKEOVERS + SCRAPERS + WRITERS + SPAMMERS + FORWARDERS:
         index = dice.below(users)
         if index not in chosen:
             chosen.append(index)
     kinds = (
         [Incident(TAKEOVER)] * TAKEOVERS + [Incident(SCRAPING)] * SCRAPERS
         + [Incident(CAMPAIGN, "advert")] * WRITERS
+        + [Incident(SPAM)] * SPAMMERS + [Incident(FORWARDING)] * FORWARDERS
     )  # fmt: skip
     return dict(zip(chosen[1:], kinds, strict=True))
 
@@ -101,6 +118,8 @@ def planted_events(
         text = _advert(dice)
         item = dice.pick(list_items())
         return [PlantedEvent(at, "post_review", item, None, agent, 0, text)]
+    if incident.kind in (SPAM, FORWARDING):
+        return _write_spam(dice, night, agent, forwarded=incident.kind == FORWARDING)
     if not dice.chance(SAME_KIND_OF_DEVICE):
         agent = (agent + 1 + dice.below(agents - 1)) % agents
     return _steal(dice, at, agent)
@@ -127,6 +146,22 @@ def _steal(dice: Dice, at: int, agent: int) -> list[PlantedEvent]:
             events.append(PlantedEvent(at, action, item, None, agent, 0, None))
     at += int(dice.between(5, 60)) * SECOND
     return events + [PlantedEvent(at, "checkout", i, i.price, agent, 0, None) for i in basket]
+
+
+def _write_spam(dice: Dice, night: int, agent: int, *, forwarded: bool) -> list[PlantedEvent]:
+    """One to five texts of spam on the days before the night; one to three of who forwards them."""
+    events = []
+    for _ in range(1 + dice.below(3 if forwarded else 5)):
+        at = (night - 1 - dice.below(LAST_DAYS)) * DAY + int(dice.between(7, 22) * 3600) * SECOND
+        kind = "chat" if forwarded or dice.chance(0.5) else "review"
+        item = dice.pick(list_items())
+        text = (compose(kind, "other", "neutral", item, True, dice) or "").strip() or "free spins"
+        if forwarded:
+            text = dice.pick(_FORWARDED).format(spam=text)
+        action = "contact_support" if kind == "chat" else "post_review"
+        about = item if kind == "review" else None
+        events.append(PlantedEvent(at, action, about, None, agent, 0, text))
+    return sorted(events, key=lambda event: event.at)
 
 
 def _advert(dice: Dice) -> str:

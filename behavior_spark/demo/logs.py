@@ -112,12 +112,13 @@ class UserLogs:
     def list_planted(self) -> list[Row]:
         """Truth for a measure of alerts: uid, kind, group; spam of the last two weeks included."""
         kinds = [(self.incident.kind, self.incident.group)] if self.incident else []
+        kinds = [kind for kind in kinds if kind[0] != incidents.FORWARDING]
         if self.index == BOT:
             kinds.append((incidents.BOT, ""))
         since, end = (self._night - SPAM_DAYS) * DAY, self._night * DAY
         if any(s.spam and since <= s.at < end for s in self.life.sayings):
             kinds.append((incidents.SPAM, ""))
-        return [(self.user_id, kind, group) for kind, group in kinds]
+        return [(self.user_id, kind, group) for kind, group in dict.fromkeys(kinds)]
 
     def list_texts(self) -> list[Row]:
         """List the text rows: id, uid, ts, received, kind, body."""
@@ -128,12 +129,16 @@ class UserLogs:
             for saying in self._sayings()
         ] + [
             (self._id("t", _TEXT_ID, _PLANTED + number), self.user_id, event.at,
-             event.at + 5 * SECOND, "review", event.text)
+             event.at + 5 * SECOND, "chat" if event.action == "contact_support" else "review",
+             event.text)
             for number, event in enumerate(self.planted) if event.text
         ]  # fmt: skip
 
     def list_meanings(self) -> list[Row]:
-        """Truth for a measure of the service queue: id, intent, emotion of every text."""
+        """Truth for a measure of the service queue: id, intent, emotion of every text of a life.
+
+        Those of incidents are left out: nobody's need is in them.
+        """
         return [
             (self._id("t", _TEXT_ID, s.number), "other" if s.spam else s.intent, s.emotion)
             for s in self._sayings()

@@ -15,6 +15,7 @@ from behavior_spark.demo.generate import DemoLayout, generate_demo
 from behavior_spark.io.session import spark_session
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import audience_commands, commands, model_commands, report_commands
+from behavior_spark.pipelines.uses.abuse_truth import AbuseMeasured, measure_abuse
 from behavior_spark.pipelines.uses.alert_truth import AlertsMeasured, measure_alerts
 from behavior_spark.pipelines.uses.service_truth import ServiceMeasured, measure_service
 from behavior_spark.report.page import page_packages_missing
@@ -32,6 +33,7 @@ class DemoResult:
         steps: Result of each command, in order: finetune, nightly, ingest, audiences (measured),
             report.
         alerts: Alerts against what was planted; None without alerts in the settings.
+        abuse: Alerts about texts against the spam that was planted; None without either.
         service: The service queue against what texts mean; None without it in the settings.
     """
 
@@ -39,6 +41,7 @@ class DemoResult:
     settings: Settings
     steps: dict[str, Result]
     alerts: AlertsMeasured | None = None
+    abuse: AbuseMeasured | None = None
     service: ServiceMeasured | None = None
 
 
@@ -101,10 +104,12 @@ def demo(
         for name, title, step in plan:
             console.print(f"[bold]{title}[/]")
             steps[name] = step()
-        measured = served = None
+        measured = abuse = served = None
         warehouse = Warehouse(session, settings.warehouse)
         if settings.service is not None:
             served = measure_service(warehouse, layout, settings.service)
         if settings.alerts is not None:
             measured = measure_alerts(warehouse, layout, days=settings.alerts.days)
-    return DemoResult(layout, settings, steps, measured, served)
+            if settings.sources.texts:
+                abuse = measure_abuse(warehouse, layout, settings.alerts)
+    return DemoResult(layout, settings, steps, measured, abuse, served)

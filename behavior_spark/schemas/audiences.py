@@ -31,8 +31,8 @@ RECOMMENDED = StructType(
     ]
 )  # fmt: skip
 
-def members_contract(reason: StructType) -> Contract:
-    """The contract ``audience_members``, with reasons of the type that predictions have."""
+def members_contract(reason: StructType, change: StructType) -> Contract:
+    """The contract ``audience_members``, with reasons and changes of the types of predictions."""
     return Contract(
         name="audience_members",
         comment="One row per audience, as_of and member: whom to reach, why, and with what",
@@ -52,6 +52,7 @@ def members_contract(reason: StructType) -> Contract:
             column("expected_value", _DOUBLE, "probability x value; null without a value"),
             column("expected_profit", _DOUBLE, "that less the cost of reaching; null without both"),
             column("reasons", ArrayType(reason), "why, as in user_propensity"),
+            column("nearest_change", change, "what would move it, as in user_propensity"),
             column("intent", _STRING, "what the user writes about most, as in user_profile"),
             column("emotion", _STRING, "in what mood, as in user_profile"),
             column("preference", _STRING, "category with most events, as in user_profile"),

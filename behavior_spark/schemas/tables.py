@@ -255,7 +255,7 @@ USER_PROFILE = Contract(
     cluster_by=("as_of",),
 )
 
-AUDIENCE_MEMBERS = members_contract(REASON)
+AUDIENCE_MEMBERS = members_contract(REASON, CHANGE)
 
 QUARANTINE = Contract(
     name="quarantine",

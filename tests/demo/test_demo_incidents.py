@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections import Counter
 
 import pytest
 
 from behavior_spark.demo.behaviour import DAY
-from behavior_spark.demo.incidents import SCRAPERS, TAKEOVERS, WRITERS
+from behavior_spark.demo.incidents import (
+    FORWARDERS,
+    SCRAPERS,
+    SPAMMERS,
+    SUSPECT_WORDS,
+    TAKEOVERS,
+    WRITERS,
+)
 from behavior_spark.demo.logs import BOT, OUTCOME_DAYS, Row, UserLogs
 from behavior_spark.model.anomaly.near_texts import similarities
 
@@ -19,6 +27,14 @@ NIGHT = ((START - dt.date(1970, 1, 1)).days + DAYS - OUTCOME_DAYS) * DAY
 @pytest.fixture(scope="module")
 def shop() -> list[UserLogs]:
     return [UserLogs(7, index, USERS, START, DAYS, True) for index in range(USERS)]
+
+
+def of_kind(user: UserLogs, kind: str) -> bool:
+    return user.incident is not None and user.incident.kind == kind
+
+
+def texts_of(user: UserLogs) -> list[str]:
+    return [event.text for event in user.planted if event.text]
 
 
 def without_agent(row: Row) -> Row:
@@ -49,6 +65,25 @@ def test_the_truth_names_who_was_planted_and_all_happens_in_the_week_before_the_
     assert not UserLogs(7, 3, 40, START, DAYS, True).planted  # too small a shop
 
 
+def test_spam_is_in_the_truth_and_who_forwards_it_is_innocent(shop: list[UserLogs]) -> None:
+    writers = [user for user in shop if of_kind(user, "spam")]
+    innocent = [user for user in shop if of_kind(user, "forwarding")]
+    assert (len(writers), len(innocent)) == (SPAMMERS, FORWARDERS)
+    for user in writers:
+        assert [kind for _, kind, _ in user.list_planted()] == ["spam"]
+    for user in innocent:
+        assert user.life.traits.spammer or not user.list_planted()
+        assert {event.action for event in user.planted} == {"contact_support"}
+    # Neither a count of texts nor a list of words tells the one from the other.
+    assert min(len(texts_of(user)) for user in writers) == 1
+    words = re.compile(rf"\b({'|'.join(SUSPECT_WORDS)})", re.IGNORECASE)
+    for users in (writers, innocent):
+        found = [bool(words.search(text)) for user in users for text in texts_of(user)]
+        assert 0 < sum(found) < len(found)
+    chats = {row[0] for user in innocent for row in user.list_texts()[-1:] if row[4] == "chat"}
+    assert len(chats) == FORWARDERS
+
+
 def test_incidents_are_not_certain_signs_and_ordinary_users_show_them_too(
     shop: list[UserLogs],
 ) -> None:
@@ -58,7 +93,7 @@ def test_incidents_are_not_certain_signs_and_ordinary_users_show_them_too(
     ordinary = [u for u in shop if u.incident is None and u.index != BOT]
     two = sum(len({row[9] for row in user.list_events()}) > 1 for user in ordinary)
     assert 0.1 < two / len(ordinary) < 0.5
-    adverts = [e.text for u in shop for e in u.planted if e.text]
+    adverts = [text for u in shop if of_kind(u, "campaign") for text in texts_of(u)]
     pairs = [(a, b) for a in adverts for b in adverts if a < b]
     similar = similarities([a for a, _ in pairs], [b for _, b in pairs])
     assert len(set(adverts)) > 1 and 0.3 < similar.min() < 1

@@ -55,13 +55,20 @@ def links() -> list[dict[str, Any]]:
 
 
 def spam_log() -> Log:
-    """``spammer`` writes four, ``earlier`` none lately, ``twice`` two, all beside good texts."""
+    """``spammer`` writes four, ``earlier`` none lately, ``twice`` two, all beside good texts.
+
+    Of ``unsure`` the head cannot tell five texts; ``much`` writes sixty good ones.
+    """
     log = Log()
     lately = dt.datetime.combine(AS_OF, dt.time(), dt.UTC) - dt.timedelta(hours=5)
     for user, days in {"spammer": [0, 1, 2, 3], "earlier": [2, 3, 4], "twice": [0, 1]}.items():
         for back in days:
             log.add_text(user, lately - dt.timedelta(days=back), f"win now {user} {back}")
         log.add_text(user, lately, f"good {user}")
+    for n in range(5):
+        log.add_text("unsure", lately, f"maybe {n}")
+    for n in range(60):
+        log.add_text("much", lately, f"good {n}")
     log.add_event("spammer", lately)
     return log
 
@@ -70,15 +77,17 @@ def spam_log() -> Log:
 def found(spark: SparkSession) -> dict[tuple[str, str, str], dict[str, Any]]:
     inputs = inputs_of(spark, spam_log())
     assert inputs.texts is not None
-    hashes = inputs.texts.where("text LIKE 'win%'").select("text_hash")
+    p = "CASE WHEN text LIKE 'win%' THEN 0.9 WHEN text LIKE 'maybe%' THEN 0.45 ELSE 0.05 END"
+    read = inputs.texts.selectExpr("text_hash", f"CAST({p} AS double) AS p").distinct()
     link_types = {"anonymous_id": pa.string(), "user_id": pa.string(), "arrived_day": pa.date32()}
     inputs = replace(
         inputs,
         quarantine=spark.createDataFrame(quarantine(), QUARANTINE.schema),
         nights=NIGHTS,
         links=frame_of(spark, links(), link_types),
-        labels=hashes.selectExpr(
-            "text_hash", "'spam' AS head", "'spam' AS label", "0.9 AS probability"
+        labels=read.selectExpr(
+            "text_hash", "'spam' AS head", "IF(p > 0.5, 'spam', 'ok') AS label",
+            "greatest(p, 1 - p) AS probability", "map('spam', p, 'ok', 1 - p) AS probabilities",
         ),
         heads=frozenset({"spam"}),
     )
@@ -119,10 +128,16 @@ def test_links_are_alerted_by_visitor_by_user_and_by_day(found: Any) -> None:
     assert cookie["members"] == [f"user {n}" for n in range(8)]
 
 
-def test_repeated_abuse_is_alerted_and_one_or_old_texts_are_not(found: Any) -> None:
-    assert of_kind(found, "text_abuse") == {("spammer", ""): pytest.approx(4 / 3)}
+def test_as_much_abuse_as_probabilities_let_expect_is_alerted(found: Any) -> None:
+    # One or two texts are too few, old ones do not count; much that is hardly abuse is none.
+    assert of_kind(found, "text_abuse") == {
+        ("spammer", ""): pytest.approx(4 * 0.9 / 2),
+        ("unsure", ""): pytest.approx(5 * 0.45 / 2),
+    }
     spammer = found[("text_abuse", "spammer", "")]
     assert spammer["figures"]["texts"] == 5 and len(spammer["texts"]) == 4
+    assert spammer["figures"]["abusive_texts"] == 4
+    assert spammer["figures"]["expected_texts"] == pytest.approx(3.6)
     assert "win" not in spammer["evidence"]
 
 

@@ -34,11 +34,14 @@ def sha(text: str) -> str:
 @pytest.fixture(scope="module")
 def members(spark: SparkSession) -> DataFrame:
     reason = {"feature": "f", "value": 1.0, "contribution": 0.5}
+    change = {"feature": "f", "value": 1.0, "changed": 2.0, "score": 1.0, "predicted": 0.6,
+              "decile": 1}  # fmt: skip
     rows: list[dict[str, Any]] = [
         {
             "audience": "a", "as_of": NIGHT, "user_id": name, "target": "t", "arm": "reached",
             "rank": place + 1, "probability": 0.5, "expected_profit": -0.5, "intent": name,
             "reasons": [reason | {"text": name}], "valid_until": NIGHT,
+            "nearest_change": change | {"text": name},
             "items": [{"item_id": name, "title": name, "because_of": None, "score": 1.0}],
         }
         for place, name in enumerate(HOSTILE)
@@ -55,7 +58,9 @@ def test_no_cell_of_a_csv_file_is_a_formula_and_every_text_is_there(
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for row, name in zip(rows, HOSTILE, strict=True):
-        for column in ("user_id", "intent", "reason_1", "item_1", "item_title_1"):
+        for column in (
+            "user_id", "intent", "reason_1", "nearest_change", "item_1", "item_title_1",
+        ):  # fmt: skip
             assert row[column].removeprefix("'") == name.removeprefix("'")
             assert row[column][0] not in "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
         assert row["item_2"] == row["reason_2"] == ""
@@ -68,7 +73,7 @@ def test_a_parquet_file_has_the_texts_as_they_are(members: DataFrame, tmp_path: 
     path = tmp_path / "a.parquet"
     export_rows(flat_members(members, items=1).orderBy("rank"), path)
     table = pq.read_table(path).to_pydict()
-    assert table["user_id"] == table["item_title_1"] == HOSTILE
+    assert table["user_id"] == table["item_title_1"] == table["nearest_change"] == HOSTILE
     assert table["as_of"] == [NIGHT] * len(HOSTILE)
     assert table["rank"] == list(range(1, len(HOSTILE) + 1))
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from behavior_spark.features.sampling import sampled_by_hash
 from behavior_spark.io.arrow_stream import stream_batches
+from behavior_spark.uses import firsts
+from behavior_spark.uses.alerts.assembly import is_shown, with_place
 from behavior_spark.uses.alerts.habits import UNKNOWN, concentrations
+from behavior_spark.uses.alerts.kinds import similar_texts
 from behavior_spark.uses.alerts.kinds.similar_texts import similar_groups
 
 
@@ -79,3 +85,64 @@ def test_a_chain_of_similar_texts_is_one_group_whatever_task_compared_its_links(
     finally:
         spark.conf.unset("spark.sql.adaptive.coalescePartitions.enabled")
     assert {row["id"]: row["component"] for row in groups} == dict.fromkeys(range(len(chain)), 0)
+
+
+@pytest.mark.parametrize("taken_by_spark", [1_000, 2])
+def test_the_first_of_each_group_are_those_of_a_sort_of_all_whatever_the_order_and_ties(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, taken_by_spark: int
+) -> None:
+    monkeypatch.setattr(firsts, "_TAKEN_BY_SPARK", taken_by_spark)
+    dice = random.Random(taken_by_spark)
+    rows = [(dice.choice("abc"), dice.choice([None, 0.5, 1.0]), f"k{n}") for n in range(240)]
+    rows += [("all equal", 1.0, f"e{n}") for n in range(60)]
+    dice.shuffle(rows)
+    frame = spark.createDataFrame(rows, "of string, weight double, id string").repartition(3)
+    first = firsts.first_of_each(
+        frame, "of", order=[F.desc_nulls_last("weight")], key="id", most=7
+    )
+    expected = []
+    for group in {row[0] for row in rows}:
+        own = sorted((r for r in rows if r[0] == group), key=lambda r: (-(r[1] or 0), r[2]))
+        expected += [(*row, place) for place, row in enumerate(own[:7], start=1)]
+    assert sorted(map(tuple, first.collect()), key=str) == sorted(expected, key=str)
+    plan = first._jdf.queryExecution().executedPlan().toString()  # type: ignore[operator]
+    assert "SinglePartition" not in plan
+    # Either every task takes its own first rows before the shuffle, or a lane does.
+    assert ("Partial" in plan and "WindowGroupLimit" in plan) or "_lane" in plan
+
+
+def test_alerts_that_are_shown_are_those_of_a_sort_of_all(spark: SparkSession) -> None:
+    dice = random.Random(5)
+    rows = [(dice.choice(["low", "high"]), dice.choice(["rate", "text", "link"]),
+             float(dice.choice([1, 1, 2, 3])), f"a{n}") for n in range(300)]  # fmt: skip
+    rows += [("medium", "rate", 2.0, f"m{n}") for n in range(5)]
+    dice.shuffle(rows)
+    schema = "severity string, kind string, times_limit double, alert_id string"
+    caps = {"high": 4, "medium": 50, "low": 9}
+    placed = with_place(spark.createDataFrame(rows, schema).repartition(3), caps)
+    made = {(r["alert_id"], r["place"]) for r in placed.where(is_shown(caps)).collect()}
+    expected = set()
+    for severity, most in caps.items():
+        turns = []
+        for kind in ("rate", "text", "link"):
+            own = sorted((-r[2], r[3]) for r in rows if r[:2] == (severity, kind))
+            turns += [(turn, *row) for turn, row in enumerate(own)]
+        expected |= {(row[2], n) for n, row in enumerate(sorted(turns)[:most], start=1)}
+    assert made == expected
+
+
+def test_links_are_joined_as_they_come_and_give_the_same_groups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dice = np.random.default_rng(2)
+    pairs = dice.integers(0, 400, size=(300, 2))
+    batches = [
+        pa.RecordBatch.from_arrays([pa.array(part[:, 0]), pa.array(part[:, 1])],
+                                   names=["left", "right"])
+        for part in np.array_split(pairs, 30)
+    ]  # fmt: skip
+    (at_once,) = similar_texts._connect(iter(batches))
+    monkeypatch.setattr(similar_texts, "MOST_LINKS", 20)
+    (piecewise,) = similar_texts._connect(iter(batches))
+    assert piecewise.equals(at_once)
+    assert len(set(at_once.column("component").to_pylist())) > 1

@@ -333,7 +333,8 @@ def test_routing_is_what_is_stated_for_every_row_in_whatever_order(
     frame = with_need(
         spark.createDataFrame(rows, ROW), scores="_need", least_confidence=LEAST, languages=["en"]
     )
-    made_ = with_place(with_queue(with_urgency(frame, SERVICE), SERVICE)).collect()
+    queued = with_queue(with_urgency(frame, SERVICE), SERVICE)
+    made_ = with_place(queued, most=SERVICE.at_most).collect()
     names = ("need", "abstained_because", "urgency", "queue", "routed_by")
     assert len(made_) == len(known)
     assert {row["text_id"]: tuple(row[name] for name in names) for row in made_} == {

@@ -1,16 +1,13 @@
 """How long a night will take: by this warehouse's own nights, else by nights that were measured.
 
-What a first night costs was measured on one machine of two cores (``benchmarks/README.md``): 74 to
-260 s for logs of 31,000 to 542,000 events, of which most goes into planning and small commits; 11 s
-for each further million events while features are built (the high end takes 40 s, as reading and
-writing them was not measured apart); 130 long texts a second by an encoder of 90 MB. So a range is
-said, and what it rests on. A cluster has other rates: nothing is said before its first night.
+A range is said, and what it rests on. A cluster has other rates than those that were measured on
+one machine (``report.first_night``): nothing is said before its first night.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
@@ -18,17 +15,20 @@ from pyspark.sql import functions as F
 from behavior_spark.config import Settings
 from behavior_spark.errors import BehaviorError
 from behavior_spark.model.encoder.model_folder import resolve_model_folder
+from behavior_spark.report.first_night import (
+    EMBED,
+    SHARES,
+    Range,
+    night_range,
+    stage_ranges,
+    texts_seconds,
+)
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import RUNS
 
 PAST_NIGHTS = 5
 # Of the step that only a first night has, and of one that a night without work has not.
 FIRST, WORKED = "foresee", "build features"
-# Seconds on two cores: lowest and highest.
-ANY_NIGHT = (70.0, 260.0)
-EACH_MILLION_EVENTS = (11.0, 40.0)
-LONG_TEXTS_A_SECOND = 130.0
-MEASURED_ENCODER_BYTES = 90e6
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,20 @@ class NightTime:
         low: Seconds.
         high: Seconds.
         rests_on: What the range rests on.
+        stages: Seconds of stages, lowest and highest; none where nights of this warehouse are
+            known, whose stages the report shows.
     """
 
     low: float
     high: float
     rests_on: str
+    stages: Mapping[str, Range] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Within the verdict's line."""
         if self.low == self.high:
             return f"{self.rests_on} took {_shown(self.low)}"
-        return f"it takes about {_span(self.low, self.high)} ({self.rests_on})"
+        return f"it takes about {span(self.low, self.high)} ({self.rests_on})"
 
 
 def estimate_time(run: Run, events: int, texts: int) -> NightTime | None:
@@ -66,9 +69,21 @@ def estimate_time(run: Run, events: int, texts: int) -> NightTime | None:
         past = [(row["seconds"], row["stages"] or {}) for row in latest.collect()]
         if known := of_past_nights(past):
             return known
-    if not _is_local(run):
+    if not is_local(run):
         return None
-    return of_measured_rates(events, texts, _encoder_bytes(run.settings))
+    left_out = _stages_left_out(run.settings)
+    stages = [stage for stage in SHARES if stage not in left_out]
+    return of_measured_rates(events, texts, _encoder_bytes(run.settings), stages)
+
+
+def _stages_left_out(settings: Settings) -> set[str]:
+    """Stages of a night that this config does not have."""
+    wanted = {
+        EMBED: settings.text.encoder and settings.sources.texts,
+        "sessions": settings.sources.events, "audiences": settings.audiences,
+        "risk alerts": settings.alerts, "service queue": settings.service,
+    }  # fmt: skip
+    return {stage for stage, has in wanted.items() if not has}
 
 
 def of_past_nights(nights: Sequence[tuple[float, Mapping[str, float]]]) -> NightTime | None:
@@ -88,23 +103,22 @@ def of_past_nights(nights: Sequence[tuple[float, Mapping[str, float]]]) -> Night
     return None
 
 
-def of_measured_rates(events: int, texts: int, encoder_bytes: float | None) -> NightTime:
+def of_measured_rates(
+    events: int, texts: int, encoder_bytes: float | None, stages: Iterable[str] = ()
+) -> NightTime:
     """A first night on one machine, from rates that were measured on two cores.
 
     Args:
         events: Number of rows.
         texts: Number of rows.
         encoder_bytes: Size of the encoder's weights; None: no text is embedded.
+        stages: Stages of the night.
     """
-    low, high = (
-        base + each * events / 1e6
-        for base, each in zip(ANY_NIGHT, EACH_MILLION_EVENTS, strict=True)
+    low, high = night_range(events, texts=texts, encoder_bytes=encoder_bytes)
+    by_stage = stage_ranges(
+        stages, night_range(events), for_texts=texts_seconds(texts, encoder_bytes)
     )
-    if texts and encoder_bytes is not None:
-        size = encoder_bytes / MEASURED_ENCODER_BYTES
-        # Rows of a log are often the same few texts: the low end has no text to embed.
-        high += texts / LONG_TEXTS_A_SECOND * max(1.0, size)
-    return NightTime(low, high, "a first night, by rates measured on two cores")
+    return NightTime(low, high, "a first night, by rates measured on two cores", by_stage)
 
 
 def _encoder_bytes(settings: Settings) -> float | None:
@@ -117,7 +131,8 @@ def _encoder_bytes(settings: Settings) -> float | None:
     return float(sum(file.stat().st_size for file in folder.glob("*.safetensors")))
 
 
-def _is_local(run: Run) -> bool:
+def is_local(run: Run) -> bool:
+    """Whether Spark runs on this machine alone, whose rates were measured."""
     try:
         master = run.spark.conf.get("spark.master", "")
     except PySparkException:
@@ -125,10 +140,10 @@ def _is_local(run: Run) -> bool:
     return str(master).startswith("local[") or master == "local"
 
 
-def _span(low: float, high: float) -> str:
+def span(low: float, high: float) -> str:
     """Both ends in one unit.
 
-    >>> _span(74, 260), _span(40, 80), _span(5000, 15000)
+    >>> span(74, 260), span(40, 80), span(5000, 15000)
     ('1 to 5 minutes', '40 to 80 s', '1 to 5 hours')
     """
     if high < 120:

@@ -30,13 +30,15 @@ from behavior_spark.pipelines.logs.mapped_sources import (
     with_clean_texts,
     with_reasons,
 )
-from behavior_spark.pipelines.logs.night_time import NightTime, estimate_time
+from behavior_spark.pipelines.logs.night_time import NightTime, estimate_time, is_local, span
 from behavior_spark.pipelines.logs.refusals import LATE_DAYS, refusal_of_rows, refusal_of_types
 from behavior_spark.pipelines.logs.target_outlook import (
     TargetOutlook,
     days_to_learn,
     target_outlook,
 )
+from behavior_spark.report.first_night import FORESEEN, Range, night_range
+from behavior_spark.report.tables import rows_table
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, ITEMS
@@ -74,6 +76,7 @@ class Verdict(StageResult):
                 "as_of": self.as_of.isoformat(),
                 "targets": targets,
                 "seconds": [self.time.low, self.time.high] if self.time else None,
+                "seconds_by_stage": {n: list(s) for n, s in self._stages.items()},
             }
         }
 
@@ -82,9 +85,17 @@ class Verdict(StageResult):
         """The refusal, which the command line raises after all else is shown."""
         return self.refusal
 
+    @property
+    def _stages(self) -> Mapping[str, Range]:
+        return self.time.stages if self.time and self.refusal is None else {}
+
     def blocks(self) -> list[RenderableType]:
-        """Nothing: the verdict is the last line."""
-        return []
+        """Before a first night, a guess for its stages; the verdict is the last line."""
+        rows = [{"stage": name, "takes about": span(*ends)} for name, ends in self._stages.items()]
+        if not rows:
+            return []
+        title = "stages of a first night: a guess, by rates measured on two cores"
+        return [rows_table(rows, title=title)]
 
     def last_line(self) -> str | None:
         """One line: yes or no, the day, the targets and the time."""
@@ -108,9 +119,18 @@ class Foreseen(StageResult):
 
     Attributes:
         targets: Outlook of each target; none on later nights.
+        seconds: What the night may take without its texts, on one machine; None elsewhere.
     """
 
     targets: Mapping[str, TargetOutlook] = field(default_factory=dict)
+    seconds: Range | None = None
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Both ends of the guess."""
+        if self.seconds is None:
+            return {}
+        return dict(zip(FORESEEN, self.seconds, strict=True))
 
 
 @stage("foresee", does="say before any work whether the night can run, and what it can learn")
@@ -130,7 +150,8 @@ def foresee_stage(run: Run, mapped: MappedSources) -> Foreseen:
     for name, outlook in verdict.targets.items():
         if outlook.problem:
             run.note(f"{name} will not be predicted: {outlook.problem}")
-    return Foreseen(verdict.targets)
+    events = verdict.extent.rows if verdict.extent else 0
+    return Foreseen(verdict.targets, night_range(events) if is_local(run) else None)
 
 
 @stage("verdict", does="say whether the night can run, on which as_of, and what it can learn")

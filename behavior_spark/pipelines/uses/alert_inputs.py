@@ -115,7 +115,7 @@ def _labels(prepared: Prepared) -> DataFrame | None:
     if scores is None or not heads:
         return None
     return scores.where(F.col("head_digest").isin(*heads.values())).select(
-        "text_hash", "head", "label", "probability"
+        "text_hash", "head", "label", "probability", "probabilities"
     )
 
 

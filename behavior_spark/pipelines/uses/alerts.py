@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from rich.console import RenderableType
 from rich.text import Text
@@ -202,20 +202,19 @@ def replace_alerts(
         since = as_of - dt.timedelta(days=settings.feedback_days)
         judged = verdicts_by_subject(verdicts, inputs.earlier, since)
     history = with_history(alerts, inputs.earlier, judged, as_of=as_of)
-    unseen = Counted.over(history, dismissed=F.count_if("is_dismissed"))
-    placed = with_place(unseen.frame.where("NOT is_dismissed"))
+    found = _counted_by_severity(history)
     caps = settings.at_most.model_dump()
-    capped = _counted_by_severity(placed, list(able), caps)
-    warehouse.replace(
-        capped.frame.where(is_shown(caps)), RISK_ALERTS, where=f"as_of = DATE'{as_of}'"
-    )
-    counts = capped.counts()
+    placed = with_place(found.frame.where("NOT is_dismissed"), caps)
+    shown = Counted.over(placed.where(is_shown(caps)), **_shown_by_kind(able))
+    warehouse.replace(shown.frame, RISK_ALERTS, where=f"as_of = DATE'{as_of}'")
+    totals, counts = found.counts(), shown.counts()
     by_kind = {(severity, kind): counts[f"{severity} {kind}"] for severity in SEVERITIES
                for kind in able}  # fmt: skip
+    written = {severity: sum(by_kind[severity, kind] for kind in able) for severity in SEVERITIES}
     return Alerted(
         {key: n for key, n in by_kind.items() if n},
-        {severity: counts[f"{severity} left out"] for severity in SEVERITIES},
-        unseen.counts()["dismissed"],
+        {severity: totals[severity] - written[severity] for severity in SEVERITIES},
+        totals["dismissed"],
         quiet,
         {name: counter.counts() for name, counter in counters.items()},
     )
@@ -237,16 +236,19 @@ def found_alerts(
     return reduce(DataFrame.unionByName, frames), counters
 
 
-def _counted_by_severity(placed: DataFrame, kinds: list[str], caps: Mapping[str, int]) -> Counted:
-    shown, metrics = is_shown(caps), {}
-    for severity in SEVERITIES:
-        of_severity = F.col("severity") == severity
-        metrics[f"{severity} left out"] = F.count_if(of_severity & ~shown)
-        for kind in kinds:
-            metrics[f"{severity} {kind}"] = F.count_if(
-                of_severity & shown & (F.col("kind") == kind)
-            )
-    return Counted.over(placed, **metrics)
+def _counted_by_severity(alerts: DataFrame) -> Counted:
+    """All alerts that were not dismissed by severity, those above the caps too; and the others."""
+    dismissed = F.col("is_dismissed")
+    metrics = {s: F.count_if((F.col("severity") == s) & ~dismissed) for s in SEVERITIES}
+    return Counted.over(alerts, **metrics, dismissed=F.count_if(dismissed))
+
+
+def _shown_by_kind(kinds: Iterable[str]) -> dict[str, Column]:
+    return {
+        f"{severity} {kind}": F.count_if((F.col("severity") == severity) & (F.col("kind") == kind))
+        for kind in kinds
+        for severity in SEVERITIES
+    }
 
 
 def _verdicts(run: Run, settings: Alerts) -> DataFrame | None:

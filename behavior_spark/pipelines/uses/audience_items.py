@@ -68,10 +68,11 @@ def recommend_items(
         popular=POPULAR_TIMES * max(audience.items for audience in audiences.values()),
         allowed=allowed,
     )
+    most = _of_audience({name: audience.items for name, audience in audiences.items()}, "items")
     wanted = members.where(F.col("audience").isin(*audiences)).select(
         "audience",
         "user_id",
-        _of_audience({name: audience.items for name, audience in audiences.items()}, "items"),
+        most,
         _of_audience({name: audience.items_again for name, audience in audiences.items()}, "again"),
         _of_audience({name: _shelf(audience) for name, audience in audiences.items()}, "shelf"),
     )
@@ -88,7 +89,7 @@ def recommend_items(
             allowed=allowed,
         ),
         together,
-        most=_of_audience({name: audience.items for name, audience in audiences.items()}, "items"),
+        most=most,
     )
     return listed(chosen, titles)
 

@@ -180,7 +180,7 @@ def _write_members(
     # Reasons are most of a prediction: they join the members alone, and no user who is ranked.
     chosen = chosen_users(run, predictions.drop("reasons", "nearest_change"), audiences)
     counted = Counted.over(chosen, **measures_of(audiences))
-    reasons = predictions.select("user_id", "target", "reasons")
+    reasons = predictions.select("user_id", "target", "reasons", "nearest_change")
     members = counted.frame.where(F.col(LEFT_OUT).isNull()).join(reasons, ["user_id", "target"])
     offered, found = with_items(run.settings, audiences), None
     if offered:

@@ -87,7 +87,7 @@ def queue_rows(inputs: ServiceInputs) -> QueueRows:
     texts = service_texts(versions, inputs.as_of, condition=service.texts, days=service.days)
     arrived = Counted.over(_labelled(texts.incoming, inputs), **arrivals())
     routed = _routed(arrived.frame.where("NOT unwanted"), inputs)
-    placed = with_place(routed).where(F.col("place") <= service.at_most)
+    placed = with_place(routed, most=service.at_most)
     vectors = _vectors(inputs, texts.incoming.select("text_hash").distinct())
     rows = _with_replies(placed, vectors, inputs)
     rows = _with_cases(rows, vectors, texts.past, inputs)

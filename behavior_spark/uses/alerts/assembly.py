@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.uses.alerts.feedback import (
@@ -16,6 +16,7 @@ from behavior_spark.uses.alerts.feedback import (
     severity_of,
 )
 from behavior_spark.uses.alerts.kind import Candidates
+from behavior_spark.uses.firsts import first_of_each
 
 ALERT_COLUMNS = (
     "kind", "subject_kind", "subject", "about", "times_limit", "evidence", "figures", "check_sql",
@@ -88,16 +89,22 @@ def with_history(
     ).drop("_first", "_nights", "verdict", "verdict_rank")
 
 
-def with_place(alerts: DataFrame) -> DataFrame:
+def with_place(alerts: DataFrame, caps: Mapping[str, int]) -> DataFrame:
     """Add ``place``, from 1 within a severity: kinds take turns, each with its strongest first.
 
-    So a kind with many alerts does not push the others out.
+    So a kind with many alerts does not push the others out. Alerts that come after the largest cap
+    are left out: none of them can be shown.
+
+    Args:
+        alerts: From ``with_history``.
+        caps: Alerts of each severity at most.
     """
-    strongest = [F.desc("times_limit"), F.col("alert_id")]
-    of_kind = Window.partitionBy("severity", "kind").orderBy(*strongest)
-    of_severity = Window.partitionBy("severity").orderBy("_turn", *strongest)
-    turns = alerts.withColumn("_turn", F.row_number().over(of_kind))
-    return turns.withColumn("place", F.row_number().over(of_severity)).drop("_turn")
+    strongest, most = [F.desc("times_limit")], max(caps.values())
+    turns = first_of_each(
+        alerts, "severity", "kind", order=strongest, key="alert_id", most=most, place="_turn"
+    )
+    order = [F.col("_turn"), *strongest]
+    return first_of_each(turns, "severity", order=order, key="alert_id", most=most).drop("_turn")
 
 
 def is_shown(caps: Mapping[str, int]) -> Column:

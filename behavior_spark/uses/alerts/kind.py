@@ -33,8 +33,8 @@ class AlertInputs:
         mapped: Columns of events that the log has.
         texts: Visible versions of texts of users: ``user_id, text_time, text, text_hash,
             arrived_day``, from the earliest day that a kind looks back to.
-        labels: ``text_hash, head, label, probability`` of the heads in use; one row for each text
-            and head.
+        labels: ``text_hash, head, label, probability, probabilities`` (of all labels) of the
+            heads in use; one row for each text and head.
         users: ``user_id, peers`` and the night's features.
         forest: Fitted to a sample of ``users``.
         words: Meaning of each feature.

@@ -60,7 +60,7 @@ def with_contact_keys(contacts: DataFrame, *, plain: bool) -> DataFrame:
 
 
 def flat_members(members: DataFrame, *, items: int) -> DataFrame:
-    """One row per member with plain columns: reasons in words, items by number.
+    """One row per member with plain columns: reasons and the change in words, items by number.
 
     Args:
         members: Table ``audience_members``.
@@ -75,7 +75,8 @@ def flat_members(members: DataFrame, *, items: int) -> DataFrame:
         for place in range(items)
         for part, name in (("item_id", "item"), ("title", "item_title"))
     ]
-    return members.select(*_PLAIN, *reasons, *listed)
+    change = F.col("nearest_change")["text"].alias("nearest_change")
+    return members.select(*_PLAIN, *reasons, change, *listed)
 
 
 _PLAIN: Sequence[str] = (

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 SHRINKAGE = 10.0  # users with both items at which a similarity counts half
 NEIGHBOURS = 50  # most similar items that are kept of each item
+LANES = 32  # tasks that find what is popular, of which every user gets some
 # Stands in every basket, so that what goes with it is what is popular.
 ANYTHING = ""
 # Items that may be recommended where an audience does not limit them.
@@ -117,13 +118,16 @@ def recommended(
     mine = wanted.join(baskets_had, "user_id", "left").select(
         *wanted.columns, F.posexplode(own).alias("_position", "item_id")
     )
+    mine = mine.withColumn("_lane", _lane(F.pmod(F.xxhash64("user_id"), F.lit(LANES))))
+    copies = F.sequence(F.lit(0), _lane(F.lit(LANES - 1)))
+    offers = similar.withColumn("_lane", F.explode(copies))
     is_self = F.col("item_id") == F.col("other")
     is_popular = F.col("item_id") == ANYTHING
     counts = (F.col("_position") < latest) | is_self | is_popular
     # Of an item that he has had long ago, only that he has had it.
     near = F.when(~is_popular & (F.col("_position") < latest), F.col("similarity"))
     offered = (
-        mine.join(similar, ["item_id", "shelf"])
+        mine.join(offers, ["item_id", "shelf", "_lane"])
         .where(counts)
         .groupBy("audience", "user_id", "items", "again", "other")
         .agg(
@@ -144,6 +148,11 @@ def recommended(
             "audience", "user_id", F.col("other").alias("item_id"), "because_of", "score", "place"
         )
     )
+
+
+def _lane(of_popular: Column) -> Column:
+    """Lane of a row: every user asks for what is popular, so these rows are spread over tasks."""
+    return F.when(F.col("item_id") == ANYTHING, of_popular).otherwise(F.lit(0)).cast("int")
 
 
 def _nearest(similarity: Column) -> Column:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from behavior_spark.config import Service
+from behavior_spark.uses.firsts import first_of_each
 from behavior_spark.uses.service.needs import OTHER_LANGUAGE, TWO_NEEDS
 
 HIGH, RAISED, NORMAL = "high", "raised", "normal"
@@ -99,10 +100,14 @@ def _holds(condition: str | None) -> Column:
     return F.lit(True) if condition is None else F.expr(f"({condition})")
 
 
-def with_place(frame: DataFrame) -> DataFrame:
-    """Add ``place`` within the queue: by urgency, then risk, value and time of arrival."""
-    order = Window.partitionBy("queue").orderBy(*place_order())
-    return frame.withColumn("place", F.row_number().over(order))
+def with_place(frame: DataFrame, *, most: int) -> DataFrame:
+    """The first texts of each queue, with ``place``: by urgency, risk, value and time of arrival.
+
+    Args:
+        frame: With ``queue``, ``urgency``, ``risk``, ``value``, ``arrived_at`` and ``text_id``.
+        most: Texts of a queue that are kept.
+    """
+    return first_of_each(frame, "queue", order=place_order(), key="text_id", most=most)
 
 
 def place_order() -> Sequence[Column]:
@@ -110,5 +115,4 @@ def place_order() -> Sequence[Column]:
     urgency = F.array_position(F.array(*map(F.lit, URGENCIES)), F.col("urgency"))
     return [
         urgency, F.desc_nulls_last("risk"), F.desc_nulls_last("value"), F.col("arrived_at"),
-        F.col("text_id"),
     ]  # fmt: skip

@@ -5,6 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from behavior_spark.names import counted
+from behavior_spark.report.first_night import (
+    FORESEEN,
+    MEASURED_ENCODER_BYTES,
+    Range,
+    stage_ranges,
+    texts_seconds,
+)
 from behavior_spark.report.page.blocks import Block, DataChart, DataTable, Section, Words
 from behavior_spark.report.page.charts import bar_chart, line_chart
 from behavior_spark.report.page.facts import NightFacts, NightRun
@@ -27,7 +34,8 @@ def cost_view(facts: NightFacts) -> Section:
     """Seconds and speed by stage, and seconds of the last nights."""
     if facts.run is None or not facts.run.stages:
         return Section("cost", _TITLE, left_out="the run that read this night recorded no times")
-    blocks: list[Block] = [_stages(facts.run, _earlier(facts, facts.run)), *_speed(facts.run)]
+    earlier = _earlier(facts, facts.run)
+    blocks: list[Block] = [_stages(facts.run, earlier), *_speed(facts.run)]
     nights = [run for run in facts.runs if run.command == facts.run.command][-NIGHTS:]
     if len(nights) > 1:
         blocks.append(_nights(nights, facts.run.command))
@@ -77,10 +85,35 @@ def _expected(earlier: list[NightRun], stage: str) -> float | None:
     return float(pd.Series(seconds).median()) if seconds else None
 
 
+def _guessed(run: NightRun) -> dict[str, Range]:
+    """Seconds of stages of a first night, by rates measured on two cores; none of other nights."""
+    ends = [run.figures.get(name) for name in FORESEEN]
+    low, high = ends
+    if low is None or high is None:
+        return {}
+    texts = run.sources.get("texts", {}).get("rows_in", 0)
+    for_texts = texts_seconds(texts, MEASURED_ENCODER_BYTES)
+    return stage_ranges(run.stages, (low, high), for_texts=for_texts)
+
+
+def _beside_guess(run: NightRun, guessed: dict[str, Range]) -> str:
+    """What was guessed of a first night, and the stages that were outside of it."""
+    if not guessed:
+        return ""
+    low, high = (run.figures[name] for name in FORESEEN)
+    outside = [name for name, (least, most) in guessed.items()
+               if not least <= run.stages[name] <= most]  # fmt: skip
+    told = f"; outside of theirs: {', '.join(outside)}" if outside else ""
+    return (
+        f" There was no night before: {number(low)} to {number(high)} s, and texts, are a guess by "
+        f"rates measured on two cores{told}."
+    )
+
+
 def _beside(run: NightRun, earlier: list[NightRun]) -> str:
     """What was expected of the night, and which stage took most beyond it."""
     if not earlier:
-        return ""
+        return _beside_guess(run, _guessed(run))
     total = float(pd.Series([other.seconds for other in earlier]).median())
     nights = counted(len(earlier), "night")
     said = f" By the {nights} before, {number(total)} s were expected"
@@ -99,6 +132,8 @@ def _stages(run: NightRun, earlier: list[NightRun]) -> DataChart:
     stages = sorted(run.stages.items(), key=lambda item: (-item[1], item[0]))
     frame = pd.DataFrame(stages, columns=["stage", "seconds"])
     stage, seconds = stages[0]
+    guessed = {} if earlier else _guessed(run)
+    said = ["expected"] if earlier else ["a guess"] if guessed else []
     return DataChart(
         f"Seconds by stage of {run.command}",
         f"{number(run.seconds)} s in all; the longest is {stage}, {share(seconds, run.seconds)}."
@@ -110,13 +145,14 @@ def _stages(run: NightRun, earlier: list[NightRun]) -> DataChart:
         ),
         DataTable(
             "Seconds by stage",
-            ["stage", "seconds", "share", *(["expected"] if earlier else [])],
+            ["stage", "seconds", "share", *said],
             [
                 [
                     row.stage,
                     f"{row.seconds:,.1f}",
                     share(row.seconds, run.seconds),
                     *([_seconds(_expected(earlier, row.stage))] if earlier else []),
+                    *([_range(guessed.get(row.stage))] if guessed else []),
                 ]
                 for row in rows_of(frame)
             ],
@@ -126,6 +162,10 @@ def _stages(run: NightRun, earlier: list[NightRun]) -> DataChart:
 
 def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:,.1f}"
+
+
+def _range(ends: Range | None) -> str:
+    return "-" if ends is None else f"{ends[0]:,.0f} to {ends[1]:,.0f}"
 
 
 def _speed(run: NightRun) -> list[Block]:

@@ -3,7 +3,8 @@
 MinHash finds pairs of texts that may be similar, their exact Jaccard similarity decides, and
 connected components of similar texts are groups. In a bucket of equal keys a text is compared with
 its first text and the one before it, in an order that differs from band to band: two pairs a text
-and band however large the bucket is. Components are found in one task, from 16 bytes a pair.
+and band however large the bucket is. Components are found in one task, which holds 16 bytes for
+each text that is similar to another, however many pairs they make.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from behavior_spark.model.anomaly.near_texts import BANDS, band_keys, components, similarities
+from behavior_spark.model.arrays import Integers
 from behavior_spark.uses.alerts.kind import (
     GROUP,
     MOST_MEMBERS,
@@ -48,9 +50,11 @@ class SimilarTexts:
         texts = inputs.texts.where(F.size(F.split("text", " ")) >= rule.least_words)
         texts = texts.withColumn("id", F.xxhash64("text_hash"))
         groups = similar_groups(texts, similarity=rule.similarity)
-        rows = texts.join(groups, "id", "left").withColumn(
-            "component", F.coalesce("component", "id")
+        words = F.size(F.split("text", " ")).alias("words")
+        rows = texts.select("id", "user_id", "text_time", "text_hash", "is_recent", words).join(
+            groups, "id", "left"
         )
+        rows = rows.withColumn("component", F.coalesce("component", "id"))
         frame = _by_group(rows, inputs.as_of, days=rule.days)
         history = inputs.settings.history_days
         usual = F.col("past_users") * (rule.days / history)
@@ -90,6 +94,8 @@ class SimilarTexts:
 
 
 _LINKS = "id long, component long"
+# Links that a task holds before it finds their components (16 MB).
+MOST_LINKS = 1_000_000
 
 
 def similar_groups(texts: DataFrame, *, similarity: float) -> DataFrame:
@@ -140,41 +146,64 @@ def _sketch(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _connect(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    ends = [
-        np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in ("left", "right")])
-        for batch in batches
-    ]
+    """Each text of these links and the smallest of its component.
+
+    Links are replaced by those to the smallest before they are many more than the texts.
+    """
+    ends: list[Integers] = []
+    held, limit = 0, MOST_LINKS
+    for batch in batches:
+        ends.append(
+            np.stack([batch.column(n).to_numpy(zero_copy_only=False) for n in ("left", "right")])
+        )
+        held += len(batch)
+        if held > limit:
+            ends = [np.stack(components(*np.concatenate(ends, axis=1)))]
+            held, limit = ends[0].shape[1], max(MOST_LINKS, 2 * ends[0].shape[1])
     if ends:
-        left, right = np.concatenate(ends, axis=1)
-        nodes, smallest = components(left, right)
+        nodes, smallest = components(*np.concatenate(ends, axis=1))
         yield pa.RecordBatch.from_arrays(
             [pa.array(nodes), pa.array(smallest)], names=["id", "component"]
         )
 
 
 def _by_group(rows: DataFrame, as_of: dt.date, *, days: int) -> DataFrame:
-    """One row for each group with a text that arrived lately."""
-    inside = F.datediff(F.lit(as_of), F.to_date("text_time")) <= days
-    user = F.when(inside, F.col("user_id"))
+    """One row for each group with a text that arrived lately.
+
+    Users and wordings are counted off in order, and of either the first alone are listed: no list
+    of all of a group is made.
+    """
+    inside = F.coalesce(F.datediff(F.lit(as_of), F.to_date("text_time")) <= days, F.lit(False))
+    group = Window.partitionBy("component")
+    user, wording = F.col("_user"), F.col("_wording")
+    seconds = F.when(inside, F.unix_seconds("text_time"))
     first = F.struct("text_time", "text_hash")
+    placed = rows.withColumns(
+        {
+            "_user": F.dense_rank().over(group.orderBy(inside.desc(), "user_id")),
+            "_wording": F.dense_rank().over(group.orderBy(inside.desc(), "text_hash")),
+        }
+    )
     return (
-        rows.groupBy("component")
+        placed.groupBy("component")
         .agg(
-            F.count_distinct(user).cast("double").alias("users"),
+            F.coalesce(F.max(F.when(inside, user)), F.lit(0)).cast("double").alias("users"),
             F.count_distinct(F.when(~inside, F.col("user_id"))).cast("double").alias("past_users"),
             F.count_if(inside).cast("double").alias("written"),
-            F.count_distinct(F.when(inside, F.col("id"))).cast("double").alias("wordings"),
+            F.coalesce(F.max(F.when(inside, wording)), F.lit(0)).cast("double").alias("wordings"),
             F.count_if(inside & F.col("is_recent")).alias("recent"),
-            F.max(F.size(F.split("text", " "))).alias("words"),
-            ((F.max(F.when(inside, F.unix_seconds("text_time")))
-              - F.min(F.when(inside, F.unix_seconds("text_time")))) / 3600).alias("hours"),
-            F.slice(F.array_sort(F.collect_set(user)), 1, MOST_MEMBERS).alias("members"),
-            F.slice(F.array_sort(F.collect_set(F.when(inside, F.col("text_hash")))), 1,
-                    MOST_MEMBERS).alias("hashes"),
+            F.max("words").alias("words"),
+            ((F.max(seconds) - F.min(seconds)) / 3600).alias("hours"),
+            _listed(inside & (user <= MOST_MEMBERS), "user_id").alias("members"),
+            _listed(inside & (wording <= MOST_MEMBERS), "text_hash").alias("hashes"),
             F.min_by(F.when(inside, F.col("text_hash")), F.when(inside, first)).alias("first_hash"),
         )
         .where((F.col("recent") > 0) & (F.col("users") > 1))
     )  # fmt: skip
+
+
+def _listed(condition: Column, name: str) -> Column:
+    return F.array_sort(F.collect_set(F.when(condition, F.col(name))))
 
 
 def _with_names(groups: DataFrame, earlier: DataFrame) -> DataFrame:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
-from operator import or_
 
-from pyspark.sql import Column
+from pyspark.sql import Column, Window
 from pyspark.sql import functions as F
 
 from behavior_spark.config.alerts import TextAbuse as Rule
@@ -22,13 +22,14 @@ from behavior_spark.uses.alerts.kind import (
 
 
 class TextAbuse:
-    """Repeated abuse by one user; one text alone may be a mistake of the head.
+    """Abuse by one user, as many texts as the head's probabilities let expect.
 
-    If the head reads a share f of ordinary texts so, a user with n texts in the window is a false
-    alarm with about (n f)^k / k! for k = ``least_texts``; ``evaluate`` measures f.
+    What a head is not sure of counts in part: probabilities are calibrated, so their sum is the
+    number of abusive texts to expect, whatever the label that each got. Texts below the smallest
+    probability count as none, so that who writes much is not alerted for it.
     """
 
-    does = "several texts of one user that a head reads as spam or abuse"
+    does = "texts of one user that a head reads as spam or abuse"
 
     def lacks(self, inputs: AlertInputs) -> str | None:
         """Texts, and one of the heads of the config."""
@@ -45,25 +46,30 @@ class TextAbuse:
         assert inputs.texts is not None and inputs.labels is not None
         window = F.datediff(F.lit(inputs.as_of), F.to_date("text_time")) <= rule.days
         abuse = (
-            inputs.labels.where(_is_abuse(rule) & (F.col("probability") >= rule.probability))
+            inputs.labels.select("text_hash", "head", _abuse(rule).alias("probability"))
+            .where(F.col("probability") >= rule.probability)
             .groupBy("text_hash")
-            .agg(F.max("probability").alias("probability"), F.min("head").alias("head"))
-        )
+            .agg(F.max("probability").alias("probability"), F.max_by("head", "probability")
+                 .alias("head"))
+        )  # fmt: skip
         texts = inputs.texts.where(window).join(abuse, "text_hash", "left")
         read_so = F.col("probability").isNotNull()
+        in_order = Window.partitionBy("user_id").orderBy(read_so.desc(), "text_hash")
+        first = read_so & (F.col("place") <= MOST_MEMBERS)
         frame = (
-            texts.groupBy("user_id")
+            texts.withColumn("place", F.dense_rank().over(in_order))
+            .groupBy("user_id")
             .agg(
+                F.coalesce(F.sum("probability"), F.lit(0.0)).alias("expected"),
                 F.count_if(read_so).cast("double").alias("abusive"),
                 F.count(F.lit(1)).cast("double").alias("texts"),
                 F.count_if(read_so & F.col("is_recent")).alias("recent"),
                 F.avg("probability").alias("mean_probability"),
                 F.min("head").alias("head"),
-                F.slice(F.array_sort(F.collect_set(F.when(read_so, F.col("text_hash")))), 1,
-                        MOST_MEMBERS).alias("hashes"),
+                F.array_sort(F.collect_set(F.when(first, F.col("text_hash")))).alias("hashes"),
             )
             .where(F.col("recent") > 0)
-            .withColumn("times_limit", F.col("abusive") / rule.least_texts)
+            .withColumn("times_limit", F.col("expected") / rule.least_texts)
         )  # fmt: skip
         return Candidates(
             frame,
@@ -71,11 +77,13 @@ class TextAbuse:
             F.col("user_id"),
             sentence(
                 number(F.col("abusive")), " of ", number(F.col("texts")), " texts of the last "
-                f"{rule.days} days are read as abuse (head ", F.col("head"), ", mean probability ",
-                F.format_number("mean_probability", 2), f"). The limit is {rule.least_texts}.",
+                f"{rule.days} days may be abuse (head ", F.col("head"), ", mean probability ",
+                F.format_number("mean_probability", 2), "): ", number(F.col("expected")),
+                f" are to be expected. The limit is {rule.least_texts:g}.",
             ),
             by_name(
                 {
+                    "expected_texts": F.col("expected"),
                     "abusive_texts": F.col("abusive"),
                     "texts": F.col("texts"),
                     "mean_probability": F.col("mean_probability"),
@@ -90,19 +98,24 @@ class TextAbuse:
             ),
             texts=F.col("hashes"),
             silent={
-                f"users with fewer than {rule.least_texts} such texts": F.count_if(
-                    F.col("abusive") < rule.least_texts
-                )
+                f"users of whom fewer than {rule.least_texts:g} such texts are to be expected":
+                F.count_if(F.col("expected") < rule.least_texts)
             },
         )  # fmt: skip
 
 
-def _is_abuse(rule: Rule) -> Column:
-    conditions = [
-        (F.col("head") == head) & F.col("label").isin(labels)
+def _abuse(rule: Rule) -> Column:
+    """Probability that a text has one of the labels of its head; null for other heads."""
+    return F.coalesce(*[
+        F.when(F.col("head") == head, F.least(_together(labels), F.lit(1.0)))
         for head, labels in rule.labels.items()
-    ]
-    return reduce(or_, conditions)
+    ])  # fmt: skip
+
+
+def _together(labels: Sequence[str]) -> Column:
+    shares = [F.coalesce(F.col("probabilities")[label].cast("double"), F.lit(0.0))
+              for label in labels]  # fmt: skip
+    return reduce(Column.__add__, shares)
 
 
 KIND = TextAbuse()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from behavior_spark.config.alerts import Bursts
@@ -77,20 +77,31 @@ class VisitorLinks:
 
 
 def _fan(links: DataFrame, one: str, many: str, limit: int) -> DataFrame:
-    """``subject, about, n, usual, limit, members, times_limit`` by one end of the links."""
-    users = F.collect_set(F.when(F.lit(many == "user_id"), F.col(many)))
+    """``subject, about, n, usual, limit, members, times_limit`` by one end of the links.
+
+    Members are the first users by name: they are counted off in order, and no list of all is made.
+    """
+    pairs = links.groupBy(F.col(one).alias("subject"), F.col(many).alias("other")).agg(
+        F.max("is_recent").alias("recent")
+    )
+    members = F.lit(None).cast("array<string>")
+    if many == "user_id":
+        in_order = Window.partitionBy("subject").orderBy(F.asc_nulls_last("other"))
+        place = F.row_number().over(in_order)
+        pairs = pairs.withColumn("place", place)
+        first = F.when(F.col("place") <= MOST_MEMBERS, F.col("other"))
+        members = F.array_sort(F.collect_list(first))
     return (
-        links.groupBy(F.col(one).alias("subject"))
+        pairs.groupBy("subject")
         .agg(
-            F.count_distinct(many).cast("double").alias("n"),
-            F.max("is_recent").alias("recent"),
-            F.slice(F.array_sort(users), 1, MOST_MEMBERS).alias("members"),
+            F.count("other").cast("double").alias("n"),
+            F.max("recent").alias("recent"),
+            members.alias("members"),
         )
         .where(F.col("recent") & (F.col("n") > 1))
         .select(
             "subject", F.lit(one).alias("about"), "n", F.lit(None).cast("double").alias("usual"),
-            F.lit(float(limit)).alias("limit"),
-            F.when(F.size("members") > 0, F.col("members")).alias("members"),
+            F.lit(float(limit)).alias("limit"), "members",
             (F.col("n") / limit).alias("times_limit"),
         )
     )  # fmt: skip

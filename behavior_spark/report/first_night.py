@@ -1,0 +1,72 @@
+"""How long a first night and its stages take: a guess by rates that were measured on two cores.
+
+A whole night: 74 to 260 s for logs of 31,000 to 542,000 events, of which most goes into planning
+and small commits; 11 s for each further million events while features are built (the high end takes
+40 s, as reading and writing them was not measured apart); 130 long texts a second by an encoder of
+90 MB (``benchmarks/README.md``). A stage has a share of that, from the lowest to the highest of the
+first nights that were looked at; texts are those of the stage that embeds them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+# Seconds on two cores: lowest and highest.
+ANY_NIGHT = (70.0, 260.0)
+EACH_MILLION_EVENTS = (11.0, 40.0)
+LONG_TEXTS_A_SECOND = 130.0
+MEASURED_ENCODER_BYTES = 90e6
+EMBED = "embed texts"
+# Stage -> share of a first night without its texts, in per cent: lowest and highest.
+SHARES: Mapping[str, tuple[float, float]] = {}
+
+# Figures of a run on one machine: what its first night was guessed to take without texts.
+FORESEEN = ("foreseen_seconds_low", "foreseen_seconds_high")
+
+Range = tuple[float, float]
+
+
+def night_range(events: int, *, texts: int = 0, encoder_bytes: float | None = None) -> Range:
+    """Seconds of a first night, lowest and highest.
+
+    Args:
+        events: Number of rows.
+        texts: Number of rows.
+        encoder_bytes: Size of the encoder's weights; None: no text is embedded.
+    """
+    low, high = (
+        base + each * events / 1e6
+        for base, each in zip(ANY_NIGHT, EACH_MILLION_EVENTS, strict=True)
+    )
+    return low, high + texts_seconds(texts, encoder_bytes)
+
+
+def texts_seconds(texts: int, encoder_bytes: float | None) -> float:
+    """Seconds for texts, all of them long and different, at most.
+
+    Rows of a log are often the same few texts: the low end of a range has no text to embed.
+    """
+    if encoder_bytes is None:
+        return 0.0
+    return texts / LONG_TEXTS_A_SECOND * max(1.0, encoder_bytes / MEASURED_ENCODER_BYTES)
+
+
+def stage_ranges(
+    stages: Iterable[str], night: Range, *, for_texts: float = 0.0
+) -> dict[str, Range]:
+    """Seconds of those stages whose share is known, lowest and highest.
+
+    Args:
+        stages: Stages of the night.
+        night: Seconds of the night, without its texts.
+        for_texts: Seconds for its texts, at most.
+
+    >>> SHARES["build features"][0] < SHARES["build features"][1]
+    True
+    """
+    ranges = {}
+    for stage in stages:
+        if stage in SHARES:
+            low, high = (share / 100 * end for share, end in zip(SHARES[stage], night, strict=True))
+            ranges[stage] = low, high + (for_texts if stage == EMBED else 0.0)
+    return ranges
