@@ -1,12 +1,13 @@
 """Next baskets by what audiences recommend where they allow items that a member has had.
 
-    python -m benchmarks.next_again           # July 3, August 2, September 1: weights are chosen
+    python -m benchmarks.next_again           # July 3, August 2, September 1
     python -m benchmarks.next_again --test    # October 1, November 1
 
 Users, baskets and recall@20 are those of ``benchmarks.next_baskets``; lists are made by functions
 of the night (``uses.audiences``) in Spark, from a year of purchases as by default. *Goes together,
 itself included* is what such audiences got before: an item that the user has had counts as one that
-is wholly similar to itself. Prints Markdown; brackets are 95 % bootstrap intervals over users.
+is wholly similar to itself. The weight of the own past was chosen by ``benchmarks.next_baskets`` on
+the first command's days. Prints Markdown; brackets are 95 % bootstrap intervals over users.
 """
 
 from __future__ import annotations
@@ -43,14 +44,9 @@ from benchmarks.next_baskets import (
 from benchmarks.retail_log import before, read_purchases
 
 LEARN_DAYS, LATEST, POPULAR = 365, 50, 60
-WEIGHTS = (0.2, 0.4, 0.6, 0.8)
 BEFORE, OWN = "goes together, itself included", "own past, newest count most"
+BOTH = f"own past and what goes together, {OWN_WEIGHT:g} to {1 - OWN_WEIGHT:g}"
 Lists = Mapping[str, set[str]]
-
-
-def mixed(weight: float) -> str:
-    """Name of a mixture."""
-    return f"own past and what goes together, {weight:g} to {1 - weight:g}"
 
 
 def next_baskets(purchases: pd.DataFrame, as_of: dt.date) -> Lists:
@@ -61,9 +57,8 @@ def next_baskets(purchases: pd.DataFrame, as_of: dt.date) -> Lists:
 
 
 def lists_of(
-    spark: SparkSession, past: pd.DataFrame, users: list[str], weights: tuple[float, ...],
-    folder: Path,
-) -> dict[str, Lists]:  # fmt: skip
+    spark: SparkSession, past: pd.DataFrame, users: list[str], folder: Path
+) -> dict[str, Lists]:
     """The lists of each way."""
     rows = past.rename(columns={"item": "item_id", "time": "event_time"})
     rows = rows.assign(event_id=[str(number) for number in range(len(rows))])
@@ -82,8 +77,7 @@ def lists_of(
     )  # fmt: skip
     own = own_past(events)
     ways = {BEFORE: recommended(wanted, had, similar, latest=LATEST)}
-    for weight in (1.0, *weights):
-        name = OWN if weight == 1.0 else mixed(weight)
+    for name, weight in ((OWN, 1.0), (BOTH, OWN_WEIGHT)):
         ways[name] = recommended_again(
             wanted, had, own, similar, latest=LATEST, own_weight=weight
         )
@@ -114,8 +108,7 @@ def main() -> None:
         for as_of in TEST if test else VALIDATION:
             truth = next_baskets(purchases, as_of)
             past = before(purchases, as_of, days=LEARN_DAYS)
-            weights = (OWN_WEIGHT,) if test else WEIGHTS
-            found = lists_of(spark, past, list(truth), weights, Path(name))
+            found = lists_of(spark, past, list(truth), Path(name))
             for way, lists in found.items():
                 recalls.setdefault(way, []).append(recall(lists, truth))
             users.append(list(truth))
