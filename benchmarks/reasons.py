@@ -1,6 +1,7 @@
 """Scoring with reasons beside plain XGBoost with ``pred_contribs``, on the same rows, in turn.
 
     python -m benchmarks.reasons [--users 1000000] [--parts 4]
+    python -m benchmarks.reasons --contributions    # those alone, in one process, without Spark
 
 Users of ``predict_growth`` (200 features). In each part of the table, one after the other:
 
@@ -30,7 +31,7 @@ from behavior_spark.config import LocalSpark
 from behavior_spark.io.session import spark_session
 from behavior_spark.model.propensity.model import PropensityModel
 from benchmarks.night import ProcessorTime
-from benchmarks.predict_growth import NAMES, scored, trained, write_users
+from benchmarks.predict_growth import NAMES, drawn, scored, trained, write_users
 
 CORES = 2
 
@@ -55,6 +56,29 @@ def ours(spark: SparkSession, files: Sequence[Path], model: PropensityModel, to:
     return spark.read.parquet(str(to)).count()
 
 
+def contributions_alone(rows: int = 10_000, rounds: int = 3) -> None:
+    """Print processor time of contributions by tables and by XGBoost, in turn, one thread."""
+    model = trained()
+    fitted = model.learner.load(model.learned)
+    values = drawn(rows, seed=3)[0].astype(np.float32)
+    data = xgboost.DMatrix(values, nthread=1)
+    booster = xgboost.Booster({"nthread": 1})
+    booster.load_model(bytearray(model.learned))
+    began = time.process_time()
+    fitted.contributions(values[:1])
+    print(f"tables: {time.process_time() - began:.2f} s, once for a process")
+    for _ in range(rounds):
+        began = time.process_time()
+        ours = fitted.contributions(values)
+        between = time.process_time()
+        theirs = booster.predict(data, pred_contribs=True)[:, :-1]
+        ended = time.process_time()
+        print(
+            f"tables {(between - began) / rows * 1e6:.0f} microseconds a row, XGBoost "
+            f"{(ended - between) / rows * 1e6:.0f}; they differ by {abs(ours - theirs).max():.1e}"
+        )
+
+
 def timed(work: Callable[[], int], processor: ProcessorTime) -> tuple[int, float, float]:
     """Rows, processor seconds and wall seconds of some work."""
     began, before = time.monotonic(), processor.seconds()
@@ -67,7 +91,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--parts", type=int, default=4)
+    parser.add_argument("--contributions", action="store_true")
     options = parser.parse_args()
+    if options.contributions:
+        contributions_alone()
+        return
     local = LocalSpark(master=f"local[{CORES}]", shuffle_partitions=CORES)
     with tempfile.TemporaryDirectory() as name, spark_session(local, name="reasons") as spark:
         folder = Path(name)

@@ -211,18 +211,15 @@ def _block(
     features = sorted(set(feature_of.values()))
     column = {feature: number for number, feature in enumerate(features)}
     bit_of = {node: bit for bit, node in enumerate(nodes)}
-    bits = _bits(len(nodes))
-    table = np.zeros((len(features), len(bits)))
-    for leaf in leaves:
-        own = list(dict.fromkeys(feature_of[node] for node in leaf.nodes))
-        satisfied = np.ones((len(own), len(bits)), dtype=bool)
-        shares = np.ones(len(own))
-        for node, goes_left, share in zip(leaf.nodes, leaf.lefts, leaf.shares, strict=True):
-            place = own.index(feature_of[node])
-            satisfied[place] &= bits[:, bit_of[node]] == goes_left
-            shares[place] *= share
-        case = (satisfied << np.arange(len(own))[:, None]).sum(axis=0)
-        table[[column[feature] for feature in own]] += leaf.value * _cases(shares)[:, case]
+    bits = np.ascontiguousarray(_bits(len(nodes)).T)
+    table = np.zeros((len(features), bits.shape[1]))
+    for leaf, (shares, cases) in zip(leaves, _cases_of(leaves, feature_of), strict=True):
+        satisfied = dict.fromkeys(shares, np.True_)
+        for node, goes_left in zip(leaf.nodes, leaf.lefts, strict=True):
+            bit = bits[bit_of[node]]
+            satisfied[feature_of[node]] = satisfied[feature_of[node]] & (bit if goes_left else ~bit)
+        case = sum(known.astype(np.intp) << n for n, known in enumerate(satisfied.values()))
+        table[[column[feature] for feature in shares]] += leaf.value * cases[:, case]
     conditions = [
         numbers.setdefault(
             (feature_of[n], np.float32(tree["split_conditions"][n]), bool(tree["default_left"][n])),
@@ -231,6 +228,23 @@ def _block(
         for n in nodes
     ]
     return Block(np.array(conditions), np.array(features), table)
+
+
+def _cases_of(
+    leaves: Sequence[_Leaf], feature_of: Mapping[int, int]
+) -> list[tuple[dict[int, float], Doubles]]:
+    """For each leaf the share of each feature on its path, and what ``_cases`` makes of them."""
+    found = []
+    for leaf in leaves:
+        shares: dict[int, float] = {}
+        for node, share in zip(leaf.nodes, leaf.shares, strict=True):
+            shares[feature_of[node]] = shares.get(feature_of[node], 1.0) * share
+        found.append(shares)
+    by_count = {
+        count: iter(_cases(np.array([[*s.values()] for s in found if len(s) == count])))
+        for count in {len(shares) for shares in found}
+    }
+    return [(shares, next(by_count[len(shares)])) for shares in found]
 
 
 @lru_cache
@@ -247,25 +261,25 @@ def _cases(shares: Doubles) -> Doubles:
     The sum over all sets of known features is that over their size, as a polynomial's coefficients.
 
     Args:
-        shares: Share of each feature on the path, float64 (features,).
+        shares: Share of each feature on the path of each leaf, float64 (leaves, features).
 
     Returns:
-        float64 (features, 2 ** features): column c for rows that satisfy the features whose bit
-        of c is 1.
+        float64 (leaves, features, 2 ** features): column c for rows that satisfy the features
+        whose bit of c is 1.
     """
-    count = len(shares)
+    leaves, count = shares.shape
     satisfied = _bits(count).astype(np.float64)
     weights = _weights(count)
-    values = np.empty((count, len(satisfied)))
+    values = np.empty((leaves, count, len(satisfied)))
     for own in range(count):
-        sizes = np.zeros((len(satisfied), count))
-        sizes[:, 0] = 1.0
+        sizes = np.zeros((leaves, len(satisfied), count))
+        sizes[:, :, 0] = 1.0
         for other in range(count):
             if other != own:
-                known = sizes[:, :-1] * satisfied[:, other : other + 1]
-                sizes *= shares[other]
-                sizes[:, 1:] += known
-        values[own] = (sizes @ weights) * (satisfied[:, own] - shares[own])
+                known = sizes[:, :, :-1] * satisfied[:, other : other + 1]
+                sizes *= shares[:, other, None, None]
+                sizes[:, :, 1:] += known
+        values[:, own] = (sizes @ weights) * (satisfied[:, own] - shares[:, own, None])
     return values
 
 

@@ -81,7 +81,7 @@ def test_a_case_is_the_mean_over_all_orders_of_features() -> None:
                 for size in range(3)
                 for known in combinations(others, size)
             )  # fmt: skip
-            assert tree_contributions._cases(shares)[own, case] == pytest.approx(value)
+            assert tree_contributions._cases(shares[None])[0, own, case] == pytest.approx(value)
 
 
 def test_trees_without_a_split_contribute_nothing() -> None:
