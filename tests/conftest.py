@@ -37,8 +37,8 @@ SHARED = {
 # Tests that run whole commands, from logs to tables: marked ``night``.
 COMMANDS = ("tests/pipelines/", "tests/first_evening/", "tests/uses/test_alerts_night",
             "tests/uses/test_service_queue")  # fmt: skip
-# Folders whose modules take longest.
-LONG = ("tests/pipelines/", "tests/features/", "tests/io/")
+# What takes longest of the rest.
+LONG = ("tests/real/test_real_logs", "tests/pipelines/", "tests/features/", "tests/io/")
 
 
 def scope_of(nodeid: str) -> str:
