@@ -58,8 +58,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "demo_night" in getattr(item, "fixturenames", ()):
             item.add_marker("real")
-            # Otherwise another process would make the night once more.
-            assert scope_of(item.nodeid) == "demo_night", f"add {item.nodeid} to SHARED"
+            if scope_of(item.nodeid) != "demo_night":
+                what = "asks for demo_night, which another process would make once more"
+                raise pytest.UsageError(f"{item.nodeid} {what}: add its module to SHARED")
         if item.nodeid.startswith(COMMANDS) and not item.get_closest_marker("real"):
             item.add_marker("night")
     slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("real")}
