@@ -9,9 +9,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLD_SPARK := build/pyspark-4.0
-# Small tests are mostly Spark planning on one core: two processes, each with its own session, and
-# one thread for each process's tensors.
-PYTEST := OMP_NUM_THREADS=1 PYSPARK_40=$(abspath $(OLD_SPARK)) $(BIN)/python -m pytest -n 2 --durations=15
+# Small tests are mostly Spark planning on one core: two processes, each with its own session.
+PYTEST := PYSPARK_40=$(abspath $(OLD_SPARK)) $(BIN)/python -m pytest -n 2 --durations=15
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

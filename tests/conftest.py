@@ -37,8 +37,8 @@ SHARED = {
 # Tests that run whole commands, from logs to tables: marked ``night``.
 COMMANDS = ("tests/pipelines/", "tests/first_evening/", "tests/uses/test_alerts_night",
             "tests/uses/test_service_queue")  # fmt: skip
-# Folders whose modules take longest.
-LONG = ("tests/pipelines/", "tests/features/", "tests/io/")
+# What takes longest of the rest.
+LONG = ("tests/real/test_real_logs", "tests/pipelines/", "tests/features/", "tests/io/")
 
 
 def scope_of(nodeid: str) -> str:
@@ -58,8 +58,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "demo_night" in getattr(item, "fixturenames", ()):
             item.add_marker("real")
-            # Otherwise another process would make the night once more.
-            assert scope_of(item.nodeid) == "demo_night", f"add {item.nodeid} to SHARED"
+            if scope_of(item.nodeid) != "demo_night":
+                what = "asks for demo_night, which another process would make once more"
+                raise pytest.UsageError(f"{item.nodeid} {what}: add its module to SHARED")
         if item.nodeid.startswith(COMMANDS) and not item.get_closest_marker("real"):
             item.add_marker("night")
     slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("real")}

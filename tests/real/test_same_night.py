@@ -20,8 +20,8 @@ def test_ingest_then_score_texts_then_nightly_gives_the_tables_of_nightly_alone(
     spark: SparkSession, shop: Shop
 ) -> None:
     warehouse = shop.folder / "split"
-    split = small_settings(shop.folder, warehouse=str(warehouse), models="split models")
-    shop.copy_text_model(shop.folder / "split models")
+    split = small_settings(shop.folder, warehouse=str(warehouse), models="split_models")
+    shop.copy_text_model(shop.folder / "split_models")
     ingest(split, as_of=AS_OF, spark=spark)
     score_texts(split, as_of=AS_OF, spark=spark)
     embeddings = str(warehouse / "text_embeddings")
@@ -35,7 +35,7 @@ def test_ingest_then_score_texts_then_nightly_gives_the_tables_of_nightly_alone(
 def test_tables_by_schema_in_a_hive_metastore_are_those_of_a_folder(
     shop: Shop, interpreted: dict[str, str]
 ) -> None:
-    shop.copy_text_model(shop.folder / "hive models")
+    shop.copy_text_model(shop.folder / "hive_models")
     script = str(ROOT / "tests" / "real" / "hive_night.py")
     command = [sys.executable, script, str(shop.folder), json.dumps(interpreted)]
     output = run(command, environment(PYTHONPATH=str(ROOT)))
