@@ -72,6 +72,12 @@ def describe_findings(metrics: Mapping[str, Any]) -> list[str]:
         lines.append(_thresholds(tuned))
     if stated := metrics.get("stated_costs"):
         lines.append(_costs(stated))
+    if often := metrics.get("often_left_out"):
+        shown = [f"{row['label']} {row['left_out']:,} of {row['texts']:,}" for row in often]
+        lines.append(
+            f"labels whose texts often get none, by `abstain`: {_shown(shown)}; more labelled "
+            "texts of them help, or a lower `abstain`"
+        )
     if weak := _rare(metrics):
         lines.append(
             f"labels with few texts, most of which are missed: {_shown(weak)}; more labelled texts "

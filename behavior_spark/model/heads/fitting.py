@@ -16,7 +16,7 @@ from behavior_spark.model.heads.label_errors import FEWEST_TEXTS
 from behavior_spark.model.heads.labelled import TaskSplit
 from behavior_spark.model.heads.logistic_regression import Regression, Weighting, logits_of
 from behavior_spark.model.heads.out_of_fold import fold_numbers
-from behavior_spark.model.heads.scope import closeness_by_folds, fit_scope
+from behavior_spark.model.heads.scope import closeness_by_folds, fit_scope, often_left_out
 from behavior_spark.model.heads.stated_costs import apply_costs
 
 # Inverse L2 strengths tried, in the unit of logistic regression's C (sum of losses + |W|^2 / 2C).
@@ -176,10 +176,16 @@ def with_scope(
     embedded: Bools = np.asarray(np.isfinite(embeddings).all(axis=1))
     train, held = embedded & ~split.validation, embedded & split.validation
     numbers = split.targets[train].astype(np.int64)
-    return fit_scope(
+    head = fit_scope(
         head, embeddings[train], numbers, embeddings[held],
         false_alarms=split.abstain, closeness=closeness,
     )  # fmt: skip
+    assert head.scope is not None
+    rows = held if closeness is None else np.ones(len(split.texts), dtype=np.bool_)
+    if closeness is None:
+        closeness = head.scope.closeness(embeddings[held], head.probabilities(embeddings[held]))
+    often = often_left_out(closeness < head.scope.threshold, split.truth[rows], split.labels)
+    return replace(head, metrics=head.metrics | ({"often_left_out": often} if often else {}))
 
 
 def _head(split: TaskSplit, weights: torch.Tensor, scale: float, backbone_digest: str) -> Head:

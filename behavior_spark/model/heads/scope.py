@@ -10,19 +10,22 @@ the centres of a k-means.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binom
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.arrays import Floats
+from behavior_spark.model.arrays import Bools, Floats
 from behavior_spark.model.heads.head import Head, Scope
 from behavior_spark.model.measures.ranking import roc_auc
 
 EXAMPLES_PER_CLASS = 16
 MOST_TEXTS_PER_CLASS = 5_000
+LEFT_OUT_LEVEL = 0.01
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,31 @@ def closeness_by_folds(
         scope = Scope(examples, threshold=-np.inf)
         closeness[out] = scope.closeness(embeddings[out], probabilities[out])
     return closeness
+
+
+def often_left_out(
+    abstained: Bools, truth: Bools, labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Labels whose texts get no label more often than others', as few of them were seen.
+
+    Args:
+        abstained: bool [n], texts inside the classes that get no label.
+        truth: bool [n, labels].
+        labels: Names.
+
+    Returns:
+        ``label``, ``texts`` and ``left_out`` of each label with more texts left out than chance
+        would leave (one-sided binomial test at ``LEFT_OUT_LEVEL``, corrected for the number of
+        labels), the most affected first.
+    """
+    texts, left_out = truth.sum(axis=0), (truth & abstained[:, None]).sum(axis=0)
+    others = (abstained.sum() - left_out) / np.maximum(len(truth) - texts, 1)
+    chance = binom.sf(left_out - 1, texts, np.maximum(others, 1.0 / max(len(truth), 1)))
+    often = np.flatnonzero((left_out > 1) & (chance * len(labels) < LEFT_OUT_LEVEL))
+    order = often[np.argsort(-(left_out[often] / texts[often]), kind="stable")]
+    return [
+        {"label": labels[n], "texts": int(texts[n]), "left_out": int(left_out[n])} for n in order
+    ]
 
 
 def measure_scope(head: Head, inside: Floats, outside: Floats) -> ScopeFigures:

@@ -221,12 +221,13 @@ def renamed(split, share, *, both=False, seed=0):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_labels_mixed_up_in_one_direction_are_named(seed):
-    split, vectors, _ = clouds(100, seed=seed)
-    mixed, count = renamed(split, 0.25, seed=seed)
+    """About half of the texts: heads are as unsure of them as of the others of their label."""
+    split, vectors, _ = clouds(100, spread=0.6, seed=seed)
+    mixed, count = renamed(split, 0.3, seed=seed)
     metrics = fit_head(mixed, vectors, backbone_digest="d").metrics
     (found,) = metrics["label_mix_ups"]
     assert (found["label"], found["likely"]) == ("c1", "c0")
-    assert 0.7 * count < found["texts"] < 1.3 * count and found["other_way"] <= 2
+    assert 0.3 * count < found["texts"] <= count and found["other_way"] <= 3
     said = " ".join(describe_findings(metrics))
     assert "texts called c1 look like c0" in said and "do not allow for it" in said
 

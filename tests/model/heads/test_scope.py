@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model.heads.findings import describe_findings
 from behavior_spark.model.heads.fitting import fit_head
 from behavior_spark.model.heads.head import Head, Scope
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
-from behavior_spark.model.heads.scope import fit_scope, measure_scope
+from behavior_spark.model.heads.scope import fit_scope, measure_scope, often_left_out
 
 CENTRES = np.eye(3, 8, dtype=np.float32)
 
@@ -104,3 +105,15 @@ def test_a_scope_that_cannot_be_is_refused(make_head) -> None:
         make_head(scope=Scope(np.zeros((2, 9), dtype=np.float32), 0.5))
     with pytest.raises(ModelError, match="not finite"):
         make_head(scope=Scope(np.zeros((2, 4), dtype=np.float32), float("inf")))
+
+
+def test_labels_whose_texts_often_get_none_are_named() -> None:
+    truth = np.eye(3, dtype=bool)[np.repeat([0, 1, 2], [100, 100, 15])]
+    abstained = np.zeros(215, dtype=bool)
+    abstained[[*range(5), *range(100, 106), *range(200, 206)]] = True
+    found = often_left_out(abstained, truth, ("a", "b", "rare"))
+    assert found == [{"label": "rare", "texts": 15, "left_out": 6}]
+    said = describe_findings({"often_left_out": found})
+    assert "rare 6 of 15" in said[0] and "abstain" in said[0]
+    abstained[[201, 202, 203, 204, 205]] = False
+    assert often_left_out(abstained, truth, ("a", "b", "rare")) == []
