@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pyspark import TaskContext
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.encoder.model_folder import EncoderOptions
+from behavior_spark.model.encoder.options import EncoderOptions
 
 if TYPE_CHECKING:
     from behavior_spark.model.encoder.encoder import Encoder

@@ -23,7 +23,8 @@ from rich.console import Console
 from behavior_spark.config import LocalSpark, Settings, validate_settings
 from behavior_spark.io.session import spark_session
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.model.encoder.model_folder import backbone_digest
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import save_text_model

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from behavior_spark.model.arrays import Floats
 from behavior_spark.model.encoder.encoder import Encoder
-from behavior_spark.model.encoder.model_folder import EncoderOptions
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.encoder.scripts import read_by_script
 from behavior_spark.model.topics import find_topics, group_vectors, typical_words, words_of
 

@@ -20,7 +20,8 @@ from behavior_spark.cli.main import run
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import BehaviorError, ConfigError, InputError
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.model.encoder.model_folder import backbone_digest
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.model.registry.text_model import save_text_model

@@ -18,11 +18,8 @@ from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ModelError
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.model.encoder.model_folder import (
-    EncoderOptions,
-    backbone_digest,
-    resolve_model_folder,
-)
+from behavior_spark.model.encoder.model_folder import backbone_digest, resolve_model_folder
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import save_text_model

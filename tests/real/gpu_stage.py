@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 
 from behavior_spark.config import GpuSettings
 from behavior_spark.io.failures import explain
-from behavior_spark.model.encoder.model_folder import EncoderOptions, backbone_digest
+from behavior_spark.model.encoder.model_folder import backbone_digest
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.scoring.embedding import embed
 from behavior_spark.scoring.resources import resource_profile
 from behavior_spark.scoring.workers import EncoderRecipe

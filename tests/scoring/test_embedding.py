@@ -15,11 +15,8 @@ from safetensors.torch import load_file, save_file
 from behavior_spark.errors import ModelError
 from behavior_spark.io.failures import explain
 from behavior_spark.model.encoder.encoder import Encoder
-from behavior_spark.model.encoder.model_folder import (
-    EncoderOptions,
-    backbone_digest,
-    resolve_model_folder,
-)
+from behavior_spark.model.encoder.model_folder import backbone_digest, resolve_model_folder
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.schemas import TEXT_EMBEDDINGS
 from behavior_spark.scoring.embedding import check_on_worker, embed, observed
 from behavior_spark.scoring.workers import EncoderRecipe

@@ -30,11 +30,8 @@ from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.failures import explain
 from behavior_spark.model.encoder.encoder import PROBE, Encoder
-from behavior_spark.model.encoder.model_folder import (
-    EncoderOptions,
-    backbone_digest,
-    resolve_model_folder,
-)
+from behavior_spark.model.encoder.model_folder import backbone_digest, resolve_model_folder
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.model.registry.text_model import save_text_model

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.encoder.model_folder import Precision
+from behavior_spark.model.encoder.options import Precision
 
 Device = Literal["auto", "cpu", "cuda"]
 

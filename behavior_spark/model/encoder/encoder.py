@@ -22,11 +22,11 @@ from behavior_spark.model.encoder.embedding import EmbeddingBatch, begin_embeddi
 from behavior_spark.model.encoder.inference import Inference
 from behavior_spark.model.encoder.loading import load_parts
 from behavior_spark.model.encoder.model_folder import (
-    EncoderOptions,
     backbone_digest,
     effective_options,
     resolve_model_folder,
 )
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.encoder.sentence_modules import SentenceModules, read_sentence_modules
 from behavior_spark.model.encoder.steps import load_steps
 from behavior_spark.model.encoder.tokens import Tokenizer, Tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from behavior_spark.model.encoder.encoder import Encoder
-from behavior_spark.model.encoder.model_folder import EncoderOptions
+from behavior_spark.model.encoder.options import EncoderOptions
 
 _encoders: dict[tuple[str, EncoderOptions, str], Encoder] = {}
 _encoders_lock = threading.Lock()

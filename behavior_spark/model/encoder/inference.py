@@ -15,7 +15,8 @@ import torch
 from behavior_spark.model.encoder import packed
 from behavior_spark.model.encoder.linear import can_pack, pack_linears
 from behavior_spark.model.encoder.loading import quiet_transformers
-from behavior_spark.model.encoder.model_folder import OFFSET_POSITIONS, EncoderOptions
+from behavior_spark.model.encoder.model_folder import OFFSET_POSITIONS
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.encoder.pooling import pool_packed, pool_padded
 from behavior_spark.model.encoder.replays import Replays, Shape
 

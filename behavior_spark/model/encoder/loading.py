@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import read_json
-from behavior_spark.model.encoder.model_folder import EncoderOptions
+from behavior_spark.model.encoder.options import EncoderOptions
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 # Tensors that older versions stored although they follow from the config.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import digest_of, read_json
 from behavior_spark.model.encoder import hub
 from behavior_spark.model.encoder.folder_files import PRETRAINING_RECORD, file_digests
+from behavior_spark.model.encoder.options import DEFAULT_LENGTH, EncoderOptions
 from behavior_spark.model.encoder.sentence_modules import (
     MODULES,
-    POOLINGS,
     SentenceModules,
     read_sentence_modules,
 )
@@ -26,72 +26,10 @@ PREPROCESSING = 2
 # long texts do not take longer.
 CHARACTERS_PER_TOKEN = 64
 
-# Number of tokens read of a text if neither the config nor the encoder's folder gives one.
-DEFAULT_LENGTH = 128
 # Families whose position ids start after the padding id, so that fewer positions are usable.
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl")
 # Families of an encoder with a decoder whose config may not say so.
 _WITH_DECODER = ("t5", "mt5", "umt5", "longt5", "switch_transformers")
-Precision = Literal["fp32", "bf16"]
-
-
-@dataclass(frozen=True)
-class EncoderOptions:
-    """How a text becomes a vector; part of the encoder's digest.
-
-    Options that are not given are read from the encoder's folder if sentence-transformers wrote
-    it; see :func:`effective_options`.
-
-    Attributes:
-        pooling: ``auto``: the folder's, else ``mean``; ``mean`` over the tokens of the text, the
-            first (``cls``) token, ``lasttoken``, ``max``, ``mean_sqrt_len_tokens``,
-            ``weightedmean``; or several with ``+`` between, joined.
-        normalize: Divide each vector by its L2 norm.
-        max_length: Tokens in one forward pass of a text; capped at the model's positions. None:
-            the folder's, else 128.
-        precision: Number format of the forward pass; vectors are float32 in either case.
-        long_texts: A text of more tokens is cut (``truncate``), or read in pieces whose
-            vectors are averaged, weighted by their tokens (``pool``).
-        prompt: Words put before each text. None: the folder's default prompt, if it has one.
-        prompt_name: One of the folder's prompts, in place of ``prompt``.
-        normal_form: Unicode form in which texts were cleaned.
-
-    Raises:
-        ModelError: A value is not allowed.
-    """
-
-    pooling: str = "auto"
-    normalize: bool = True
-    max_length: int | None = None
-    precision: Precision = "fp32"
-    long_texts: Literal["truncate", "pool"] = "truncate"
-    prompt: str | None = None
-    prompt_name: str | None = None
-    normal_form: Literal["NFC", "NFKC"] = "NFC"
-
-    def __post_init__(self) -> None:
-        for name, values, allowed in (
-            ("pooling", self.pooling.split("+"), POOLINGS),
-            ("precision", [self.precision], ("fp32", "bf16")),
-            ("long_texts", [self.long_texts], ("truncate", "pool")),
-            ("normal_form", [self.normal_form], ("NFC", "NFKC")),
-        ):
-            if set(values) - set(allowed) and values != ["auto"]:
-                value = "+".join(values)
-                raise ModelError(
-                    f"encoder option {name} is not known", found=value, fix=f"one of {allowed}"
-                )
-        if self.max_length is not None and self.max_length < 3:
-            raise ModelError(
-                "encoder option max_length is too small",
-                found=str(self.max_length),
-                fix="give at least 3 tokens; 128 is usual",
-            )
-
-    @property
-    def length(self) -> int:
-        """Tokens in one forward pass of a text, at most."""
-        return DEFAULT_LENGTH if self.max_length is None else self.max_length
 
 
 def resolve_model_folder(source: str) -> Path:
@@ -137,18 +75,6 @@ def resolve_model_folder(source: str) -> Path:
             fix="save it with save_pretrained(..., safe_serialization=True)",
         )
     return folder.resolve()
-
-
-def checked_precision(value: str) -> Precision:
-    """A recorded precision as the type ``Precision``.
-
-    Raises:
-        ModelError: The value is neither ``fp32`` nor ``bf16``.
-    """
-    for precision in get_args(Precision):
-        if value == precision:
-            return cast(Precision, precision)
-    raise ModelError("a recorded precision is not known", found=value, fix="fp32 or bf16")
 
 
 def effective_options(folder: Path, options: EncoderOptions) -> EncoderOptions:

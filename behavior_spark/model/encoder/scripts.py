@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from behavior_spark.model.arrays import Bools, Integers
 from behavior_spark.model.encoder.loading import load_tokenizer
-from behavior_spark.model.encoder.model_folder import EncoderOptions, resolve_model_folder
+from behavior_spark.model.encoder.model_folder import resolve_model_folder
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.encoder.sentence_modules import read_sentence_modules
 from behavior_spark.model.encoder.tokens import Tokenizer
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import normalizers
 
-from behavior_spark.model.encoder.model_folder import CHARACTERS_PER_TOKEN, EncoderOptions
+from behavior_spark.model.encoder.model_folder import CHARACTERS_PER_TOKEN
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.encoder.words import Words, ranges
 
 # Maximum number of pieces of a text that are read, where pieces are pooled.

@@ -19,12 +19,11 @@ from behavior_spark.model.encoder.devices import is_native, no_gpu
 from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.model.encoder.failures import FAILURES, MOST_FAILED, refuse_all_failed
 from behavior_spark.model.encoder.model_folder import (
-    EncoderOptions,
-    Precision,
     backbone_digest,
     effective_options,
     resolve_model_folder,
 )
+from behavior_spark.model.encoder.options import EncoderOptions, Precision
 from behavior_spark.model.heads.fitting import fit_head, head_of, with_scope
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.labelled import TaskSplit

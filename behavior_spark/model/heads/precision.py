@@ -17,7 +17,7 @@ import numpy as np
 from behavior_spark.model.arrays import Floats
 from behavior_spark.model.encoder.devices import describe_processor, is_native
 from behavior_spark.model.encoder.encoder import Encoder
-from behavior_spark.model.encoder.model_folder import EncoderOptions, Precision
+from behavior_spark.model.encoder.options import EncoderOptions, Precision
 from behavior_spark.model.heads.head import Head
 
 LEAST_COSINE = 0.999

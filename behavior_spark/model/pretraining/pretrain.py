@@ -11,11 +11,8 @@ from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.files import publish_folder, staging_path, write_json
 from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.model.encoder.folder_files import PRETRAINING_RECORD
-from behavior_spark.model.encoder.model_folder import (
-    EncoderOptions,
-    backbone_digest,
-    trained_through,
-)
+from behavior_spark.model.encoder.model_folder import backbone_digest, trained_through
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.encoder.saving import save_encoder
 from behavior_spark.model.pretraining.corpus import Corpus
 from behavior_spark.model.pretraining.loop import Outcome, PretrainingTask, train_on_corpus

@@ -16,11 +16,11 @@ from typing import Any
 from behavior_spark.errors import ModelError
 from behavior_spark.files import read_json, short_digest, staged_folder, write_json
 from behavior_spark.model.encoder.model_folder import (
-    EncoderOptions,
     backbone_digest,
     effective_options,
     resolve_model_folder,
 )
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.heads.head import Head
 from behavior_spark.shared_folder import is_address
 

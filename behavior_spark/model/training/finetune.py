@@ -11,9 +11,7 @@ from behavior_spark.config.tuning import Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.model.encoder.failures import MOST_FAILED
-from behavior_spark.model.encoder.model_folder import (
-    EncoderOptions,
-)
+from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.heads.frozen_heads import (
     EncoderSetup,
     FittedHeads,

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from behavior_spark.config import Settings, TextSettings
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.model_folder import (
-    EncoderOptions,
     backbone_digest,
-    checked_precision,
     effective_options,
     resolve_model_folder,
     trained_through,
 )
+from behavior_spark.model.encoder.options import EncoderOptions, checked_precision
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import TextModel

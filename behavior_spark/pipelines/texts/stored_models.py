@@ -11,7 +11,8 @@ from typing import get_args
 from behavior_spark.config import Settings, TextSettings
 from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.encoder.model_folder import Precision, backbone_digest, checked_precision
+from behavior_spark.model.encoder.model_folder import backbone_digest
+from behavior_spark.model.encoder.options import Precision, checked_precision
 from behavior_spark.model.registry.promotions import lineage
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.pipelines.texts.active_model import active_text_model, encoder_options
