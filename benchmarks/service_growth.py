@@ -8,11 +8,14 @@ a risk of every user; 300 answers; moods of texts, some of them angry.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StructField, StructType
 
 from behavior_spark.config import Service, WarehouseSettings
 from behavior_spark.io.warehouse import Warehouse
@@ -101,14 +104,25 @@ def write_tables(
 
 def vectors_of(named: DataFrame) -> DataFrame:
     """A vector around its need's, of WIDTH numbers."""
-    place = F.sequence(F.lit(1), F.lit(WIDTH))
-    number = F.transform(place, lambda p: F.coalesce((
-        F.pmod(F.xxhash64(F.col("need"), p), F.lit(2001)) - 1000
-        + (F.pmod(F.xxhash64(F.col("id"), p), F.lit(2001)) - 1000) * 0.8
-    ).cast("float"), F.lit(0.0).cast("float")))  # fmt: skip
-    return named.select(
+    centres = np.random.default_rng(1).uniform(-1, 1, (NEEDS, WIDTH)).astype(np.float32)
+
+    def draw_vectors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            needs = [int(need[1:]) for need in batch.column("need").to_pylist()]
+            dice = np.random.default_rng(batch.column("id")[0].as_py())
+            noise = dice.uniform(-1, 1, (len(batch), WIDTH)).astype(np.float32)
+            flat = pa.array((centres[needs] + 0.8 * noise).astype(np.float32).ravel())
+            vectors = pa.ListArray.from_arrays(
+                pa.array(np.arange(len(batch) + 1, dtype=np.int32) * WIDTH), flat
+            )
+            yield pa.RecordBatch.from_arrays([batch.column("id"), vectors], ["id", "embedding"])
+
+    numbers = TEXT_EMBEDDINGS.field("embedding").dataType
+    schema = StructType([StructField("id", LongType()), StructField("embedding", numbers)])
+    drawn = named.select("id", "need").mapInArrow(draw_vectors, schema)
+    return drawn.select(
         F.sha2(F.col("id").cast("string"), 256).alias("text_hash"),
-        F.lit("enc").alias("backbone_digest"), number.alias("embedding"),
+        F.lit("enc").alias("backbone_digest"), "embedding",
         F.lit(NIGHT).cast("timestamp").alias("scored_at"),
     )  # fmt: skip
 

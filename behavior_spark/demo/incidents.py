@@ -42,8 +42,9 @@ _CHANGES: Final = (
 
 # A naive rule against spam: what an analyst writes down in ten minutes without reading a text.
 SUSPECT_WORDS: Final = (
-    "free", "winner", "won", "prize", "bitcoin", "crypto", "casino", "jackpot", "lottery", "loan",
-    "pills", "followers", "earn", "guaranteed", "congratulations", "telegram", "https?:", "www",
+    "free", "winner", "you won", "prize", "bitcoin", "crypto", "casino", "jackpot", "lottery",
+    "loan", "pills", "followers", "earn", "guaranteed", "congratulations", "telegram", "http",
+    "https", "www",
 )  # fmt: skip
 _FORWARDED: Final = (
     "I got this from you, is it genuine? {spam}", "someone sent me this in your name: {spam}",

@@ -76,7 +76,7 @@ def test_spam_is_in_the_truth_and_who_forwards_it_is_innocent(shop: list[UserLog
         assert {event.action for event in user.planted} == {"contact_support"}
     # Neither a count of texts nor a list of words tells the one from the other.
     assert min(len(texts_of(user)) for user in writers) == 1
-    words = re.compile(rf"\b({'|'.join(SUSPECT_WORDS)})", re.IGNORECASE)
+    words = re.compile(rf"\b({'|'.join(SUSPECT_WORDS)})\b", re.IGNORECASE)
     for users in (writers, innocent):
         found = [bool(words.search(text)) for user in users for text in texts_of(user)]
         assert 0 < sum(found) < len(found)

@@ -270,7 +270,9 @@ def test_members_of_an_audience_get_the_nights_next_items_and_no_other_nights(
     predictions = [
         {"user_id": user, "as_of": AS_OF, "target": "looks", "score": float(place),
          "probability": 0.1 * place, "decile": place, "model_digest": "m",
-         "valid_until": AS_OF + dt.timedelta(days=30)}
+         "valid_until": AS_OF + dt.timedelta(days=30),
+         "nearest_change": {"feature": "clicks", "value": 1.0, "changed": 2.0, "score": 5.0,
+                            "predicted": 0.5, "decile": 1, "text": f"if {user} clicked twice"}}
         for place, user in enumerate(users, start=1)
     ]  # fmt: skip
     predicted = warehouse.frame(USER_PROPENSITY, predictions)
@@ -278,6 +280,8 @@ def test_members_of_an_audience_get_the_nights_next_items_and_no_other_nights(
     chosen = choose(spark, settings.model_copy(update={"audiences": offers}))
     stored = {(r["audience"], r["user_id"]): r for r in warehouse.read(AUDIENCE_MEMBERS).collect()}
     assert stored.keys() == set(pairs)
+    for (_, user), row in stored.items():
+        assert row["nearest_change"]["text"] == f"if {user} clicked twice"
     for written, asked in (("items", "recommended_items"), ("item_sources", "item_sources")):
         expected = {pair: row[asked] for pair, row in rows.items()}
         assert {pair: row[written] for pair, row in stored.items()} == expected

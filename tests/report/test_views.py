@@ -7,6 +7,7 @@ import datetime as dt
 import pandas as pd
 import pytest
 
+from behavior_spark.report import first_night
 from behavior_spark.report.page import night_page, render_page
 from behavior_spark.report.page.blocks import Section
 from behavior_spark.report.page.facts import NightFacts, NightRun
@@ -129,6 +130,30 @@ def test_each_stage_has_the_seconds_that_the_nights_before_let_expect() -> None:
     second = page_of(night(run=run, runs=(first, run)))
     assert second.tables["Seconds by stage"][0] == ["stage", "seconds", "share"]
     assert "were expected;" not in second.text
+
+
+def test_a_first_night_has_a_guess_of_rates_beside_its_stages_and_no_other_night_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shares = {"train": (10.0, 50.0), "embed texts": (5.0, 20.0), "predict": (1.0, 2.0)}
+    monkeypatch.setattr(first_night, "SHARES", shares)
+    figures = dict(zip(first_night.FORESEEN, (100.0, 200.0), strict=True))
+    sources = {"texts": {"rows_in": 1300}}  # ten seconds at 130 a second
+    stages = {"foresee": 3.0, "train": 40.0, "embed texts": 45.0, "predict": 9.0}
+    run = night_run(stages=stages, figures=figures, sources=sources)
+    page = page_of(night(run=run, runs=(run,)))
+    assert page.tables["Seconds by stage"] == [
+        ["stage", "seconds", "share", "a guess"],
+        ["embed texts", "45.0", "45.0 %", "5 to 50"], ["train", "40.0", "40.0 %", "10 to 100"],
+        ["predict", "9.0", "9.0 %", "1 to 4"], ["foresee", "3.0", "3.0 %", "-"],
+    ]  # fmt: skip
+    assert "a guess by rates measured on two cores; outside of theirs: predict." in page.text
+    elsewhere = page_of(night(run=night_run(stages=stages), runs=()))  # not on one machine
+    assert "guess" not in elsewhere.text
+    earlier = night_run(run_id="e" * 32, started_at=dt.datetime(2024, 4, 25, 1),
+                        stages={"train": 30.0})  # fmt: skip
+    known = page_of(night(run=run, runs=(earlier, run)))
+    assert known.tables["Seconds by stage"][0] == ["stage", "seconds", "share", "expected"]
 
 
 def test_the_service_queue_is_told_by_queue_and_queues_of_few_users_are_hidden(

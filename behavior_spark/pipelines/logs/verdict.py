@@ -11,6 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich.console import RenderableType
+from rich.text import Text
 
 from behavior_spark.cleaning.log_extent import (
     ExtentQuestion,
@@ -94,8 +95,8 @@ class Verdict(StageResult):
         rows = [{"stage": name, "takes about": span(*ends)} for name, ends in self._stages.items()]
         if not rows:
             return []
-        title = "stages of a first night: a guess, by rates measured on two cores"
-        return [rows_table(rows, title=title)]
+        words = "Stages of a first night: a guess, by rates measured on two cores"
+        return [Text(f"\n{words}", style="bold"), rows_table(rows)]
 
     def last_line(self) -> str | None:
         """One line: yes or no, the day, the targets and the time."""

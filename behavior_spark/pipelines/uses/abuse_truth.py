@@ -88,7 +88,7 @@ def measured(alerted: DataFrame, texts: DataFrame, writers: DataFrame) -> AbuseM
         texts: ``user_id, text_id, text`` of the days that alerts look at.
         writers: ``user_id`` of those who wrote spam.
     """
-    suspect = F.lower("text").rlike(rf"\b({'|'.join(SUSPECT_WORDS)})")
+    suspect = F.lower("text").rlike(rf"\b({'|'.join(SUSPECT_WORDS)})\b")
     words = texts.where(suspect).groupBy("user_id").agg(F.count_distinct("text_id").alias("texts"))
     users = (
         words.join(alerted.distinct().withColumn("alerted", F.lit(True)), "user_id", "full")
