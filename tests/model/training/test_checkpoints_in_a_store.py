@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_training import trained
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.training.checkpoint import Checkpoint
 from behavior_spark.shared_folder import SharedFolder
+from tests.model.training.test_training import trained
 
 PLACE = "s3a://night/checkpoints"
 
