@@ -135,9 +135,9 @@ def run_ours(spark: Any, folder: Path, days: Sequence[dt.date]) -> dict[str, flo
     feature_set = FeatureSet.of(settings, Offer())
     with running("build-features", settings, as_of=days[-1], spark=spark, console=quiet) as run:
         with run.step("build activity"):
-            update_activity(run, feature_set)
+            snapshots = update_activity(run, feature_set)
         with run.step("build features"):
-            activity = stored_activity(run, feature_set, days)
+            activity = stored_activity(run, feature_set, days, snapshots=snapshots)
             frame = feature_set.build(Inputs(run.warehouse.read(EVENTS), activity=activity), days)
             own = [field for field in frame.schema if field.name not in ("user_id", "as_of")]
             contract = USER_FEATURES.with_columns(

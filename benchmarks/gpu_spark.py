@@ -4,7 +4,7 @@
         --files conf/deploy/find_gpus.sh --py-files dist/behavior_spark-0.1.0-py3-none-any.whl
         benchmarks/gpu_spark.py --warehouse hdfs:///tmp/gpu_spark --config conf/gpu.yaml
         [--set text.gpu.discovery_script=./find_gpus.sh] [--texts 1000000] [--per-task 1,0.5,0.25]
-        [--encoder FOLDER] [--only ours,udf]
+        [--encoder FOLDER] [--only ours,udf] [--warm-up 2000]
 
 Texts of 4 to 120 words are made by Spark. For each share of a GPU that a task gets, timed are
 
@@ -12,7 +12,8 @@ Texts of 4 to 120 words are made by Spark. For each share of a GPU that a task g
 - ``udf``: sentence-transformers in an Arrow UDF on the same resource profile, in batches of 256
   sorted by length, to a Delta table. Needs sentence-transformers on the executors.
 
-Each is run once on 2,000 texts before, which starts executors and workers. Prints a Markdown table:
+Each is run once on 2,000 texts (``--warm-up``) before, which starts executors and workers and, for
+``ours``, chooses the encoder's precision where it is ``auto``. Prints a Markdown table:
 texts per second, in all and of one GPU; times the UDF; the share of the tasks' time in which the
 model computed and the shares of what kept it waiting.
 """
@@ -42,7 +43,6 @@ from behavior_spark.scoring.resources import resource_profile
 from benchmarks.contenders.ours import add_texts
 
 NIGHT = dt.date(2024, 1, 2)
-WARM_UP = 2000
 MAX_LENGTH = 128
 WORDS = """the order came late and box was open please send another one or give money back thanks
 for your help it works well so far but colour is not what I saw in shop can you tell me when will be
@@ -135,9 +135,11 @@ def time_udf(settings: Settings, folder: str, texts: DataFrame) -> Figures:
 def measure(spark: SparkSession, options: argparse.Namespace, name: str, share: str) -> Figures:
     """Time one contender after its warm-up."""
     measured: Figures = {}
-    for part, count in {"first": WARM_UP, "timed": options.texts}.items():
-        place = f"{options.warehouse}/{time.time():.0f}-{name}-{share}-{part}"
-        settings = settings_of(options, share, f"warehouse={place}", f"models={place}_models")
+    place = f"{options.warehouse}/{time.time():.0f}-{name}-{share}"
+    for part, count in {"first": options.warm_up, "timed": options.texts}.items():
+        # The precision that the first one chooses stands for the other, as from night to night.
+        places = f"warehouse={place}-{part}", f"models={place}-models"
+        settings = settings_of(options, share, *places)
         texts = made_texts(spark, count, seed=7)
         if name == "ours":
             measured = time_ours(spark, settings, texts)
@@ -188,6 +190,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--config", action="append", default=[], help="such as conf/gpu.yaml")
     parser.add_argument("--set", action="append", default=[], help="KEY=VALUE of the config")
     parser.add_argument("--texts", type=int, default=1_000_000)
+    parser.add_argument("--warm-up", type=int, default=2000, help="texts before what is timed")
     parser.add_argument("--per-task", default="1,0.5,0.25", help="shares, with commas between")
     parser.add_argument("--only", default="udf,ours", help="contenders, in this order")
     parser.add_argument("--encoder", help="model folder on every machine; default: the package's")

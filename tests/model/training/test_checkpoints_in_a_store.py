@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_training import trained
 
 from behavior_spark.errors import ModelError
 from behavior_spark.model.training.checkpoint import Checkpoint
 from behavior_spark.shared_folder import SharedFolder
+from tests.model.training.test_training import trained
 
 PLACE = "s3a://night/checkpoints"
 
@@ -58,7 +58,7 @@ def test_a_run_killed_on_one_machine_ends_on_another_as_an_unbroken_one(
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root)},
         capture_output=True,
-        timeout=120,
+        timeout=600,
     )  # fmt: skip
     assert done.returncode == -9, done.stderr.decode()[-800:]
     another_machine("second")
