@@ -3,13 +3,15 @@
 ``read_rows`` adds to the contract's columns
 
 - ``_unread``: first column that could not be converted, and why; null if all could;
+- ``_missing``: first column without which a row is refused and that has no value, in words; null
+  if there is none;
 - ``_raw_<column>``: the original value as text, if it could not be converted;
 - ``_changed_<column>``: sum of the changes made (``values.Change``); 0 for none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -28,8 +30,10 @@ from behavior_spark.cleaning.values import (
 )
 from behavior_spark.schemas import Contract
 
-UNREAD, RAW, CHANGED = "_unread", "_raw_", "_changed_"
+UNREAD, MISSING, RAW, CHANGED = "_unread", "_missing", "_raw_", "_changed_"
 _COMPOSED, _TRIMMED = "_composed", "_trimmed_"
+# Columns that get a value where the source has none; see ``rows.prepare``.
+FILLED_IN = ("arrived_at", "arrived_day", "valid_from")
 
 
 def read_rows(frame: DataFrame, contract: Contract) -> DataFrame:
@@ -40,7 +44,8 @@ def read_rows(frame: DataFrame, contract: Contract) -> DataFrame:
         contract: Contract of the result.
     """
     targets = {f.name: f.dataType for f in contract.columns if f.name in frame.columns}
-    return _read(frame, targets)
+    needed = [name for name in contract.required if name in targets and name not in FILLED_IN]
+    return _read(frame, targets, needed=needed)
 
 
 def read_attributes(frame: DataFrame) -> DataFrame:
@@ -55,7 +60,9 @@ def read_contacts(frame: DataFrame) -> DataFrame:
     return _read(frame, {"user_id": StringType()}).select(*names)
 
 
-def _read(frame: DataFrame, targets: Mapping[str, DataType]) -> DataFrame:
+def _read(
+    frame: DataFrame, targets: Mapping[str, DataType], *, needed: Sequence[str] = ()
+) -> DataFrame:
     kinds = {name: frame.schema[name].dataType for name in targets}
     other_columns = [name for name in frame.columns if name not in targets]
     text_columns = [n for n in targets if isinstance(kinds[n], StringType) and n not in WRITTEN]
@@ -80,6 +87,14 @@ def _read(frame: DataFrame, targets: Mapping[str, DataType]) -> DataFrame:
         *other_columns,
         *[reading.value.alias(name) for name, reading in readings.items()],
         F.coalesce(*reasons, F.lit(None).cast("string")).alias(UNREAD),
+        # Before names are composed, so that refused rows are found without Python.
+        F.coalesce(
+            *[
+                F.when(readings[name].value.isNull(), F.lit(f"{name} is missing"))
+                for name in needed
+            ],
+            F.lit(None).cast("string"),
+        ).alias(MISSING),
         *[_raw(name, reading).alias(RAW + name) for name, reading in readings.items()],
         *[reading.changed.cast("int").alias(CHANGED + name) for name, reading in readings.items()],
     )

@@ -13,7 +13,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.cleaning.readings import CHANGED, RAW, UNREAD
+from behavior_spark.cleaning.readings import CHANGED, MISSING, RAW, UNREAD
 from behavior_spark.cleaning.values import Change, last_moment
 from behavior_spark.schemas import EVENTS, IDENTITIES, ITEMS, TEXTS, Contract
 
@@ -64,10 +64,7 @@ def prepare(frame: DataFrame, contract: Contract, *, skew_seconds: int = 0) -> D
 
 def with_reason(frame: DataFrame, contract: Contract) -> DataFrame:
     """Add ``_reason``: a value that could not be read, else the first broken rule, else null."""
-    checks: list[Column] = [F.col(UNREAD)]
-    for name in contract.required:
-        if name in frame.columns and name not in ("arrived_at", "arrived_day"):
-            checks.append(F.when(F.col(name).isNull(), F.lit(f"{name} is missing")))
+    checks: list[Column] = [F.col(UNREAD), F.col(MISSING)]
     time = TIME.get(contract.name)
     years = f"is outside {EARLIEST[:4]} to {LATEST[:4]}"
     if time:
@@ -158,6 +155,13 @@ def not_before(frame: DataFrame, start: dt.date | None) -> DataFrame:
     return frame.where(day.isNull() | (day >= F.lit(start)))
 
 
+def numbered(frame: DataFrame, contract: Contract) -> DataFrame:
+    """Add ``_copy`` and ``_conflict`` to the rows of a contract; see ``number_copies``."""
+    if contract.name == ITEMS.name:
+        return number_item_copies(frame).withColumn(CONFLICT, F.lit(False))
+    return number_copies(frame, contract.key)
+
+
 def number_copies(frame: DataFrame, key: tuple[str, ...]) -> DataFrame:
     """Add ``_copy``: 1 for the row to keep of each key, 2 and more for its duplicates.
 
@@ -232,6 +236,11 @@ def clean_texts(
         empty = F.when(F.col(text).isNull(), F.lit("text is empty after cleaning"))
         frame = frame.withColumn(REASON, F.coalesce(REASON, empty))
     return frame.drop("_clean")
+
+
+def may_become_empty(text: Column) -> Column:
+    """Whether cleaning may leave nothing of a text: one visible ASCII character always stays."""
+    return ~text.rlike("[!-~]")
 
 
 def quarantine_rows(

@@ -66,10 +66,10 @@ def clean_text(
 
 
 def _before_placeholder(text: str, limit: int) -> int:
-    """The limit, or the start of a placeholder that the limit would cut."""
+    """The limit, or the start of a placeholder that the limit would cut, unless that is all."""
     start = text.rfind("<", 0, limit)
     match = _PLACEHOLDER.match(text, start) if start >= 0 else None
-    return start if match and match.end() > limit else limit
+    return start if start and match and match.end() > limit else limit
 
 
 def text_hash(text: str, *, key: str | None = None) -> str:

@@ -258,7 +258,7 @@ def nightly(
             return Result.of_run(run)
         prepared = build_features_stage(run, model).prepared
         trained = train_stage(run, prepared, retrain=retrain)
-        predict_stage(run, prepared, trained.by_target)
+        predict_stage(run, prepared, trained.by_target, counted=trained.counted)
         if settings.sequence:
             predict_items_stage(run, prepared, retrain=retrain)
         profile_stage(run, prepared)

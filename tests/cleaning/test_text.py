@@ -242,3 +242,16 @@ def test_another_key_gives_another_hash_and_another_pseudonym():
     assert pseudonym("u1", key=KEY) != pseudonym("u2", key=KEY)
     assert re.fullmatch("[0-9a-f]{32}", pseudonym("u1", key=KEY))
     assert pseudonym("u1", key=KEY) != text_hash("u1", key=KEY)[:32]
+
+
+@given(
+    st.one_of(ANY, TRICKY, st.text("<abcdefgh>@.4 \u200b", max_size=80)),
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E),
+    st.one_of(ANY, TRICKY, st.text("<abcdefgh>@.4 \u200b", max_size=80)),
+    FORMS,
+)
+@settings(max_examples=500, deadline=None)
+def test_one_visible_ascii_character_keeps_a_text_from_becoming_empty(before, one, after, form):
+    """Which is how the quarantine finds the texts of which cleaning leaves nothing."""
+    assert clean_text(before + one + after, max_chars=16, form=form).text
+    assert clean_text(f"<{'a' * 30}>", max_chars=16).text

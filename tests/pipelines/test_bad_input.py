@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
 
@@ -19,6 +19,7 @@ from behavior_spark.io.expressions import type_of
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.checks import Sampled
+from behavior_spark.pipelines.logs import quarantine
 from behavior_spark.pipelines.logs.event_types import refuse_types_never_stored
 from behavior_spark.schemas import EVENTS, QUARANTINE, RUNS, TEXTS
 from tests.stored_tables import same_rows
@@ -127,6 +128,39 @@ def test_faulty_rows_are_quarantined_with_their_reason_and_the_rest_goes_through
     assert stored["t6"] == "write to <email>"
     everything = str(warehouse.read(QUARANTINE).collect()) + str(warehouse.read(RUNS).collect())
     assert SECRET not in everything
+
+
+def test_what_the_quarantine_reads_is_dropped_before_python_and_is_what_was_refused(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path / "events", [_event(), _event(id=None), _event(id="e3", time="no time")])
+    # Of two versions of one moment cleaning leaves nothing of the one; which is kept is drawn.
+    twice = [_text(id=f"t{n}", body=body) for n in range(12) for body in ("\u200b", f"words {n}")]
+    _write(tmp_path / "texts", [*twice, _text(id="u", body=" \u2063 "), _text(id="v", time=None)])
+    plans: list[str] = []
+    form = quarantine.rows.quarantine_rows
+
+    def noted(frame: DataFrame, *args: Any, **kwargs: Any) -> DataFrame:
+        plans.append(frame._jdf.queryExecution().optimizedPlan().toString())
+        return form(frame, *args, **kwargs)
+
+    monkeypatch.setattr(quarantine.rows, "quarantine_rows", noted)
+    settings = _settings(tmp_path)
+    result = commands.ingest(settings, as_of=AS_OF, spark=spark, console=QUIET)
+    counted = {s.table_name: s.refused for s in result.sources}
+    assert counted["events"] == 2 and 2 < counted["texts"] < 14
+    held = Warehouse(spark, settings.warehouse).read(QUARANTINE)
+    rows = held.groupBy("table_name").agg(F.sum("refused_rows").alias("n")).collect()
+    assert {row["table_name"]: row["n"] for row in rows} == counted
+    assert not any("changed while it was read" in note for note in result.notes)
+    events, texts, emptied = plans
+    for plan in plans:
+        assert "CollectMetrics" not in plan  # nothing is counted twice, and filters go below
+    for plan in (events, texts):
+        below = plan[plan.index("ArrowEvalPython") :]  # which composes names
+        assert "Filter" in below and "is missing" in below[below.index("Filter") :]
+    below = emptied[emptied.index("ArrowEvalPython") :]  # which cleans texts
+    assert "RLIKE(text" in below.replace("`", "") or "rlike" in below.lower()
 
 
 def test_a_later_arrival_is_a_new_version_of_its_event(spark: SparkSession, tmp_path: Path) -> None:

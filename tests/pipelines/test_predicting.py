@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
+import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
@@ -19,10 +21,12 @@ from behavior_spark.model.propensity.learners.xgboost import TrainingOptions
 from behavior_spark.model.propensity.model import PropensityModel
 from behavior_spark.model.propensity.sketch import drift_between
 from behavior_spark.model.propensity.training import train_propensity_model
+from behavior_spark.pipelines.users import drift
 from behavior_spark.pipelines.users.drift import moved_models
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.pipelines.users.predicting import predict_stage
 from behavior_spark.pipelines.users.propensity import PropensityModels
+from behavior_spark.pipelines.users.training_rows import target_population
 from behavior_spark.runs.past import PastRuns
 from behavior_spark.runs.run import running
 from behavior_spark.schemas import EVENTS, USER_FEATURES, USER_PROPENSITY
@@ -68,7 +72,7 @@ def job(folder: Path) -> Settings:
 
 
 def test_rows_and_users_outside_of_a_population_are_all_users_of_the_night(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = job(tmp_path / "warehouse")
     features = FeatureSet.make(settings.features, settings.targets)
@@ -94,8 +98,11 @@ def test_rows_and_users_outside_of_a_population_are_all_users_of_the_night(
         )
         run.warehouse.replace(night.unionByName(before), contract, where="true")
         run.__dict__["past"] = PastRuns(ingested_before=BEFORE)
-        moved = moved_models(run, models, {}, at_psi=0.2)
-        predicted = predict_stage(run, prepared, models)
+        populations = {name: target_population(settings, name) for name in models}
+        moved = moved_models(run, models, populations, at_psi=0.2)
+        counted = Mock(wraps=drift.count_users)
+        monkeypatch.setattr(drift, "count_users", counted)
+        predicted = predict_stage(run, prepared, models, counted=moved.counts)
         rows = run.warehouse.read(USER_PROPENSITY).collect()
     of_target = {name: [row for row in rows if row["target"] == name] for name in models}
     bought, lately = {u[0] for u in users if u[3] is not None}, {u[0] for u in users if u[4] <= 10}
@@ -134,8 +141,11 @@ def test_rows_and_users_outside_of_a_population_are_all_users_of_the_night(
     assert len(since_night) == 2 and all("moved much" in note for note in since_night)
     assert "view_count_7d (PSI" in since_night[1] and "user" not in since_night[1]
     psi = {d.target: d.score.psi for d in predicted.drift if d.score}
-    assert "noise" not in moved and moved <= set(psi)
-    assert all(note.endswith("training.retrain_at_psi)") for note in run.notes[: len(moved)])
+    assert "noise" not in moved.targets and moved.targets <= set(psi)
+    said = run.notes[: len(moved.targets)]
+    assert all(note.endswith("training.retrain_at_psi)") for note in said)
+    # What was counted to decide on training is not counted again.
+    assert set(moved.counts["as_of"]) == {AS_OF, BEFORE} and not counted.called
 
 
 def test_figures_and_details_tell_the_verdict_of_each_target() -> None:

@@ -79,7 +79,7 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
     if start is not None:
         start -= dt.timedelta(days=run.settings.lookback_days)
     run.ingested_from = start
-    refused: list[DataFrame] = []
+    refused: list[tuple[Contract, DataFrame]] = []
     masked: dict[str, int] = {}
     cut: dict[str, int] = {}
     changed: dict[str, int] = {}
@@ -95,7 +95,7 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
                 )
                 names = tuple(frames) if len(frames) > 1 else ()
                 taken = take(run, union, contract, start, sources=names)
-                refused += taken.refused
+                refused += [(contract, frame) for frame in taken.refused]
                 masked[contract.name], cut[contract.name] = taken.masked, taken.cut
                 changed |= taken.changed
                 by_source |= taken.by_source

@@ -24,7 +24,7 @@ from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.logs.event_types import all_named_types, describe_missing_types
 from behavior_spark.pipelines.logs.links import known_links
 from behavior_spark.pipelines.logs.mapped_sources import with_clean_texts, with_reasons
-from behavior_spark.pipelines.logs.quarantine import quarantine_form
+from behavior_spark.pipelines.logs.quarantine import texts_that_become_empty
 from behavior_spark.pipelines.logs.retention import days_to_replace
 from behavior_spark.runs.run import Run, SourceCounts
 from behavior_spark.schemas import EVENTS, ITEMS, Contract
@@ -32,7 +32,11 @@ from behavior_spark.schemas import EVENTS, ITEMS, Contract
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of one contract's rows: lazy frames of those refused, and counts of texts."""
+    """What became of one contract's rows: lazy frames of those refused, and counts of texts.
+
+    The refused rows are read from the source once more, by plans of their own: what counts rows
+    in the first pass would keep Spark from dropping all others before any work.
+    """
 
     refused: list[DataFrame]
     masked: int
@@ -53,16 +57,8 @@ def take(
     reasoned = with_reasons(run, mapped, contract)
     reasoned = reasoned if contract is ITEMS else rows.not_before(reasoned, start)
     read, inside = _read(run, reasoned, contract, start, sources=sources)
-    valid = read.frame.where(inside & F.col(rows.REASON).isNull())
-    dated = contract is not ITEMS
-    copies = rows.number_copies(valid, contract.key) if dated else rows.number_item_copies(valid)
-    conflict = F.col(rows.CONFLICT) if dated else F.lit(False)
-    kept = Counted.over(
-        copies,
-        duplicates=F.count_if(F.col(rows.COPY) > 1),
-        conflicts=F.count_if(conflict),
-        **_by_source(sources, duplicates=F.col(rows.COPY) > 1),
-    )
+    usable = inside & F.col(rows.REASON).isNull()
+    kept = _count_copies(rows.numbered(read.frame.where(usable), contract), sources)
     fresh = kept.frame.where(F.col(rows.COPY) == 1)
     if contract is EVENTS and run.settings.sources.identities:
         fresh = with_known_users(fresh, known_links(run))
@@ -83,26 +79,47 @@ def take(
     )
     run.sources.append(counts)
     run.say(counts.line)
+    _tell(run, contract, first, conflicts=second["conflicts"], sources=sources)
+    refused = []
+    if first["refused"]:
+        refused.append(reasoned.where(inside & F.col(rows.REASON).isNotNull()))
+    if third["refused"]:
+        refused.append(texts_that_become_empty(run, reasoned.where(usable)))
+    changed = figures_of_changes(contract, first)
+    by_source = _rows_by_source(contract, sources, first, second, third)
+    return Taken(refused, third["masked"], third["cut"], changed, by_source)
+
+
+def _tell(
+    run: Run,
+    contract: Contract,
+    first: dict[str, int],
+    *,
+    conflicts: int,
+    sources: tuple[str, ...],
+) -> None:
+    """Say and note what reading has counted."""
     if sources:
         read_from = [f"{name} {first[f'read of {n}']:,}" for n, name in enumerate(sources)]
         run.say(f"{contract.name} by source: {', '.join(read_from)}")
     for line in describe_changes(contract, first):
         run.note(line)
-    if second["conflicts"]:
-        run.note(f"{contract.name}: {second['conflicts']:,} rows have the id of another row, but "
+    if conflicts:
+        run.note(f"{contract.name}: {conflicts:,} rows have the id of another row, but "
                  "another user or type: does one numbering serve two things?")  # fmt: skip
     if contract is EVENTS:
         _note_missing_types(run, first)
         for line in describe_against(first):
             run.note(line)
-    broken = F.col(rows.REASON).isNotNull()
-    early = [read.frame.where(inside & broken)] if first["refused"] else []
-    late = [written.frame.where(broken)] if third["refused"] else []
-    hold = quarantine_form(run)
-    refused = [hold(frame, contract) for frame in early + late]
-    changed = figures_of_changes(contract, first)
-    by_source = _rows_by_source(contract, sources, first, second, third)
-    return Taken(refused, third["masked"], third["cut"], changed, by_source)
+
+
+def _count_copies(copies: DataFrame, sources: tuple[str, ...]) -> Counted:
+    return Counted.over(
+        copies,
+        duplicates=F.count_if(F.col(rows.COPY) > 1),
+        conflicts=F.count_if(F.col(rows.CONFLICT)),
+        **_by_source(sources, duplicates=F.col(rows.COPY) > 1),
+    )
 
 
 def _by_source(sources: tuple[str, ...], **conditions: Column) -> dict[str, Column]:

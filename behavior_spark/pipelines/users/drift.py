@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from pyspark.sql import functions as F
@@ -27,19 +28,37 @@ def count_nights(
     models: Mapping[str, PropensityModel],
     populations: Mapping[str, TargetPopulation],
     nights: Sequence[dt.date],
+    *,
+    known: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """People of nights, counted as :func:`count_users` says, in one pass over their features.
 
     Users who behave like machines are left out.
+
+    Args:
+        run: The run.
+        models: Models by target.
+        populations: Populations by target.
+        nights: As-of days.
+        known: Counts of some of these models at these nights, which are not made again.
     """
+    known = pd.DataFrame(columns=list(COUNTS.names)) if known is None else known
+    of_targets = set(known["target"])
+    models = {name: model for name, model in models.items() if name not in of_targets}
     if not models:
-        return pd.DataFrame(columns=list(COUNTS.names))
+        return known
     features = run.warehouse.require(USER_FEATURES, made_by="build-features")
     people = without_bots(features.where(F.col("as_of").isin(*nights)))
     needed = columns_needed(models, populations)
     counts = count_users(people.select("as_of", *needed), models, populations)
     with spark_errors("counting what moved"):
-        return counts.toPandas()
+        made = counts.toPandas()
+    return pd.concat([known, made], ignore_index=True) if len(known) else made
+
+
+def nights_to_count(run: Run) -> list[dt.date]:
+    """This night, and the one before it where there was one."""
+    return [day for day in (run.as_of, run.past.ingested_before) if day is not None]
 
 
 def note_drift(
@@ -77,13 +96,26 @@ def note_drift(
     return since_training, since_night
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Which models' scores moved since training.
+
+    Attributes:
+        targets: Their targets.
+        counts: Counts of all models that were looked at, of ``nights_to_count``; None if of none.
+    """
+
+    targets: frozenset[str] = frozenset()
+    counts: pd.DataFrame | None = None
+
+
 def moved_models(
     run: Run,
     models: Mapping[str, PropensityModel],
     populations: Mapping[str, TargetPopulation],
     *,
     at_psi: float,
-) -> set[str]:
+) -> Moved:
     """Targets whose scores moved so far from training that they are to be trained again.
 
     Only of models that a newer week of outcomes can be learned by; a note says which and why.
@@ -96,8 +128,8 @@ def moved_models(
         if model.ranks and dt.date.fromisoformat(model.trained_through) <= newer
     }
     if not old or not run.warehouse.exists(USER_FEATURES):
-        return set()
-    counts = count_nights(run, old, populations, [run.as_of])
+        return Moved()
+    counts = count_nights(run, old, populations, nights_to_count(run))
     moved = set()
     for drift in drift_of(counts, old, run.as_of):
         score = drift.score
@@ -107,4 +139,4 @@ def moved_models(
                 f"{drift.target} is trained again: its scores moved since training (PSI "
                 f"{score.psi:.2f}, limit {at_psi:g}, training.retrain_at_psi)"
             )
-    return moved
+    return Moved(frozenset(moved), counts)

@@ -13,7 +13,7 @@ from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.model.propensity.goals import Goal
 from behavior_spark.model.propensity.model import PropensityModel
-from behavior_spark.pipelines.users.drift import count_nights, note_drift
+from behavior_spark.pipelines.users.drift import count_nights, nights_to_count, note_drift
 from behavior_spark.pipelines.users.features import Prepared
 from behavior_spark.pipelines.users.training_rows import target_population
 from behavior_spark.prediction.drift import STEP, TargetDrift
@@ -71,10 +71,22 @@ class Predicted(StageResult):
     writes=(USER_PROPENSITY,),
     models=("propensity",),
 )
-def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityModel]) -> Predicted:
+def predict_stage(
+    run: Run,
+    prepared: Prepared,
+    models: Mapping[str, PropensityModel],
+    *,
+    counted: pd.DataFrame | None = None,
+) -> Predicted:
     """Predict every target for the night's users of its population, and replace its rows.
 
     Notes what moved much since the models were trained, and since the night before.
+
+    Args:
+        run: The run.
+        prepared: Tables and features.
+        models: Models by target.
+        counted: Counts of users by some of these models, as training has made them.
     """
     populations = {name: target_population(run.settings, name) for name in models}
     needed = columns_needed(models, populations)
@@ -85,8 +97,8 @@ def predict_stage(run: Run, prepared: Prepared, models: Mapping[str, PropensityM
     with run.step("predict"), spark_errors("predicting"):
         ranking = {name: model for name, model in models.items() if model.ranks}
         # Deciles are of people: machines get a place among them, and none in the cuts.
-        nights = [day for day in (run.as_of, run.past.ingested_before) if day is not None]
-        counts = count_nights(run, ranking, populations, nights)
+        nights = nights_to_count(run)
+        counts = count_nights(run, ranking, populations, nights, known=counted)
         cuts = _cuts(counts[counts["as_of"] == run.as_of])
         drift, drift_of_night = note_drift(run, counts, ranking)
         users = Counted.over(night.select("user_id", *needed), users=F.count(F.lit(1)))

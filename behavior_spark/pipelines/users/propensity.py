@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import RenderableType
 
 from behavior_spark.config.section import Section
@@ -110,10 +111,12 @@ class PropensityModels(StageResult):
     Attributes:
         by_target: For each target that can be predicted.
         left_out: For each other target why it cannot.
+        counted: Counts of the night's users by models whose drift was looked at, and that stay.
     """
 
     by_target: dict[str, PropensityModel]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    counted: pd.DataFrame | None = None
 
     @property
     def figures_by_target(self) -> dict[str, dict[str, float]]:
@@ -206,11 +209,13 @@ def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> PropensityMod
         InputError: No target has enough history or positives.
     """
     models = {} if retrain else valid_models(run, prepared)
-    at_psi = run.settings.training.retrain_at_psi
+    at_psi, counted = run.settings.training.retrain_at_psi, None
     if models and at_psi is not None:
         populations = {name: target_population(run.settings, name) for name in models}
-        for name in moved_models(run, models, populations, at_psi=at_psi):
-            models.pop(name)
+        moved = moved_models(run, models, populations, at_psi=at_psi)
+        models = {name: model for name, model in models.items() if name not in moved.targets}
+        if moved.counts is not None:
+            counted = moved.counts[moved.counts["target"].isin(list(models))]
     missing = [name for name in run.settings.targets if name not in models]
     left_out: dict[str, str] = {}
     if missing:
@@ -225,7 +230,7 @@ def train_stage(run: Run, prepared: Prepared, *, retrain: bool) -> PropensityMod
             fix="ingest a longer history, or shorten the horizons",
         )
     _note_base_rates(run, models)
-    return PropensityModels(models, left_out)
+    return PropensityModels(models, left_out, counted)
 
 
 def _note_base_rates(run: Run, models: Mapping[str, PropensityModel]) -> None:
