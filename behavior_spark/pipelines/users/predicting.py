@@ -115,14 +115,14 @@ def predict_stage(
         )
         changes = {"changes": F.count("nearest_change")} if goals_of else {}
         parts = [name for name, population in populations.items() if population.columns]
-        counted = Counted.over(
+        replaced = Counted.over(
             with_decile(predictions, cuts),
             rows=F.count(F.lit(1)),
             **changes,
             **{f"rows of {name}": F.count_if(F.col("target") == name) for name in parts},
         )
-        run.warehouse.replace(counted.frame, USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'")
-        written = counted.counts()
+        run.warehouse.replace(replaced.frame, USER_PROPENSITY, where=f"as_of = DATE'{run.as_of}'")
+        written = replaced.counts()
         by_target = {name: written[f"rows of {name}"] for name in parts}
         predicted = Predicted(
             written["rows"], users.counts()["users"], by_target, drift, drift_of_night,
