@@ -25,6 +25,8 @@ Tensors = dict[str, torch.Tensor]
 # Where checkpoints are, in the folder of the models, unless told otherwise.
 FOLDER = ".training"
 _STATE = "state.safetensors"
+# Put into an object store before the first step: a store that refuses is told then.
+_STARTED = "started"
 
 
 def fingerprint(*parts: Any) -> str:
@@ -93,7 +95,8 @@ class Checkpoint:
         """Restore a saved state into ``parameters`` and ``optimiser``.
 
         Returns:
-            The saved progress and best weights; None if nothing was saved.
+            The saved progress and best weights; None if nothing was saved. Then an object store
+            is tried, so that the run does not fail at its first save.
 
         Raises:
             ModelError: The state cannot be read, or belongs to another model; or the object store
@@ -101,6 +104,7 @@ class Checkpoint:
         """
         self._shared.fetch(self._run)
         if not self._path.exists():
+            self._try_store()
             return None
         try:
             with safe_open(str(self._path), framework="pt") as file:
@@ -124,6 +128,12 @@ class Checkpoint:
             ) from error
         best = {n.removeprefix("best."): t for n, t in tensors.items() if n.startswith("best.")}
         return progress, best
+
+    def _try_store(self) -> None:
+        if self._writes and self._shared.is_remote:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.with_name(_STARTED).write_text("not saved yet\n", encoding="utf-8")
+            self._shared.publish(f"{self._run}/{_STARTED}")
 
     def remove(self) -> None:
         """Remove the saved state of a run that has ended."""

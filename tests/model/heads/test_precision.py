@@ -407,7 +407,7 @@ def test_a_worker_that_emulates_bf16_differs_no_more_than_bf16_does_from_fp32(
         env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"},
         cwd=Path(find_spec("behavior_spark").origin).parents[1],
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr.decode()
     with np.load(tmp_path / "found.npz") as found:
