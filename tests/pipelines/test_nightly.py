@@ -222,6 +222,8 @@ def second_night(
     as_of = first + dt.timedelta(days=1)
     settings = without_audiences(copy_of(demo_night, tmp_path_factory.mktemp("second")))
     warehouse = Warehouse(spark, settings.warehouse)
+    for contract in warehouse.existing():  # what Delta knows of tables is here, as after a night
+        warehouse.read(contract).limit(1).collect()
     stored = warehouse.read(TEXT_EMBEDDINGS).select("text_hash").distinct()
     arrived = warehouse.read(TEXTS).where(F.col("arrived_day") == F.lit(first))
     fresh = arrived.select("text_hash").distinct().join(stored, "text_hash", "left_anti").count()
