@@ -15,6 +15,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from behavior_spark.uses.alerts import kind
 from behavior_spark.uses.alerts.kinds import similar_texts, text_abuse, visitor_links
 from tests.uses.planted_logs import AS_OF, Log
 from tests.uses.test_alert_kinds import inputs_of
@@ -24,8 +25,7 @@ MOST = 3  # in the place of 50
 
 @pytest.fixture(autouse=True)
 def short_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (similar_texts, text_abuse, visitor_links):
-        monkeypatch.setattr(kind, "MOST_MEMBERS", MOST)
+    monkeypatch.setattr(kind, "MOST_MEMBERS", MOST)
 
 
 def test_members_of_a_visitor_are_the_first_users_by_name(spark: SparkSession) -> None:

@@ -32,20 +32,29 @@ def load_parts(folder: Path, options: EncoderOptions) -> tuple[torch.nn.Module, 
     try:
         with quiet_transformers(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # a pooler missing from the weights is initialised randomly
-            model, report = AutoModel.from_pretrained(
-                folder,
-                dtype=dtype,
-                use_safetensors=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are refused below, by name
-                **_LOCAL,
-            )
+            model, report = load_weights(AutoModel, folder, dtype)
     except Exception as error:
         raise _not_loaded(folder, "model", error) from error
     check_layers(folder, model, report)
     tokenizer = load_tokenizer(folder)
     check_vocabulary_size(folder, model, tokenizer)
     return model, tokenizer
+
+
+def load_weights(family: Any, folder: Path, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+    """A model by one of transformers' ``Auto`` classes, and what transformers found in loading it.
+
+    Tensors of another shape raise nothing: ``check_layers`` refuses them, by name.
+    """
+    model, report = family.from_pretrained(
+        folder,
+        dtype=dtype,
+        use_safetensors=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+        **_LOCAL,
+    )
+    return model, report
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -15,6 +15,7 @@ from behavior_spark.model.encoder.loading import (
     check_layers,
     check_vocabulary_size,
     load_tokenizer,
+    load_weights,
     quiet_transformers,
 )
 from behavior_spark.model.encoder.model_folder import refuse_own_code, resolve_model_folder
@@ -67,15 +68,7 @@ def load_language_model(folder: Path, device: str | None) -> tuple[Any, Any]:
     dtype = torch.bfloat16 if is_native("bf16", target) else torch.float32
     try:
         with quiet_transformers():
-            model, report = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=dtype,
-                use_safetensors=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are refused below, by name
-                local_files_only=True,
-                trust_remote_code=False,
-            )
+            model, report = load_weights(AutoModelForCausalLM, folder, dtype)
     except Exception as error:
         raise ModelError(
             f"transformers cannot load a causal language model from {folder}",

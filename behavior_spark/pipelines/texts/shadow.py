@@ -155,13 +155,11 @@ def _pairs(run: Run, champion: ActiveTextModel, challenger: ActiveTextModel) -> 
         stored = stored_embeddings(run, champion.digest)
         vectors = stored.join(F.broadcast(sample.select("text_hash")), "text_hash", "left_semi")
     else:
-        most = run.settings.text.shadow.most_texts
-        spread = spread_texts(sample, tasks_for(most, parallelism=run.parallelism))
-        recipe = recipe_of(challenger, run.settings.text)
         text = run.settings.text
+        tasks = tasks_for(text.shadow.most_texts, parallelism=run.parallelism)
         scored = embed(
-            spread,
-            recipe,
+            spread_texts(sample, tasks),
+            recipe_of(challenger, text),
             at=now,
             profile=resource_profile(text.gpu),
             max_failed_share=text.max_failed_share,

@@ -121,6 +121,16 @@ def number(value: Column) -> Column:
     )
 
 
+def first_members(name: str, place: Column) -> Column:
+    """The different values of a column that are placed first, at most ``MOST_MEMBERS``, sorted.
+
+    Args:
+        name: The column; null is not listed.
+        place: Its place within the group, from 1; null where a row is not to be listed.
+    """
+    return F.array_sort(F.collect_set(F.when(place <= MOST_MEMBERS, F.col(name))))
+
+
 def median_with_zeros(past: Column, periods: Column) -> Column:
     """Median of what is in an array, ascending, and of zeros for the periods that it lacks.
 

@@ -111,7 +111,7 @@ def with_place(frame: DataFrame, *, most: int) -> DataFrame:
 
 
 def place_order() -> Sequence[Column]:
-    """What comes first in a queue; equal texts in the order of their ids."""
+    """What comes first in a queue."""
     urgency = F.array_position(F.array(*map(F.lit, URGENCIES)), F.col("urgency"))
     return [
         urgency, F.desc_nulls_last("risk"), F.desc_nulls_last("value"), F.col("arrived_at"),

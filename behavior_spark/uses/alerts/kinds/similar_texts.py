@@ -14,17 +14,17 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from behavior_spark.model.anomaly.near_texts import BANDS, band_keys, components, similarities
 from behavior_spark.model.arrays import Integers
 from behavior_spark.uses.alerts.kind import (
     GROUP,
-    MOST_MEMBERS,
     AlertInputs,
     Candidates,
     by_name,
+    first_members,
     number,
     sentence,
 )
@@ -175,7 +175,7 @@ def _by_group(rows: DataFrame, as_of: dt.date, *, days: int) -> DataFrame:
     """
     inside = F.coalesce(F.datediff(F.lit(as_of), F.to_date("text_time")) <= days, F.lit(False))
     group = Window.partitionBy("component")
-    user, wording = F.col("_user"), F.col("_wording")
+    user, wording = (F.when(inside, F.col(place)) for place in ("_user", "_wording"))
     seconds = F.when(inside, F.unix_seconds("text_time"))
     first = F.struct("text_time", "text_hash")
     placed = rows.withColumns(
@@ -187,23 +187,19 @@ def _by_group(rows: DataFrame, as_of: dt.date, *, days: int) -> DataFrame:
     return (
         placed.groupBy("component")
         .agg(
-            F.coalesce(F.max(F.when(inside, user)), F.lit(0)).cast("double").alias("users"),
+            F.coalesce(F.max(user), F.lit(0)).cast("double").alias("users"),
             F.count_distinct(F.when(~inside, F.col("user_id"))).cast("double").alias("past_users"),
             F.count_if(inside).cast("double").alias("written"),
-            F.coalesce(F.max(F.when(inside, wording)), F.lit(0)).cast("double").alias("wordings"),
+            F.coalesce(F.max(wording), F.lit(0)).cast("double").alias("wordings"),
             F.count_if(inside & F.col("is_recent")).alias("recent"),
             F.max("words").alias("words"),
             ((F.max(seconds) - F.min(seconds)) / 3600).alias("hours"),
-            _listed(inside & (user <= MOST_MEMBERS), "user_id").alias("members"),
-            _listed(inside & (wording <= MOST_MEMBERS), "text_hash").alias("hashes"),
+            first_members("user_id", user).alias("members"),
+            first_members("text_hash", wording).alias("hashes"),
             F.min_by(F.when(inside, F.col("text_hash")), F.when(inside, first)).alias("first_hash"),
         )
         .where((F.col("recent") > 0) & (F.col("users") > 1))
     )  # fmt: skip
-
-
-def _listed(condition: Column, name: str) -> Column:
-    return F.array_sort(F.collect_set(F.when(condition, F.col(name))))
 
 
 def _with_names(groups: DataFrame, earlier: DataFrame) -> DataFrame:

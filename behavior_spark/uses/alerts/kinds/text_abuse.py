@@ -10,11 +10,11 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config.alerts import TextAbuse as Rule
 from behavior_spark.uses.alerts.kind import (
-    MOST_MEMBERS,
     USER,
     AlertInputs,
     Candidates,
     by_name,
+    first_members,
     number,
     quoted,
     sentence,
@@ -55,7 +55,6 @@ class TextAbuse:
         texts = inputs.texts.where(window).join(abuse, "text_hash", "left")
         read_so = F.col("probability").isNotNull()
         in_order = Window.partitionBy("user_id").orderBy(read_so.desc(), "text_hash")
-        first = read_so & (F.col("place") <= MOST_MEMBERS)
         frame = (
             texts.withColumn("place", F.dense_rank().over(in_order))
             .groupBy("user_id")
@@ -66,7 +65,7 @@ class TextAbuse:
                 F.count_if(read_so & F.col("is_recent")).alias("recent"),
                 F.avg("probability").alias("mean_probability"),
                 F.min("head").alias("head"),
-                F.array_sort(F.collect_set(F.when(first, F.col("text_hash")))).alias("hashes"),
+                first_members("text_hash", F.when(read_so, F.col("place"))).alias("hashes"),
             )
             .where(F.col("recent") > 0)
             .withColumn("times_limit", F.col("expected") / rule.least_texts)

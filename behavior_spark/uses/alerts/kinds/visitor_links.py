@@ -8,12 +8,12 @@ from pyspark.sql import functions as F
 from behavior_spark.config.alerts import Bursts
 from behavior_spark.uses.alerts.kind import (
     GROUP,
-    MOST_MEMBERS,
     SOURCE,
     USER,
     AlertInputs,
     Candidates,
     by_name,
+    first_members,
     median_with_zeros,
     midnight_sql,
     number,
@@ -89,8 +89,7 @@ def _fan(links: DataFrame, one: str, many: str, limit: int) -> DataFrame:
         in_order = Window.partitionBy("subject").orderBy(F.asc_nulls_last("other"))
         place = F.row_number().over(in_order)
         pairs = pairs.withColumn("place", place)
-        first = F.when(F.col("place") <= MOST_MEMBERS, F.col("other"))
-        members = F.array_sort(F.collect_list(first))
+        members = first_members("other", F.col("place"))
     return (
         pairs.groupBy("subject")
         .agg(
