@@ -20,6 +20,9 @@ from behavior_spark.pipelines.demonstration import DemoResult, demo
 from tests.demo_shop import LEARNING, NIGHT
 
 ROOT = Path(__file__).resolve().parent.parent
+# Two processes share two cores: threads of one that wait for each other hold up the other's. Here,
+# because torch and XGBoost read it when they are imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 # Tests that share what takes minutes to make, by its name, each in one process.

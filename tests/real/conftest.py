@@ -28,15 +28,16 @@ def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     # Otherwise there would be no reasons and no members to compare.
     assert night.details["targets"]["purchase_30d"]["ranked"]
     config = write_config(settings, folder / "night.yaml")
-    return Shop(folder, config, tables(folder / "whole"))
+    plain = small_settings(folder, warehouse=str(folder / "whole"), models="models", plain=True)
+    plain_config = write_config(plain, folder / "plain.yaml")
+    return Shop(folder, config, plain_config, tables(folder / "whole"))
 
 
 @pytest.fixture
-def night_arguments(shop: Shop, tmp_path: Path) -> list[str]:
-    """Options of ``nightly`` that repeat the shop's night into another warehouse."""
+def night_places(shop: Shop, tmp_path: Path) -> list[str]:
+    """Options that repeat the shop's night into another warehouse, with the text model alone."""
     shop.copy_text_model(tmp_path / "models")
     return [
-        "--config", str(shop.config),
         "--set", f"warehouse={tmp_path / 'warehouse'}",
         "--set", f"models={tmp_path / 'models'}",
         "--as-of", AS_OF.isoformat(),
@@ -44,12 +45,12 @@ def night_arguments(shop: Shop, tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
-def interpreted_night(night_arguments: list[str], interpreted: dict[str, str]) -> list[str]:
-    """The same where only the answers matter: compiling is a third of so small a night.
+def fast_plans(interpreted: dict[str, str]) -> list[str]:
+    """Options for nights where only the answers matter: compiling is a third of so small a night.
 
     Plans are made anew after each shuffle, as in real sessions; the suite's own do not.
     """
-    return [*night_arguments, "--set", f"spark.conf={json.dumps(interpreted)}"]
+    return ["--set", f"spark.conf={json.dumps(interpreted)}"]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The same night twice into a schema of a Hive metastore (embedded Derby), and the views.
+"""The night in three tasks into a schema of a Hive metastore (embedded Derby), again, and views.
 
 Prints one line of JSON. Started by test_same_night.py in a process of its own: a session's catalog
 is chosen at its start.
@@ -13,7 +13,7 @@ from pathlib import Path
 from small_night import AS_OF, small_settings
 
 from behavior_spark.io.session import spark_session
-from behavior_spark.pipelines import nightly, views
+from behavior_spark.pipelines import ingest, nightly, score_texts, views
 
 
 def main(shop: Path, conf: dict[str, str]) -> None:
@@ -27,17 +27,23 @@ def main(shop: Path, conf: dict[str, str]) -> None:
         "spark.hadoop.hive.metastore.disallow.incompatible.col.type.changes": "false",
     }  # fmt: skip
     settings = small_settings(
-        shop, warehouse="{schema: night}", models="hive_models", conf=json.dumps(hive)
+        shop, warehouse="{schema: night}", models="hive_models", conf=json.dumps(hive), plain=True
     )
     with spark_session(settings.spark, name="hive") as spark:
         spark.sql("CREATE SCHEMA IF NOT EXISTS night")
+        ingest(settings, as_of=AS_OF, spark=spark)
+        score_texts(settings, as_of=AS_OF, spark=spark)
+        scored = spark.table("night.text_embeddings").count()
         for _ in range(2):
             nightly(settings, as_of=AS_OF, spark=spark)
+        more = spark.table("night.text_embeddings").count() - scored
         views(settings, create=True, spark=spark)
         nights = spark.table("night.runs").where("command = 'nightly'").orderBy("started_at")
         statuses = [row["status"] for row in nights.select("status").collect()]
         latest = spark.table("night.latest_propensity").count()
-    print(json.dumps({"statuses": statuses, "latest_propensity": latest}))  # noqa: T201
+    found = {"statuses": statuses, "latest_propensity": latest,
+             "scored_before": scored, "scored_by_nightly": more}  # fmt: skip
+    print(json.dumps(found))  # noqa: T201
 
 
 if __name__ == "__main__":

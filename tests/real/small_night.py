@@ -1,7 +1,8 @@
 """The night that other ways of running Spark must reproduce: every stage, and few of each kind.
 
 As the demo's, it has all families of features, heads, targets of two kinds of condition, an
-audience and the service queue; but one head, two targets, three event types and two windows.
+audience and the service queue; but one head, two targets, three event types and two windows, and a
+tiny encoder: that vectors are the same is tested, not what they know.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import datetime as dt
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from night_process import Tables
 
 from behavior_spark.config import Settings, load_settings
 from tests.demo_shop import LEARNING, NIGHT
+from tests.tiny_encoder import save_tiny_encoder
 
 USERS, DAYS, SEED = 120, 75, 11
 AS_OF = dt.date(2024, 2, 15)
@@ -32,13 +35,16 @@ class Shop:
     """A small shop, and its tables as the suite's own session makes them.
 
     Attributes:
-        folder: Where it is: ``data`` with its logs.
+        folder: Where it is: ``data`` with its logs, and ``encoder``.
         config: Its settings as a file.
+        plain: The same without audiences and service queue, whose tables are not compared: for
+            nights that differ in where tables are, not in the Spark that runs them.
         whole: The tables of ``nightly`` alone, in a folder.
     """
 
     folder: Path
     config: Path
+    plain: Path
     whole: Tables
 
     def copy_text_model(self, models: Path) -> None:
@@ -46,16 +52,23 @@ class Shop:
         shutil.copytree(self.folder / "models" / "text", models / "text")
 
 
-def small_settings(shop: Path, *, warehouse: str, models: str, conf: str = "{}") -> Settings:
+def small_settings(
+    shop: Path, *, warehouse: str, models: str, conf: str = "{}", plain: bool = False
+) -> Settings:
     """Settings of the shop's night.
 
     Args:
-        shop: Folder whose ``data`` is the shop's.
+        shop: Folder whose ``data`` is the shop's; the encoder is made there if it is not yet.
         warehouse: The section ``warehouse``.
         models: Folder of the models, beside the shop's data.
         conf: The Spark settings of a session that is started for it.
+        plain: Without audiences and service queue.
     """
-    places = [f"warehouse={warehouse}", f"models={shop / models}", f"spark.conf={conf}"]
+    encoder = shop / "encoder"
+    if not encoder.is_dir():
+        save_tiny_encoder(encoder)
+    places = [f"warehouse={warehouse}", f"models={shop / models}", f"spark.conf={conf}",
+              f"text.encoder={encoder}"]  # fmt: skip
     loaded = load_settings(
         ["demo.yaml"],
         # As the suite's own session: the same texts in the same batches.
@@ -64,13 +77,15 @@ def small_settings(shop: Path, *, warehouse: str, models: str, conf: str = "{}")
     )
     features, service = loaded.features, loaded.service
     assert service is not None
-    parts = {
+    parts: dict[str, Any] = {
         "features": features.model_copy(update={"funnels": {"buy": features.funnels["buy"]}}),
         "service": service.model_copy(update=SERVICE),
         "targets": {name: loaded.targets[name] for name in ("purchase_30d", "kitchen_30d")},
         "audiences": {"buyers": loaded.audiences["buyers"]},
         "text": loaded.text.model_copy(update={"heads": {"intent": loaded.text.heads["intent"]}}),
     }
+    if plain:
+        parts |= {"audiences": {}, "service": None}
     return loaded.model_copy(update=parts)
 
 

@@ -22,14 +22,15 @@ WAREHOUSE = "s3a://night/w"
 
 def test_a_night_in_an_object_store_gives_the_same_tables_and_the_next_machine_finds_its_models(
     shop: Shop,
-    interpreted_night: list[str],
+    night_places: list[str],
+    fast_plans: list[str],
     another_machine: Callable[[str], None],
     tmp_path: Path,
 ) -> None:
     """Models and tables alike; the second command runs in another working directory."""
     settings = {"warehouse": WAREHOUSE, "models": f"{WAREHOUSE}/_models"}
     arguments = [
-        *interpreted_night,
+        "--config", str(shop.plain), *night_places, *fast_plans,
         "--config", str(ROOT / "conf" / "s3.yaml"),
         *[part for key, value in settings.items() for part in ("--set", f"{key}={value}")],
     ]  # fmt: skip

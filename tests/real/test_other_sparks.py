@@ -59,27 +59,28 @@ def cluster(tmp_path: Path) -> Iterator[str]:
 
 
 def test_spark_submit_on_a_standalone_cluster_gives_the_same_tables(
-    cluster: str, shop: Shop, night_arguments: list[str], wheel: Path, tmp_path: Path
+    cluster: str, shop: Shop, night_places: list[str], wheel: Path, tmp_path: Path
 ) -> None:
     submit = str(Path(sys.executable).parent / "spark-submit")
     run(
         [submit, "--master", cluster, "--properties-file", "conf/cluster.properties",
          "--jars", delta_jars()["spark.jars"], "--py-files", str(wheel), "jobs/nightly.py",
-         *night_arguments],
+         "--config", str(shop.plain), *night_places],
         environment(),
     )  # fmt: skip
     assert_same_tables(shop.whole, tables(tmp_path / "warehouse"))
 
 
 def test_spark_connect_gives_the_same_tables(
-    shop: Shop, interpreted_night: list[str], tmp_path: Path
+    shop: Shop, night_places: list[str], fast_plans: list[str], tmp_path: Path
 ) -> None:
-    run([*CLI, "nightly", *interpreted_night], environment(SPARK_REMOTE="local[2]"))
+    night = ["nightly", "--config", str(shop.config), *night_places, *fast_plans]
+    run([*CLI, *night], environment(SPARK_REMOTE="local[2]"))
     assert_same_tables(shop.whole, tables(tmp_path / "warehouse"))
 
 
 def test_spark_4_0_with_its_delta_gives_the_same_tables(
-    shop: Shop, interpreted_night: list[str], tmp_path: Path
+    shop: Shop, night_places: list[str], fast_plans: list[str], tmp_path: Path
 ) -> None:
     older = os.environ.get("PYSPARK_40")
     if not older:
@@ -89,5 +90,5 @@ def test_spark_4_0_with_its_delta_gives_the_same_tables(
     env = environment(PYTHONPATH=os.pathsep.join([older, str(ROOT)]))
     seen = run([sys.executable, "-c", "import pyspark; print(pyspark.__version__)"], env)
     assert seen.strip().endswith("4.0.1")
-    run([*CLI, "nightly", *interpreted_night], env)
+    run([*CLI, "nightly", "--config", str(shop.config), *night_places, *fast_plans], env)
     assert_same_tables(shop.whole, tables(tmp_path / "warehouse"))
