@@ -152,10 +152,10 @@ class Job:
 
     def __init__(self, settings: Settings, spark: SparkSession | None = None) -> None:
         self.settings = settings
-        given = (
-            (spark, False) if spark is not None else get_session(settings.spark, name=settings.name)
-        )
-        self.spark, self._ours = given
+        self.spark, self._ours = (
+            (spark, False) if spark is not None
+            else get_session(settings.spark, name=settings.name, texts=settings.text is not None)
+        )  # fmt: skip
         self._zone = self.spark.conf.get(_ZONE)
         self.spark.conf.set(_ZONE, UTC)
         self._warehouse = Warehouse(self.spark, settings.warehouse)

@@ -140,7 +140,7 @@ def spark(interpreted: dict[str, str]) -> Iterator[SparkSession]:
     local = LocalSpark(
         master="local[1]", driver_memory="2g", shuffle_partitions=2, conf={**SMALL, **interpreted}
     )
-    session, _ = get_session(local, name="tests")
+    session, _ = get_session(local, name="tests", texts=True)
     with utc(session):
         yield session
     session.stop()

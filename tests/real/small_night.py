@@ -1,8 +1,7 @@
 """The night that other ways of running Spark must reproduce: every stage, and few of each kind.
 
 As the demo's, it has all families of features, heads, targets of two kinds of condition, an
-audience and the service queue; but one head, two targets, three event types and two windows, and a
-tiny encoder: that vectors are the same is tested, not what they know.
+audience and the service queue; but one head, two targets, three event types and two windows.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from night_process import Tables
 
 from behavior_spark.config import Settings, load_settings
 from tests.demo_shop import LEARNING, NIGHT
-from tests.tiny_encoder import save_tiny_encoder
 
 USERS, DAYS, SEED = 120, 75, 11
 AS_OF = dt.date(2024, 2, 15)
@@ -35,7 +33,7 @@ class Shop:
     """A small shop, and its tables as the suite's own session makes them.
 
     Attributes:
-        folder: Where it is: ``data`` with its logs, and ``encoder``.
+        folder: Where it is: ``data`` with its logs.
         config: Its settings as a file.
         plain: The same without audiences and service queue, whose tables are not compared: for
             nights that differ in where tables are, not in the Spark that runs them.
@@ -58,17 +56,13 @@ def small_settings(
     """Settings of the shop's night.
 
     Args:
-        shop: Folder whose ``data`` is the shop's; the encoder is made there if it is not yet.
+        shop: Folder whose ``data`` is the shop's.
         warehouse: The section ``warehouse``.
         models: Folder of the models, beside the shop's data.
         conf: The Spark settings of a session that is started for it.
         plain: Without audiences and service queue.
     """
-    encoder = shop / "encoder"
-    if not encoder.is_dir():
-        save_tiny_encoder(encoder)
-    places = [f"warehouse={warehouse}", f"models={shop / models}", f"spark.conf={conf}",
-              f"text.encoder={encoder}"]  # fmt: skip
+    places = [f"warehouse={warehouse}", f"models={shop / models}", f"spark.conf={conf}"]
     loaded = load_settings(
         ["demo.yaml"],
         # As the suite's own session: the same texts in the same batches.

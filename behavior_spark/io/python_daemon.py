@@ -1,0 +1,68 @@
+"""Spark's Python daemon, with what our functions import imported before it forks a worker.
+
+Spark forks its Python workers from a daemon (``spark.python.daemon.module``), and ends those that
+had no work for a minute. Each new worker would import pandas, pyarrow and, to embed texts, torch
+and transformers anew: some 4 seconds of processor time. Forked from this daemon it shares them.
+
+Used by local sessions that this package creates; on Linux alone, since other systems do not
+promise that a process may fork after it has loaded native libraries.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+MODULE = "behavior_spark.io.python_daemon"
+# Set to 1 where workers will embed texts.
+TEXTS = "BEHAVIOR_SPARK_WORKERS_EMBED"
+
+_FOR_ALL = ("pandas", "pyarrow", "pyspark.worker", "behavior_spark.cleaning.columns")
+_FOR_TEXTS = (
+    "behavior_spark.scoring.embedding", "behavior_spark.model.encoder.encoder",
+    "behavior_spark.model.encoder.architectures",
+)  # fmt: skip
+
+
+def daemon_settings() -> dict[str, str]:
+    """Settings of a local session that uses this daemon; none where it does not serve."""
+    return {"spark.python.daemon.module": MODULE} if sys.platform == "linux" else {}
+
+
+def modules(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """What to import before workers are forked.
+
+    Beside an NVIDIA GPU nothing of torch: a process that has looked for GPUs must not fork.
+    """
+    gpu = Path("/dev/nvidiactl").exists()
+    return (*_FOR_ALL, *(_FOR_TEXTS if environment.get(TEXTS) == "1" and not gpu else ()))
+
+
+def import_all(names: Iterable[str]) -> None:
+    """Import modules; what is missing or broken is told by the worker that needs it.
+
+    What they print goes to standard error: from standard output Spark reads the daemon's port.
+    """
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        for name in names:
+            with suppress(Exception):
+                importlib.import_module(name)
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
+
+
+if __name__ == "__main__":
+    from pyspark.daemon import manager
+
+    import_all(modules(os.environ))
+    gc.freeze()  # shared pages stay shared: collections of workers do not touch them
+    manager()

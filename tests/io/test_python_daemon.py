@@ -1,0 +1,62 @@
+"""Workers are forked from a daemon that has imported what they need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+
+from behavior_spark.io.python_daemon import MODULE, TEXTS, daemon_settings, modules
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Spark's own daemon serves")
+
+
+@linux
+def test_workers_share_torch_with_the_daemon_that_forked_them(spark: SparkSession) -> None:
+    def parent(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        place = Path("/proc", str(os.getppid()))
+        command = (place / "cmdline").read_text().split("\0")
+        libraries = (place / "maps").read_text()
+        for _ in frames:
+            yield pd.DataFrame({"module": [command[2]], "torch": ["libtorch_cpu" in libraries]})
+
+    one = spark.range(1, numPartitions=1)
+    found = one.mapInPandas(parent, "module string, torch boolean").first()
+    assert found is not None
+    # Run by its name, it is in the arguments as a module or as its file.
+    assert found["module"] in (MODULE, "-m") or found["module"].endswith("python_daemon.py")
+    assert found["torch"] or Path("/dev/nvidiactl").exists()
+
+
+def test_without_texts_nothing_of_torch_is_imported() -> None:
+    bare = modules({})
+    assert bare == modules({TEXTS: "0"}) and bare
+    code = f"import sys, importlib\nfor m in {bare}: importlib.import_module(m)\n"
+    code += "sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_imports_print_or_raise_does_not_reach_the_port_that_spark_reads(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "loud.py").write_text("import os\nprint('hello')\nos.write(1, b'hello')\n")
+    (tmp_path / "broken.py").write_text("raise RuntimeError('broken')\n")
+    code = (
+        "from behavior_spark.io.python_daemon import import_all\n"
+        "import_all(['loud', 'broken', 'no.such.module'])\nprint('port')"
+    )
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.stdout == "port\n", done.stderr
+    assert done.stderr.count("hello") == 2
+
+
+def test_other_systems_keep_sparks_own_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert daemon_settings() == {}
