@@ -29,7 +29,8 @@ def load_settings(
 
     Args:
         paths: YAML files; a name without a folder is also looked for among the
-            configs that ship with the package.
+            configs that ship with the package. Mappings are merged key by key; an empty one
+            (``audiences: {}``) takes away what an earlier file has there.
         overrides: ``key.sub=value`` pairs; values are read as YAML.
         environment: Variables for ``${VAR}`` and ``${VAR:-default}``; by default those of the
             process.
@@ -120,10 +121,10 @@ def _parse_override(override: str) -> dict[str, Any]:
 
 
 def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge mappings key by key; lists and single values are replaced."""
+    """Merge mappings key by key; lists, single values and what is to be empty are replaced."""
     merged = dict(base)
     for key, value in overlay.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+        if isinstance(value, Mapping) and value and isinstance(merged.get(key), Mapping):
             merged[key] = _merge(merged[key], value)
         else:
             merged[key] = value

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from behavior_spark.config import find_config, load_settings, validate_settings
+from behavior_spark.config import TrainingSettings, find_config, load_settings, validate_settings
 from behavior_spark.errors import ConfigError
 
 CONF = Path(__file__).resolve().parent.parent.parent / "conf"
@@ -117,6 +117,15 @@ def test_overlays_merge_key_by_key_and_the_last_one_wins(write):
     assert settings.features.windows_days == [3]
     assert settings.features.event_types == ["view"]
     assert settings.name == "first"
+
+
+def test_an_empty_mapping_takes_away_what_an_earlier_file_has(write):
+    base = write(BASE + "audiences: {buyers: {target: view_30d, top: 5}}\ntraining: {seed: 1}\n")
+    assert set(load_settings([base]).audiences) == {"buyers"}
+    nobody = write("audiences: {}\n", "nobody.yaml")
+    settings = load_settings([base, nobody], overrides=["training={}"])
+    assert settings.audiences == {}
+    assert settings.training == TrainingSettings()
 
 
 def test_set_wins_over_files_nests_and_reads_yaml(write):

@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from behavior_spark import job
 from behavior_spark.errors import BehaviorError
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
@@ -56,6 +57,10 @@ def test_the_first_night_accounts_for_its_rows_and_a_rerun_changes_no_table(
 ) -> None:
     own = copy_of(demo_night, tmp_path / "shop")
     monkeypatch.setenv("DEMO_ROOT", str(tmp_path / "shop"))
+    # That audiences, queue and alerts are the same again is told in tests of their own.
+    uses = {"audiences": {}, "service": None, "alerts": None}
+    settings = own.settings.model_copy(update=uses)
+    monkeypatch.setattr(job, "demo_settings", lambda _: settings)
     warehouse = Warehouse(spark, own.settings.warehouse)
 
     def rows(contract: Contract) -> DataFrame:

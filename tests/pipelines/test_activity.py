@@ -158,14 +158,6 @@ def check_nights(
 def test_night_by_night_equals_all_at_once_and_the_plain_reference(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored, "STATE_EVERY_DAYS", 3)
-    check_nights(spark, tmp_path, 41, cases=100, nights=NIGHTS)
-
-
-@pytest.mark.real
-def test_many_logs_night_by_night_equal_the_plain_reference(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr(stored, "STATE_EVERY_DAYS", 2)
     check_nights(spark, tmp_path, 20240229, cases=800, nights=MORE_NIGHTS)
 
