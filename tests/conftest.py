@@ -104,6 +104,8 @@ SMALL = {
     "spark.sql.streaming.checkpointFileManagerClass":
         "org.apache.spark.sql.execution.streaming.checkpointing"
         ".FileSystemBasedCheckpointFileManager",
+    # The slow compiler too: it pays in a process that plans for half an hour, not in a night.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4",
 }  # fmt: skip
 
 

@@ -14,5 +14,7 @@ class LocalSpark(Section):
     driver_memory: str = Field("3g", description="memory of the JVM that does all the work")
     shuffle_partitions: int = Field(4, ge=1, description="partitions after a shuffle")
     conf: dict[str, str] = Field(
-        default_factory=dict, description="more Spark settings", repr=False
+        default_factory=dict,
+        description="more Spark settings; spark.driver.extraJavaOptions follow the session's own",
+        repr=False,
     )

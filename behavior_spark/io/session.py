@@ -41,6 +41,7 @@ _LOCAL_CONF = {
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 
+_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 # For a small heap and a short process: only the fast compiler, and fewer garbage-collector marking
 # cycles, which class loading and heap growth would start (a tenth of the CPU time of small steps).
 _JVM = (
@@ -118,7 +119,8 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     log4j = Path(__file__).with_name("log4j2.properties")
     quiet = f"-Dlog4j2.configurationFile={log4j.as_uri()}"
-    java = f"{_JVM} {quiet} {archive_options()}"
+    theirs = local.conf.get(_JAVA_OPTIONS, "")  # of two that disagree the JVM takes the last
+    java = " ".join(filter(None, [_JVM, quiet, archive_options(), theirs]))
     # Read when the JVM starts, before it writes any log line.
     os.environ.setdefault("SPARK_SUBMIT_OPTS", quiet)
     builder = SparkSession.builder.appName(name)
@@ -130,9 +132,9 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
         **_LOCAL_CONF,
         **python_daemon.daemon_settings(),
         "spark.driver.memory": local.driver_memory,
-        "spark.driver.extraJavaOptions": java,
         "spark.sql.shuffle.partitions": str(local.shuffle_partitions),
         **local.conf,
+        _JAVA_OPTIONS: java,
         **_with_delta_jars(local.conf),
     }
     for key, value in settings.items():
