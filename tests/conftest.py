@@ -104,9 +104,12 @@ SMALL = {
     "spark.sql.streaming.checkpointFileManagerClass":
         "org.apache.spark.sql.execution.streaming.checkpointing"
         ".FileSystemBasedCheckpointFileManager",
-    # The slow compiler too: it pays in a process that plans for half an hour, not in a night.
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4",
 }  # fmt: skip
+
+
+# What compiles hot Java code a second time costs 140 s of processor time in the first minutes, and
+# then saves a quarter: it pays in one of several processes that run the whole suite.
+LONG_LIVED = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4"}
 
 
 @pytest.fixture(scope="session")
@@ -139,9 +142,8 @@ def spark(interpreted: dict[str, str]) -> Iterator[SparkSession]:
     One task at a time, of two partitions each: the other core is the other process's, and a
     second Python worker would load the encoder again.
     """
-    local = LocalSpark(
-        master="local[1]", driver_memory="2g", shuffle_partitions=2, conf={**SMALL, **interpreted}
-    )
+    conf = {**SMALL, **interpreted, **(LONG_LIVED if "PYTEST_XDIST_WORKER" in os.environ else {})}
+    local = LocalSpark(master="local[1]", driver_memory="2g", shuffle_partitions=2, conf=conf)
     session, _ = get_session(local, name="tests", texts=True)
     with utc(session):
         yield session

@@ -117,29 +117,37 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
     check_java()
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    log4j = Path(__file__).with_name("log4j2.properties")
-    quiet = f"-Dlog4j2.configurationFile={log4j.as_uri()}"
-    theirs = local.conf.get(_JAVA_OPTIONS, "")  # of two that disagree the JVM takes the last
-    java = " ".join(filter(None, [_JVM, quiet, archive_options(), theirs]))
     # Read when the JVM starts, before it writes any log line.
-    os.environ.setdefault("SPARK_SUBMIT_OPTS", quiet)
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", _quiet_logs())
     builder = SparkSession.builder.appName(name)
     if connect:
         builder = builder.remote(os.environ["SPARK_REMOTE"])
     else:
         builder = builder.master(local.master)
-    settings = {
+    for key, value in local_settings(local).items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def _quiet_logs() -> str:
+    return f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
+
+
+def local_settings(local: LocalSpark) -> dict[str, str]:
+    """Spark settings of a local session: ours, and those of the config over them.
+
+    Java options of the config come after ours: of two that disagree the JVM takes the last.
+    """
+    java = [_JVM, _quiet_logs(), archive_options(), local.conf.get(_JAVA_OPTIONS, "")]
+    return {
         **_LOCAL_CONF,
         **python_daemon.daemon_settings(),
         "spark.driver.memory": local.driver_memory,
         "spark.sql.shuffle.partitions": str(local.shuffle_partitions),
         **local.conf,
-        _JAVA_OPTIONS: java,
+        _JAVA_OPTIONS: " ".join(filter(None, java)),
         **_with_delta_jars(local.conf),
     }
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    return builder.getOrCreate()
 
 
 def _with_delta_jars(conf: Mapping[str, str]) -> dict[str, str]:
