@@ -154,7 +154,7 @@ class Job:
         self.settings = settings
         self.spark, self._ours = (
             (spark, False) if spark is not None
-            else get_session(settings.spark, name=settings.name, texts=settings.text is not None)
+            else get_session(settings.spark, name=settings.name, texts=settings.embeds_texts)
         )  # fmt: skip
         self._zone = self.spark.conf.get(_ZONE)
         self.spark.conf.set(_ZONE, UTC)

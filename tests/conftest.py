@@ -109,7 +109,9 @@ SMALL = {
 
 # What compiles hot Java code a second time costs 140 s of processor time in the first minutes, and
 # then saves a quarter: it pays in one of several processes that run the whole suite.
-LONG_LIVED = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4"}
+LONG_LIVED = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4 -XX:ReservedCodeCacheSize=512m"
+}
 
 
 @pytest.fixture(scope="session")

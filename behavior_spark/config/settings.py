@@ -239,6 +239,11 @@ class Settings(Section):
         }
 
     @property
+    def embeds_texts(self) -> bool:
+        """Whether there is an encoder, so that the session's Python workers will need torch."""
+        return bool(self.text.encoder)
+
+    @property
     def models_path(self) -> str:
         """Folder of the models: a path that every process can open, or an object store's address.
 

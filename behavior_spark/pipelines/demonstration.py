@@ -79,7 +79,7 @@ def demo(
     steps: dict[str, Result] = {}
     has_page = page_packages_missing() is None
     with spark_session(
-        settings.spark or LocalSpark(), name="demo", given=spark, texts=settings.text is not None
+        settings.spark or LocalSpark(), name="demo", given=spark, texts=settings.embeds_texts
     ) as session:
         console.print(f"[bold]generating[/] {users:,} users over {days} days")
         layout = generate_demo(

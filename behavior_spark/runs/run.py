@@ -211,7 +211,7 @@ def running(
         settings.spark,
         name=f"{settings.name}: {command}",
         given=spark,
-        texts=settings.text is not None,
+        texts=settings.embeds_texts,
     ) as session:
         run_id = uuid.uuid4().hex
         warehouse = Warehouse(session, settings.warehouse, writer=run_id)

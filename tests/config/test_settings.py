@@ -51,6 +51,11 @@ def test_one_source_and_a_list_of_one_are_the_same():
     assert len(validate_settings(tree(sources__events=[events, events])).sources.events) == 2
 
 
+def test_without_an_encoder_no_worker_needs_torch():
+    assert not validate_settings(BASE).embeds_texts
+    assert validate_settings(tree(text__encoder="package:words/model")).embeds_texts
+
+
 def test_a_source_has_a_path_or_a_table_and_not_both():
     assert "give either path or table" in refused(sources__events__table="a.b")
     events = {k: v for k, v in BASE["sources"]["events"].items() if k != "path"}
