@@ -38,5 +38,5 @@ def test_check_is_quiet_on_the_retail_the_forum_and_the_demo_logs(
     planted = notes.pop("demo")
     assert planted and all("would be refused" in n or "usable time" in n for n in planted)
     retail = notes.pop("online_retail")
-    assert len(retail) == 3 and all("read without it, as it is optional" in n for n in retail)
+    assert retail and all("read without it, as it is optional" in note for note in retail)
     assert notes == {"stackexchange": ()}
