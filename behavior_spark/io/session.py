@@ -138,7 +138,10 @@ def local_settings(local: LocalSpark) -> dict[str, str]:
 
     Java options of the config come after ours: of two that disagree the JVM takes the last.
     """
-    java = [_JVM, _quiet_logs(), archive_options(), local.conf.get(_JAVA_OPTIONS, "")]
+    theirs = local.conf.get(_JAVA_OPTIONS, "")
+    # A JVM that writes a class archive cannot use one.
+    archive = "" if "-XX:ArchiveClassesAtExit" in theirs else archive_options()
+    java = [_JVM, _quiet_logs(), archive, theirs]
     return {
         **_LOCAL_CONF,
         **python_daemon.daemon_settings(),

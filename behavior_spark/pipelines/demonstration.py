@@ -78,9 +78,9 @@ def demo(
     settings = demo_settings(output, overrides=overrides)
     steps: dict[str, Result] = {}
     has_page = page_packages_missing() is None
-    with spark_session(
-        settings.spark or LocalSpark(), name="demo", given=spark, texts=settings.embeds_texts
-    ) as session:
+    texts = settings.embeds_texts and not generate_only
+    local = settings.spark or LocalSpark()
+    with spark_session(local, name="demo", given=spark, texts=texts) as session:
         console.print(f"[bold]generating[/] {users:,} users over {days} days")
         layout = generate_demo(
             session, str((output / "data").absolute()), users=users, days=days, seed=seed,

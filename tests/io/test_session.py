@@ -271,6 +271,16 @@ def test_without_an_archive_a_session_starts_as_ever(tmp_path, monkeypatch):
     assert archive_options() == ""
 
 
+def test_a_session_that_writes_an_archive_uses_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    archive_path().parent.mkdir(parents=True)
+    archive_path().touch()
+    options = "spark.driver.extraJavaOptions"
+    assert "SharedArchiveFile" in local_settings(LocalSpark())[options]
+    writing = LocalSpark(conf={options: "-XX:ArchiveClassesAtExit=new.jsa"})
+    assert "SharedArchiveFile" not in local_settings(writing)[options]
+
+
 def test_an_environment_whose_path_has_spaces_is_one_option_to_the_jvm(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "my projects"))
     archive_path().parent.mkdir(parents=True)
