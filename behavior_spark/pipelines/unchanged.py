@@ -22,11 +22,12 @@ import behavior_spark
 from behavior_spark.config import Settings, Source
 from behavior_spark.files import digest_of
 from behavior_spark.io.source_state import state_of_sources
+from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.registry.store import CHALLENGER, ModelStore
 from behavior_spark.pipelines.texts.active_model import active_text_model
 from behavior_spark.pipelines.users import next_items, user_vectors
 from behavior_spark.pipelines.users.propensity import model_store
-from behavior_spark.runs.past import PastNight
+from behavior_spark.runs.past import PastNight, ended_before
 from behavior_spark.runs.run import Run, versions
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import INPUTS, RUNS
@@ -103,15 +104,36 @@ def _why_again(run: Run, before: PastNight, given: str | None) -> str | None:
         return "what its sources hold cannot be known without reading them"
     if before.inputs != _inputs(run, given):
         return "a source, the config, the code or a model has changed"
-    for contract in run.warehouse.existing():
+    changed = changed_since(run.warehouse, before)
+    return f"table {changed} was changed by others since" if changed else None
+
+
+def changed_since(warehouse: Warehouse, before: PastNight) -> str | None:
+    """Name of a table that others have changed since a night began; None: no table.
+
+    A command that ended just before the night, such as the scoring of its texts by a cluster of
+    its own, has commits that are too near to the night's start for two clocks to tell: what is
+    recorded of its run tells.
+
+    Args:
+        warehouse: The tables.
+        before: The night.
+    """
+    near: dict[str, str] = {}  # writer: table
+    for contract in warehouse.existing():
         if contract is RUNS:
             continue
-        commits = run.warehouse.latest(contract, most=MOST_COMMITS)
+        commits = warehouse.latest(contract, most=MOST_COMMITS)
         since = [c for c in commits if c.at and c.at >= before.started_at - CLOCKS]
         others = [c for c in since if c.writer != before.run_id and not c.is_upkeep]
-        if others or len(since) == MOST_COMMITS:
-            return f"table {contract.name} was changed by others since"
-    return None
+        if len(since) == MOST_COMMITS:
+            return contract.name
+        for commit in others:
+            if commit.writer is None or commit.at is None or commit.at > before.started_at + CLOCKS:
+                return contract.name
+            near[commit.writer] = contract.name
+    ended = ended_before(warehouse, before, list(near)) if near else set()
+    return next((table for writer, table in near.items() if writer not in ended), None)
 
 
 def _given(run: Run) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import functions as F
@@ -65,3 +66,13 @@ def past_runs(warehouse: Warehouse, as_of: dt.date) -> PastRuns:
     assert row is not None  # of an aggregation without groups there is always one
     night = row["night"]
     return PastRuns(row["before"], row["last"], PastNight(*night) if night else None)
+
+
+def ended_before(warehouse: Warehouse, night: PastNight, run_ids: Sequence[str]) -> set[str]:
+    """Those of some runs that ended, by what is recorded of them, before a night began."""
+    ended_at = F.expr("started_at + make_dt_interval(0, 0, 0, seconds)")
+    asked = warehouse.read(RUNS).where(
+        F.col("run_id").isin(*run_ids) & (ended_at <= F.lit(night.started_at))
+    )
+    with spark_errors("reading table runs"):
+        return {row["run_id"] for row in asked.select("run_id").collect()}

@@ -25,5 +25,5 @@ def test_three_tasks_into_a_hive_metastore_give_the_tables_of_nightly_alone_in_a
     # Nothing was left to the night's own cluster, which has no GPUs.
     assert done["scored_by_nightly"] == 0 < done["scored_before"]
     # The second night knew the first one's tables by their names, and the views stand beside them.
-    assert done["statuses"] == ["done", "unchanged"]
+    assert done["statuses"] == ["done", "unchanged"], output  # says why it was done again
     assert done["latest_propensity"] == len(shop.whole["user_propensity"])
