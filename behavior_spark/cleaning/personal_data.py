@@ -38,6 +38,10 @@ _FOUR_DIGITS = re.compile("[0-9](?:[^0-9]*+[0-9]){3}")
 # A key may have no digit: letters in a row, longer than words are.
 _KEY_LIKE = re.compile(r"(?<![\w.\-])[A-Za-z][\w.\-]{19}", re.ASCII)
 _SPELT = re.compile(r"[\[({<] ?(?:at|AT|At) ?[\])}>]")
+# UUIDs (RFC 9562) are nobody's, and a part of some passes for an IBAN or a phone.
+_UUID = re.compile(
+    r"(?<![0-9a-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-z])", re.IGNORECASE
+)
 # Masking may uncover personal data beside it, so detection is repeated at most this many times.
 _ROUNDS = 8
 
@@ -73,6 +77,8 @@ def masking_of(privacy: Privacy) -> Masking | None:
 def _finders(masking: Masking, numbers: bool) -> tuple[tuple[str, Finder], ...]:
     """Marker and finder of each kind, in order; a finder does not see matches of earlier ones.
 
+    What is found with the marker "" is hidden from later finders, and is not masked.
+
     With ``numbers=False`` only the kinds that are possible with fewer than four digits.
     """
     by_kind: dict[str, Finder] = {
@@ -85,6 +91,9 @@ def _finders(masking: Masking, numbers: bool) -> tuple[tuple[str, Finder], ...]:
     if not numbers:
         chosen = [kind for kind in chosen if kind in ("secret", "email", "iban", "ip")]
     finders = [(f"<{kind}>", by_kind[kind]) for kind in chosen]
+    # A UUID may be a secret, or a part of an address; the others are hidden from later finders.
+    before = sum(kind in ("secret", "email") for kind in chosen)
+    finders.insert(before, ("", _find_uuids))
     if masking.presidio:
         finders.append((OTHER, partial(find_with_presidio, names=masking.presidio)))
     return tuple(finders)
@@ -143,7 +152,8 @@ def find_personal_data(text: str, masking: Masking = ALL_KINDS) -> list[Personal
         for marker, find in finders:
             spans = _apart(find(numbered))
             if spans:
-                matches += [(start, end, marker) for start, end in spans]
+                if marker:
+                    matches += [(start, end, marker) for start, end in spans]
                 numbered = NumberedText(_blanked(numbered.text, spans))
         if len(matches) == count_before:
             break
@@ -151,6 +161,13 @@ def find_personal_data(text: str, masking: Masking = ALL_KINDS) -> list[Personal
         PersonalData(*folded.original_span(start, end), marker)
         for start, end, marker in sorted(matches)
     ]
+
+
+def _find_uuids(numbered: NumberedText) -> Iterable[tuple[int, int]]:
+    """Spans of the UUIDs in a text."""
+    if numbered.text.count("-") < 4:
+        return ()
+    return (match.span() for match in _UUID.finditer(numbered.text))
 
 
 def _is_telling(text: str) -> bool:

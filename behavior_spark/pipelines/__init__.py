@@ -22,6 +22,7 @@ from behavior_spark.pipelines.commands import (
 )
 from behavior_spark.pipelines.model_commands import (
     annotate,
+    check_labels,
     evaluate,
     finetune,
     models,
@@ -42,9 +43,9 @@ from behavior_spark.runs.result import Result
 
 __all__ = [
     "COMMANDS", "Described", "Result", "alerts", "annotate", "assert_no_leakage", "audience",
-    "audiences", "build_features", "check", "check_leakage", "clean_scores", "describe_features",
-    "evaluate", "find_leaks", "finetune", "funnel", "ingest", "models", "nightly", "plan",
-    "predict", "predict_items", "pretrain", "profile", "promote", "report", "rollback",
-    "score_texts", "service", "service_queue", "similar_to", "sql", "text_functions",
+    "audiences", "build_features", "check", "check_labels", "check_leakage", "clean_scores",
+    "describe_features", "evaluate", "find_leaks", "finetune", "funnel", "ingest", "models",
+    "nightly", "plan", "predict", "predict_items", "pretrain", "profile", "promote", "report",
+    "rollback", "score_texts", "service", "service_queue", "similar_to", "sql", "text_functions",
     "train_propensity", "views", "words",
 ]  # fmt: skip

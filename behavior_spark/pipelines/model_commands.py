@@ -16,6 +16,7 @@ from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
 from behavior_spark.pipelines.text_models.annotation import annotate_stage
 from behavior_spark.pipelines.text_models.evaluation import evaluate_stage, text_store
 from behavior_spark.pipelines.text_models.finetuning import finetune_stage
+from behavior_spark.pipelines.text_models.label_check import check_labels_stage
 from behavior_spark.pipelines.text_models.models_listed import models_in
 from behavior_spark.pipelines.text_models.pretraining import pretrain_stage
 from behavior_spark.pipelines.text_models.promotion import gate_stage, rollback_stage
@@ -39,6 +40,37 @@ def pretrain(settings: Settings, **place: Unpack[Place]) -> Result:
     """
     with running("pretrain", settings, **place) as run:
         pretrain_stage(run)
+        return Result.of_run(run)
+
+
+@command(stages=(check_labels_stage,))
+def check_labels(
+    settings: Settings,
+    *,
+    heads: Annotated[
+        tuple[str, ...],
+        Option("Labels of this head alone. May be repeated.", flags=("--head",)),
+    ] = (),
+    output: Annotated[
+        Path | None,
+        Option(
+            "List them in this file: .csv, .xlsx or .parquet.",
+            flags=("--output", "-o"),
+            metavar="FILE",
+        ),
+    ] = None,
+    **place: Unpack[Place],
+) -> Result:
+    """Find labels of text.heads that contradict each other or are likely wrong; trains nothing.
+
+    Two findings. conflict: equal texts have different labels. likely_wrong: a head that has not
+    learned from the text is surer of another label (confident learning); only where each text has
+    one label, and for labels with eight texts or more. All parts are read, test too. Hard texts
+    look like wrong labels: read before you change one. Texts in the file are cleaned, with
+    personal data masked. Vectors are kept for finetune.
+    """
+    with running("check-labels", settings, record=False, **place) as run:
+        check_labels_stage(run, heads, output=output)
         return Result.of_run(run)
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import ipaddress
 import re
 import time
+import uuid
 
 import phonenumbers
 import pytest
@@ -333,6 +334,19 @@ def test_prices_and_counts_stay(number, shape):
 )  # fmt: skip
 def test_other_numbers_stay(text):
     assert mask_personal_data(text) == (text, 0)
+
+
+@given(st.uuids(), st.booleans())
+@example(uuid.UUID("ba54c052-e2e1-4d46-ad93-986934cb34c3"), False)  # passes for an IBAN
+@settings(max_examples=300, deadline=None)
+def test_a_uuid_stays_but_for_one_that_is_a_secret_or_an_address(number, upper):
+    written = str(number).upper() if upper else str(number)
+    for text in (f"see {written}.", f"id={written}&n=1", written, f"({written})"):
+        assert mask_personal_data(text) == (text, 0)
+    assert mask_personal_data(f"password={written}") == (f"password={SECRET}", 1)
+    assert mask_personal_data(f"{written}@mail.org") == (EMAIL, 1)
+    phone = mask_personal_data(f"{written} call +44 20 7946 0018")
+    assert phone == (f"{written} call {PHONE}", 1)
 
 
 PIECES = st.one_of(

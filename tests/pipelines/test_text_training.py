@@ -14,6 +14,7 @@ from behavior_spark.errors import BehaviorError, ConfigError, InputError, ModelE
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.pipelines.text_models.finetuning import Finetuned
+from behavior_spark.pipelines.text_models.label_check import LabelsChecked
 from behavior_spark.pipelines.text_models.pretraining import Pretrained
 from behavior_spark.pipelines.text_models.words import Explained
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
@@ -139,6 +140,55 @@ def test_labelled_texts_outside_the_warehouse_are_embedded_once_ever(spark, shop
         settings, model=first.models["text"], as_of=NIGHT, spark=spark, console=QUIET
     )
     assert measured.figures  # by the kept embeddings: no encoder is loaded
+
+
+def test_labels_that_are_wrong_are_listed_before_anything_is_trained(spark, shop, monkeypatch):
+    """Of every part, with texts; training names the command, and embeds none of them again."""
+    table = pd.read_parquet(shop / "labels.parquet")
+    wrong = [3, 17, 40]
+    table.loc[wrong, "label"] = ["delivery", "delivery", "refund"]
+    table["part"] = ["test" if row % 10 == 7 else "train" for row in range(len(table))]
+    mail = {"said": "=HYPERLINK(1) a@b.org where is my tent now", "part": "train"}
+    table.loc[len(table)] = mail | {"label": "delivery"}
+    table.loc[len(table)] = mail | {"label": "refund"}
+    table.to_parquet(shop / "doubtful.parquet")
+    head = {"path": str(shop / "doubtful.parquet"), "split": "part"}
+    settings = settings_of(shop, head=head, promote="manual")
+    file = shop / "doubts.csv"
+
+    checked = pipelines.check_labels(
+        settings, heads=["intent"], output=file, as_of=NIGHT, spark=spark, console=QUIET
+    )
+
+    doubts = pd.read_csv(file)
+    conflicts, likely = (doubts[doubts["finding"] == kind] for kind in ("conflict", "likely_wrong"))
+    planted = set(table["said"].iloc[wrong])
+    assert planted <= set(likely["text"])
+    assert set(likely["text"]) <= planted | set(conflicts["text"])  # of the mail one is wrong
+    assert (likely["likely"] != likely["labels"]).all() and likely["probability"].between(
+        0, 1
+    ).all()
+    assert (
+        sorted(conflicts["labels"]) == ["delivery", "refund"] and len(set(conflicts["text"])) == 1
+    )
+    assert conflicts["text"].iloc[0].startswith("'=") and "a@b.org" not in file.read_text()
+    assert checked.details["heads"]["intent"] == {
+        "texts": len(table), "conflict": 2, "likely_wrong": len(likely)
+    }  # fmt: skip
+    assert "lists them" in str(do(spark, "check_labels", settings).of(LabelsChecked).blocks()[1])
+
+    def refuse(*arguments, **named):
+        raise AssertionError("an encoder was loaded")
+
+    monkeypatch.setattr(Encoder, "load", refuse)
+    trained = do(spark, "finetune", settings)
+    assert any("check-labels --head intent" in note for note in trained.notes)
+    with pytest.raises(ConfigError, match="no head 'mood'"):
+        pipelines.check_labels(settings, heads=["mood"], as_of=NIGHT, spark=spark, console=QUIET)
+    with pytest.raises(ConfigError, match="txt"):
+        pipelines.check_labels(
+            settings, output=shop / "d.txt", as_of=NIGHT, spark=spark, console=QUIET
+        )
 
 
 def test_a_split_keeps_its_test_rows_from_training(spark, shop):

@@ -16,7 +16,9 @@ from behavior_spark.schemas import ITEMS, RUNS
 
 AS_OF = dt.date(2024, 3, 1)
 BACKWARDS = -60.0  # seconds from the night's start to the commit: the night began long before it
-RUN = "run_id string, command string, as_of date, started_at timestamp, seconds double, status string"
+RUN = (
+    "run_id string, command string, as_of date, started_at timestamp, seconds double, status string"
+)
 
 
 @pytest.mark.parametrize(

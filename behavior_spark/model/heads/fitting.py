@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,13 @@ import torch
 from behavior_spark.model.arrays import Bools, Doubles, Floats
 from behavior_spark.model.heads.decision_thresholds import tune_thresholds
 from behavior_spark.model.heads.head import Head
-from behavior_spark.model.heads.head_metrics import head_metrics, label_findings, near_copies
-from behavior_spark.model.heads.label_errors import FEWEST_TEXTS
+from behavior_spark.model.heads.head_metrics import (
+    head_metrics,
+    label_findings,
+    near_copies,
+    suspects_of,
+)
+from behavior_spark.model.heads.label_errors import FEWEST_TEXTS, Suspect
 from behavior_spark.model.heads.labelled import TaskSplit
 from behavior_spark.model.heads.logistic_regression import Regression, Weighting, logits_of
 from behavior_spark.model.heads.out_of_fold import fold_numbers
@@ -62,31 +67,79 @@ def fit_head(
     held = split.validation
     fitting = Regression.of(split, embeddings, class_weights)
     few = _few_held_out(split)
-    by_folds = few and len(held) * len(split.labels) <= MOST_CELLS_FOR_CHOICE
-    strength, weights, judged = _best_strength(fitting, by_folds=by_folds)
-    head = _head(split, weights, fitting.scale, backbone_digest)
-    # For calibration if few texts are held out, and for findings on labels of exclusive kinds.
-    if judged is None and len(held) <= MOST_FOR_FOLDS and (few or split.rules.exclusive):
-        judged = fitting.out_of_fold(strength, weights)
-    if few and judged is not None:
-        head = split.rules.calibrate(head, judged, split.targets)
-    else:
-        head = split.rules.calibrate(head, head.raw_logits(embeddings[held]), split.targets[held])
+    # Few texts are calibrated by folds, and findings on labels of exclusive kinds need them.
+    by_folds = len(held) <= MOST_FOR_FOLDS and (few or split.rules.exclusive)
+    fitted = _calibrated(fitting, embeddings[held], backbone_digest, by_folds=by_folds)
+    head, judged = fitted.head, fitted.judged
     if judged is not None and (split.rules.exclusive or few):
         head, tuned = _decided(split, head, judged, split.truth)
     else:
         head, tuned = _decided(split, head, head.raw_logits(embeddings[held]), split.truth[held])
     head = with_scope(split, head, embeddings, judged if few else None)
-    metrics = head_metrics(head, split, embeddings[held]) | {"inverse_l2": strength} | tuned
+    metrics = head_metrics(head, split, embeddings[held]) | {"inverse_l2": fitted.strength} | tuned
     metrics |= label_findings(head, split, judged) | near_copies(split, embeddings)
     if "label_noise" in metrics and split.texts_per_label < FEWEST_TEXTS:
         metrics["label_noise"] = metrics["label_noise"] | {"few_texts": True}
     if split.refit:
-        weights = fitting.fit(np.ones(len(held), dtype=np.bool_), weights, strength)
+        everywhere = np.ones(len(held), dtype=np.bool_)
+        weights = fitting.fit(everywhere, fitted.weights, fitted.strength)
         refitted = _head(split, weights, fitting.scale, backbone_digest)
         head = replace(head, weight=refitted.weight, bias=refitted.bias)
         metrics["fitted_on"] = "all labelled texts, after the choices"
     return replace(head, metrics=metrics)
+
+
+def suspects_in(split: TaskSplit, embeddings: Floats) -> list[Suspect]:
+    """Texts whose label is likely wrong by heads that have not learned from them, however many.
+
+    Args:
+        split: n texts with targets, of a kind with one label a text.
+        embeddings: float32 [n, dimension], without NaN.
+    """
+    fitting = Regression.of(split, embeddings, "none")
+    fitted = _calibrated(fitting, embeddings[split.validation], backbone_digest="", by_folds=True)
+    return suspects_of(fitted.head, split, fitted.judged)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """A calibrated head, and what it was made by.
+
+    Attributes:
+        head: Calibrated, not yet measured.
+        judged: float64 [n, labels], logits of heads that have not learned from the text, if made.
+        strength: Inverse strength of the penalty.
+        weights: float32 [labels, dimension + 1], for scaled vectors.
+    """
+
+    head: Head
+    judged: Doubles | None
+    strength: float
+    weights: torch.Tensor
+
+
+def _calibrated(
+    fitting: Regression, held: Floats, backbone_digest: str, *, by_folds: bool
+) -> _Fitted:
+    """Fit and calibrate a head.
+
+    Args:
+        fitting: The task.
+        held: float32 [held-out texts, dimension].
+        backbone_digest: Digest of the encoder that computed the embeddings.
+        by_folds: Make out-of-fold logits even where they are not needed to choose the strength.
+    """
+    split, few = fitting.split, _few_held_out(fitting.split)
+    choose_by_folds = few and len(split.texts) * len(split.labels) <= MOST_CELLS_FOR_CHOICE
+    strength, weights, judged = _best_strength(fitting, by_folds=choose_by_folds)
+    head = _head(split, weights, fitting.scale, backbone_digest)
+    if judged is None and by_folds:
+        judged = fitting.out_of_fold(strength, weights)
+    if few and judged is not None:
+        head = split.rules.calibrate(head, judged, split.targets)
+    else:
+        head = split.rules.calibrate(head, head.raw_logits(held), split.targets[split.validation])
+    return _Fitted(head, judged, strength, weights)
 
 
 def _best_strength(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.arrays import Floats
+from behavior_spark.model.arrays import Bools, Floats
 from behavior_spark.model.encoder.devices import is_native, no_gpu
 from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.model.encoder.failures import FAILURES, MOST_FAILED, refuse_all_failed
@@ -24,8 +24,10 @@ from behavior_spark.model.encoder.model_folder import (
     resolve_model_folder,
 )
 from behavior_spark.model.encoder.options import EncoderOptions, Precision
-from behavior_spark.model.heads.fitting import fit_head, head_of, with_scope
+from behavior_spark.model.heads.fitting import fit_head, head_of, suspects_in, with_scope
 from behavior_spark.model.heads.head import Head
+from behavior_spark.model.heads.label_doubts import LabelDoubt, label_doubts
+from behavior_spark.model.heads.label_errors import Suspect
 from behavior_spark.model.heads.labelled import TaskSplit
 from behavior_spark.model.heads.logistic_regression import Weighting
 from behavior_spark.model.heads.precision import SAMPLE, check_precision
@@ -171,6 +173,36 @@ def fit_heads(
         return heads
 
     return _in_precision(source, setup, splits, make)
+
+
+def doubted_labels(
+    source: str, setup: EncoderSetup, splits: Sequence[TaskSplit]
+) -> dict[str, list[LabelDoubt]]:
+    """For each task its labelled texts that a person should look at; no model is made.
+
+    Of kinds with several labels a text, equal texts with different labels are all that is found.
+
+    Args:
+        source: Folder or ``package:`` name of the encoder.
+        setup: How to load it; its precision is used as it is.
+        splits: The tasks. All texts are judged, held-out ones too.
+
+    Raises:
+        ModelError: The encoder cannot be used, or fails on too many texts.
+    """
+    embed = _Embedder(source, setup, setup.options.precision)
+    judged = [split for split in splits if split.rules.exclusive]
+    vectors = _by_split(embed, judged, [split.texts for split in judged]) if judged else {}
+    doubts = {}
+    for done, split in enumerate(splits, start=1):
+        suspects: list[Suspect] = []
+        if split.name in vectors:
+            embedded: Bools = np.asarray(np.isfinite(vectors[split.name]).all(axis=1))
+            split = _keep_rows(split, embedded)
+            suspects = suspects_in(split, vectors[split.name][embedded])
+        doubts[split.name] = label_doubts(split.texts, split.label_sets, suspects)
+        setup.tell("heads", done, len(splits))
+    return doubts
 
 
 def trained_heads(

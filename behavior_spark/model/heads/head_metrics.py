@@ -15,6 +15,7 @@ from behavior_spark.model.heads.baselines import baseline_figures, cost_figures
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.heads.label_errors import (
     FEWEST_TEXTS,
+    Suspect,
     conflicting_texts,
     mix_ups,
     suspected_labels,
@@ -78,17 +79,10 @@ def label_findings(head: Head, split: TaskSplit, judged: Doubles | None) -> dict
         judged: float64 [n, labels], logits of heads that have not learned from the text; None
             where there are too many texts.
     """
-    names = [
-        frozenset(split.labels[column] for column in np.flatnonzero(row)) for row in split.truth
-    ]
     findings: dict[str, Any] = {}
-    if conflicts := conflicting_texts(split.texts, names):
+    if conflicts := conflicting_texts(split.texts, split.label_sets):
         findings["conflicting_texts"] = len(conflicts)
-    if judged is None or not split.rules.exclusive:
-        return findings
-    probabilities = split.rules.probabilities((judged / head.temperature).astype(np.float32))
-    suspects = suspected_labels(probabilities, split.truth, split.labels)
-    if suspects:
+    if suspects := suspects_of(head, split, judged):
         pairs = Counter((suspect.label, suspect.likely) for suspect in suspects)
         judged_rows = split.truth[:, split.truth.sum(axis=0) >= FEWEST_TEXTS].any(axis=1)
         findings["suspected_labels"] = {
@@ -103,6 +97,20 @@ def label_findings(head: Head, split: TaskSplit, judged: Doubles | None) -> dict
         if mixed := mix_ups(suspects, counts):
             findings["label_mix_ups"] = [asdict(mix_up) for mix_up in mixed]
     return findings
+
+
+def suspects_of(head: Head, split: TaskSplit, judged: Doubles | None) -> list[Suspect]:
+    """Texts whose label is likely wrong; none where texts have several labels.
+
+    Args:
+        head: Calibrated.
+        split: The task.
+        judged: As for ``label_findings``.
+    """
+    if judged is None or not split.rules.exclusive:
+        return []
+    probabilities = split.rules.probabilities((judged / head.temperature).astype(np.float32))
+    return suspected_labels(probabilities, split.truth, split.labels)
 
 
 def near_copies(split: TaskSplit, embeddings: Floats) -> dict[str, Any]:

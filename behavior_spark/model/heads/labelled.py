@@ -113,6 +113,13 @@ class TaskSplit:
         return self.rules.truth(self.targets, len(self.labels))
 
     @property
+    def label_sets(self) -> list[frozenset[str]]:
+        """Names of the labels of each text."""
+        return [
+            frozenset(self.labels[column] for column in np.flatnonzero(row)) for row in self.truth
+        ]
+
+    @property
     def texts_per_label(self) -> float:
         """Median over labels of the number of texts, held-out ones included."""
         return float(np.median(self.truth.sum(axis=0)))

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from behavior_spark.config.labels import PARTS
 from behavior_spark.errors import ConfigError
 from behavior_spark.model.encoder.model_folder import backbone_digest, resolve_model_folder
-from behavior_spark.model.heads.findings import describe_findings
+from behavior_spark.model.heads.findings import describe_findings, doubtful
 from behavior_spark.model.heads.labelled import LabelledTexts
 from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import TextModel
@@ -119,6 +119,9 @@ def finetune_stage(run: Run) -> Finetuned:
         for line in describe_findings(metrics):
             run.note(f"{name}: {line}")
     counts = result.texts_stored, result.texts_embedded
+    if to_look_at := [name for name, metrics in result.metrics.items() if doubtful(metrics)]:
+        heads = " ".join(f"--head {name}" for name in to_look_at)
+        run.note(f"`behavior-spark check-labels {heads} --output FILE` lists these labels")
     trained = Finetuned(result.digest, result.metrics, *counts, False)
     store = ModelStore(run.settings.models_path)
     base = configured_encoder(text, store, run.as_of)

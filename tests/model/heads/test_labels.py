@@ -9,8 +9,9 @@ import pytest
 
 from behavior_spark.model.heads.baselines import baseline_figures
 from behavior_spark.model.heads.findings import describe_findings
-from behavior_spark.model.heads.fitting import fit_head
+from behavior_spark.model.heads.fitting import fit_head, suspects_in
 from behavior_spark.model.heads.kind import MULTI_LABEL, SINGLE_LABEL
+from behavior_spark.model.heads.label_doubts import LabelDoubt, label_doubts
 from behavior_spark.model.heads.label_errors import (
     MixUp,
     Suspect,
@@ -127,6 +128,32 @@ def test_labels_drawn_by_chance_are_suspected_and_few_others():
     suspects = suspected_labels(probabilities, split.truth, split.labels)
     assert {s.row for s in suspects} == set(np.flatnonzero(wrong))
     assert all(suspect.likely == f"c{true[suspect.row]}" for suspect in suspects)
+
+
+@pytest.mark.parametrize("per_class", [20, 300])
+def test_the_labels_that_training_counts_are_those_that_are_listed(per_class):
+    split, vectors, _ = clouds(per_class, noise=0.2)
+    counted = fit_head(split, vectors, backbone_digest="b").metrics["suspected_labels"]
+    listed = suspects_in(split, vectors)
+    assert len(listed) == counted["texts"] > 0
+    wrong = [split.labels[split.targets[suspect.row]] == suspect.label for suspect in listed]
+    assert all(wrong)
+
+
+def test_doubts_put_equal_texts_beside_each_other_and_then_the_likeliest():
+    texts = ["b?", "alone", "a!", "B?", "a! ", "a!"]
+    sets = [frozenset(labels) for labels in ("x", "x", "xy", "y", "z", "xy")]
+    doubts = label_doubts(texts, sets, [Suspect(1, "x", "y", 0.9), Suspect(0, "x", "z", 0.8)])
+    assert doubts == [
+        LabelDoubt("conflict", "a!", ("x", "y"), ("z",), None),
+        LabelDoubt("conflict", "a! ", ("z",), ("x", "y"), None),
+        LabelDoubt("conflict", "a!", ("x", "y"), ("z",), None),
+        LabelDoubt("conflict", "b?", ("x",), ("y",), None),
+        LabelDoubt("conflict", "B?", ("y",), ("x",), None),
+        LabelDoubt("likely_wrong", "alone", ("x",), ("y",), 0.9),
+        LabelDoubt("likely_wrong", "b?", ("x",), ("z",), 0.8),
+    ]
+    assert label_doubts([], [], []) == []
 
 
 def test_equal_texts_with_different_labels_are_counted():
