@@ -51,7 +51,7 @@ class Result:
     def of_run(cls, run: Run) -> Result:
         """The result of a run whose stages are done."""
         now = dt.datetime.now(dt.UTC)
-        used = [*run.warehouse.used(), RUNS]
+        used = [*run.warehouse.used(), *([RUNS] if run.recorded else [])]
         return cls(
             command=run.command,
             as_of=run.as_of,

@@ -89,6 +89,7 @@ class Run:
         ingested_from: First arrival day that was read; None: all.
         inputs: What a night was made from, as a digest; None if that cannot be known.
         status: How the run ends if nothing fails.
+        recorded: Whether it has a row in ``runs``.
     """
 
     command: str
@@ -107,6 +108,7 @@ class Run:
     ingested_from: dt.date | None = None
     inputs: str | None = None
     status: Literal["done", "unchanged"] = "done"
+    recorded: bool = True
     _reached: dict[str, dt.date] = field(default_factory=dict)
     _entered: int = 0
 
@@ -215,7 +217,8 @@ def running(
     ) as session:
         run_id = uuid.uuid4().hex
         warehouse = Warehouse(session, settings.warehouse, writer=run_id)
-        run = Run(command, settings, as_of or utc_today(), session, warehouse, console, run_id)
+        day = as_of or utc_today()
+        run = Run(command, settings, day, session, warehouse, console, run_id, recorded=record)
         if command in COMMANDS:
             run.declared = tuple(stage.name for stage in COMMANDS[command].stages)
         try:

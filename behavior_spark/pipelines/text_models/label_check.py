@@ -66,19 +66,23 @@ class LabelsChecked(StageResult):
         table.add_column("head", no_wrap=True)
         for column in ("texts", "equal texts, other labels", "likely wrong"):
             table.add_column(column, justify="right")
-        table.add_column("mostly")
         for name, doubts in self.doubts.items():
             counts = Counter(doubt.finding for doubt in doubts)
             wrong = "not looked for" if name in self.several else f"{counts['likely_wrong']:,}"
-            table.add_row(
-                name, f"{self.texts[name]:,}", f"{counts['conflict']:,}", wrong, _mostly(doubts)
-            )
+            table.add_row(name, f"{self.texts[name]:,}", f"{counts['conflict']:,}", wrong)
+        mostly = [f"{name}: mostly {pairs}" for name in self.doubts if (pairs := self._pairs(name))]
         total = sum(map(len, self.doubts.values()))
         if self.file:
             where = f"{self.file}: {total:,} labels, each with its text"
         else:
             where = f"{total:,} labels; --output FILE lists them, each with its text"
-        return [table, Text(where)]
+        return [table, *map(Text, [*mostly, where])]
+
+    def _pairs(self, name: str) -> str:
+        """The labels of a head that are most often taken for each other; empty if none is."""
+        wrong = [doubt for doubt in self.doubts[name] if doubt.finding == "likely_wrong"]
+        pairs = Counter((doubt.labels[0], doubt.likely[0]) for doubt in wrong).most_common()
+        return shown([f"{label} rather {likely} ({texts:,})" for (label, likely), texts in pairs])
 
 
 @stage(
@@ -159,12 +163,3 @@ def _rows(doubts: Mapping[str, Sequence[LabelDoubt]]) -> list[tuple[Any, ...]]:
         for name, of_head in doubts.items()
         for doubt in of_head
     ]  # fmt: skip
-
-
-def _mostly(doubts: Sequence[LabelDoubt]) -> str:
-    """The pairs of labels that are most often taken for each other."""
-    wrong = [doubt for doubt in doubts if doubt.finding == "likely_wrong"]
-    pairs = Counter((doubt.labels[0], doubt.likely[0]) for doubt in wrong)
-    return shown(
-        [f"{label} rather {likely} ({texts:,})" for (label, likely), texts in pairs.most_common()]
-    )
