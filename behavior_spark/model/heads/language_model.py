@@ -31,19 +31,19 @@ def language_model_folder(source: str) -> Path:
     Raises:
         ModelError: There is none, or it is in GGUF (llama.cpp's format): its weights are quantised
             and its tokenizer is rebuilt by rules that differ by model, so that it is converted
-            once, by hand, and looked at.
+            once (:mod:`.gguf`) and looked at.
     """
     place = Path(source)
     files = [place.name] if place.suffix.lower() == ".gguf" else []
     if place.is_dir() and not any(place.glob("*.safetensors")):
         files = sorted(path.name for path in place.iterdir() if path.suffix.lower() == ".gguf")
     if files:
+        file = place if place.name == files[0] else place / files[0]
         raise ModelError(
             "a language model in GGUF is not read",
             found=f"{source}: {files[0]}",
-            fix="give the folder it was made from (config.json, safetensors), or convert it: with "
-            "`pip install gguf accelerate`, AutoModelForCausalLM and AutoTokenizer.from_pretrained("
-            f'folder, gguf_file="{files[0]}"), then save_pretrained of both',
+            fix="give the folder it was made from (config.json, safetensors), or convert it once: "
+            f"python -m behavior_spark.model.heads.gguf {file} FOLDER",
         )
     return resolve_model_folder(source)
 
