@@ -112,6 +112,11 @@ class Command:
         return "\n".join(kept).strip()
 
     @property
+    def embeds(self) -> bool:
+        """Whether Python workers of one of its stages embed texts."""
+        return any(stage.embeds for stage in self.stages)
+
+    @property
     def parameters(self) -> list[Parameter]:
         """The function's parameters that carry an ``Option``, in order."""
         hints = get_type_hints(self.function, include_extras=True)

@@ -209,18 +209,19 @@ def running(
             translated so that it holds no content of rows. Other exceptions are raised unchanged.
     """
     console = console or Console(stderr=True)
+    declared = COMMANDS.get(command)
     with spark_session(
         settings.spark,
         name=f"{settings.name}: {command}",
         given=spark,
-        texts=settings.embeds_texts,
+        texts=settings.embeds_texts and (declared is None or declared.embeds),
     ) as session:
         run_id = uuid.uuid4().hex
         warehouse = Warehouse(session, settings.warehouse, writer=run_id)
         day = as_of or utc_today()
         run = Run(command, settings, day, session, warehouse, console, run_id, recorded=record)
-        if command in COMMANDS:
-            run.declared = tuple(stage.name for stage in COMMANDS[command].stages)
+        if declared is not None:
+            run.declared = tuple(stage.name for stage in declared.stages)
         try:
             yield run
         except Exception as error:

@@ -83,6 +83,8 @@ class Stage(Generic[P, R]):
         writes: Tables that it writes.
         models: Kinds of models that it uses: ``text``, ``propensity``, ``language`` or
             ``sequence`` (of next items, or of user vectors).
+        embeds: Whether its Python workers embed texts: a local session then has them start with
+            torch imported.
         function: The function that runs the stage.
     """
 
@@ -91,6 +93,7 @@ class Stage(Generic[P, R]):
     reads: tuple[Contract, ...]
     writes: tuple[Contract, ...]
     models: tuple[ModelUse, ...]
+    embeds: bool
     function: Callable[Concatenate[Run, P], R]
 
     def __call__(self, run: Run, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -112,10 +115,11 @@ def stage(
     reads: tuple[Contract, ...] = (),
     writes: tuple[Contract, ...] = (),
     models: tuple[ModelUse, ...] = (),
+    embeds: bool = False,
 ) -> Callable[[Callable[Concatenate[Run, P], R]], Stage[P, R]]:
     """Declare a function as a stage; see ``Stage`` for the arguments."""
 
     def declare(function: Callable[Concatenate[Run, P], R]) -> Stage[P, R]:
-        return Stage(name, does, reads, writes, models, function)
+        return Stage(name, does, reads, writes, models, embeds, function)
 
     return declare
