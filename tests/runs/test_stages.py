@@ -18,9 +18,10 @@ from behavior_spark.config import load_settings
 from behavior_spark.errors import ConfigError
 from behavior_spark.pipelines.commands import nightly
 from behavior_spark.pipelines.planning import Planned
+from behavior_spark.runs import run as run_module
 from behavior_spark.runs.commands import COMMANDS
 from behavior_spark.runs.result import Result
-from behavior_spark.runs.run import Run
+from behavior_spark.runs.run import Run, running
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import EVENTS, TABLES, USER_PROPENSITY
 from tests.added_package import blocks_under
@@ -118,6 +119,26 @@ def test_a_command_is_a_function_a_cli_command_and_a_job_of_its_name(name: str) 
 def test_the_command_line_has_what_is_declared_and_nothing_else() -> None:
     names = [info.name for info in declared_app().registered_commands]
     assert names == list(COMMANDS)
+
+
+def test_a_session_prepares_its_workers_to_embed_only_for_a_command_that_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[bool] = []
+
+    class StopError(Exception):
+        """Ends the run before there is a session."""
+
+    def refuse(*_: object, texts: bool, **__: object) -> None:
+        asked.append(texts)
+        raise StopError
+
+    monkeypatch.setattr(run_module, "spark_session", refuse)
+    settings = load_settings(["demo.yaml"])
+    for name in ("ingest", "predict", "score-texts", "nightly", "annotate"):
+        with pytest.raises(StopError), running(name, settings):
+            pass
+    assert asked == [False, False, True, True, True]
 
 
 def test_every_stage_gives_a_dataclass_of_its_own() -> None:
