@@ -112,9 +112,9 @@ class Command:
         return "\n".join(kept).strip()
 
     @property
-    def embeds(self) -> bool:
-        """Whether Python workers of one of its stages embed texts."""
-        return any(stage.embeds for stage in self.stages)
+    def torch_in_workers(self) -> bool:
+        """Whether Python workers of one of its stages embed or annotate texts."""
+        return any(stage.torch_in_workers for stage in self.stages)
 
     @property
     def parameters(self) -> list[Parameter]:

@@ -214,7 +214,7 @@ def running(
         settings.spark,
         name=f"{settings.name}: {command}",
         given=spark,
-        texts=settings.embeds_texts and (declared is None or declared.embeds),
+        texts=settings.embeds_texts and (declared is None or declared.torch_in_workers),
     ) as session:
         run_id = uuid.uuid4().hex
         warehouse = Warehouse(session, settings.warehouse, writer=run_id)

@@ -83,8 +83,8 @@ class Stage(Generic[P, R]):
         writes: Tables that it writes.
         models: Kinds of models that it uses: ``text``, ``propensity``, ``language`` or
             ``sequence`` (of next items, or of user vectors).
-        embeds: Whether its Python workers embed texts: a local session then has them start with
-            torch imported.
+        torch_in_workers: Whether its Python workers embed or annotate texts: those of a local
+            session then start with torch imported.
         function: The function that runs the stage.
     """
 
@@ -93,7 +93,7 @@ class Stage(Generic[P, R]):
     reads: tuple[Contract, ...]
     writes: tuple[Contract, ...]
     models: tuple[ModelUse, ...]
-    embeds: bool
+    torch_in_workers: bool
     function: Callable[Concatenate[Run, P], R]
 
     def __call__(self, run: Run, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -115,11 +115,11 @@ def stage(
     reads: tuple[Contract, ...] = (),
     writes: tuple[Contract, ...] = (),
     models: tuple[ModelUse, ...] = (),
-    embeds: bool = False,
+    torch_in_workers: bool = False,
 ) -> Callable[[Callable[Concatenate[Run, P], R]], Stage[P, R]]:
     """Declare a function as a stage; see ``Stage`` for the arguments."""
 
     def declare(function: Callable[Concatenate[Run, P], R]) -> Stage[P, R]:
-        return Stage(name, does, reads, writes, models, embeds, function)
+        return Stage(name, does, reads, writes, models, torch_in_workers, function)
 
     return declare

@@ -1,13 +1,18 @@
-"""A shop's night, made once, that other ways of running Spark must reproduce."""
+"""A shop's night, made once, that other ways of running Spark must reproduce; a cluster."""
 
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from night_process import environment, run, tables
+from pyspark import find_spark_home
 from pyspark.sql import SparkSession
 from rich.console import Console
 from small_night import AS_OF, DAYS, SEED, USERS, Shop, small_settings, write_config
@@ -60,3 +65,42 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place)]
     run(build, environment())
     return next(place.glob("*.whl"))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """Address of a standalone cluster on loopback: a master, and two workers with a core each.
+
+    Its workers have the environment as it is when they start.
+    """
+    spark_class = str(Path(find_spark_home._find_spark_home(), "bin", "spark-class"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    address = f"spark://127.0.0.1:{port}"
+    deploy = "org.apache.spark.deploy"
+    here = ["--host", "127.0.0.1", "--webui-port", "0"]
+    commands = [[f"{deploy}.master.Master", *here, "--port", port]]
+    commands += [
+        [f"{deploy}.worker.Worker", *here, "--cores", "1", "--memory", "2g",
+         "--work-dir", str(tmp_path / f"worker{number}"), address]
+        for number in range(2)
+    ]  # fmt: skip
+    logs = tmp_path / "cluster.log"
+    with logs.open("wb") as log:
+        processes = [
+            subprocess.Popen([spark_class, *command], env=environment(), stdout=log, stderr=log)
+            for command in commands
+        ]
+        try:
+            deadline = time.monotonic() + 120
+            while logs.read_text().count("Registering worker") < len(processes) - 1:
+                assert time.monotonic() < deadline, logs.read_text()[-3000:]
+                assert all(process.poll() is None for process in processes), logs.read_text()
+                time.sleep(0.2)
+            yield address
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(timeout=60)

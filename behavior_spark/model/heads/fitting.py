@@ -89,14 +89,17 @@ def fit_head(
     return replace(head, metrics=metrics)
 
 
-def suspects_in(split: TaskSplit, embeddings: Floats) -> list[Suspect]:
+def suspects_in(
+    split: TaskSplit, embeddings: Floats, *, class_weights: Weighting = "none"
+) -> list[Suspect]:
     """Texts whose label is likely wrong by heads that have not learned from them, however many.
 
     Args:
         split: n texts with targets, of a kind with one label a text.
         embeddings: float32 [n, dimension], without NaN.
+        class_weights: See :func:`label_weights`.
     """
-    fitting = Regression.of(split, embeddings, "none")
+    fitting = Regression.of(split, embeddings, class_weights)
     fitted = _calibrated(fitting, embeddings[split.validation], backbone_digest="", by_folds=True)
     return suspects_of(fitted.head, split, fitted.judged)
 

@@ -176,7 +176,11 @@ def fit_heads(
 
 
 def doubted_labels(
-    source: str, setup: EncoderSetup, splits: Sequence[TaskSplit]
+    source: str,
+    setup: EncoderSetup,
+    splits: Sequence[TaskSplit],
+    *,
+    class_weights: Weighting = "none",
 ) -> dict[str, list[LabelDoubt]]:
     """For each task its labelled texts that a person should look at; no model is made.
 
@@ -186,6 +190,7 @@ def doubted_labels(
         source: Folder or ``package:`` name of the encoder.
         setup: How to load it; its precision is used as it is.
         splits: The tasks. All texts are judged, held-out ones too.
+        class_weights: See :func:`.logistic_regression.label_weights`.
 
     Raises:
         ModelError: The encoder cannot be used, or fails on too many texts.
@@ -199,7 +204,8 @@ def doubted_labels(
         if split.name in vectors:
             embedded: Bools = np.asarray(np.isfinite(vectors[split.name]).all(axis=1))
             split = _keep_rows(split, embedded)
-            suspects = suspects_in(split, vectors[split.name][embedded])
+            usable = vectors[split.name][embedded]
+            suspects = suspects_in(split, usable, class_weights=class_weights)
         doubts[split.name] = label_doubts(split.texts, split.label_sets, suspects)
         setup.tell("heads", done, len(splits))
     return doubts

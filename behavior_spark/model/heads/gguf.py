@@ -26,8 +26,8 @@ def convert_gguf(file: Path, folder: Path) -> None:
     """
     if not file.is_file():
         raise ModelError(f"there is no file {file}", fix="give the path of a .gguf file")
-    if folder.exists() and any(folder.iterdir()):
-        raise ModelError(f"{folder} is not empty", fix="give a new folder")
+    if folder.exists():
+        raise ModelError(f"{folder} is there already", fix="give a new folder")
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}

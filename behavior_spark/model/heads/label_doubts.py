@@ -21,7 +21,7 @@ class LabelDoubt:
             learned from the text is surer of another label.
         text: As it was learned from: cleaned, personal data masked.
         labels: The labels it has.
-        likely: The other text's labels, or the label that is likely.
+        likely: The labels that equal texts have, or the label that is likely.
         probability: Of the likely label, 0 to 1; None for a conflict.
     """
 
@@ -45,15 +45,15 @@ def label_doubts(
         suspects: Of ``suspected_labels``, of the same texts.
     """
     conflicts = [(normalise_text(texts[row]), row) for row in conflicting_texts(texts, label_sets)]
-    given: dict[str, set[str]] = {}
+    given: dict[str, set[frozenset[str]]] = {}
     for key, row in conflicts:
-        given.setdefault(key, set()).update(label_sets[row])
+        given.setdefault(key, set()).add(label_sets[row])
     doubts = [
         LabelDoubt(
             "conflict",
             texts[row],
             tuple(sorted(label_sets[row])),
-            tuple(sorted(given[key] - label_sets[row])),
+            tuple(sorted(frozenset[str]().union(*given[key] - {label_sets[row]}))),
             None,
         )
         for key, row in sorted(conflicts)

@@ -88,7 +88,7 @@ class Annotated(StageResult):
     reads=(TEXTS,),
     writes=(ANNOTATIONS,),
     models=("language",),
-    embeds=True,
+    torch_in_workers=True,
 )
 def annotate_stage(run: Run, *, tasks: Sequence[str] = ()) -> Annotated:
     """Label texts that the tasks' annotators have not labelled before.

@@ -153,7 +153,8 @@ def _doubts(run: Run, splits: Sequence[TaskSplit]) -> dict[str, list[LabelDoubt]
         keep=keep_with(run),
         max_failed_share=text.max_failed_share,
     )
-    return doubted_labels(base.source, setup, splits)
+    weights = text.tuning.class_weights
+    return doubted_labels(base.source, setup, splits, class_weights=weights)
 
 
 def _rows(doubts: Mapping[str, Sequence[LabelDoubt]]) -> list[tuple[Any, ...]]:

@@ -75,7 +75,7 @@ class TextsScored(StageResult):
     reads=(TEXTS, ITEMS),
     writes=(TEXT_EMBEDDINGS, TEXT_SCORES),
     models=("text",),
-    embeds=True,
+    torch_in_workers=True,
 )
 def score_texts_stage(run: Run, *, rescore: Rescore = "nothing") -> TextsScored:
     """Embed texts and item titles that have no embedding yet, then classify the embeddings.

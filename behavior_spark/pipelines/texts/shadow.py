@@ -75,7 +75,7 @@ class Shadowed(StageResult):
     reads=(TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES),
     writes=(SHADOW_DISAGREEMENT,),
     models=("text",),
-    embeds=True,
+    torch_in_workers=True,
 )
 def shadow_stage(run: Run, champion: ActiveTextModel | None) -> Shadowed:
     """Label a sample of the night's texts with the challenger and compare with the champion.

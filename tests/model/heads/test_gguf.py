@@ -108,7 +108,7 @@ def test_a_converted_model_has_the_scores_and_token_ids_of_the_one_it_was_made_f
             expected = original(torch.tensor([ids])).logits
             scores = model(torch.tensor([ids])).logits.float()[..., : expected.shape[-1]]
         assert torch.allclose(scores, expected, atol=most if model.dtype == torch.float32 else 0.05)
-    assert main() == 2 and "is not empty" in capsys.readouterr().err
+    assert main() == 2 and "is there already" in capsys.readouterr().err
 
 
 def test_what_is_no_gguf_is_refused_in_three_lines(tmp_path: Path) -> None:

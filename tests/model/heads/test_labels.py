@@ -153,6 +153,8 @@ def test_doubts_put_equal_texts_beside_each_other_and_then_the_likeliest():
         LabelDoubt("likely_wrong", "alone", ("x",), ("y",), 0.9),
         LabelDoubt("likely_wrong", "b?", ("x",), ("z",), 0.8),
     ]
+    several = label_doubts(["a", "a"], [frozenset("xy"), frozenset("x")], [])
+    assert [doubt.likely for doubt in several] == [("x",), ("x", "y")]
     assert label_doubts([], [], []) == []
 
 
