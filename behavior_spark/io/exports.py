@@ -67,6 +67,18 @@ def plain_columns(frame: DataFrame) -> DataFrame:
     return frame.toDF(*[f"_{place}" for place in range(len(frame.columns))]).select(*columns)
 
 
+def check_export_name(path: Path) -> None:
+    """Refuse a name that ``export_rows`` would, before the work whose rows are exported.
+
+    Raises:
+        ConfigError: The name has another ending than those of ``export_rows``.
+    """
+    if path.suffix.lower() not in _WRITERS:
+        raise ConfigError(
+            f"cannot export to {path.name}", fix="give a name that ends in .csv, .xlsx or .parquet"
+        )
+
+
 def export_rows(frame: DataFrame, path: Path) -> int:
     """Write all rows in the frame's order and return their number.
 
@@ -82,11 +94,8 @@ def export_rows(frame: DataFrame, path: Path) -> int:
         ConfigError: The name has another ending, or a sheet cannot hold the rows.
         ModuleNotFoundError: ``.xlsx`` needs openpyxl (the extra ``xlsx``).
     """
-    write = _WRITERS.get(path.suffix.lower())
-    if write is None:
-        raise ConfigError(
-            f"cannot export to {path.name}", fix="give a name that ends in .csv, .xlsx or .parquet"
-        )
+    check_export_name(path)
+    write = _WRITERS[path.suffix.lower()]
     fields = frame.schema.fields
     with _private_file(path) as file:
         return write(file, fields, frame.toLocalIterator())

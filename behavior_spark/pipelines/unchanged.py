@@ -120,16 +120,18 @@ def changed_since(warehouse: Warehouse, before: PastNight) -> str | None:
         before: The night.
     """
     near: dict[str, str] = {}  # writer: table
+    earliest, latest = before.started_at - CLOCKS, before.started_at + CLOCKS
     for contract in warehouse.existing():
         if contract is RUNS:
             continue
         commits = warehouse.latest(contract, most=MOST_COMMITS)
-        since = [c for c in commits if c.at and c.at >= before.started_at - CLOCKS]
-        others = [c for c in since if c.writer != before.run_id and not c.is_upkeep]
+        since = [(c.at, c) for c in commits if c.at and c.at >= earliest]
         if len(since) == MOST_COMMITS:
             return contract.name
-        for commit in others:
-            if commit.writer is None or commit.at is None or commit.at > before.started_at + CLOCKS:
+        for at, commit in since:
+            if commit.writer == before.run_id or commit.is_upkeep:
+                continue
+            if commit.writer is None or at > latest:
                 return contract.name
             near[commit.writer] = contract.name
     ended = ended_before(warehouse, before, list(near)) if near else set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _LEFT_OUT = {
@@ -32,23 +32,20 @@ def describe_findings(metrics: Mapping[str, Any]) -> list[str]:
         parts = [f"{count:,} rows {_LEFT_OUT.get(name, name)}" for name, count in rows.items()]
         lines.append(f"left out: {', '.join(parts)}")
     if labels := metrics.get("dropped_labels"):
-        lines.append(f"labels with a single text are not learned: {shown(labels)}")
+        lines.append(f"labels with a single text are not learned: {_shown(labels)}")
     if undated := metrics.get("undated_rows"):
         lines.append(f"rows without a day: {undated:,}")
     if cleaned := metrics.get("labels_cleaned"):
         lines.append(f"labels trimmed, composed (NFC) or blank: {cleaned:,}")
     if twins := metrics.get("label_twins"):
         pairs = [" and ".join(map(_readable, group)) for group in twins]
-        lines.append(f"labels that look alike, and are learned apart: {shown(pairs)}")
+        lines.append(f"labels that look alike, and are learned apart: {_shown(pairs)}")
     if conflicts := metrics.get("conflicting_texts"):
         lines.append(f"equal texts with different labels: {conflicts:,}")
     if suspected := metrics.get("suspected_labels"):
-        pairs = [
-            f"{pair['label']} rather {pair['likely']} ({pair['texts']:,})"
-            for pair in suspected["most_often"]
-        ]
+        taken = [(pair["label"], pair["likely"], pair["texts"]) for pair in suspected["most_often"]]
         count = f"{suspected['texts']:,} ({suspected['share']:.1%})"
-        lines.append(f"labels that may be wrong: {count}, mostly {shown(pairs)}")
+        lines.append(f"labels that may be wrong: {count}, mostly {mostly_taken_for(taken)}")
     for mix_up in metrics.get("label_mix_ups", [])[:_SHOWN_LABELS]:
         lines.append(
             f"labels that seem mixed up one way: {mix_up['texts']:,} texts called "
@@ -73,14 +70,14 @@ def describe_findings(metrics: Mapping[str, Any]) -> list[str]:
     if stated := metrics.get("stated_costs"):
         lines.append(_costs(stated))
     if often := metrics.get("often_left_out"):
-        counts = [f"{row['label']} {row['left_out']:,} of {row['texts']:,}" for row in often]
+        shown = [f"{row['label']} {row['left_out']:,} of {row['texts']:,}" for row in often]
         lines.append(
-            f"labels whose texts often get none, by `abstain`: {shown(counts)}; more labelled "
+            f"labels whose texts often get none, by `abstain`: {_shown(shown)}; more labelled "
             "texts of them help, or a lower `abstain`"
         )
     if weak := _rare(metrics):
         lines.append(
-            f"labels with few texts, most of which are missed: {shown(weak)}; more labelled texts "
+            f"labels with few texts, most of which are missed: {_shown(weak)}; more labelled texts "
             "help, or text.tuning.class_weights: sqrt"
         )
     return lines
@@ -96,7 +93,7 @@ def _thresholds(tuned: Mapping[str, Any]) -> str:
     thresholds = [f"{label} {value:.3g}" for label, value in tuned["thresholds"].items()]
     f1 = tuned["f1_by_folds"]
     return (
-        f"decision thresholds of rare labels (0.5 for the others): {shown(thresholds)}; macro F1 "
+        f"decision thresholds of rare labels (0.5 for the others): {_shown(thresholds)}; macro F1 "
         f"by folds {f1['equal']:.3f} -> {f1['tuned']:.3f}"
     )
 
@@ -109,10 +106,10 @@ def _costs(stated: Mapping[str, Any]) -> str:
     ]
     mean = stated["cost_of_a_text"]
     if mean["before"] is None or mean["noise"] is None:
-        return f"stated costs ({shown(labels)}) are not used: too few texts to measure them on"
+        return f"stated costs ({_shown(labels)}) are not used: too few texts to measure them on"
     moved = f"{mean['before']:.4g} -> {mean['after']:.4g} (standard error {mean['noise']:.2g})"
     decides = "decide" if stated["kept"] else "are not used, as they would save no more than chance"
-    return f"stated costs, missed to false alarm ({shown(labels)}), {decides}: {moved} a text"
+    return f"stated costs, missed to false alarm ({_shown(labels)}), {decides}: {moved} a text"
 
 
 def _rare(metrics: Mapping[str, Any]) -> list[str]:
@@ -126,8 +123,12 @@ def _rare(metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def shown(names: list[str]) -> str:
-    """The first few names, and how many others there are."""
+def mostly_taken_for(pairs: Iterable[tuple[str, str, int]]) -> str:
+    """The first few pairs of a label and the likely one, each with its number of texts."""
+    return _shown([f"{label} rather {likely} ({texts:,})" for label, likely, texts in pairs])
+
+
+def _shown(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN_LABELS:,} more" if len(names) > _SHOWN_LABELS else ""
     return ", ".join(names[:_SHOWN_LABELS]) + more
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from behavior_spark.errors import ModelError
@@ -160,12 +159,10 @@ def fit_heads(
         heads = {}
         vectors = _by_split(embed, splits, [split.texts for split in splits])
         for done, split in enumerate(splits, start=1):
-            task_vectors = vectors[split.name]
-            embedded: npt.NDArray[np.bool_] = np.asarray(np.isfinite(task_vectors).all(axis=1))
-            usable = _keep_rows(split, embedded)
+            usable, usable_vectors = _embedded_rows(split, vectors[split.name])
             heads[split.name] = fit_head(
                 usable,
-                task_vectors[embedded],
+                usable_vectors,
                 backbone_digest=embed.digest,
                 class_weights=class_weights,
             )
@@ -202,10 +199,8 @@ def doubted_labels(
     for done, split in enumerate(splits, start=1):
         suspects: list[Suspect] = []
         if split.name in vectors:
-            embedded: Bools = np.asarray(np.isfinite(vectors[split.name]).all(axis=1))
-            split = _keep_rows(split, embedded)
-            usable = vectors[split.name][embedded]
-            suspects = suspects_in(split, usable, class_weights=class_weights)
+            split, usable_vectors = _embedded_rows(split, vectors[split.name])
+            suspects = suspects_in(split, usable_vectors, class_weights=class_weights)
         doubts[split.name] = label_doubts(split.texts, split.label_sets, suspects)
         setup.tell("heads", done, len(splits))
     return doubts
@@ -317,16 +312,22 @@ def device_of(device: str | None) -> torch.device:
     return torch.device(device or ("cuda" if available else "cpu"))
 
 
-def _keep_rows(split: TaskSplit, embedded: npt.NDArray[np.bool_]) -> TaskSplit:
-    """The rows of a task whose text could be embedded, bool [n]; the others are counted."""
+def _embedded_rows(split: TaskSplit, vectors: Floats) -> tuple[TaskSplit, Floats]:
+    """The rows of a task whose text could be embedded, and their vectors; others are counted.
+
+    Args:
+        split: n texts.
+        vectors: float32 [n, dimension]; a row of a text that could not be embedded is NaN.
+    """
+    embedded: Bools = np.asarray(np.isfinite(vectors).all(axis=1))
     if embedded.all():
-        return split
+        return split, vectors
     if not (embedded & ~split.validation).any():
         raise ModelError(
             f"no text of the task {split.name!r} could be embedded",
             fix="see the warnings in the log; a smaller max_length needs less memory",
         )
-    return replace(
+    kept = replace(
         split,
         texts=[text for text, ok in zip(split.texts, embedded, strict=True) if ok],
         targets=split.targets[embedded],
@@ -334,3 +335,4 @@ def _keep_rows(split: TaskSplit, embedded: npt.NDArray[np.bool_]) -> TaskSplit:
         dropped={**split.dropped, "not_embedded": int((~embedded).sum())},
         baselines=None,
     )
+    return kept, vectors[embedded]

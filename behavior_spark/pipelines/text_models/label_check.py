@@ -14,9 +14,9 @@ from rich.text import Text
 
 from behavior_spark.config.labels import PARTS
 from behavior_spark.errors import ConfigError
-from behavior_spark.io.exports import export_rows
+from behavior_spark.io.exports import check_export_name, export_rows
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.heads.findings import shown
+from behavior_spark.model.heads.findings import mostly_taken_for
 from behavior_spark.model.heads.labelled import TaskSplit, split_task
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.pipelines.text_models.finetuning import progress_of
@@ -82,7 +82,7 @@ class LabelsChecked(StageResult):
         """The labels of a head that are most often taken for each other; empty if none is."""
         wrong = [doubt for doubt in self.doubts[name] if doubt.finding == "likely_wrong"]
         pairs = Counter((doubt.labels[0], doubt.likely[0]) for doubt in wrong).most_common()
-        return shown([f"{label} rather {likely} ({texts:,})" for (label, likely), texts in pairs])
+        return mostly_taken_for((*pair, texts) for pair, texts in pairs)
 
 
 @stage(
@@ -115,6 +115,8 @@ def check_labels_stage(run: Run, heads: Sequence[str], *, output: Path | None) -
             found=f"text.heads: {', '.join(text.heads) or 'none'}; text.encoder: {text.encoder}",
             fix="add text.encoder and text.heads.<name> with path, text and label",
         )
+    if output:
+        check_export_name(output)
     with run.step("read labels"):
         splits = [_whole_task(run, name) for name in names]
     with run.step("judge labels"):
@@ -134,7 +136,10 @@ def _whole_task(run: Run, name: str) -> TaskSplit:
     """The labelled texts of all parts, none of which is held out by name."""
     task = replace(labelled_task(run, name, parts=PARTS), held_out=None, abstain=None, costs={})
     return split_task(
-        task, validation_share=0.15, seed=run.settings.training.seed, max_examples=None
+        task,
+        validation_share=run.settings.text.heads[name].validation_share,
+        seed=run.settings.training.seed,
+        max_examples=None,
     )
 
 
