@@ -130,7 +130,7 @@ class FeatureSet:
         told = {feature.name: feature.in_reasons for feature in self.features}
         for name, entry in self.request.settings.movable.items():
             if entry.told and name in told:
-                told[name] = replace(told[name], saying=Saying(entry.told))
+                told[name] = replace(told[name], saying=Saying(entry.told, unit="amount"))
         return told
 
     @property

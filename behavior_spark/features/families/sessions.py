@@ -133,7 +133,7 @@ def stored_session_features(
             Feature(f"session_value_max_{days}d", DOUBLE, f"largest value {of}",
                     zero=False, reads="value",
                     told=_told("value", f"the dearest visit {when} was worth {{n}}", none=none,
-                               zero=f"no visit worth anything {when}")),
+                               zero=f"no visit worth anything {when}", unit="amount")),
         ]  # fmt: skip
     return features
 

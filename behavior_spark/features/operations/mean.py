@@ -31,7 +31,7 @@ class Mean(EventOperation):
         """In a reason."""
         events, when = operands.events, lately(days)
         none = f"no {events.one} with a value {when}"
-        return Saying(f"{events.many} worth {{n}} on average {when}", none=none)
+        return Saying(f"{events.many} worth {{n}} on average {when}", none=none, unit="amount")
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:
         """Sum of values, and number of events with a value."""

@@ -26,7 +26,8 @@ class Sum(EventOperation):
         """In a reason."""
         events, when = operands.events, lately(days)
         return Saying(
-            f"{events.many} worth {{n}} {when}", zero=f"no {events.one} worth anything {when}"
+            f"{events.many} worth {{n}} {when}", zero=f"no {events.one} worth anything {when}",
+            unit="amount",
         )
 
     def needs(self, operands: Operands, days: int | None) -> tuple[Need, ...]:

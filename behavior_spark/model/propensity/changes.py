@@ -20,7 +20,7 @@ from behavior_spark.model.arrays import Doubles, Floats
 from behavior_spark.model.propensity.change_search import find_changes
 from behavior_spark.model.propensity.goals import Goal
 from behavior_spark.model.propensity.learner import FittedLearner
-from behavior_spark.model.propensity.sayings import Told, number_words, share_words, told_of
+from behavior_spark.model.propensity.sayings import Told, amount_words, share_words, told_of
 from behavior_spark.model.propensity.sketch import Sketch
 from behavior_spark.model.propensity.tree_steps import TreeSteps
 
@@ -104,4 +104,4 @@ class ChangeFinder:
         return changes
 
     def _written(self, prediction: float) -> str:
-        return share_words(prediction) if self.probabilities else number_words(prediction)
+        return share_words(prediction) if self.probabilities else amount_words(prediction)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-Unit = Literal["number", "days", "share", "seconds", "lift"]
+Unit = Literal["number", "amount", "days", "share", "seconds", "lift"]
 # Shares are float32: up to so many, one of another number differs by more than this.
 _MOST_COUNTED, _OF_A_COUNT = 100, 1e-3
 
@@ -22,8 +22,8 @@ class Saying:
         zero: Of 0; ``some`` if empty.
         none: Of a missing value; "... unknown" if empty.
         counted: Of a share whose count is known, with ``{k}`` and ``{m}``: "{k} of the {m} texts".
-        unit: How the value is written: a number, days, a share of 1, seconds, or of the logarithm
-            of a lift the lift.
+        unit: How the value is written: a number, an amount (of money), days, a share of 1,
+            seconds, or of the logarithm of a lift the lift.
     """
 
     some: str
@@ -70,9 +70,13 @@ class Saying:
         'last offer 2 days ago rather than 9 days'
         >>> Saying("it began with a view", zero="it began otherwise").instead_of(1.0, 0.0)
         'it began with a view rather than: it began otherwise'
+        >>> Saying("{n} items a visit").instead_of(2.17, 2.21)
+        '2.17 items a visit rather than 2.21'
         """
         if "{n}" not in self.some:
             return f"{self.of(value)} rather than: {self.of(other)}"
+        if self.unit == "number":  # to the digits of a change, which is what the model was asked
+            return replace(self, unit="amount").instead_of(value, other)
         none = other == 0 and self.zero
         return f"{self.of(value)} rather than {'none' if none else _WRITTEN[self.unit](other)}"
 
@@ -104,16 +108,34 @@ def known_count(share: float, among: float) -> int | None:
 
 
 def number_words(value: float) -> str:
-    """Whole numbers whole, others to three digits.
+    """Whole numbers whole, others to two digits: means, ratios, likeness.
 
-    >>> number_words(1234.0), number_words(1234.56), number_words(0.0312), number_words(-2.5)
-    ('1,234', '1,235', '0.0312', '-2.5')
+    >>> number_words(1234.0), number_words(99.7), number_words(0.0695), number_words(-2.17)
+    ('1,234', '100', '0.07', '-2.2')
+    """
+    return _to_digits(value, 2)
+
+
+def amount_words(value: float) -> str:
+    """Whole numbers whole, others to three digits: money.
+
+    >>> amount_words(1234.56), amount_words(12.5), amount_words(5.256), amount_words(0.0312)
+    ('1,235', '12.5', '5.26', '0.0312')
+    """
+    return _to_digits(value, 3)
+
+
+def _to_digits(value: float, digits: int) -> str:
+    """Significant digits, and all those before the point; never with an exponent.
+
+    >>> _to_digits(99.96, 3), _to_digits(0.000041, 2), _to_digits(-1e-9, 2)
+    ('100', '0.000041', '-0.000000001')
     """
     if value == int(value):
         return f"{int(value):,}"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    leading = math.floor(math.log10(abs(value))) + 1
+    told = f"{value:,.{max(digits - leading, 0)}f}"
+    return told.rstrip("0").rstrip(".") if "." in told else told
 
 
 def _days(value: float) -> str:
@@ -159,13 +181,14 @@ def _lift(value: float) -> str:
     """How many times as often.
 
     >>> _lift(0.0), _lift(0.6931), _lift(-0.7)
-    ('1', '2', '0.497')
+    ('1', '2', '0.5')
     """
-    return f"{math.exp(value):.3g}"
+    return number_words(math.exp(value))
 
 
 _WRITTEN = {
-    "number": number_words, "days": _days, "share": share_words, "seconds": _seconds, "lift": _lift
+    "number": number_words, "amount": amount_words, "days": _days, "share": share_words,
+    "seconds": _seconds, "lift": _lift,
 }  # fmt: skip
 
 

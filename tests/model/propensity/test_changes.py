@@ -12,7 +12,7 @@ from behavior_spark.model.propensity.changes import Change
 from behavior_spark.model.propensity.goals import Goal, Movable, Wanted
 from behavior_spark.model.propensity.learners.xgboost import FittedTrees, TrainingOptions
 from behavior_spark.model.propensity.model import PropensityModel
-from behavior_spark.model.propensity.sayings import Saying, Told, number_words, share_words
+from behavior_spark.model.propensity.sayings import Saying, Told, amount_words, share_words
 from behavior_spark.model.propensity.training import train_propensity_model
 
 FEATURES = ["answer_hours", "offers", "visits", "share"]
@@ -172,7 +172,7 @@ def test_of_numbers_the_expected_number_is_told() -> None:
             found += 1
             before = counts.predictions(ROWS.iloc[[row]])[0]
             assert change.decile is None and change.predicted > 1.04 * before
-            figures = f"{number_words(before)} -> {number_words(change.predicted)}"
+            figures = f"{amount_words(before)} -> {amount_words(change.predicted)}"
             assert change.text.endswith(f": {figures}") and "%" not in change.text
     assert found > 200
 
