@@ -33,7 +33,7 @@ SHARED = {
     ),
     # The small night, and the port of Spark Connect.
     "shop": (
-        "real/test_other_sparks.py", "real/test_object_store.py", "real/test_same_night.py",
+        "real/test_object_store.py", "real/test_same_night.py",
         "the_functions_work_elsewhere",
     ),
 }  # fmt: skip
@@ -107,19 +107,26 @@ SMALL = {
 }  # fmt: skip
 
 
-# What compiles hot Java code a second time costs 140 s of processor time in the first minutes, and
-# then saves a quarter: it pays in one of several processes that run the whole suite.
+# What compiles hot Java code a second time saves a quarter: it pays in a process that runs half of
+# the suite. It takes 190 s of processor time in the first two nights where code is hot after so few
+# calls as Java thinks, and 80 s after ten times as many, for 9 s more in each later night.
 LONG_LIVED = {
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4 -XX:ReservedCodeCacheSize=512m"
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4 -XX:ReservedCodeCacheSize=512m "
+    "-XX:Tier4InvocationThreshold=20000 -XX:Tier4MinInvocationThreshold=2400 "
+    "-XX:Tier4CompileThreshold=60000 -XX:Tier4BackEdgeThreshold=160000"
 }
 
 
 @pytest.fixture(scope="session")
 def interpreted() -> dict[str, str]:
-    """Spark settings of small tests: compiling code for a handful of rows is a third of them."""
+    """Spark settings of small tests: compiling code for a handful of rows is a third of them.
+
+    Without compiled code, looking for what two expressions have in common costs more than it saves.
+    """
     return {
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.sql.subexpressionElimination.enabled": "false",
     }
 
 
@@ -147,6 +154,10 @@ def spark(interpreted: dict[str, str]) -> Iterator[SparkSession]:
     conf = {**SMALL, **interpreted, **(LONG_LIVED if "PYTEST_XDIST_WORKER" in os.environ else {})}
     local = LocalSpark(master="local[1]", driver_memory="2g", shuffle_partitions=2, conf=conf)
     session, _ = get_session(local, name="tests", texts=True)
+    # Found once: else each use of them asks Java for a class of this name in package after package.
+    java = session._jvm
+    for name in ("functions", "PythonUtils"):
+        setattr(java, name, getattr(java, name))
     with utc(session):
         yield session
     session.stop()
@@ -158,6 +169,7 @@ def compiled(spark: SparkSession, interpreted: dict[str, str]) -> Iterator[None]
     real = {
         "spark.sql.codegen.wholeStage": "true",
         "spark.sql.codegen.factoryMode": "FALLBACK",
+        "spark.sql.subexpressionElimination.enabled": "true",
         "spark.sql.adaptive.enabled": "true",
     }
     for key, value in real.items():

@@ -52,6 +52,10 @@ _REFUSAL = re.compile(
     r"(?P<problem>[^\n]+)(?:\n  found: (?P<found>[^\n]+))?(?:\n  fix: (?P<fix>[^\n]+))?",
     re.DOTALL | re.MULTILINE,
 )
+# Where the worker's traceback ends, and the type of what was raised; its message may quote a row.
+_RAISED_AT = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<function>\S+)')
+_RAISED = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*)(?::|$)", re.MULTILINE)
+_FOLDERS_SHOWN = 3
 _PATH = re.compile(r"(?:file:|[a-z0-9]+://|/)[\w./=:%@+\- ]*[\w]")
 _SAFE_PARAMETERS = (
     "path", "filePath", "objectName", "proposal", "routineName", "expectedType",
@@ -146,4 +150,27 @@ def _safe_details(error: Exception, condition: str, text: str) -> str:
     shown = [f"{k} {v}" for k, v in parameters.items() if k in _SAFE_PARAMETERS and v]
     if not shown and "FILE" in condition:
         shown = [f"file {match}" for match in _PATH.findall(text)[:1]]
+    if not shown and (raised := _raised_in_python(text)):
+        shown = [raised]
     return ", ".join(shown)[:300]
+
+
+def _raised_in_python(text: str) -> str:
+    r"""Type and place of an error that a Python worker raised; an empty string if none is quoted.
+
+    >>> _raised_in_python(
+    ...     'Traceback (most recent call last):\n'
+    ...     '  File "/env/lib/behavior_spark/model/forest.py", line 12, in margins\n'
+    ...     "    return trees[name]\n"
+    ...     "KeyError: 'secret'"
+    ... )
+    'KeyError in behavior_spark/model/forest.py, line 12 (margins)'
+    """
+    frames = list(_RAISED_AT.finditer(text))
+    if not frames:
+        return ""
+    last = frames[-1]
+    kind = _RAISED.search(text, last.end())
+    place = "/".join(last["file"].replace("\\", "/").split("/")[-_FOLDERS_SHOWN:])
+    named = kind["kind"] if kind else "an error"
+    return f"{named} in {place}, line {last['line']} ({last['function']})"

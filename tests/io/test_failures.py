@@ -70,6 +70,9 @@ def test_a_failing_python_function_is_explained_without_the_value(people):
 
     error = raised(lambda: people.mapInPandas(fail, "a string").collect())
     assert SECRET not in said(error)
+    # Enough to look for it: what was raised, and where.
+    assert "ValueError in tests/io/test_failures.py, line " in said(error)
+    assert said(error).endswith("(fail)")
 
 
 def test_a_missing_column_is_named(people):

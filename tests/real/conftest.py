@@ -1,4 +1,4 @@
-"""A shop's night, made once, that other ways of running Spark must reproduce; a cluster."""
+"""A shop's night, which other ways of running Spark must reproduce; a cluster."""
 
 from __future__ import annotations
 
@@ -11,45 +11,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from night_process import environment, run, tables
+from night_process import CLI, choices, environment, run, tables
 from pyspark import find_spark_home
 from pyspark.sql import SparkSession
 from rich.console import Console
 from small_night import AS_OF, DAYS, SEED, USERS, Shop, small_settings, write_config
 
 from behavior_spark.demo.generate import generate_demo
-from behavior_spark.pipelines import finetune, nightly
+from behavior_spark.pipelines import finetune
 
 QUIET = Console(quiet=True)
 
 
 @pytest.fixture(scope="session")
-def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(
+    spark: SparkSession, fast_plans: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Shop:
     folder = tmp_path_factory.mktemp("shop")
     generate_demo(spark, str(folder / "data"), users=USERS, days=DAYS, seed=SEED)
     settings = small_settings(folder, warehouse=str(folder / "whole"), models="models")
     finetune(settings, as_of=AS_OF, spark=spark, console=QUIET)
-    night = nightly(settings, as_of=AS_OF, spark=spark, console=QUIET)
-    # Otherwise there would be no reasons and no members to compare.
-    assert night.details["targets"]["purchase_30d"]["ranked"]
     config = write_config(settings, folder / "night.yaml")
+    night = ["nightly", "--config", str(config), "--as-of", AS_OF.isoformat(), *fast_plans]
+    run([*CLI, *night], environment(SPARK_REMOTE="local[2]"))
     plain = small_settings(folder, warehouse=str(folder / "whole"), models="models", plain=True)
-    plain_config = write_config(plain, folder / "plain.yaml")
-    return Shop(folder, config, plain_config, tables(folder / "whole"))
+    whole, chosen = tables(folder / "whole"), choices(folder / "whole")
+    return Shop(folder, write_config(plain, folder / "plain.yaml"), whole, chosen)
 
 
-@pytest.fixture
-def night_places(shop: Shop, tmp_path: Path) -> list[str]:
-    """Options that repeat the shop's night into another warehouse, with the text model alone."""
-    shop.copy_text_model(tmp_path / "models")
-    return [
-        "--set", f"warehouse={tmp_path / 'warehouse'}",
-        "--set", f"models={tmp_path / 'models'}",
-        "--as-of", AS_OF.isoformat(),
-    ]  # fmt: skip
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fast_plans(interpreted: dict[str, str]) -> list[str]:
     """Options for nights where only the answers matter: compiling is a third of so small a night.
 

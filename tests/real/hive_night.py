@@ -27,7 +27,7 @@ def main(shop: Path, conf: dict[str, str]) -> None:
         "spark.hadoop.hive.metastore.disallow.incompatible.col.type.changes": "false",
     }  # fmt: skip
     settings = small_settings(
-        shop, warehouse="{schema: night}", models="hive_models", conf=json.dumps(hive), plain=True
+        shop, warehouse="{schema: night}", models="hive_models", conf=json.dumps(hive)
     )
     with spark_session(settings.spark, name="hive") as spark:
         spark.sql("CREATE SCHEMA IF NOT EXISTS night")

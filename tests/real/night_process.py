@@ -13,6 +13,7 @@ import pandas as pd
 from deltalake import DeltaTable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+CLI = [sys.executable, "-m", "behavior_spark"]
 TABLES = {
     "events": ["event_id", "arrived_at"],
     "texts": ["text_id", "arrived_at"],
@@ -21,6 +22,11 @@ TABLES = {
     "user_features": ["user_id", "as_of"],
     "user_propensity": ["user_id", "target"],
     "user_profile": ["user_id"],
+}
+# What a night chose, by table: columns of which no two rows have all in common.
+CHOICES = {
+    "audience_members": ["audience", "as_of", "user_id", "arm", "rank"],
+    "service_queue": ["as_of", "text_id", "queue", "place"],
 }
 Tables = dict[str, pd.DataFrame]
 # When and by which run a row was made, and what holds nested values compared elsewhere.
@@ -62,6 +68,15 @@ def tables(warehouse: str | Path, *, at: dt.datetime | None = None) -> Tables:
             delta.load_as_version(at)
         found[name] = delta.to_pandas().sort_values(keys).reset_index(drop=True)
     return found
+
+
+def choices(warehouse: Path) -> Tables:
+    """Who is in which audience, and which text waits in which queue; in order."""
+    return {
+        name: DeltaTable(str(warehouse / name)).to_pandas(columns=columns)
+        .sort_values(columns, ignore_index=True)
+        for name, columns in CHOICES.items()
+    }  # fmt: skip
 
 
 def assert_same_tables(left: Tables, right: Tables) -> None:

@@ -30,20 +30,20 @@ SERVICE = {"value": "purchase_value_30d", "risk": None, "mood": None, "leave_out
 
 @dataclass(frozen=True)
 class Shop:
-    """A small shop, and its tables as the suite's own session makes them.
+    """A small shop, and its tables as one night under Spark Connect makes them in a folder.
 
     Attributes:
         folder: Where it is: ``data`` with its logs.
-        config: Its settings as a file.
-        plain: The same without audiences and service queue, whose tables are not compared: for
-            nights that differ in where tables are, not in the Spark that runs them.
-        whole: The tables of ``nightly`` alone, in a folder.
+        plain: Its settings as a file, without audiences and service queue, whose tables are not
+            compared: for a night that differs in where tables are, not in the Spark that runs it.
+        whole: The tables.
+        choices: What the night chose.
     """
 
     folder: Path
-    config: Path
     plain: Path
     whole: Tables
+    choices: Tables
 
     def copy_text_model(self, models: Path) -> None:
         """Put the text model alone there, so that propensity models are trained anew."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from deltalake import DeltaTable
-from night_process import STORAGE, assert_same_tables, environment, run, tables
-from small_night import Shop
+from night_process import CLI, STORAGE, assert_same_tables, environment, run, tables
+from small_night import AS_OF, Shop
 
 from behavior_spark.config import load_settings
 from behavior_spark.io.session import delta_jars
@@ -27,7 +27,7 @@ def test_a_cluster_with_an_object_store_gives_the_same_tables_and_the_next_machi
     another_machine: Callable[[str], None],
     cluster: str,
     shop: Shop,
-    night_places: list[str],
+    interpreted: dict[str, str],
     fast_plans: list[str],
     wheel: Path,
     tmp_path: Path,
@@ -38,7 +38,7 @@ def test_a_cluster_with_an_object_store_gives_the_same_tables_and_the_next_machi
     """
     settings = {"warehouse": WAREHOUSE, "models": f"{WAREHOUSE}/_models"}
     arguments = [
-        "--config", str(shop.plain), *night_places,
+        "--config", str(shop.plain), "--as-of", AS_OF.isoformat(),
         *[part for key, value in settings.items() for part in ("--set", f"{key}={value}")],
     ]  # fmt: skip
     store = load_settings([shop.plain, S3_CONFIG]).spark.conf
@@ -48,7 +48,8 @@ def test_a_cluster_with_an_object_store_gives_the_same_tables_and_the_next_machi
     run(
         [str(Path(sys.executable).parent / "spark-submit"), "--master", cluster,
          "--properties-file", "conf/cluster.properties", "--jars", delta_jars()["spark.jars"],
-         *[part for key, value in store.items() for part in ("--conf", f"{key}={value}")],
+         *[part for key, value in {**store, **interpreted}.items()
+           for part in ("--conf", f"{key}={value}")],
          "--py-files", str(wheel), "jobs/nightly.py", *arguments],
         environment(),
     )  # fmt: skip
@@ -60,7 +61,7 @@ def test_a_cluster_with_an_object_store_gives_the_same_tables_and_the_next_machi
     elsewhere.mkdir()
     # It trains none: without the models of the night it would fail.
     alone = [*arguments, *fast_plans, "--config", str(S3_CONFIG)]
-    run([sys.executable, "-m", "behavior_spark", "predict", *alone], environment(), cwd=elsewhere)
+    run([*CLI, "predict", *alone], environment(), cwd=elsewhere)
     pd.testing.assert_frame_equal(_predictions(), by_night)
     assert DeltaTable(f"{WAREHOUSE}/user_propensity", storage_options=STORAGE).version() > 0
     assert not [path for path in (*elsewhere.iterdir(), *ROOT.iterdir()) if "s3a" in path.name]

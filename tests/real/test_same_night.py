@@ -1,26 +1,47 @@
-"""A night in three tasks (the bundle's GPU job), into a Hive metastore, is the same night."""
+"""The night by an older Spark in three tasks (the bundle's GPU job), into a Hive metastore."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 
+import pandas as pd
 import pytest
-from night_process import ROOT, assert_same_tables, environment, run, tables
+from night_process import ROOT, assert_same_tables, choices, environment, run, tables
 from small_night import Shop
 
 pytestmark = pytest.mark.real
 
 
-def test_three_tasks_into_a_hive_metastore_give_the_tables_of_nightly_alone_in_a_folder(
-    shop: Shop, interpreted: dict[str, str]
+@pytest.fixture
+def older_spark() -> dict[str, str]:
+    """An environment whose Spark is 4.0 with its own Delta."""
+    folder = os.environ.get("PYSPARK_40")
+    if not folder:
+        if os.environ.get("CI"):
+            pytest.fail("CI must bring Spark 4.0: make real sets PYSPARK_40")
+        pytest.skip("PYSPARK_40 names no folder with pyspark 4.0 (make real sets it)")
+    env = environment(PYTHONPATH=os.pathsep.join([folder, str(ROOT)]))
+    seen = run([sys.executable, "-c", "import pyspark; print(pyspark.__version__)"], env)
+    assert seen.strip().endswith("4.0.1")
+    return env
+
+
+def test_spark_4_0_in_three_tasks_into_a_hive_metastore_gives_the_tables_of_connect_in_a_folder(
+    shop: Shop, older_spark: dict[str, str], interpreted: dict[str, str]
 ) -> None:
+    # Otherwise there would be no reasons, no members and no queue to compare.
+    assert all(len(chosen) for chosen in shop.choices.values())
+    assert shop.whole["user_propensity"]["reasons"].map(len).max() > 0
     shop.copy_text_model(shop.folder / "hive_models")
     script = str(ROOT / "tests" / "real" / "hive_night.py")
-    command = [sys.executable, script, str(shop.folder), json.dumps(interpreted)]
-    output = run(command, environment(PYTHONPATH=str(ROOT)))
+    output = run([sys.executable, script, str(shop.folder), json.dumps(interpreted)], older_spark)
     assert "ERROR" not in output, output
-    assert_same_tables(shop.whole, tables(shop.folder / "managed" / "night.db"))
+    managed = shop.folder / "managed" / "night.db"
+    assert_same_tables(shop.whole, tables(managed))
+    for name, chosen in choices(managed).items():
+        pd.testing.assert_frame_equal(chosen, shop.choices[name], obj=name)
     done = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
     # Nothing was left to the night's own cluster, which has no GPUs.
     assert done["scored_by_nightly"] == 0 < done["scored_before"]
