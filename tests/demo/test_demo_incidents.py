@@ -18,7 +18,7 @@ from behavior_spark.demo.incidents import (
     WRITERS,
 )
 from behavior_spark.demo.logs import BOT, OUTCOME_DAYS, Row, UserLogs
-from behavior_spark.model.anomaly.near_texts import similarities
+from behavior_spark.model.anomaly.near_texts import packed_runs, similarities
 
 USERS, DAYS, START = 120, 80, dt.date(2024, 1, 1)
 NIGHT = ((START - dt.date(1970, 1, 1)).days + DAYS - OUTCOME_DAYS) * DAY
@@ -95,5 +95,5 @@ def test_incidents_are_not_certain_signs_and_ordinary_users_show_them_too(
     assert 0.1 < two / len(ordinary) < 0.5
     adverts = [text for u in shop if of_kind(u, "campaign") for text in texts_of(u)]
     pairs = [(a, b) for a in adverts for b in adverts if a < b]
-    similar = similarities([a for a, _ in pairs], [b for _, b in pairs])
+    similar = similarities(*(packed_runs(side) for side in zip(*pairs, strict=True)))
     assert len(set(adverts)) > 1 and 0.3 < similar.min() < 1

@@ -26,8 +26,8 @@ _FACTORS = _DRAWS.integers(1, int(_PRIME), BANDS * ROWS, dtype=np.uint64)
 _OFFSETS = _DRAWS.integers(0, int(_PRIME), BANDS * ROWS, dtype=np.uint64)
 
 
-def character_runs(text: str) -> npt.NDArray[np.uint64]:
-    """Hashes of the distinct runs of five characters, without case, signs and digits' values.
+def character_runs(text: str) -> npt.NDArray[np.uint32]:
+    """Hashes of the distinct runs of five characters, ascending; no case, signs, digits' values.
 
     Digits become 0: texts that differ in a number, a price or a code are still the same text.
 
@@ -39,7 +39,7 @@ def character_runs(text: str) -> npt.NDArray[np.uint64]:
     plain = re.sub(r"\d", "0", _NOT_WORDS.sub(" ", text.casefold()).strip())
     runs = {plain[start : start + RUN] for start in range(max(1, len(plain) - RUN + 1))} - {""}
     hashed = [zlib.crc32(run.encode()) for run in runs]
-    return np.unique(np.array(hashed, dtype=np.uint64) % _PRIME)
+    return np.unique(np.array(hashed, dtype=np.uint64) % _PRIME).astype(np.uint32)
 
 
 def band_keys(texts: Sequence[str]) -> Integers:
@@ -51,21 +51,42 @@ def band_keys(texts: Sequence[str]) -> Integers:
     for place, text in enumerate(texts):
         runs = character_runs(text)
         if len(runs):
-            values = (_FACTORS[:, None] * runs[None, :] + _OFFSETS[:, None]) % _PRIME
+            spread = runs.astype(np.uint64)[None, :]
+            values = (_FACTORS[:, None] * spread + _OFFSETS[:, None]) % _PRIME
             signature = values.min(axis=1).reshape(BANDS, ROWS)
             keys[place] = [hash(tuple(band)) for band in signature.tolist()]
     return keys
 
 
-def similarities(left: Sequence[str], right: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Jaccard similarity of the character runs of each pair of texts, float64 [pairs]."""
+def packed_runs(texts: Sequence[str]) -> list[bytes]:
+    """The character runs of each text, four bytes each, as ``similarities`` compares them."""
+    return [character_runs(text).tobytes() for text in texts]
+
+
+def similarities(left: Sequence[bytes], right: Sequence[bytes]) -> npt.NDArray[np.float64]:
+    """Jaccard similarity of the character runs of each pair of texts, float64 [pairs].
+
+    Args:
+        left: One text of each pair, from ``packed_runs``.
+        right: The other, in the same order.
+    """
+    size = np.dtype(np.uint32).itemsize
+    lengths = [np.array([len(runs) // size for runs in side], dtype=np.int64)
+               for side in (left, right)]  # fmt: skip
+    # A run with its pair before it is one number; these ascend, as pairs and their runs do.
+    pairs = np.arange(len(left), dtype=np.uint64) << np.uint64(32)
+    ones, others = (
+        np.repeat(pairs, length) | np.frombuffer(b"".join(side), dtype=np.uint32)
+        for side, length in zip((left, right), lengths, strict=True)
+    )
+    common = np.zeros(len(left), dtype=np.int64)
+    if len(ones):
+        nearest = np.minimum(np.searchsorted(ones, others), len(ones) - 1)
+        shared = others[ones[nearest] == others]
+        common = np.bincount((shared >> np.uint64(32)).astype(np.int64), minlength=len(left))
+    either = lengths[0] + lengths[1] - common
     found = np.zeros(len(left))
-    sets = {text: set(character_runs(text).tolist()) for text in {*left, *right}}
-    for place, (one, other) in enumerate(zip(left, right, strict=True)):
-        runs, others = sets[one], sets[other]
-        common = len(runs & others)
-        either = len(runs) + len(others) - common
-        found[place] = common / either if either else 0.0
+    np.divide(common, either, out=found, where=either > 0)
     return found
 
 

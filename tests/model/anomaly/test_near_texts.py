@@ -13,6 +13,7 @@ from behavior_spark.model.anomaly.near_texts import (
     band_keys,
     character_runs,
     components,
+    packed_runs,
     similarities,
 )
 
@@ -24,8 +25,12 @@ TEXTS = st.lists(WORDS, min_size=6, max_size=20).map(" ".join)
 def test_similarity_is_that_of_the_sets_of_character_runs(one: str, other: str) -> None:
     runs, others = set(character_runs(one).tolist()), set(character_runs(other).tolist())
     expected = len(runs & others) / len(runs | others)
-    assert similarities([one], [other])[0] == pytest.approx(expected)
-    assert similarities([one], [one])[0] == 1.0
+    # Each pair by itself, whatever stands beside it: a text without a letter has no run.
+    left, right = packed_runs([one, "", one, other, ""]), packed_runs([other, one, one, "?", ""])
+    assert similarities(left, right) == pytest.approx([expected, 0.0, 1.0, 0.0, 0.0])
+    assert similarities(left[:1], right[:1])[0] == pytest.approx(expected)
+    assert similarities([], []).shape == (0,)
+    assert similarities(left[-1:], right[:1])[0] == 0.0
 
 
 @given(TEXTS)
@@ -42,7 +47,7 @@ def test_texts_above_the_similarity_share_a_band_as_often_as_stated(seed: int) -
     pairs = [_pair(dice) for _ in range(60)]
     left, right = [a for a, _ in pairs], [b for _, b in pairs]
     found = (band_keys(left) == band_keys(right)).any(axis=1)
-    similar = similarities(left, right)
+    similar = similarities(packed_runs(left), packed_runs(right))
     stated = 1 - (1 - similar**4) ** 20
     # Sums of independent draws: five standard deviations, and as many for bands being related.
     slack = 5 * np.sqrt((stated * (1 - stated)).sum()) + 1

@@ -17,7 +17,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from behavior_spark.model.anomaly.near_texts import BANDS, band_keys, components, similarities
+from behavior_spark.model.anomaly.near_texts import (
+    BANDS,
+    band_keys,
+    components,
+    packed_runs,
+    similarities,
+)
 from behavior_spark.model.arrays import Integers
 from behavior_spark.uses.alerts.kind import (
     GROUP,
@@ -117,15 +123,17 @@ def similar_groups(texts: DataFrame, *, similarity: float) -> DataFrame:
     pairs = neighbours.select(
         F.least("id", "other").alias("left"), F.greatest("id", "other").alias("right")
     ).distinct()
-    left = distinct.select(F.col("id").alias("left"), F.col("text").alias("left_text"))
-    right = distinct.select(F.col("id").alias("right"), F.col("text").alias("right_text"))
+    # Once for each text: a text is in up to forty pairs, and to find its runs takes longest.
+    runs = distinct.mapInArrow(_runs, "id long, runs binary")
+    left = runs.select(F.col("id").alias("left"), F.col("runs").alias("left_runs"))
+    right = runs.select(F.col("id").alias("right"), F.col("runs").alias("right_runs"))
 
     def link(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return _connect(map(similar_pairs, batches))
 
     def similar_pairs(batch: pa.RecordBatch) -> pa.RecordBatch:
         found = similarities(
-            batch.column("left_text").to_pylist(), batch.column("right_text").to_pylist()
+            batch.column("left_runs").to_pylist(), batch.column("right_runs").to_pylist()
         )
         return batch.select(["left", "right"]).take(pa.array(np.flatnonzero(found >= similarity)))
 
@@ -143,6 +151,12 @@ def _sketch(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays(
             [pa.array(ids), pa.array(bands), pa.array(keys.ravel())], names=["id", "band", "key"]
         )
+
+
+def _runs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        runs = pa.array(packed_runs(batch.column("text").to_pylist()), pa.binary())
+        yield pa.RecordBatch.from_arrays([batch.column("id"), runs], names=["id", "runs"])
 
 
 def _connect(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
