@@ -44,7 +44,7 @@ def environment(**changes: str) -> dict[str, str]:
         k: v for k, v in os.environ.items()
         if not k.startswith(("PYSPARK_", "SPARK_")) or k == "PYSPARK_40"
     }  # fmt: skip
-    java = "-XX:TieredStopAtLevel=1"
+    java = "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
     return {**kept, "PYSPARK_PYTHON": sys.executable, "JAVA_TOOL_OPTIONS": java, **changes}
 
 
