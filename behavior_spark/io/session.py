@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -126,7 +127,11 @@ def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSessi
         builder = builder.master(local.master)
     for key, value in local_settings(local).items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    with warnings.catch_warnings():
+        # Connect starts its server with these settings, then sets each once more, and warns of
+        # those that only a start can set.
+        warnings.filterwarnings("ignore", "Failed to set spark", UserWarning)
+        return builder.getOrCreate()
 
 
 def _quiet_logs() -> str:

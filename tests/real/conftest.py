@@ -33,7 +33,8 @@ def shop(
     finetune(settings, as_of=AS_OF, spark=spark, console=QUIET)
     config = write_config(settings, folder / "night.yaml")
     night = ["nightly", "--config", str(config), "--as-of", AS_OF.isoformat(), *fast_plans]
-    run([*CLI, *night], environment(SPARK_REMOTE="local[2]"))
+    output = run([*CLI, *night], environment(SPARK_REMOTE="local[2]"))
+    assert "Failed to set" not in output, output[:3000]
     plain = small_settings(folder, warehouse=str(folder / "whole"), models="models", plain=True)
     whole, chosen = tables(folder / "whole"), choices(folder / "whole")
     return Shop(folder, write_config(plain, folder / "plain.yaml"), whole, chosen)
