@@ -42,6 +42,14 @@ _LOCAL_CONF = {
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 
+_ANSWERS_ALL = (4, 2)
+# Rules that replace what has no rows, by the setting that leaves them out.
+_PROPAGATE_EMPTY = {
+    "spark.sql.optimizer.excludedRules":
+        "org.apache.spark.sql.catalyst.optimizer.PropagateEmptyRelation",
+    "spark.sql.adaptive.optimizer.excludedRules":
+        "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation",
+}  # fmt: skip
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 # For a small heap and a short process: only the fast compiler, and fewer garbage-collector marking
 # cycles, which class loading and heap growth would start (a tenth of the CPU time of small steps).
@@ -69,7 +77,7 @@ def spark_session(
         (given, False) if given is not None else get_session(local, name=name, texts=texts)
     )
     try:
-        with utc(spark), quiet_query_logs():
+        with utc(spark), answered_observations(spark), quiet_query_logs():
             yield spark
     finally:
         if ours:
@@ -112,6 +120,27 @@ def utc(spark: SparkSession) -> Iterator[None]:
         if zone and zone != "UTC":
             with suppress(Exception):  # a remote session may have ended
                 spark.conf.set("spark.sql.session.timeZone", zone)
+
+
+@contextmanager
+def answered_observations(spark: SparkSession) -> Iterator[None]:
+    """Spark before 4.2 takes no observation out of a plan inside the block.
+
+    Where a frame turns out to have no rows, such as a night without a new text, it does so, and
+    who asks for what was observed waits for ever (SPARK-54620).
+    """
+    if _version(spark.version) >= _ANSWERS_ALL:
+        yield
+        return
+    before = {key: spark.conf.get(key, "") or "" for key in _PROPAGATE_EMPTY}
+    try:
+        for key, rule in _PROPAGATE_EMPTY.items():
+            spark.conf.set(key, ",".join(filter(None, [before[key], rule])))
+        yield
+    finally:
+        with suppress(Exception):  # a remote session may have ended
+            for key, rules in before.items():
+                spark.conf.set(key, rules)
 
 
 def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSession:
