@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from deltalake import DeltaTable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -46,6 +47,16 @@ def environment(**changes: str) -> dict[str, str]:
     }  # fmt: skip
     java = "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
     return {**kept, "PYSPARK_PYTHON": sys.executable, "JAVA_TOOL_OPTIONS": java, **changes}
+
+
+def with_older_spark() -> dict[str, str]:
+    """The environment with Spark 4.0 and its Delta, which ``make real`` brings; CI must have it."""
+    older = os.environ.get("PYSPARK_40")
+    if not older:
+        if os.environ.get("CI"):
+            pytest.fail("CI must bring Spark 4.0: make real sets PYSPARK_40")
+        pytest.skip("PYSPARK_40 names no folder with pyspark 4.0 (make real sets it)")
+    return environment(PYTHONPATH=os.pathsep.join([older, str(ROOT)]))
 
 
 def run(command: Sequence[str], env: Mapping[str, str], *, cwd: Path = ROOT) -> str:

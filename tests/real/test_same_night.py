@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 import pandas as pd
 import pytest
-from night_process import ROOT, assert_same_tables, choices, environment, run, tables
+from night_process import ROOT, assert_same_tables, choices, run, tables, with_older_spark
 from small_night import Shop
 
 pytestmark = pytest.mark.real
@@ -17,12 +16,7 @@ pytestmark = pytest.mark.real
 @pytest.fixture
 def older_spark() -> dict[str, str]:
     """An environment whose Spark is 4.0 with its own Delta."""
-    folder = os.environ.get("PYSPARK_40")
-    if not folder:
-        if os.environ.get("CI"):
-            pytest.fail("CI must bring Spark 4.0: make real sets PYSPARK_40")
-        pytest.skip("PYSPARK_40 names no folder with pyspark 4.0 (make real sets it)")
-    env = environment(PYTHONPATH=os.pathsep.join([folder, str(ROOT)]))
+    env = with_older_spark()
     seen = run([sys.executable, "-c", "import pyspark; print(pyspark.__version__)"], env)
     assert seen.strip().endswith("4.0.1")
     return env

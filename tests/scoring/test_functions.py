@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from night_process import ROOT, environment, run
+from night_process import ROOT, environment, run, with_older_spark
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -568,22 +568,17 @@ print("all good")
 @pytest.mark.real
 @pytest.mark.parametrize("place", ["connect", "local-cluster[2,1,1024]", "spark 4.0"])
 def test_the_functions_work_elsewhere(place: str, tiny: str, tmp_path: Path) -> None:
-    changes, master = {}, "local[2]"
+    master = "local[2]"
     if place == "connect":
-        changes["SPARK_REMOTE"] = "local[2]"
+        env = environment(SPARK_REMOTE="local[2]")
     elif place == "spark 4.0":
-        older = os.environ.get("PYSPARK_40")
-        if not older:
-            if os.environ.get("CI"):
-                pytest.fail("CI must bring Spark 4.0: make real sets PYSPARK_40")
-            pytest.skip("PYSPARK_40 names no folder with pyspark 4.0 (make real sets it)")
-        changes["PYTHONPATH"] = os.pathsep.join([older, str(ROOT)])
+        env = with_older_spark()
     else:
         master = place
-        changes["PYTHONPATH"] = str(ROOT)
+        env = environment(PYTHONPATH=str(ROOT))
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    out = run([sys.executable, str(program), tiny, master], environment(**changes), cwd=tmp_path)
+    out = run([sys.executable, str(program), tiny, master], env, cwd=tmp_path)
     assert "all good" in out
 
 
