@@ -2,75 +2,68 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
-from rich.console import Console
+from night_process import ROOT, environment, run
 
 from behavior_spark.config import load_settings
-from behavior_spark.pipelines import commands, report_commands
-from behavior_spark.pipelines.reports.outcomes import Reported
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("compiled")]
-
-QUIET = Console(quiet=True)
+pytestmark = pytest.mark.real
 
 
-def test_online_retail_reaches_its_figures_on_november(
-    spark: SparkSession, real_data: Path, tmp_path: Path
-) -> None:
-    settings = load_settings(
-        ["conf/online_retail.yaml"],
+def night_of(config: str, data: Path, as_of: str, later: str, *overrides: str) -> dict[str, Any]:
+    """What ``real_log.py`` found: figures of the night, rows read by it and later, outcomes."""
+    script = str(ROOT / "tests" / "real" / "real_log.py")
+    places = {"BEHAVIOR_DATA": str(data), "FIRST_YEAR": "none", "PYTHONPATH": str(ROOT)}
+    output = run([sys.executable, script, config, as_of, later, *overrides], environment(**places))
+    return dict(json.loads(next(line for line in output.splitlines() if line.startswith("{"))))
+
+
+def test_online_retail_reaches_its_figures_on_november(real_data: Path, tmp_path: Path) -> None:
+    found = night_of(
+        "conf/online_retail.yaml", real_data, "2011-11-01", "2011-12-10",
         # Audiences of it are measured by benchmarks/audiences.py.
-        overrides=[f"warehouse={tmp_path}", "audiences={}"],
-        environment={"BEHAVIOR_DATA": str(real_data), "FIRST_YEAR": "none"},
-    )
-    as_of = dt.date(2011, 11, 1)
-    night = commands.nightly(settings, as_of=as_of, spark=spark, console=QUIET)
-    assert night.figures["users"] == 4010
-    assert night.figures["predictions"] == 3 * 4010
-    later = commands.ingest(settings, as_of=dt.date(2011, 12, 10), spark=spark, console=QUIET)
-    read = {
-        name: [s for r in (night, later) for s in r.sources if s.table_name == name]
-        for name in ("events", "items")
-    }
-    assert sum(s.rows_in for s in read["events"]) == 541_909
-    assert sum(s.duplicates for s in read["events"]) == 5_268
-    report = report_commands.report(settings, as_of=as_of, spark=spark, console=QUIET)
-    measured = {o.target: o for o in report.of(Reported).outcomes}
+        f"warehouse={tmp_path}", "audiences={}",
+    )  # fmt: skip
+    assert found["figures"]["users"] == 4010
+    assert found["figures"]["predictions"] == 3 * 4010
+    events = [s for read in found["sources"] for s in read if s["table_name"] == "events"]
+    assert sum(source["rows_in"] for source in events) == 541_909
+    assert sum(source["duplicates"] for source in events) == 5_268
     for target, least in (("purchase_30d", 0.74), ("lunch_30d", 0.87), ("cancel_30d", 0.78)):
-        outcome = measured[target]
-        assert outcome.users == 4010
-        assert outcome.measured["AUC"].value >= least, target
-        assert set(outcome.baselines) == {"recency", "recency_frequency_value"}
-        assert outcome.gains["recency"].low > 0
+        outcome = found["outcomes"][target]
+        assert outcome["users"] == 4010
+        assert outcome["auc"] >= least, target
+        assert set(outcome["baselines"]) == {"recency", "recency_frequency_value"}
+        assert outcome["gains"]["recency"][0] > 0
 
 
 def test_the_forum_night_runs_and_is_reported_beside_recency(
-    spark: SparkSession, real_data: Path, tmp_path: Path
+    real_data: Path, tmp_path: Path
 ) -> None:
-    settings = load_settings(
-        ["conf/stackexchange.yaml"],
+    config = "conf/stackexchange.yaml"
+    found = night_of(
+        config, real_data, "2018-08-01", "2018-09-03",
         # The first words of a text are enough here: the night itself is what is tested.
-        overrides=[f"warehouse={tmp_path}", "text.max_length=16", "text.heads={}"],
-        environment={"BEHAVIOR_DATA": str(real_data)},
-    )
-    as_of = dt.date(2018, 8, 1)
-    night = commands.nightly(settings, as_of=as_of, spark=spark, console=QUIET)
-    assert night.figures["users"] == 364
-    [events] = [counts for counts in night.sources if counts.table_name == "events"]
-    totals = {"read": events.rows_in, "kept": events.rows_out, "duplicates": events.duplicates,
-              "refused": events.refused}  # fmt: skip
+        f"warehouse={tmp_path}", "text.max_length=16", "text.heads={}",
+    )  # fmt: skip
+    figures = found["figures"]
+    assert figures["users"] == 364
+    [events] = [source for source in found["sources"][0] if source["table_name"] == "events"]
+    totals = {"read": events["rows_in"], "kept": events["rows_out"],
+              "duplicates": events["duplicates"], "refused": events["refused"]}  # fmt: skip
+    names = load_settings([config], environment={"BEHAVIOR_DATA": str(real_data)}).sources.events
     for what, total in totals.items():
         marked = f"events_{what}_from:"
-        by_source = {n[len(marked) :]: v for n, v in night.figures.items() if n.startswith(marked)}
-        assert set(by_source) == {source.name for source in settings.sources.events}
+        by_source = {n[len(marked) :]: v for n, v in figures.items() if n.startswith(marked)}
+        assert set(by_source) == {source.name for source in names}
         assert sum(by_source.values()) == total
-    commands.ingest(settings, as_of=dt.date(2018, 9, 3), spark=spark, console=QUIET)
-    report = report_commands.report(settings, as_of=as_of, spark=spark, console=QUIET)
-    outcome = report.of(Reported).outcomes[0]
-    assert outcome.measured["AUC"].value > 0.8
-    assert outcome.baselines["recency"].value > 0.8
-    assert outcome.gains["recency"].low < outcome.gains["recency"].high
+    [outcome] = found["outcomes"].values()
+    assert outcome["auc"] > 0.8
+    assert outcome["baselines"]["recency"] > 0.8
+    low, high = outcome["gains"]["recency"]
+    assert low < high
