@@ -6,7 +6,7 @@ import datetime as dt
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from rich.console import Console
 from behavior_spark.config import Settings, load_settings, validate_settings
 from behavior_spark.config.days import day_from
 from behavior_spark.errors import ConfigError, InputError
-from behavior_spark.io.session import get_session
+from behavior_spark.io.session import get_session, utc
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import similar_to, text_functions
 from behavior_spark.pipelines.demonstration import demo, demo_settings
@@ -30,9 +30,7 @@ from behavior_spark.runs.result import Result
 from behavior_spark.schemas import TABLES, USER_PROPENSITY
 from behavior_spark.scoring.functions import TextFunctions
 
-UTC = "UTC"
 MOST_DRAWN = 500
-_ZONE = "spark.sql.session.timeZone"
 
 
 def open_job(
@@ -152,12 +150,14 @@ class Job:
 
     def __init__(self, settings: Settings, spark: SparkSession | None = None) -> None:
         self.settings = settings
-        self.spark, self._ours = (
+        self.spark, ours = (
             (spark, False) if spark is not None
             else get_session(settings.spark, name=settings.name, texts=settings.embeds_texts)
         )  # fmt: skip
-        self._zone = self.spark.conf.get(_ZONE)
-        self.spark.conf.set(_ZONE, UTC)
+        self._at_end = ExitStack()
+        if ours:
+            self._at_end.callback(self.spark.stop)
+        self._at_end.enter_context(utc(self.spark))
         self._warehouse = Warehouse(self.spark, settings.warehouse)
         self.tables = StoredTables(self._warehouse)
 
@@ -225,11 +225,7 @@ class Job:
 
     def close(self) -> None:
         """Stop the session if it was made here, else give it its time zone back."""
-        if self._ours:
-            self.spark.stop()
-        elif self._zone and self._zone != UTC:
-            with suppress(Exception):  # a remote session may have ended
-                self.spark.conf.set(_ZONE, self._zone)
+        self._at_end.close()
 
     def __enter__(self) -> Job:
         return self

@@ -11,9 +11,8 @@ import csv
 import gzip
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +41,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.names import quoted_name
 
 K = TypeVar("K")
@@ -166,31 +166,21 @@ def load_group(
     if Path(base).is_dir():
         reader = reader.option("basePath", base)
     paths = [str(file) for file in files]
-    with _nanoseconds_as_long(spark, bool(nanoseconds)):
-        inferred = reader.load(paths).schema
+    # Times in nanoseconds have the type of an integer, while a schema is looked for.
+    as_long = {"spark.sql.legacy.parquet.nanosAsLong": "true"} if nanoseconds else {}
+    with conf_meanwhile(spark, as_long):
+        frame = reader.load(paths)
+        inferred = frame.schema
     texts = _with_text(inferred, [file.as_posix() for file in files], names)
-    explicit = texts != inferred or bool(nanoseconds)
-    frame = (reader.schema(texts) if explicit else reader).load(paths)
+    # To load them once more is to list the files and read their schema once more.
+    if nanoseconds or texts != inferred:
+        frame = reader.schema(texts).load(paths)
     # A name with a dot or a backtick is one name.
     mended = {
         name: F.expr(f"timestamp_micros({quoted_name(name)} div 1000)") for name in nanoseconds
     }
     mended |= {name: F.lit(None) for name in nulls}
     return frame.withColumns(mended) if mended else frame
-
-
-@contextmanager
-def _nanoseconds_as_long(spark: SparkSession, needed: bool) -> Iterator[None]:
-    """Times in nanoseconds have the type of an integer, while a schema is looked for."""
-    key = "spark.sql.legacy.parquet.nanosAsLong"
-    before = spark.conf.get(key, "false")
-    if needed:
-        spark.conf.set(key, "true")
-    try:
-        yield
-    finally:
-        if needed:
-            spark.conf.set(key, str(before))
 
 
 def union_by_name(frames: Iterable[DataFrame]) -> DataFrame:

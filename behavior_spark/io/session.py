@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from pyspark.sql import SparkSession
 from behavior_spark.config import LocalSpark
 from behavior_spark.io import python_daemon
 from behavior_spark.io.class_archive import archive_options
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.failures import quiet_query_logs
 from behavior_spark.io.java import check_java
 
@@ -108,18 +109,9 @@ def get_session(
     return _local_session(local, name=name, connect=bool(remote)), True
 
 
-@contextmanager
-def utc(spark: SparkSession) -> Iterator[None]:
+def utc(spark: SparkSession) -> AbstractContextManager[None]:
     """Set the session's time zone to UTC inside the block, and restore it after."""
-    zone = spark.conf.get("spark.sql.session.timeZone")
-    if zone != "UTC":
-        spark.conf.set("spark.sql.session.timeZone", "UTC")
-    try:
-        yield
-    finally:
-        if zone and zone != "UTC":
-            with suppress(Exception):  # a remote session may have ended
-                spark.conf.set("spark.sql.session.timeZone", zone)
+    return conf_meanwhile(spark, {"spark.sql.session.timeZone": "UTC"})
 
 
 @contextmanager
@@ -132,15 +124,12 @@ def answered_observations(spark: SparkSession) -> Iterator[None]:
     if _version(spark.version) >= _ANSWERS_ALL:
         yield
         return
-    before = {key: spark.conf.get(key, "") or "" for key in _PROPAGATE_EMPTY}
-    try:
-        for key, rule in _PROPAGATE_EMPTY.items():
-            spark.conf.set(key, ",".join(filter(None, [before[key], rule])))
+    excluded = {
+        key: ",".join(filter(None, [spark.conf.get(key, None), rule]))
+        for key, rule in _PROPAGATE_EMPTY.items()
+    }
+    with conf_meanwhile(spark, excluded):
         yield
-    finally:
-        with suppress(Exception):  # a remote session may have ended
-            for key, rules in before.items():
-                spark.conf.set(key, rules)
 
 
 def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSession:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
 from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.history import Commit, Note, as_metadata, read_commits
@@ -297,18 +298,10 @@ class Warehouse:
         else:
             writer.save(self.location(contract))
 
-    @contextmanager
-    def _recorded(self, days: DayRange | None) -> Iterator[None]:
+    def _recorded(self, days: DayRange | None) -> AbstractContextManager[None]:
         """Record this writer, and days, with commits of SQL, which has no options."""
         key = "spark.databricks.delta.commitInfo.userMetadata"
-        recorded_before = self.spark.conf.get(key, None)
-        self.spark.conf.set(key, as_metadata(self._writer, days))
-        try:
-            yield
-        finally:
-            self.spark.conf.unset(key)
-            if recorded_before is not None:
-                self.spark.conf.set(key, recorded_before)
+        return conf_meanwhile(self.spark, {key: as_metadata(self._writer, days)})
 
     @contextmanager
     def _changing(self, contract: Contract, doing: str) -> Iterator[None]:

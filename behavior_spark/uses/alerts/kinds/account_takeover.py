@@ -13,6 +13,7 @@ enough.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -57,13 +58,16 @@ class AccountTakeover:
         """One row for each user with a recent day: his most surprising one."""
         rule = inputs.settings.account_takeover
         limit = -math.log2(rule.false_alarms)
+        # What the log does not map is not looked for: each list of values costs a sort.
+        values = [name for name in VALUES if name in inputs.mapped]
         events = _of_recent_users(inputs.events)
         sample = sampled_users(events, share=inputs.habits_share, salt="habits")
-        habits = concentrations(_pasts(_user_days(sample)), _new_values())
-        frame = _most_surprising(_pasts(_user_days(events)), habits, most=MOST_OF_ONE * limit)
+        habits = concentrations(_pasts(sample, values), _new_values(values))
+        pasts = _pasts(events, values)
+        frame = _most_surprising(pasts, habits, values, most=MOST_OF_ONE * limit)
         enough = F.col("past_days") >= rule.least_days
         frame = frame.withColumn("times_limit", F.when(enough, F.col("bits") / limit))
-        seen = {name: F.col("surprise")[name] for name in SIGNALS}
+        seen = {name: F.col("surprise")[name] for name in ("hour", *values)}
         figures = {"past_days": F.col("past_days"), "bits": F.col("bits"), "limit": F.lit(limit)}
         for name, surprise in seen.items():
             figures[f"{name}_days"] = surprise["days"]
@@ -72,7 +76,7 @@ class AccountTakeover:
             frame,
             F.lit(USER),
             F.col("user_id"),
-            _evidence(limit),
+            _evidence(limit, values),
             by_name(figures),
             _check_sql(inputs),
             silent={
@@ -89,32 +93,32 @@ def _of_recent_users(events: DataFrame) -> DataFrame:
     return events.join(recent_users, "user_id", "left_semi")
 
 
-def _user_days(events: DataFrame) -> DataFrame:
-    """``user_id, day, is_recent``, the distinct values of each signal, and hours as bits."""
+def _user_days(events: DataFrame, values: Sequence[str]) -> DataFrame:
+    """``user_id, day, is_recent``, the distinct values of each kind, and hours as bits."""
     hour_bit = F.call_function("shiftleft", F.lit(1), F.hour("event_time"))
     return events.groupBy("user_id", F.to_date("event_time").alias("day"), "is_recent").agg(
-        *[F.collect_set(name).alias(name) for name in VALUES], F.bit_or(hour_bit).alias("hours")
+        *[F.collect_set(name).alias(name) for name in values], F.bit_or(hour_bit).alias("hours")
     )
 
 
-def _pasts(days: DataFrame) -> DataFrame:
+def _pasts(events: DataFrame, values: Sequence[str]) -> DataFrame:
     """One row for each user: his recent days, and all of his past in arrays.
 
     Of values one entry for each day that had it; of hours the days with anything near each.
     """
     past = ~F.col("is_recent")
-    return days.groupBy("user_id").agg(
-        F.collect_list(F.when(F.col("is_recent"), F.struct("day", *VALUES, "hours"))).alias("days"),
+    return _user_days(events, values).groupBy("user_id").agg(
+        F.collect_list(F.when(F.col("is_recent"), F.struct("day", *values, "hours"))).alias("days"),
         F.count_if(past).alias("past_days"),
         F.array(*[F.count_if(past & _near_hour(hour)) for hour in range(24)]).alias("past_hours"),
         F.bit_or(F.when(past, F.col("hours"))).alias("hours_used"),
         F.sum(F.when(past, F.bit_count("hours"))).alias("hours_counted"),
-        *[F.flatten(F.collect_list(F.when(past, F.col(n)))).alias(f"past_{n}") for n in VALUES],
-        *[F.count_if(past & (F.size(n) > 0)).alias(f"{n}_known") for n in VALUES],
-    )
+        *[F.flatten(F.collect_list(F.when(past, F.col(n)))).alias(f"past_{n}") for n in values],
+        *[F.count_if(past & (F.size(n) > 0)).alias(f"{n}_known") for n in values],
+    )  # fmt: skip
 
 
-def _new_values() -> dict[str, tuple[Column, Column, Column]]:
+def _new_values(values: Sequence[str]) -> dict[str, tuple[Column, Column, Column]]:
     """Of each signal: past days, values of all of them, and values that only one day has."""
     alone_hours = [
         ((F.getbit(F.col("hours_used"), F.lit(hour)) == 1) & (F.col("past_hours")[hour] == 1))
@@ -124,7 +128,7 @@ def _new_values() -> dict[str, tuple[Column, Column, Column]]:
     hours = F.col("past_days"), F.col("hours_counted"), sum(alone_hours[1:], alone_hours[0])
     return {"hour": hours} | {
         name: (F.col(f"{name}_known"), F.size(f"past_{name}"), _alone(F.col(f"past_{name}")))
-        for name in VALUES
+        for name in values
     }
 
 
@@ -137,27 +141,31 @@ def _alone(past: Column) -> Column:
     return F.size(F.filter(F.array_distinct(past), is_alone))
 
 
-def _most_surprising(users: DataFrame, habits: DataFrame, *, most: float) -> DataFrame:
+def _most_surprising(
+    users: DataFrame, habits: DataFrame, values: Sequence[str], *, most: float
+) -> DataFrame:
     """``user_id, past_days, day, bits, surprise``: one row for each user with a recent day.
 
     Args:
         users: As ``_pasts`` gives them.
         habits: One row with the concentration of each signal.
+        values: Signals beside the hour.
         most: Most bits of one signal.
     """
-    learned = habits.select(*[F.col(name).alias(f"new_{name}") for name in SIGNALS])
+    signals = ("hour", *values)
+    learned = habits.select(*[F.col(name).alias(f"new_{name}") for name in signals])
     recent = users.where(F.size("days") > 0).crossJoin(F.broadcast(learned))
     recent = recent.withColumn("_day", F.explode("days"))
     counted = {name: (_days_of_values(name), F.col(f"{name}_known"), F.size(F.col("_day")[name]))
-               for name in VALUES}  # fmt: skip
+               for name in values}  # fmt: skip
     counted["hour"] = _days_of_hours(), F.col("past_days"), F.bit_count("_day.hours")
     surprises = recent.select(
         "user_id", "past_days", "_day.day",
-        *[_surprise(*counted[name], F.col(f"new_{name}"), most).alias(name) for name in SIGNALS],
+        *[_surprise(*counted[name], F.col(f"new_{name}"), most).alias(name) for name in signals],
     )  # fmt: skip
-    bits = [F.col(name)["bits"] for name in SIGNALS]
+    bits = [F.col(name)["bits"] for name in signals]
     weighed = surprises.withColumn("bits", sum(bits[1:], bits[0]))
-    strangest = F.max(F.struct("bits", "day", "past_days", F.struct(*SIGNALS).alias("surprise")))
+    strangest = F.max(F.struct("bits", "day", "past_days", F.struct(*signals).alias("surprise")))
     return weighed.groupBy("user_id").agg(strangest.alias("_most")).select("user_id", "_most.*")
 
 
@@ -197,7 +205,7 @@ def _surprise(fewest: Column, count: Column, values: Column, new: Column, most: 
     )
 
 
-def _evidence(limit: float) -> Column:
+def _evidence(limit: float, values: Sequence[str]) -> Column:
     parts = [
         F.when(
             F.col("surprise")[name]["bits"] > 0,
@@ -208,6 +216,7 @@ def _evidence(limit: float) -> Column:
             ),
         )
         for name, words in SIGNALS.items()
+        if name in ("hour", *values)
     ]  # fmt: skip
     return sentence(
         "On ", F.date_format("day", "yyyy-MM-dd"), ", against this user's own past: ",
