@@ -19,6 +19,7 @@ from behavior_spark.config import LocalSpark
 from behavior_spark.errors import SetupError
 from behavior_spark.io import session as session_module
 from behavior_spark.io.class_archive import archive_options, archive_path, make_archive
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.java import check_java
 from behavior_spark.io.session import (
     _with_delta_jars,
@@ -210,6 +211,16 @@ def test_a_given_session_is_lent_in_utc_and_gets_its_time_zone_back(spark):
         assert spark.conf.get("spark.sql.session.timeZone") == "Asia/Kathmandu"
     finally:
         spark.conf.set("spark.sql.session.timeZone", "UTC")
+
+
+def test_settings_are_those_of_before_after_an_error_too(spark):
+    had, had_not = "spark.sql.session.timeZone", "spark.databricks.delta.commitInfo.userMetadata"
+    before = spark.conf.get(had)
+    with pytest.raises(ValueError), conf_meanwhile(spark, {had: "Asia/Tokyo", had_not: "a"}):
+        assert (spark.conf.get(had), spark.conf.get(had_not)) == ("Asia/Tokyo", "a")
+        raise ValueError
+    assert spark.conf.get(had) == before
+    assert spark.conf.get(had_not, None) is None
 
 
 def test_a_lent_session_logs_no_value_and_no_stack_trace_of_a_failed_query(spark):

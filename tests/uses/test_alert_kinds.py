@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -132,6 +132,25 @@ def test_accounts_taken_over_are_found_by_what_changed(planted: Planted) -> None
         assert f"the limit is {-math.log2(0.001):.1f}" in row.evidence
         assert row.figures["bits"] == pytest.approx(row.times_limit * row.figures["limit"])
         assert "of a thief" not in row.evidence
+
+
+def test_a_log_without_places_is_judged_as_one_whose_places_are_unknown(
+    spark: SparkSession, planted: Planted
+) -> None:
+    named = inputs_of(spark, planted.log)
+    unknown = replace(named, events=named.events.withColumn("place", F.lit(None).cast("string")))
+    without = replace(unknown, mapped=unknown.mapped - {"place"})
+
+    def judged(inputs: AlertInputs) -> pd.DataFrame:
+        frame = account_takeover.KIND.candidates(inputs).frame.select("user_id", "day", "bits")
+        return frame.toPandas().sort_values("user_id", ignore_index=True)
+
+    known = judged(without)
+    assert (known["bits"] > 0).any()
+    pd.testing.assert_frame_equal(known, judged(unknown))
+    assert not alerts(account_takeover.KIND, "takeover", without)["evidence"].str.contains(
+        "a place seen"
+    ).any()  # fmt: skip
 
 
 def test_bursts_above_all_limits_are_found_and_others_are_not(planted: Planted) -> None:
