@@ -164,7 +164,9 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
     rows, large = _text_rows(warehouse, run.as_of, days=days), False
     with spark_errors("counting texts"):
         # Delta answers this from the tables' statistics: no row is read.
-        most = warehouse.read(TEXTS).count() + warehouse.read(ITEMS).count()
+        most = warehouse.read(TEXTS).count()
+        if most <= few:
+            most += warehouse.read(ITEMS).count()
         if most > few:
             large = True
             if rescore == "nothing" and (since := _scored_before(run, definition)):
