@@ -5,6 +5,8 @@ Every operation is SQL or a DataFrame write, so that it works under Spark Connec
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -12,6 +14,8 @@ from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType
 
 from behavior_spark.config import WarehouseSettings
 from behavior_spark.errors import InputError
@@ -75,13 +79,28 @@ class Warehouse:
         return widened(self._load(contract), contract)
 
     def empty(self, contract: Contract) -> DataFrame:
-        """A frame with the table's columns and no rows."""
-        return self.spark.createDataFrame([], contract.schema)
+        """A frame with the table's columns and no rows.
+
+        Without the condition Spark would start Python workers to read rows from a list of none.
+        """
+        return self.spark.createDataFrame([], contract.schema).where("false")
 
     def frame(self, contract: Contract, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
-        """A few rows with the table's columns; a column that a row lacks is null."""
-        tuples = [tuple(row.get(name) for name in contract.names) for row in rows]
-        return self.spark.createDataFrame(tuples, contract.schema)
+        """A few rows with the table's columns; a column that a row lacks is null.
+
+        They go to Spark as JSON: of a list of rows Spark would start Python workers to read it.
+
+        Args:
+            contract: The table.
+            rows: Values by column: plain Python's, days and times; a struct is a mapping.
+
+        Raises:
+            TypeError: A value is none of these.
+        """
+        listed = [{name: row.get(name) for name in contract.names} for row in rows]
+        text = json.dumps(listed, default=_iso_time)
+        parsed = F.from_json(F.lit(text), ArrayType(contract.schema), {"mode": "FAILFAST"})
+        return self.spark.range(1).select(F.inline(parsed))
 
     def snapshot(self, contract: Contract) -> DataFrame:
         """The table at its current version, whatever is written to it later.
@@ -318,3 +337,14 @@ class Warehouse:
         added = ", ".join(column_definition(field, nullable=True) for field in missing)
         with self._changing(contract, "adding columns to"):
             self.spark.sql(f"ALTER TABLE {self.identifier(contract)} ADD COLUMNS ({added})")
+
+
+def _iso_time(value: object) -> str:
+    """A day or a time, in JSON.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    raise TypeError(f"no value of a row: {type(value).__name__}")

@@ -236,18 +236,24 @@ def running(
 
 
 def _record(run: Run, *, status: str, error: str | None) -> None:
-    row = (
-        run.run_id, run.command, run.as_of, run.started_at,
-        round((dt.datetime.now(dt.UTC) - run.started_at).total_seconds(), 3), status, error,
-        [tuple(vars(counts).values()) for counts in run.sources],
-        run.steps,
-        {name: float(value) for result in run.results for name, value in result.figures.items()},
-        {name: digest for result in run.results for name, digest in result.models.items()},
-        redacted(run.settings), versions(), run.ingested_from,
-        all(counts.balanced for counts in run.sources), run.inputs,
-    )  # fmt: skip
+    row = {
+        "run_id": run.run_id, "command": run.command, "as_of": run.as_of,
+        "started_at": run.started_at,
+        "seconds": round((dt.datetime.now(dt.UTC) - run.started_at).total_seconds(), 3),
+        "status": status, "error": error, "sources": [vars(counts) for counts in run.sources],
+        "stages": run.steps,
+        "figures": {
+            name: float(value) for result in run.results for name, value in result.figures.items()
+        },
+        "models": {
+            name: digest for result in run.results for name, digest in result.models.items()
+        },
+        "config": redacted(run.settings), "versions": versions(),
+        "ingested_from": run.ingested_from,
+        "balanced": all(counts.balanced for counts in run.sources), "inputs": run.inputs,
+    }  # fmt: skip
     try:
-        run.warehouse.append(run.spark.createDataFrame([row], RUNS.schema), RUNS)
+        run.warehouse.append(run.warehouse.frame(RUNS, [row]), RUNS)
     except Exception as failure:
         if status != "failed":
             raise

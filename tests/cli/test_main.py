@@ -117,12 +117,15 @@ def test_a_faulty_query_is_one_clear_error(
     assert "no_such" in shown and "Traceback" not in shown and len(shown.splitlines()) <= 4
 
 
-def test_check_prints_mapped_rows(
+def test_check_prints_mapped_rows_and_speaks_of_no_row_that_is_in_order(
     spark: object, demo_options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["check", *demo_options]) == 0
+    assert run(["check", *demo_options, "--json"]) == 0
     shown = capsys.readouterr().out
     assert "event_type" in shown and "items" in shown
+    # The shop's log has faulty rows on purpose; of them alone it speaks.
+    notes = json.loads(shown.strip().splitlines()[-1])["notes"]
+    assert notes and all("would be refused" in n or "usable time" in n for n in notes)
 
 
 def test_report_is_written_as_markdown(

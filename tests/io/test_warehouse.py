@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +15,7 @@ from behavior_spark.errors import InputError
 from behavior_spark.io.catalog import register_in_catalog, register_views
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.schemas import EVENTS, TABLES, Contract, column
+from behavior_spark.schemas import EVENTS, RUNS, TABLES, Contract, column
 
 CATS = Contract(
     name="cats",
@@ -324,3 +325,34 @@ def test_a_removal_that_fails_names_the_table_and_no_value(house, spark):
         house.delete(CATS, column="no_such", values=["secret"])
     assert "secret" not in str(caught.value)
     assert len(str(caught.value).splitlines()) <= 3
+
+
+def test_a_few_rows_become_a_frame_without_a_worker_of_python(spark, tmp_path):
+    """A row of ``runs``: maps, structs, a day, a time; also what JSON itself has no word for."""
+    moment = dt.datetime(2024, 6, 1, 23, 59, 59, 123456, tzinfo=dt.UTC)
+    counts = {"table_name": "events", "rows_in": 2**60, "rows_out": 3, "duplicates": 0,
+              "refused": 1, "without_user": 0, "not_yet": 0}  # fmt: skip
+    row = {
+        "run_id": 'a "quoted"\nname \u2603 \U0001f680', "command": "nightly",
+        "as_of": moment.date(), "started_at": moment, "seconds": 0.1 + 0.2, "status": "done",
+        "sources": [counts], "stages": {"ingest.events": 1e-9}, "models": {},
+        "figures": {"none": math.nan, "all": math.inf, "one": 1.0}, "balanced": False,
+    }  # fmt: skip
+    warehouse = Warehouse(spark, WarehouseSettings(path=str(tmp_path)))
+    frame = warehouse.frame(RUNS, [row, {"run_id": "b"}])
+    assert [(f.name, f.dataType) for f in frame.schema] == [
+        (f.name, f.dataType) for f in RUNS.schema
+    ]
+    plans = "".join(f._jdf.queryExecution().optimizedPlan().toString()
+                    for f in (frame, warehouse.empty(RUNS)))  # fmt: skip
+    assert "LogicalRDD" not in plans  # of a list, which a worker of Python has to read
+    rows = {found["run_id"]: found.asDict(recursive=True) for found in frame.collect()}
+    stored = rows[row["run_id"]]
+    assert math.isnan(stored["figures"].pop("none"))
+    wanted = row | {"figures": {"all": math.inf, "one": 1.0},
+                    "started_at": moment.astimezone().replace(tzinfo=None)}  # fmt: skip
+    assert {name: stored[name] for name in wanted} == wanted
+    assert set(rows["b"].values()) == {"b", None}
+    assert warehouse.frame(RUNS, []).count() == 0
+    with pytest.raises(TypeError, match="bytes"):
+        warehouse.frame(RUNS, [{"error": b"x"}])

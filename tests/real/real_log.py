@@ -1,4 +1,4 @@
-"""A night on a real log in a session as users have it, what came later, and its report.
+"""``check`` and a night on a real log in a session as users have it, what came later, its report.
 
 Prints one line of JSON. Started by test_real_logs.py in a process of its own: the code that Spark
 generates for so many rows is hot, and the suite's session would compile it a second time.
@@ -25,6 +25,7 @@ QUIET = Console(quiet=True)
 def main(config: str, as_of: dt.date, later: dt.date, overrides: list[str]) -> None:
     settings = load_settings([config], overrides=overrides, environment=dict(os.environ))
     with spark_session(settings.spark, name="real log", texts=True) as spark:
+        checked = commands.check(settings, spark=spark, console=QUIET)
         night = commands.nightly(settings, as_of=as_of, spark=spark, console=QUIET)
         after = commands.ingest(settings, as_of=later, spark=spark, console=QUIET)
         report = report_commands.report(settings, as_of=as_of, spark=spark, console=QUIET)
@@ -38,6 +39,7 @@ def main(config: str, as_of: dt.date, later: dt.date, overrides: list[str]) -> N
         for outcome in report.of(Reported).outcomes
     }
     found = {
+        "notes_of_check": checked.notes,
         "figures": dict(night.figures),
         "sources": [[asdict(source) for source in read.sources] for read in (night, after)],
         "outcomes": outcomes,

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 
 
 def night_of(config: str, data: Path, as_of: str, later: str, *overrides: str) -> dict[str, Any]:
-    """What ``real_log.py`` found: figures of the night, rows read by it and later, outcomes."""
+    """What ``real_log.py`` found: notes of check, the night's figures, rows read, outcomes."""
     script = str(ROOT / "tests" / "real" / "real_log.py")
     places = {"BEHAVIOR_DATA": str(data), "FIRST_YEAR": "none", "PYTHONPATH": str(ROOT)}
     output = run([sys.executable, script, config, as_of, later, *overrides], environment(**places))
@@ -29,6 +29,9 @@ def test_online_retail_reaches_its_figures_on_november(real_data: Path, tmp_path
         # Audiences of it are measured by benchmarks/audiences.py.
         f"warehouse={tmp_path}", "audiences={}",
     )  # fmt: skip
+    # A log that is in order: nothing is said of it but what it has not.
+    notes = found["notes_of_check"]
+    assert notes and all("read without it, as it is optional" in note for note in notes)
     assert found["figures"]["users"] == 4010
     assert found["figures"]["predictions"] == 3 * 4010
     events = [s for read in found["sources"] for s in read if s["table_name"] == "events"]
@@ -51,6 +54,7 @@ def test_the_forum_night_runs_and_is_reported_beside_recency(
         # The first words of a text are enough here: the night itself is what is tested.
         f"warehouse={tmp_path}", "text.max_length=16", "text.heads={}",
     )  # fmt: skip
+    assert found["notes_of_check"] == []
     figures = found["figures"]
     assert figures["users"] == 364
     [events] = [source for source in found["sources"][0] if source["table_name"] == "events"]
