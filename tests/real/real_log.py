@@ -24,8 +24,11 @@ QUIET = Console(quiet=True)
 
 def main(config: str, as_of: dt.date, later: dt.date, overrides: list[str]) -> None:
     settings = load_settings([config], overrides=overrides, environment=dict(os.environ))
+    # What is checked is the config as it stands, but for the place of its warehouse.
+    place = f"warehouse={settings.warehouse.path}"
+    whole = load_settings([config], overrides=[place], environment=dict(os.environ))
     with spark_session(settings.spark, name="real log", texts=True) as spark:
-        checked = commands.check(settings, spark=spark, console=QUIET)
+        checked = commands.check(whole, spark=spark, console=QUIET)
         night = commands.nightly(settings, as_of=as_of, spark=spark, console=QUIET)
         after = commands.ingest(settings, as_of=later, spark=spark, console=QUIET)
         report = report_commands.report(settings, as_of=as_of, spark=spark, console=QUIET)

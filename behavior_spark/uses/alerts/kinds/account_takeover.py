@@ -67,7 +67,8 @@ class AccountTakeover:
         frame = _most_surprising(pasts, habits, values, most=MOST_OF_ONE * limit)
         enough = F.col("past_days") >= rule.least_days
         frame = frame.withColumn("times_limit", F.when(enough, F.col("bits") / limit))
-        seen = {name: F.col("surprise")[name] for name in ("hour", *values)}
+        signals = ("hour", *values)
+        seen = {name: F.col("surprise")[name] for name in signals}
         figures = {"past_days": F.col("past_days"), "bits": F.col("bits"), "limit": F.lit(limit)}
         for name, surprise in seen.items():
             figures[f"{name}_days"] = surprise["days"]
@@ -76,7 +77,7 @@ class AccountTakeover:
             frame,
             F.lit(USER),
             F.col("user_id"),
-            _evidence(limit, values),
+            _evidence(limit, signals),
             by_name(figures),
             _check_sql(inputs),
             silent={
@@ -152,8 +153,7 @@ def _most_surprising(
         values: Signals beside the hour.
         most: Most bits of one signal.
     """
-    signals = ("hour", *values)
-    learned = habits.select(*[F.col(name).alias(f"new_{name}") for name in signals])
+    learned = habits.select(*[F.col(name).alias(f"new_{name}") for name in habits.columns])
     recent = users.where(F.size("days") > 0).crossJoin(F.broadcast(learned))
     recent = recent.withColumn("_day", F.explode("days"))
     counted = {name: (_days_of_values(name), F.col(f"{name}_known"), F.size(F.col("_day")[name]))
@@ -161,11 +161,11 @@ def _most_surprising(
     counted["hour"] = _days_of_hours(), F.col("past_days"), F.bit_count("_day.hours")
     surprises = recent.select(
         "user_id", "past_days", "_day.day",
-        *[_surprise(*counted[name], F.col(f"new_{name}"), most).alias(name) for name in signals],
+        *[_surprise(*of, F.col(f"new_{name}"), most).alias(name) for name, of in counted.items()],
     )  # fmt: skip
-    bits = [F.col(name)["bits"] for name in signals]
+    bits = [F.col(name)["bits"] for name in counted]
     weighed = surprises.withColumn("bits", sum(bits[1:], bits[0]))
-    strangest = F.max(F.struct("bits", "day", "past_days", F.struct(*signals).alias("surprise")))
+    strangest = F.max(F.struct("bits", "day", "past_days", F.struct(*counted).alias("surprise")))
     return weighed.groupBy("user_id").agg(strangest.alias("_most")).select("user_id", "_most.*")
 
 
@@ -205,7 +205,7 @@ def _surprise(fewest: Column, count: Column, values: Column, new: Column, most: 
     )
 
 
-def _evidence(limit: float, values: Sequence[str]) -> Column:
+def _evidence(limit: float, signals: Sequence[str]) -> Column:
     parts = [
         F.when(
             F.col("surprise")[name]["bits"] > 0,
@@ -216,7 +216,7 @@ def _evidence(limit: float, values: Sequence[str]) -> Column:
             ),
         )
         for name, words in SIGNALS.items()
-        if name in ("hour", *values)
+        if name in signals
     ]  # fmt: skip
     return sentence(
         "On ", F.date_format("day", "yyyy-MM-dd"), ", against this user's own past: ",
