@@ -15,6 +15,7 @@ from rich.console import Console
 from xdist.scheduler import LoadScopeScheduling
 
 from behavior_spark.config import LocalSpark
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.session import get_session, utc
 from behavior_spark.pipelines.demonstration import DemoResult, demo
 from tests.demo_shop import LEARNING, NIGHT
@@ -166,7 +167,7 @@ def spark(interpreted: dict[str, str]) -> Iterator[SparkSession]:
 
 
 @pytest.fixture
-def compiled(spark: SparkSession, interpreted: dict[str, str]) -> Iterator[None]:
+def compiled(spark: SparkSession) -> Iterator[None]:
     """Plans are compiled meanwhile, and made anew after each shuffle, as in every real session."""
     real = {
         "spark.sql.codegen.wholeStage": "true",
@@ -174,12 +175,8 @@ def compiled(spark: SparkSession, interpreted: dict[str, str]) -> Iterator[None]
         "spark.sql.subexpressionElimination.enabled": "true",
         "spark.sql.adaptive.enabled": "true",
     }
-    for key, value in real.items():
-        spark.conf.set(key, value)
-    yield
-    for key, value in {**SMALL, **interpreted}.items():
-        if key in real:
-            spark.conf.set(key, value)
+    with conf_meanwhile(spark, real):
+        yield
 
 
 @pytest.fixture(scope="session")

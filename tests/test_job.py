@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 import behavior_spark
 from behavior_spark.errors import BehaviorError, ConfigError, InputError
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.job import Job
 from behavior_spark.pipelines import COMMANDS
 from behavior_spark.pipelines.demonstration import DemoResult
@@ -102,14 +103,10 @@ def test_the_time_zone_is_utc_until_the_job_is_closed(
     spark: SparkSession, demo_night: DemoResult
 ) -> None:
     key = "spark.sql.session.timeZone"
-    zone = spark.conf.get(key)
-    spark.conf.set(key, "Asia/Tokyo")
-    try:
+    with conf_meanwhile(spark, {key: "Asia/Tokyo"}):
         with behavior_spark.open(demo_night.settings, spark=spark):
             assert spark.conf.get(key) == "UTC"
         assert spark.conf.get(key) == "Asia/Tokyo"
-    finally:
-        spark.conf.set(key, zone)
 
 
 def test_the_package_itself_imports_neither_spark_nor_torch() -> None:

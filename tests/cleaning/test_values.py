@@ -23,6 +23,7 @@ from pyspark.sql.types import (
 
 from behavior_spark.cleaning.readings import CHANGED, UNREAD, read_rows
 from behavior_spark.cleaning.values import Change
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.names import normal_name
 from behavior_spark.schemas import EVENTS
 
@@ -31,10 +32,8 @@ NAN, INF = float("nan"), float("inf")
 
 @pytest.fixture(params=["ansi", "lenient"])
 def sql_mode(spark, request):
-    before = spark.conf.get("spark.sql.ansi.enabled")
-    spark.conf.set("spark.sql.ansi.enabled", str(request.param == "ansi").lower())
-    yield
-    spark.conf.set("spark.sql.ansi.enabled", before)
+    with conf_meanwhile(spark, {"spark.sql.ansi.enabled": str(request.param == "ansi").lower()}):
+        yield
 
 
 def read(spark, column: str, kind, values: list[Any]) -> list[tuple[Any, str | None, Change]]:

@@ -25,6 +25,7 @@ from behavior_spark.features.inputs import Inputs
 from behavior_spark.features.point_in_time import of_users
 from behavior_spark.features.sampling import Shares, sampled
 from behavior_spark.features.targets import labels, mark_targets
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.schemas import EVENTS, ITEMS
 from tests.features.frames import (
     TARGETS,
@@ -102,12 +103,8 @@ def test_training_sets_equal_the_plain_reference_with_ansi_mode_on_and_off(
         for day in DAYS
         for user, row in reference_training_set(log, day, SETTINGS, night).items()
     }
-    before = spark.conf.get("spark.sql.ansi.enabled")
-    spark.conf.set("spark.sql.ansi.enabled", ansi)
-    try:
+    with conf_meanwhile(spark, {"spark.sql.ansi.enabled": ansi}):
         actual = training_set_of(make_inputs(spark, log), DAYS, night)
-    finally:
-        spark.conf.set("spark.sql.ansi.enabled", str(before))
     assert_same(actual, expected, log)
     assert {row["label_takes_bag"] for row in actual.values()} == {0, 1}
 

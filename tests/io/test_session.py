@@ -200,8 +200,7 @@ def test_an_active_session_is_used_as_it_is_and_lives_on(spark):
 
 
 def test_a_given_session_is_lent_in_utc_and_gets_its_time_zone_back(spark):
-    spark.conf.set("spark.sql.session.timeZone", "Asia/Kathmandu")
-    try:
+    with conf_meanwhile(spark, {"spark.sql.session.timeZone": "Asia/Kathmandu"}):
         with spark_session(LocalSpark(), name="x", given=spark) as lent:
             assert lent is spark
             assert lent.conf.get("spark.sql.session.timeZone") == "UTC"
@@ -209,8 +208,6 @@ def test_a_given_session_is_lent_in_utc_and_gets_its_time_zone_back(spark):
         with pytest.raises(RuntimeError), utc(spark):
             raise RuntimeError
         assert spark.conf.get("spark.sql.session.timeZone") == "Asia/Kathmandu"
-    finally:
-        spark.conf.set("spark.sql.session.timeZone", "UTC")
 
 
 def test_settings_are_those_of_before_after_an_error_too(spark):
@@ -306,8 +303,7 @@ def test_an_older_spark_leaves_observations_in_plans_inside_the_block(
 ) -> None:
     """Where what is above one had no rows, Spark 4.0 took it out and was waited for for ever."""
     key, mine = "spark.sql.optimizer.excludedRules", "org.apache.spark.sql.MyRule"
-    spark.conf.set(key, mine)
-    try:
+    with conf_meanwhile(spark, {key: mine}):
         with answered_observations(spark):
             assert spark.conf.get(key) == mine  # this Spark answers
         monkeypatch.setattr(session_module, "_ANSWERS_ALL", (99,))
@@ -318,5 +314,3 @@ def test_an_older_spark_leaves_observations_in_plans_inside_the_block(
             assert seen.join(spark.range(5).where("id < 0"), "id").count() == 0
             assert observation.get == {"rows": 3}
         assert spark.conf.get(key) == mine
-    finally:
-        spark.conf.unset(key)

@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from behavior_spark.io.catalog import register_views
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines.demonstration import DemoResult
 from behavior_spark.schemas import TABLES, VIEWS
@@ -47,11 +48,9 @@ def query_of(text: str) -> str:
 @pytest.fixture(scope="module")
 def views(spark: SparkSession, demo_night: DemoResult) -> Iterator[SparkSession]:
     """The session with the shop's tables and views, in Databricks SQL's mode."""
-    before = spark.conf.get(ANSI)
-    spark.conf.set(ANSI, "true")
-    register_views(Warehouse(spark, demo_night.settings.warehouse))
-    yield spark
-    spark.conf.set(ANSI, str(before))
+    with conf_meanwhile(spark, {ANSI: "true"}):
+        register_views(Warehouse(spark, demo_night.settings.warehouse))
+        yield spark
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from rich.console import Console
 
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.pipelines import commands
 from behavior_spark.pipelines.logs.starting import write_config
@@ -206,12 +207,8 @@ def test_rows_of_every_format_come_out_as_their_source_has_them_or_say_why_not(
     rows = [{"id": str(i // 2), **r} for i, r in enumerate(drawn)]  # an id for two rows
     sources = write_all(tmp_path, rows, spark)
     job = config(tmp_path, sources, intake={"max_bad_times_share": 1.0})
-    before = spark.conf.get("spark.sql.ansi.enabled")
-    spark.conf.set("spark.sql.ansi.enabled", str(ansi).lower())
-    try:
+    with conf_meanwhile(spark, {"spark.sql.ansi.enabled": str(ansi).lower()}):
         result = commands.ingest(job, as_of=AS_OF, spark=spark, console=QUIET)
-    finally:
-        spark.conf.set("spark.sql.ansi.enabled", before)
     wanted = [expected(s["name"], r) for s in sources for r in read_again(tmp_path, s["name"])]
     kept = {each for each in wanted if isinstance(each, tuple)}
     [counts] = result.sources

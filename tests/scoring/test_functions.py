@@ -10,7 +10,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from transformers import BertConfig, BertModel
 from behavior_spark.cleaning.text import clean_text
 from behavior_spark.config import Settings
 from behavior_spark.errors import ConfigError, InputError, ModelError
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.failures import explain
 from behavior_spark.model.encoder.encoder import PROBE, Encoder
 from behavior_spark.model.encoder.model_folder import backbone_digest, resolve_model_folder
@@ -155,16 +155,6 @@ def embedded(folder: Path) -> list[tuple[str, str]]:
     lines = (folder / "embedded").read_text().splitlines()
     parts = [line.partition(" ") for line in lines]
     return [(process, text) for process, _, text in parts if text != PROBE]
-
-
-@contextmanager
-def conf(spark: SparkSession, key: str, value: object) -> Iterator[None]:
-    before = spark.conf.get(key)
-    spark.conf.set(key, str(value))
-    try:
-        yield
-    finally:
-        spark.conf.set(key, before)
 
 
 def frame_of(spark: SparkSession, texts: list[str | None], partitions: int = 2) -> DataFrame:
@@ -304,7 +294,7 @@ def test_a_text_costs_one_forward_pass_per_process_whatever_the_functions(
     f.register(spark, prefix="pass_")
     distinct = [f"title {i}" for i in range(20)]
     texts = [title.upper() if i % 2 else f" {title}" for i in range(30) for title in distinct]
-    with conf(spark, BATCH, 50):  # 12 batches of 600 rows
+    with conf_meanwhile(spark, {BATCH: "50"}):  # 12 batches of 600 rows
         frame = frame_of(spark, texts, partitions=1)
         scored = frame.select(
             f.embed_text("text"), f.classify_text("text", head="intent"),
@@ -328,7 +318,7 @@ def test_order_and_batch_size_change_no_result(spark: SparkSession, make) -> Non
         rows = spark.createDataFrame(
             [(int(n), texts[n]) for n in order], "n int, text string"
         ).repartition(2, F.rand(seed=records))
-        with conf(spark, BATCH, records):
+        with conf_meanwhile(spark, {BATCH: str(records)}):
             scored = rows.select(
                 "n", F.struct(f.embed_text("text"), f.classify_text("text", head="intent"))
             )

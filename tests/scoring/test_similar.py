@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from behavior_spark.errors import ConfigError, InputError
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.scoring.similar import similar_texts
 
 Vectors = Mapping[Any, Sequence[float]]
@@ -83,13 +84,8 @@ def test_matches_are_those_of_brute_force_for_all_blocks_and_partitions(
 def test_small_arrow_batches_give_the_same_matches(spark: SparkSession) -> None:
     texts = vectors(40, seed=3)
     twice = frame(spark, texts).union(frame(spark, texts))
-    key = "spark.sql.execution.arrow.maxRecordsPerBatch"
-    before = spark.conf.get(key)
-    spark.conf.set(key, "3")
-    try:
+    with conf_meanwhile(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": "3"}):
         matches = found(similar_texts(twice, twice, k=4, block_rows=25))
-    finally:
-        spark.conf.set(key, before or "10000")
     assert matches == brute_force(texts, texts, k=4)
 
 

@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.scoring.texts import (
     distinct_texts,
     not_scored,
@@ -66,13 +67,9 @@ def test_every_task_gets_its_share_of_texts_whatever_adaptive_execution_joins(
         F.expr("if(id = 0, repeat('long ', 200000), 'short')").alias("text"),
     )
     tasks = tasks_for(texts, parallelism=parallelism)
-    before = spark.conf.get("spark.sql.shuffle.partitions")
-    spark.conf.set("spark.sql.shuffle.partitions", parallelism)
-    try:
+    with conf_meanwhile(spark, {"spark.sql.shuffle.partitions": str(parallelism)}):
         # As scoring does it: made distinct by the hash, in as many partitions as there are tasks.
         spread = spread_texts(distinct_texts(rows), tasks)
         counts = spread.groupBy(F.spark_partition_id()).count().collect()
-    finally:
-        spark.conf.set("spark.sql.shuffle.partitions", before)
     assert len(counts) == tasks
     assert max(row["count"] for row in counts) <= 1.2 * texts / tasks

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from behavior_spark.features.sampling import sampled_by_hash
 from behavior_spark.io.arrow_stream import stream_batches
+from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.uses import firsts
 from behavior_spark.uses.alerts.assembly import is_shown, with_place
 from behavior_spark.uses.alerts.habits import UNKNOWN, concentrations
@@ -79,11 +80,8 @@ def test_a_chain_of_similar_texts_is_one_group_whatever_task_compared_its_links(
     chain = [" ".join(words[start : start + 30]) for start in range(0, 30, 3)]
     other = [" ".join(f"thing{n}" for n in range(30)), " ".join(f"matter{n}" for n in range(30))]
     texts = spark.createDataFrame(list(enumerate([*chain, *other])), "id long, text string")
-    spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
-    try:
+    with conf_meanwhile(spark, {"spark.sql.adaptive.coalescePartitions.enabled": "false"}):
         groups = similar_groups(texts.repartition(4), similarity=0.6).collect()
-    finally:
-        spark.conf.unset("spark.sql.adaptive.coalescePartitions.enabled")
     assert {row["id"]: row["component"] for row in groups} == dict.fromkeys(range(len(chain)), 0)
 
 
