@@ -140,11 +140,13 @@ class Warehouse:
         columns = ", ".join(column_definition(field) for field in contract.columns)
         layout = ", ".join(contract.cluster_by)
         clustering = f" CLUSTER BY ({layout})" if layout else ""
+        stats = sql_text(",".join(contract.stats_columns))
         doing = f"creating table {contract.name} at {self.location(contract)}"
         with spark_errors(doing), self._recorded(None):
             self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(contract)} ({columns}) USING DELTA"
                 f"{clustering} COMMENT {sql_text(contract.comment)}"
+                f" TBLPROPERTIES ('delta.dataSkippingStatsColumns' = {stats})"
             )
         self._known.add(contract.name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyspark.sql.types import DataType, StructField, StructType
+from pyspark.sql.types import DataType, DateType, StructField, StructType, TimestampType
 
 
 def column(name: str, data_type: DataType, comment: str, *, required: bool = False) -> StructField:
@@ -44,6 +44,17 @@ class Contract:
     def required(self) -> list[str]:
         """Columns that may not be null."""
         return [field.name for field in self.columns if not field.nullable]
+
+    @property
+    def stats_columns(self) -> list[str]:
+        """Columns of which Delta's log keeps the least and the greatest value in each file.
+
+        Reads skip files by them: those that files are clustered by, days and times. A file holds
+        nearly the whole range of any other; and the log would keep values of it, such as ids of
+        users and the beginnings of texts, for weeks after their rows are gone.
+        """
+        times = [f.name for f in self.columns if isinstance(f.dataType, DateType | TimestampType)]
+        return list(dict.fromkeys([*self.cluster_by, *times]))
 
     def field(self, name: str) -> StructField:
         """The column of this name."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from pyspark.sql.types import DoubleType, LongType, StringType
@@ -15,7 +17,7 @@ from behavior_spark.errors import InputError
 from behavior_spark.io.catalog import register_in_catalog, register_views
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.schemas import EVENTS, RUNS, TABLES, Contract, column
+from behavior_spark.schemas import EVENTS, RUNS, TABLES, TEXTS, Contract, column
 
 CATS = Contract(
     name="cats",
@@ -99,6 +101,33 @@ def test_the_tables_of_the_project_can_be_created(house):
     assert {f.name: f.metadata["comment"] for f in EVENTS.columns}.items() <= found.items()
     assert house.existing() == [EVENTS]
     assert all(f.metadata.get("comment") for c in TABLES.values() for f in c.columns)
+
+
+def test_the_log_of_a_table_tells_days_and_what_files_are_clustered_by_but_no_user_and_no_text(
+    house: Warehouse,
+) -> None:
+    now = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
+    row = {name: f"secret of {name}" for name in TEXTS.names if name != "text_hash"} | {
+        "text_hash": "abc", "text_time": now, "arrived_at": now, "arrived_day": now.date()
+    }  # fmt: skip
+    house.append(house.frame(TEXTS, [row]), TEXTS)
+    house.replace(house.frame(TEXTS, [row]), TEXTS, where="arrived_day = '2024-03-01'")
+    log = sorted(Path(house.location(TEXTS), "_delta_log").glob("*.json"))
+    assert len(log) == 3 and "secret of" not in "".join(map(Path.read_text, log))
+    added = [json.loads(line).get("add") for line in log[-1].read_text().splitlines()]
+    [stats] = [json.loads(add["stats"]) for add in added if add]
+    assert stats["maxValues"] == {
+        "text_time": "2024-03-01T12:00:00.000Z", "arrived_at": "2024-03-01T12:00:00.000Z",
+        "arrived_day": "2024-03-01",
+    }  # fmt: skip
+
+
+def test_of_every_table_the_log_keeps_what_reads_skip_files_by_and_no_ids_of_users() -> None:
+    for table in TABLES.values():
+        stats = set(table.stats_columns)
+        assert stats >= set(table.cluster_by) and stats <= set(table.names), table.name
+        assert stats, f"Delta would keep the first 32 columns of {table.name}"
+        assert not stats & {"user_id", "anonymous_id", "session_id", "text_id", "text"}, table.name
 
 
 def test_replace_touches_only_its_rows(house, spark):
