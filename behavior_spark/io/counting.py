@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, Observation
 
+from behavior_spark.io.observations import observed_values
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -35,10 +37,11 @@ class Counted:
     def values(self) -> dict[str, float | None]:
         """What was counted, after the write, as it is.
 
-        Where a frame has no rows Spark prunes the counting with them: then count anew.
+        Where Spark did not count, the rows are read anew: so they may not come from what is in
+        the table that was written, but from a snapshot of it.
         """
-        try:
-            return dict(self.observation.get)
-        except Exception:
+        values = observed_values(self.observation)
+        if values is None:
             row = self.frame.agg(*self.metrics).first()
-            return row.asDict() if row else {}
+            values = row.asDict() if row else {}
+        return values

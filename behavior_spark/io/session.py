@@ -26,6 +26,7 @@ from behavior_spark.io.class_archive import archive_options
 from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.failures import quiet_query_logs
 from behavior_spark.io.java import check_java
+from behavior_spark.io.observations import answered_observations
 
 _LOCAL_CONF = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -43,14 +44,6 @@ _LOCAL_CONF = {
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 
-_ANSWERS_ALL = (4, 2)
-# Rules that replace what has no rows, by the setting that leaves them out.
-_PROPAGATE_EMPTY = {
-    "spark.sql.optimizer.excludedRules":
-        "org.apache.spark.sql.catalyst.optimizer.PropagateEmptyRelation",
-    "spark.sql.adaptive.optimizer.excludedRules":
-        "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation",
-}  # fmt: skip
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 # For a small heap and a short process: only the fast compiler, and fewer garbage-collector marking
 # cycles, which class loading and heap growth would start (a tenth of the CPU time of small steps).
@@ -85,9 +78,7 @@ def spark_session(
             spark.stop()
 
 
-def get_session(
-    local: LocalSpark, *, name: str, texts: bool = False
-) -> tuple[SparkSession, bool]:
+def get_session(local: LocalSpark, *, name: str, texts: bool = False) -> tuple[SparkSession, bool]:
     """The session, and whether it was created here (so that the caller must stop it).
 
     Args:
@@ -112,24 +103,6 @@ def get_session(
 def utc(spark: SparkSession) -> AbstractContextManager[None]:
     """Set the session's time zone to UTC inside the block, and restore it after."""
     return conf_meanwhile(spark, {"spark.sql.session.timeZone": "UTC"})
-
-
-@contextmanager
-def answered_observations(spark: SparkSession) -> Iterator[None]:
-    """Spark before 4.2 takes no observation out of a plan inside the block.
-
-    Where a frame turns out to have no rows, such as a night without a new text, it does so, and
-    who asks for what was observed waits for ever (SPARK-54620).
-    """
-    if _version(spark.version) >= _ANSWERS_ALL:
-        yield
-        return
-    excluded = {
-        key: ",".join(filter(None, [spark.conf.get(key, None), rule]))
-        for key, rule in _PROPAGATE_EMPTY.items()
-    }
-    with conf_meanwhile(spark, excluded):
-        yield
 
 
 def _local_session(local: LocalSpark, *, name: str, connect: bool) -> SparkSession:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     BooleanType,
@@ -136,18 +136,28 @@ def observed(scored: DataFrame, observation: Observation) -> DataFrame:
     sums = [*[f"{name}_s" for name in _SECONDS], "tokens", "tokens_run", "words_read", "unknown"]
     watched = scored.observe(
         observation,
-        F.count("text_hash").alias("texts"),
-        F.count_if(F.col("error").isNotNull()).alias("errors"),
-        F.count_if(F.col("error").isin(*FAILURES)).alias("failed"),
+        *_counts_of_texts(),
         F.max("work.cause").alias("cause"),
-        F.count_if("truncated").alias("truncated"),
-        F.count("work").alias("tasks"),
         F.count_if(~F.col("work.native")).alias("emulated"),
         *[F.sum(f"work.{name}").alias(name) for name in sums],
         F.min("work.started").alias("started"),
         F.max("work.ended").alias("ended"),
     )
     return watched.where(F.col("text_hash").isNotNull()).drop("work")
+
+
+def stored_counts() -> list[Column]:
+    """Those aggregates of ``observed`` that stored rows of texts give."""
+    return [*_counts_of_texts(), F.sum("token_count").alias("tokens")]
+
+
+def _counts_of_texts() -> list[Column]:
+    return [
+        F.count("text_hash").alias("texts"),
+        F.count_if(F.col("error").isNotNull()).alias("errors"),
+        F.count_if(F.col("error").isin(*FAILURES)).alias("failed"),
+        F.count_if("truncated").alias("truncated"),
+    ]
 
 
 def check_on_worker(frame: DataFrame, recipe: EncoderRecipe) -> DataFrame:

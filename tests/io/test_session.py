@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
-from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 
 from behavior_spark.config import LocalSpark
@@ -23,7 +22,6 @@ from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.java import check_java
 from behavior_spark.io.session import (
     _with_delta_jars,
-    answered_observations,
     delta_jars,
     get_session,
     local_settings,
@@ -296,21 +294,3 @@ def test_an_environment_whose_path_has_spaces_is_one_option_to_the_jvm(tmp_path,
     archive_path().parent.mkdir(parents=True)
     archive_path().touch()
     assert shlex.split(archive_options())[0] == f"-XX:SharedArchiveFile={archive_path()}"
-
-
-def test_an_older_spark_leaves_observations_in_plans_inside_the_block(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where what is above one had no rows, Spark 4.0 took it out and was waited for for ever."""
-    key, mine = "spark.sql.optimizer.excludedRules", "org.apache.spark.sql.MyRule"
-    with conf_meanwhile(spark, {key: mine}):
-        with answered_observations(spark):
-            assert spark.conf.get(key) == mine  # this Spark answers
-        monkeypatch.setattr(session_module, "_ANSWERS_ALL", (99,))
-        with answered_observations(spark):
-            assert str(spark.conf.get(key)).startswith(f"{mine},")
-            observation = Observation()
-            seen = spark.range(3).observe(observation, F.count(F.lit(1)).alias("rows"))
-            assert seen.join(spark.range(5).where("id < 0"), "id").count() == 0
-            assert observation.get == {"rows": 3}
-        assert spark.conf.get(key) == mine

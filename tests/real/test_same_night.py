@@ -1,4 +1,7 @@
-"""The night by an older Spark in three tasks (the bundle's GPU job), into a Hive metastore."""
+"""The night by an older Spark in three tasks (the bundle's GPU job), into a Hive metastore.
+
+The first two tasks are a client of Spark Connect, as on Databricks' standard compute.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +33,19 @@ def test_spark_4_0_in_three_tasks_into_a_hive_metastore_gives_the_tables_of_conn
     assert shop.whole["user_propensity"]["reasons"].notna().any()
     shop.copy_text_model(shop.folder / "hive_models")
     script = str(ROOT / "tests" / "real" / "hive_night.py")
-    output = run([sys.executable, script, str(shop.folder), json.dumps(interpreted)], older_spark)
-    assert "ERROR" not in output, output
+    arguments = [str(shop.folder), json.dumps(interpreted)]
+    done = []
+    for part, remote in (("texts", {"SPARK_REMOTE": "local[2]"}), ("night", {})):
+        output = run([sys.executable, script, part, *arguments], older_spark | remote)
+        assert "ERROR" not in output, output
+        done.append(json.loads(next(x for x in output.splitlines() if x.startswith("{"))))
     managed = shop.folder / "managed" / "night.db"
     assert_same_tables(shop.whole, tables(managed))
     for name, chosen in choices(managed).items():
         pd.testing.assert_frame_equal(chosen, shop.choices[name], obj=name)
-    done = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
+    before, night = done
     # Nothing was left to the night's own cluster, which has no GPUs.
-    assert done["scored_by_nightly"] == 0 < done["scored_before"]
+    assert night["scored"] == before["scored"] > 0
     # The second night knew the first one's tables by their names, and the views stand beside them.
-    assert done["statuses"] == ["done", "unchanged"], output  # says why it was done again
-    assert done["latest_propensity"] == len(shop.whole["user_propensity"])
+    assert night["statuses"] == ["done", "unchanged"], output  # says why it was done again
+    assert night["latest_propensity"] == len(shop.whole["user_propensity"])

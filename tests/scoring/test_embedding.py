@@ -61,7 +61,7 @@ def test_the_work_of_all_tasks_is_observed_and_leaves_no_row(spark: SparkSession
     )
     found = observation.get
     assert (found["texts"], found["errors"], found["truncated"]) == (31, 1, 1)
-    assert found["tasks"] == 2 and found["emulated"] == 0
+    assert found["emulated"] == 0
     assert found["tokens"] == found["tokens_run"] > 30
     steps = [found[f"{step}_s"] for step in ("load", "read", "tokenize", "model", "return")]
     assert all(step >= 0 for step in steps) and found["model_s"] > 0

@@ -6,7 +6,7 @@ import datetime as dt
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
@@ -15,6 +15,7 @@ from behavior_spark.errors import ModelError
 from behavior_spark.io.counting import Counted
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.history import Note
+from behavior_spark.io.observations import observed_values
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.encoder.failures import refuse_all_failed
 from behavior_spark.model.heads.head import Head
@@ -26,7 +27,7 @@ from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 from behavior_spark.scoring.classification import classify
-from behavior_spark.scoring.embedding import embed, observed
+from behavior_spark.scoring.embedding import embed, observed, stored_counts
 from behavior_spark.scoring.resources import resource_profile
 from behavior_spark.scoring.texts import (
     MOST_BROADCAST_KEYS,
@@ -290,7 +291,10 @@ class Chunk:
                 note=note,
             )
         seconds = time.time() - start
-        work.add(observation, started=start, ended=start + seconds)
+        counts = observed_values(observation)
+        if counts is None:
+            counts = self._written(at)
+        work.add(counts, started=start, ended=start + seconds)
         self.rate = (work.texts - before) / max(seconds, 1e-3)
         try:
             refuse_all_failed(
@@ -299,6 +303,14 @@ class Chunk:
         except ModelError:
             self._take_out(at)
             raise
+
+    def _written(self, at: dt.datetime) -> dict[str, Any]:
+        """Counts of one chunk by what is stored of it, where Spark did not count."""
+        chunk = self.run.warehouse.read(TEXT_EMBEDDINGS).where(
+            (F.col("backbone_digest") == self.model.digest) & (F.col("scored_at") == F.lit(at))
+        )
+        row = chunk.agg(*stored_counts()).first()
+        return row.asDict() if row else {}
 
     def _take_out(self, at: dt.datetime) -> None:
         """Remove the rows of one chunk."""

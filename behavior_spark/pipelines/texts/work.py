@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from pyspark.sql import Observation
+from typing import Any
 
 from behavior_spark.runs.run import Run
 
@@ -49,22 +49,24 @@ class Work:
     cause: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def add(self, observation: Observation, *, started: float, ended: float) -> None:
-        """Add one chunk, written between two moments (seconds since 1970)."""
-        try:
-            metrics = observation.get
-        except Exception:  # pruned by Spark: the chunk had no rows
-            return
-        if not metrics["tasks"]:
+    def add(self, counts: Mapping[str, Any], *, started: float, ended: float) -> None:
+        """Add one chunk, written between two moments (seconds since 1970).
+
+        Args:
+            counts: What ``scoring.embedding.observed`` counts, or a part of it.
+            started: When its write began.
+            ended: When it ended.
+        """
+        if not counts.get("texts"):
             return
         for name in _COUNTS:
-            setattr(self, name, getattr(self, name) + int(metrics[name] or 0))
-        self.cause = metrics["cause"] or self.cause
+            setattr(self, name, getattr(self, name) + int(counts.get(name) or 0))
+        self.cause = counts.get("cause") or self.cause
         for step in _STEPS:
-            self._spent(step, float(metrics[f"{step}_s"] or 0))
-        if metrics["started"] is not None:
-            self._spent("find", float(metrics["started"]) - started)
-            self._spent("write", ended - float(metrics["ended"]))
+            self._spent(step, float(counts.get(f"{step}_s") or 0))
+        if counts.get("started") is not None:
+            self._spent("find", float(counts["started"]) - started)
+            self._spent("write", ended - float(counts["ended"]))
 
     def _spent(self, step: str, seconds: float) -> None:
         self.seconds[step] = self.seconds.get(step, 0.0) + max(0.0, seconds)
