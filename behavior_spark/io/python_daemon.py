@@ -17,6 +17,11 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 MODULE = "behavior_spark.io.python_daemon"
 # Set to 1 where workers will embed texts.
@@ -41,6 +46,26 @@ def modules(environment: Mapping[str, str]) -> tuple[str, ...]:
     """
     gpu = Path("/dev/nvidiactl").exists()
     return (*_FOR_ALL, *(_FOR_TEXTS if environment.get(TEXTS) == "1" and not gpu else ()))
+
+
+def start_early(spark: SparkSession) -> Thread:
+    """Start the daemon of a local session, and return at once.
+
+    Spark starts it when a task first needs Python, and the task waits for its imports. Until then
+    plans are made, on one core.
+
+    Returns:
+        What waits for it. A session that is stopped before it has ended writes stack traces.
+    """
+
+    def run_a_task() -> None:
+        with suppress(Exception):  # a task that needs Python will say what is wrong
+            one = spark.range(1, numPartitions=1)
+            one.mapInArrow(lambda batches: batches, "id long").collect()
+
+    thread = Thread(target=run_a_task, name="start of the Python daemon", daemon=True)
+    thread.start()
+    return thread
 
 
 def import_all(names: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -70,12 +70,13 @@ def spark_session(
     spark, ours = (
         (given, False) if given is not None else get_session(local, name=name, texts=texts)
     )
-    try:
+    with ExitStack() as at_end:
+        if ours:
+            at_end.callback(spark.stop)
+        if ours and texts:
+            at_end.callback(python_daemon.start_early(spark).join, timeout=60)
         with utc(spark), answered_observations(spark), quiet_query_logs():
             yield spark
-    finally:
-        if ours:
-            spark.stop()
 
 
 def get_session(local: LocalSpark, *, name: str, texts: bool = False) -> tuple[SparkSession, bool]:

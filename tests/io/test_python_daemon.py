@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
+import pyspark
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from behavior_spark.io.python_daemon import MODULE, TEXTS, daemon_settings, modules
+from behavior_spark.config import LocalSpark
+from behavior_spark.io import session as session_module
+from behavior_spark.io.python_daemon import MODULE, TEXTS, daemon_settings, modules, start_early
+from behavior_spark.io.session import spark_session
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Spark's own daemon serves")
 
@@ -26,12 +32,37 @@ def test_workers_share_torch_with_the_daemon_that_forked_them(spark: SparkSessio
         for _ in frames:
             yield pd.DataFrame({"module": [command[2]], "torch": ["libtorch_cpu" in libraries]})
 
+    start_early(spark).join()
     one = spark.range(1, numPartitions=1)
     found = one.mapInPandas(parent, "module string, torch boolean").first()
     assert found is not None
     # Run by its name, it is in the arguments as a module or as its file.
     assert found["module"] in (MODULE, "-m") or found["module"].endswith("python_daemon.py")
     assert found["torch"] or Path("/dev/nvidiactl").exists()
+
+
+def test_a_command_that_embeds_texts_starts_the_daemon_early_and_ends_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+
+    def failing_task(end: int, **partitions: int) -> DataFrame:
+        time.sleep(0.2)
+        told.append("task")
+        raise RuntimeError
+
+    conf = SimpleNamespace(get=lambda *key: "UTC", set=lambda *pair: None)
+    session = SimpleNamespace(
+        version=pyspark.__version__, conf=conf, range=failing_task,
+        stop=lambda: told.append("stopped"),
+    )  # fmt: skip
+    found = (session, True)
+    monkeypatch.setattr(session_module, "get_session", lambda *local, **options: found)
+    with spark_session(LocalSpark(), name="texts", texts=True):
+        told.append("command")
+    with spark_session(LocalSpark(), name="no texts"):
+        told.append("command")
+    assert told == ["command", "task", "stopped", "command", "stopped"]
 
 
 def test_without_texts_nothing_of_torch_is_imported() -> None:
