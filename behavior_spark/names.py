@@ -76,3 +76,12 @@ def quoted_name(name: str) -> str:
     '`a``b`'
     """
     return "`" + name.replace("`", "``") + "`"
+
+
+def version_numbers(text: str) -> tuple[int, ...]:
+    """The first three numbers of a version, to compare it.
+
+    >>> (4, 2) <= version_numbers("4.2.0-SNAPSHOT") < (4, 10)
+    True
+    """
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])

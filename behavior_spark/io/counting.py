@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, Observation
 
@@ -42,6 +44,11 @@ class Counted:
         """
         values = observed_values(self.observation)
         if values is None:
-            row = self.frame.agg(*self.metrics).first()
-            values = row.asDict() if row else {}
+            values = aggregated(self.frame, self.metrics)
         return values
+
+
+def aggregated(frame: DataFrame, metrics: Sequence[Column]) -> dict[str, Any]:
+    """Aggregates of all rows, by name; runs a job."""
+    row = frame.agg(*metrics).first()
+    return row.asDict() if row else {}

@@ -10,6 +10,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Observation, SparkSession
 
 from behavior_spark.io.conf import conf_meanwhile
+from behavior_spark.names import version_numbers
 
 _ANSWERS_ALL = (4, 2)
 # Rules that replace what has no rows, by the setting that leaves them out.
@@ -34,7 +35,7 @@ def answered_observations(spark: SparkSession) -> Iterator[None]:
     A platform may refuse the settings: ``observed_values`` then says that nothing was observed.
     """
     with ExitStack() as settings:
-        if _numbers(spark.version) < _ANSWERS_ALL:
+        if version_numbers(spark.version) < _ANSWERS_ALL:
             with suppress(PySparkException):
                 settings.enter_context(conf_meanwhile(spark, _answering(spark)))
         yield
@@ -59,9 +60,3 @@ def _answering(spark: SparkSession) -> dict[str, str]:
         key: ",".join(filter(None, [spark.conf.get(key, None), rule]))
         for key, rule in _PROPAGATE_EMPTY.items()
     }
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Major and minor number of a version."""
-    major, minor, *_ = version.split(".")
-    return int(major), int(minor)

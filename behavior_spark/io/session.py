@@ -9,7 +9,6 @@ to a cluster.
 from __future__ import annotations
 
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.failures import quiet_query_logs
 from behavior_spark.io.java import check_java
 from behavior_spark.io.observations import answered_observations
+from behavior_spark.names import version_numbers
 
 _LOCAL_CONF = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -73,8 +73,8 @@ def spark_session(
     with ExitStack() as at_end:
         if ours:
             at_end.callback(spark.stop)
-        if ours and texts:
-            at_end.callback(python_daemon.start_early(spark).join, timeout=60)
+            if texts:
+                at_end.callback(python_daemon.start_early(spark).join, timeout=60)
         with utc(spark), answered_observations(spark), quiet_query_logs():
             yield spark
 
@@ -169,7 +169,7 @@ def delta_jars() -> dict[str, str]:
     delta_version = metadata.version("delta-spark")
     minor = ".".join(spark_version.split(".")[:2])
     # Since Delta 4.1 the artifact's name contains the Spark version.
-    suffix = f"_{minor}" if _version(delta_version) >= (4, 1) else ""
+    suffix = f"_{minor}" if version_numbers(delta_version) >= (4, 1) else ""
     artifact = f"delta-spark{suffix}_2.13"
     wanted = [f"io.delta_{name}-{delta_version}.jar" for name in (artifact, "delta-storage")]
     if all((Path(pyspark.__file__).parent / "jars" / jar).is_file() for jar in wanted):
@@ -182,7 +182,3 @@ def delta_jars() -> dict[str, str]:
         "spark.jars.excludes": "org.*:*,com.*:*,net.*:*,io.github.*:*,io.unitycatalog:*,"
         "io.delta:delta-kernel*",
     }
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])

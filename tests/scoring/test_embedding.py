@@ -53,15 +53,16 @@ def test_hostile_texts_get_a_vector_or_an_error_and_change_no_other_row(
 def test_the_work_of_all_tasks_is_observed_and_leaves_no_row(spark: SparkSession) -> None:
     texts = [(str(n), f"text number {n} " + "long " * (40 * (n == 7))) for n in range(30)]
     frame = spark.createDataFrame([*texts, ("empty", " ")], "text_hash string, text string")
-    observation = Observation()
-    scored = observed(embed(frame.repartition(2), RECIPE, at=NOW), observation)
+    observation, of_tasks = Observation(), Observation()
+    stage = embed(frame.repartition(2), RECIPE, at=NOW)
+    scored = observed(stage.observe(of_tasks, F.count("work").alias("tasks")), observation)
     assert scored.columns == TEXT_EMBEDDINGS.names
     assert sorted(r["text_hash"] for r in scored.collect()) == sorted(
         [*map(str, range(30)), "empty"]
     )
     found = observation.get
     assert (found["texts"], found["errors"], found["truncated"]) == (31, 1, 1)
-    assert found["emulated"] == 0
+    assert of_tasks.get["tasks"] == 2 and found["emulated"] == 0
     assert found["tokens"] == found["tokens_run"] > 30
     steps = [found[f"{step}_s"] for step in ("load", "read", "tokenize", "model", "return")]
     assert all(step >= 0 for step in steps) and found["model_s"] > 0

@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from behavior_spark.errors import ModelError
-from behavior_spark.io.counting import Counted
+from behavior_spark.io.counting import Counted, aggregated
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.history import Note
 from behavior_spark.io.observations import observed_values
@@ -309,8 +309,7 @@ class Chunk:
         chunk = self.run.warehouse.read(TEXT_EMBEDDINGS).where(
             (F.col("backbone_digest") == self.model.digest) & (F.col("scored_at") == F.lit(at))
         )
-        row = chunk.agg(*stored_counts()).first()
-        return row.asDict() if row else {}
+        return aggregated(chunk, stored_counts())
 
     def _take_out(self, at: dt.datetime) -> None:
         """Remove the rows of one chunk."""
