@@ -113,6 +113,8 @@ def measure(users: int, days: int, folder: Path) -> tuple[Costs, dict[str, int]]
     conf = {
         "spark.eventLog.enabled": "true", "spark.eventLog.dir": log.as_uri(),
         "spark.eventLog.compress": "false",
+        # At every size: what is small would be interpreted, and fit no line.
+        "spark.sql.codegen.wholeStage": "true",
     }  # fmt: skip
     spark, _ = get_session(LocalSpark(conf=conf), name="cost")
     quiet = Console(quiet=True)

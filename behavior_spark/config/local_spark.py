@@ -15,6 +15,7 @@ class LocalSpark(Section):
     shuffle_partitions: int = Field(4, ge=1, description="partitions after a shuffle")
     conf: dict[str, str] = Field(
         default_factory=dict,
-        description="more Spark settings; spark.driver.extraJavaOptions follow the session's own",
+        description="more Spark settings; spark.driver.extraJavaOptions follow the session's own; "
+        "with spark.sql.codegen.wholeStage here, plans over small tables are not interpreted",
         repr=False,
     )

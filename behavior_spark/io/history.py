@@ -11,6 +11,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from behavior_spark.io.day_range import DayRange
+from behavior_spark.io.small_data import interpreted
 
 # Names of operations whose commits change no row.
 _UPKEEP = ("OPTIMIZE", "VACUUM", "ADD COLUMNS", "CHANGE COLUMN", "SET TBLPROPERTIES", "CLUSTER BY")
@@ -68,7 +69,8 @@ def read_commits(spark: SparkSession, identifier: str, *, last: int | None) -> l
     """
     limit = "" if last is None else f" LIMIT {last}"
     # Collected as it is: a projection would run one more job.
-    rows = spark.sql(f"DESCRIBE HISTORY {identifier}{limit}").collect()
+    with interpreted(spark):
+        rows = spark.sql(f"DESCRIBE HISTORY {identifier}{limit}").collect()
     commits = [_commit(row.asDict()) for row in rows]
     return sorted(commits, key=lambda commit: commit.version, reverse=True)
 

@@ -26,6 +26,7 @@ from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.failures import quiet_query_logs
 from behavior_spark.io.java import check_java
 from behavior_spark.io.observations import answered_observations
+from behavior_spark.io.small_data import small_data_setting
 from behavior_spark.names import version_numbers
 
 _LOCAL_CONF = {
@@ -144,6 +145,7 @@ def local_settings(local: LocalSpark) -> dict[str, str]:
         **python_daemon.daemon_settings(),
         "spark.driver.memory": local.driver_memory,
         "spark.sql.shuffle.partitions": str(local.shuffle_partitions),
+        **small_data_setting(local.conf),
         **local.conf,
         _JAVA_OPTIONS: " ".join(filter(None, java)),
         **_with_delta_jars(local.conf),

@@ -8,8 +8,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -23,7 +24,9 @@ from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.history import Commit, Note, as_metadata, read_commits
+from behavior_spark.io.local_folders import latest_version, local_folder
 from behavior_spark.io.row_removal import removal_of
+from behavior_spark.io.small_data import are_small, few_rows, interpreted, is_local_session
 from behavior_spark.io.table_columns import fitted, missing_columns, widened
 from behavior_spark.io.table_definition import column_definition
 from behavior_spark.io.table_place import table_identifier, table_location
@@ -142,7 +145,7 @@ class Warehouse:
         clustering = f" CLUSTER BY ({layout})" if layout else ""
         stats = sql_text(",".join(contract.stats_columns))
         doing = f"creating table {contract.name} at {self.location(contract)}"
-        with spark_errors(doing), self._recorded(None):
+        with spark_errors(doing), self._recorded(None), interpreted(self.spark):
             self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(contract)} ({columns}) USING DELTA"
                 f"{clustering} COMMENT {sql_text(contract.comment)}"
@@ -257,7 +260,7 @@ class Warehouse:
 
     def detail(self, contract: Contract) -> dict[str, Any]:
         """Delta's description of the table: ``numFiles``, ``sizeInBytes``, ``name`` and more."""
-        with spark_errors(f"describing table {contract.name}"):
+        with spark_errors(f"describing table {contract.name}"), interpreted(self.spark):
             row = self.spark.sql(f"DESCRIBE DETAIL {self.identifier(contract)}").first()
         return row.asDict() if row else {}
 
@@ -265,6 +268,9 @@ class Warehouse:
         """The table's latest version; each commit adds 1. None if the table does not exist."""
         if not self.exists(contract):
             return None
+        folder = local_folder(self.location(contract)) if self._in_folders else None
+        if folder is not None:
+            return latest_version(folder)
         return next((commit.version for commit in self.latest(contract, most=1)), None)
 
     def version_before(self, contract: Contract) -> int | None:
@@ -297,9 +303,25 @@ class Warehouse:
         with spark_errors(f"reading the history of table {contract.name}"):
             return read_commits(self.spark, self.identifier(contract), last=most)
 
+    def are_small(self, contracts: Iterable[Contract]) -> bool:
+        """Whether these tables lie on this machine and hold little; no query is run."""
+        return self._in_folders and are_small(map(self.location, contracts))
+
+    def few_rows(self, contract: Contract) -> int | None:
+        """Upper bound of a table's rows by its files; None unless it is small and here.
+
+        Rows that were removed count until their files are vacuumed. No query is run.
+        """
+        return few_rows(self.location(contract)) if self._in_folders else None
+
     def existing(self) -> list[Contract]:
         """The contracts whose tables exist."""
         return [contract for contract in TABLES.values() if self.exists(contract)]
+
+    @cached_property
+    def _in_folders(self) -> bool:
+        """Whether this process sees the files of tables as Spark does."""
+        return not self.settings.schema_ and is_local_session(self.spark)
 
     def _load(self, contract: Contract) -> DataFrame:
         if self.settings.schema_:

@@ -8,8 +8,8 @@ import platform
 import re
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -23,6 +23,7 @@ from behavior_spark.config import Settings
 from behavior_spark.errors import BehaviorError
 from behavior_spark.io.failures import explain, from_spark
 from behavior_spark.io.session import spark_session
+from behavior_spark.io.small_data import interpreted
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.runs.commands import COMMANDS
 from behavior_spark.runs.past import PastRuns, past_runs
@@ -135,6 +136,10 @@ class Run:
         if name not in self.declared[self._entered :]:
             raise RuntimeError(f"{self.command} has not declared the stage {name!r} here")
         self._entered = self.declared.index(name, self._entered) + 1
+
+    def plans_over(self, tables: Sequence[Contract]) -> AbstractContextManager[None]:
+        """A block in which plans suit the size of these tables; see ``io.small_data``."""
+        return interpreted(self.spark, where=bool(tables) and self.warehouse.are_small(tables))
 
     def mark_reached(self, product: Contract, day: dt.date) -> None:
         """Record the day that a product's table reaches after this run's build; see ``builds``."""
@@ -253,7 +258,8 @@ def _record(run: Run, *, status: str, error: str | None) -> None:
         "balanced": all(counts.balanced for counts in run.sources), "inputs": run.inputs,
     }  # fmt: skip
     try:
-        run.warehouse.append(run.warehouse.frame(RUNS, [row]), RUNS)
+        with interpreted(run.spark):
+            run.warehouse.append(run.warehouse.frame(RUNS, [row]), RUNS)
     except Exception as failure:
         if status != "failed":
             raise

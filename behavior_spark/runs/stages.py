@@ -103,7 +103,8 @@ class Stage(Generic[P, R]):
             RuntimeError: The command of the run has not declared this stage.
         """
         run.enter(self.name)
-        result = self.function(run, *args, **kwargs)
+        with run.plans_over((*self.reads, *self.writes) if self.reads else ()):
+            result = self.function(run, *args, **kwargs)
         run.results.append(result)
         return result
 

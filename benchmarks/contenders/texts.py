@@ -1,7 +1,8 @@
 """Make the texts that all contenders embed: real, from public data sets, always the same.
 
 ``--set texts``: N distinct texts of very different lengths, one fifth each from forum posts,
-forum comments, film reviews, questions to a bank and Reddit comments. ``--set retail``: the
+forum comments, film reviews, questions to a bank and Reddit comments (all of a source that has
+fewer, such as the 1,845 forum posts). ``--set retail``: the
 item title of every line of a shop's log, nulls and repetitions included.
 
 python -m benchmarks.contenders.texts --data ../shared/data --output build/benchmarks/texts.parquet
@@ -63,17 +64,32 @@ def reddit(data: Path) -> Iterator[str]:
 
 
 def distinct_texts(data: Path, count: int) -> pa.Table:
-    """``count`` distinct texts, equal parts from each source, shuffled: ``text_hash, text``."""
-    sources = (posts, comments, reviews, questions, reddit)
+    """``count`` distinct texts, equal parts from each source, shuffled: ``text_hash, text``.
+
+    A source that has fewer than its part gives all; the others make up for it.
+    """
     dice, seen, chosen = random.Random(SEED), set[str](), list[str]()
-    for source in sources:
-        found = _new(source(data), seen)
-        if len(found) < count // len(sources):
-            raise SystemExit(f"{source.__name__}: only {len(found)} distinct texts")
-        chosen += dice.sample(found, count // len(sources))
+    sources = [_new(source(data), seen) for source in (posts, comments, reviews, questions, reddit)]
+    for found, part in zip(sources, parts([len(found) for found in sources], count), strict=True):
+        chosen += dice.sample(found, part)
     dice.shuffle(chosen)
     hashes = [hashlib.sha256(text.encode()).hexdigest() for text in chosen]
     return pa.table({"text_hash": hashes, "text": chosen})
+
+
+def parts(sizes: list[int], count: int) -> list[int]:
+    """How many to take from sources of these sizes, ``count`` in all, as equal as can be.
+
+    >>> parts([10, 10, 3], 9), parts([10, 10, 3], 20)
+    ([3, 3, 3], [8, 9, 3])
+    """
+    if sum(sizes) < count:
+        raise SystemExit(f"only {sum(sizes)} distinct texts")
+    taken = [0] * len(sizes)
+    by_size = sorted(range(len(sizes)), key=lambda place: sizes[place])
+    for done, place in enumerate(by_size):
+        taken[place] = min(sizes[place], (count - sum(taken)) // (len(sizes) - done))
+    return taken
 
 
 def retail_lines(data: Path) -> pa.Table:
@@ -113,10 +129,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--set", choices=("texts", "retail"), default="texts")
-    parser.add_argument("--texts", type=int, default=8000, help="a multiple of 20")
+    parser.add_argument("--texts", type=int, default=8000, help="how many")
     options = parser.parse_args()
-    if options.texts % 20:
-        parser.error("--texts must be a multiple of 20: five sources, four files")
     if options.set == "retail":
         table = retail_lines(options.data)
     else:

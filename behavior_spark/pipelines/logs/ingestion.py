@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import reduce
 
@@ -14,6 +15,7 @@ from behavior_spark.config import Source
 from behavior_spark.errors import InputError
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.io.small_data import MOST_SOURCE_BYTES, are_small
 from behavior_spark.pipelines.logs.links import link_history
 from behavior_spark.pipelines.logs.mapped_sources import MappedSources
 from behavior_spark.pipelines.logs.quarantine import write_quarantine
@@ -88,7 +90,7 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
     written = DayRange("arrived_day", since=start, before=run.as_of)
     with as_before_on_failure(run, [*contracts, QUARANTINE], days=written):
         for contract in contracts:
-            with run.step(f"ingest {contract.name}"):
+            with run.step(f"ingest {contract.name}"), _plans_for(run, contract):
                 frames = mapped[contract.name]
                 union = reduce(
                     lambda a, b: a.unionByName(b, allowMissingColumns=True), frames.values()
@@ -105,6 +107,14 @@ def ingest_stage(run: Run, mapped: MappedSources) -> Ingested:
         if not any(c.rows_in for c in run.sources if c.table_name == main.name):
             _check_history(run, main)
     return Ingested(masked, cut, linked, changed, by_source)
+
+
+def _plans_for(run: Run, contract: Contract) -> AbstractContextManager[None]:
+    """A block in which plans suit the size of a contract's sources, and of its table."""
+    sources: list[Source] = getattr(run.settings.sources, contract.name)
+    places = [source.path for source in sources if source.path]
+    small = len(places) == len(sources) and are_small(places, most_bytes=MOST_SOURCE_BYTES)
+    return run.plans_over([contract]) if small else nullcontext()
 
 
 def _check_history(run: Run, main: Contract) -> None:

@@ -25,7 +25,7 @@ from behavior_spark.pipelines.texts.work import Work
 from behavior_spark.runs.builds import Build, changes_since, last_build
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
-from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
+from behavior_spark.schemas import ITEMS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS, Contract
 from behavior_spark.scoring.classification import classify
 from behavior_spark.scoring.embedding import embed, observed, stored_counts
 from behavior_spark.scoring.resources import resource_profile
@@ -164,10 +164,9 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
     few = FIRST_CHUNK_PER_TASK * run.parallelism
     rows, large = _text_rows(warehouse, run.as_of, days=days), False
     with spark_errors("counting texts"):
-        # Delta answers this from the tables' statistics: no row is read.
-        most = warehouse.read(TEXTS).count()
+        most = _rows(warehouse, TEXTS)
         if most <= few:
-            most += warehouse.read(ITEMS).count()
+            most += _rows(warehouse, ITEMS)
         if most > few:
             large = True
             if rescore == "nothing" and (since := _scored_before(run, definition)):
@@ -214,6 +213,13 @@ def _scored_before(run: Run, definition: str) -> dt.date | None:
     if run.settings.text.score_days is not None and run.as_of < last.through:
         return None  # score_days reaches further back than it did in that build
     return changes_since(run, TEXTS, last).start
+
+
+def _rows(warehouse: Warehouse, contract: Contract) -> int:
+    """Rows of a table, or a few more; no row is read."""
+    few = warehouse.few_rows(contract)
+    # Delta answers a count from the table's statistics.
+    return warehouse.read(contract).count() if few is None else few
 
 
 def _estimated_texts(rows: DataFrame) -> int:
