@@ -23,7 +23,7 @@ from behavior_spark.runs.commands import COMMANDS
 from behavior_spark.runs.result import Result
 from behavior_spark.runs.run import Run, running
 from behavior_spark.runs.stages import StageResult, stage
-from behavior_spark.schemas import EVENTS, TABLES, USER_PROPENSITY
+from behavior_spark.schemas import TABLES, USER_PROPENSITY
 from tests.added_package import blocks_under
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ def greet(run: Run, name: str) -> Greeted:
     return Greeted(name)
 
 
-@stage("count", does="count letters", reads=(EVENTS,))
+@stage("count", does="count letters")
 def count(run: Run, greeted: Greeted) -> Counted:
     return Counted(len(greeted.name))
 
