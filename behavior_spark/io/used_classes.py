@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config import LocalSpark
 from behavior_spark.io.session import get_session
+from behavior_spark.io.small_data import interpreted
 
 
 def use_what_nights_use(folder: str, archive: str) -> None:
@@ -33,7 +34,10 @@ def use_what_nights_use(folder: str, archive: str) -> None:
     stored = spark.read.format("delta").load(f"{folder}/table")
     added = stored.groupBy("id", "day").agg(F.max("name").alias("name"), F.count_if("id > 1"))
     read = spark.read.parquet(f"{folder}/parquet").join(added.distinct(), "id", "left")
-    read.selectExpr("*", "row_number() OVER (PARTITION BY id ORDER BY name) AS place").collect()
+    for small in (False, True):
+        with interpreted(spark, where=small):
+            place = "row_number() OVER (PARTITION BY id ORDER BY name) AS place"
+            read.selectExpr("*", place).collect()
     spark.stop()
 
 

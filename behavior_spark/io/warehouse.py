@@ -269,8 +269,9 @@ class Warehouse:
         if not self.exists(contract):
             return None
         folder = local_folder(self.location(contract)) if self._in_folders else None
-        if folder is not None:
-            return latest_version(folder)
+        if folder is not None and (version := latest_version(folder)) is not None:
+            return version
+        # In a catalog, an object store, or another file system that Hadoop takes paths from.
         return next((commit.version for commit in self.latest(contract, most=1)), None)
 
     def version_before(self, contract: Contract) -> int | None:
@@ -310,7 +311,8 @@ class Warehouse:
     def few_rows(self, contract: Contract) -> int | None:
         """Upper bound of a table's rows by its files; None unless it is small and here.
 
-        Rows that were removed count until their files are vacuumed. No query is run.
+        0 where nothing is found. Rows that were removed count until their files are vacuumed. No
+        query is run.
         """
         return few_rows(self.location(contract)) if self._in_folders else None
 

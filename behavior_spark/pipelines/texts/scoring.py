@@ -217,9 +217,8 @@ def _scored_before(run: Run, definition: str) -> dt.date | None:
 
 def _rows(warehouse: Warehouse, contract: Contract) -> int:
     """Rows of a table, or a few more; no row is read."""
-    few = warehouse.few_rows(contract)
     # Delta answers a count from the table's statistics.
-    return warehouse.read(contract).count() if few is None else few
+    return warehouse.few_rows(contract) or warehouse.read(contract).count()
 
 
 def _estimated_texts(rows: DataFrame) -> int:
