@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 
 from behavior_spark.errors import ModelError
+from behavior_spark.model.heads import language_model
 from behavior_spark.model.heads.annotator import (
     Annotator,
     AnnotatorOptions,
@@ -196,7 +197,12 @@ def test_a_model_that_fails_on_some_words_labels_nothing(gpt2: Path, tmp_path: P
         Annotator.load(str(folder), OPTIONS, device="cpu").votes(["where is my refund"])
 
 
-def test_a_model_that_reads_both_ways_is_no_language_model(gpt2: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("native", [False, True])
+def test_a_model_that_reads_both_ways_is_no_language_model(
+    gpt2: Path, tmp_path: Path, native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the device computes in bf16, and where it does not."""
+    monkeypatch.setattr(language_model, "is_native", lambda precision, device: native)
     folder = tmp_path / "bert"
     shutil.copytree(gpt2, folder)
     (folder / "model.safetensors").unlink()
@@ -207,6 +213,8 @@ def test_a_model_that_reads_both_ways_is_no_language_model(gpt2: Path, tmp_path:
     BertForMaskedLM(config).save_pretrained(folder)
     with pytest.raises(ModelError, match="reads what comes after"):
         Annotator.load(str(folder), OPTIONS, device="cpu")
+    whole = Annotator.load(str(gpt2), OPTIONS, device="cpu")
+    assert len(whole.votes(["where is my refund"])) == 1
 
 
 def test_labels_that_the_model_cannot_tell_apart_are_refused(gpt2: Path) -> None:
