@@ -17,6 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 from behavior_spark.config import LocalSpark
 from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.session import get_session, utc
+from behavior_spark.io.small_data import INTERPRETED
 from behavior_spark.pipelines.demonstration import DemoResult, demo
 from tests.demo_shop import LEARNING, NIGHT
 
@@ -122,15 +123,8 @@ LONG_LIVED = {
 
 @pytest.fixture(scope="session")
 def interpreted() -> dict[str, str]:
-    """Spark settings of small tests: compiling code for a handful of rows is a third of them.
-
-    Without compiled code, looking for what two expressions have in common costs more than it saves.
-    """
-    return {
-        "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        "spark.sql.subexpressionElimination.enabled": "false",
-    }
+    """Spark settings of small tests: compiling code for a handful of rows is a third of them."""
+    return dict(INTERPRETED)
 
 
 @pytest.fixture(scope="session", autouse=True)

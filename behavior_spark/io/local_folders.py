@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from behavior_spark.io.files import absolute_path
+from behavior_spark.object_store import parts_of_address
+from behavior_spark.shared_folder import local_path
 
 _LOG = "_delta_log"
 # Files of Delta's log by version: commits, their checksums, and checkpoints.
@@ -23,10 +25,10 @@ def local_folder(place: str) -> Path | None:
     >>> str(local_folder("file:///w/events")), local_folder("s3a://w/events"), local_folder("/w/*")
     ('/w/events', None, None)
     """
-    path = absolute_path(place)
-    if path.startswith("file:"):
-        path = "/" + path.removeprefix("file:").lstrip("/")
-    return None if not path.startswith("/") or set(path) & set("*?[{") else Path(path)
+    parts = parts_of_address(place)
+    if set(place) & set("*?[{") or (parts is not None and parts[0] != "file"):
+        return None
+    return Path(absolute_path(place)) if parts is None else local_path(place)
 
 
 def rows_at_most(place: Path, *, most_bytes: int, most_rows: int) -> int | None:

@@ -24,7 +24,8 @@ MOST_BYTES = 24 << 20
 MOST_SOURCE_BYTES = 1 << 20
 
 _COMPILED = "spark.sql.codegen.wholeStage"
-_INTERPRETED = {
+# Settings of a session that interprets its plans.
+INTERPRETED = {
     _COMPILED: "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     # Interpreted, looking for what two expressions have in common costs more than it saves.
@@ -40,7 +41,7 @@ def small_data_setting(conf: Iterable[str]) -> dict[str, str]:
     Args:
         conf: Keys of the settings that the user's config gives the session.
     """
-    return {_ALLOWED: "false" if any(key in _INTERPRETED for key in conf) else "true"}
+    return {_ALLOWED: "false" if any(key in INTERPRETED for key in conf) else "true"}
 
 
 def is_local_session(spark: SparkSession) -> bool:
@@ -59,7 +60,7 @@ def interpreted(spark: SparkSession, *, where: bool = True) -> AbstractContextMa
         return nullcontext()
     if spark.conf.get(_COMPILED) == "false":
         return nullcontext()  # inside such a block
-    return conf_meanwhile(spark, _INTERPRETED)
+    return conf_meanwhile(spark, INTERPRETED)
 
 
 def _setting(spark: SparkSession) -> str | None:
