@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.classic.dataframe import DataFrame as ClassicDataFrame
+from pyspark.sql.conversion import LocalDataToArrowConversion
+from pyspark.sql.types import StructType
 from rich.console import Console
 from xdist.scheduler import LoadScopeScheduling
 
 from behavior_spark.config import LocalSpark
 from behavior_spark.io.conf import conf_meanwhile
+from behavior_spark.io.java_names import keep_java_names
 from behavior_spark.io.session import get_session, utc
 from behavior_spark.io.small_data import INTERPRETED
 from behavior_spark.pipelines.demonstration import DemoResult, demo
@@ -98,6 +101,12 @@ SMALL = {
     "spark.sql.adaptive.enabled": "false",
     # What nobody reads: there is no user interface.
     "spark.sql.ui.explainMode": "simple",
+    "spark.sql.ui.retainedExecutions": "1",
+    "spark.ui.retainedJobs": "1",
+    "spark.ui.retainedStages": "1",
+    "spark.ui.retainedTasks": "1",
+    "spark.buffer.pageSize": "1m",
+    "spark.sql.execution.arrow.localRelationThreshold": "0",
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "1",
     # A commit's files are renamed in this process. The stores that Delta and Spark take else start
@@ -117,7 +126,7 @@ LONG_LIVED = {
     "-XX:Tier4InvocationThreshold=20000 -XX:Tier4MinInvocationThreshold=2400 "
     "-XX:Tier4CompileThreshold=60000 -XX:Tier4BackEdgeThreshold=160000 "
     # Marking beside the program, and a barrier at each reference, save pauses: nobody waits here.
-    "-XX:+UseParallelGC"
+    "-XX:+UseSerialGC -Xmn1g -XX:MetaspaceSize=700m"
 }
 
 
@@ -141,6 +150,26 @@ def as_strict_as_connect() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def rows_as_connect_sends_them() -> Iterator[None]:
+    """Rows of a list reach Spark as Arrow batches, as from a client of Connect.
+
+    Otherwise each action on them waits for a Python worker that copies them: 55 ms, and 5 s for the
+    first, whose worker comes from a process that imports torch once more.
+    """
+    real = SparkSession._create_dataframe
+
+    def frame_of(self: SparkSession, data: Any, schema: Any, *options: Any) -> Any:
+        if isinstance(data, list) and data and isinstance(schema, StructType):
+            table = LocalDataToArrowConversion.convert(data, schema, use_large_var_types=False)
+            return self.createDataFrame(table, schema)
+        return real(self, data, schema, *options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SparkSession, "_create_dataframe", frame_of)
+        yield
+
+
 @pytest.fixture(scope="session")
 def spark(interpreted: dict[str, str]) -> Iterator[SparkSession]:
     """The suite's session: local, small, stopped before the process ends.
@@ -151,10 +180,7 @@ def spark(interpreted: dict[str, str]) -> Iterator[SparkSession]:
     conf = {**SMALL, **interpreted, **(LONG_LIVED if "PYTEST_XDIST_WORKER" in os.environ else {})}
     local = LocalSpark(master="local[1]", driver_memory="2g", shuffle_partitions=2, conf=conf)
     session, _ = get_session(local, name="tests", texts=True)
-    # Found once: else each use of them asks Java for a class of this name in package after package.
-    java = session._jvm
-    for name in ("functions", "PythonUtils"):
-        setattr(java, name, getattr(java, name))
+    keep_java_names(session)
     with utc(session):
         yield session
     session.stop()

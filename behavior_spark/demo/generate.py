@@ -158,13 +158,21 @@ def generate_demo(
         meant.write.mode("overwrite").parquet(layout.meanings)
     rows = [(*answer, "approved", "en") for answer in ANSWERS]
     rows += [(*draft, "draft", "en") for draft in DRAFTS]
-    answers = spark.createDataFrame(rows, ANSWER).coalesce(1)
+    answers = _frame_of(spark, rows, ANSWER)
     answers.write.mode("overwrite").option("header", "true").csv(layout.answers)
     tell("catalogue")
     items = [(item.sku, item.title, item.category, item.price) for item in list_items()]
-    catalogue = spark.createDataFrame(items, CATALOGUE).coalesce(1)
+    catalogue = _frame_of(spark, items, CATALOGUE)
     catalogue.write.mode("overwrite").option("header", "true").csv(layout.catalogue)
     return layout
+
+
+def _frame_of(
+    spark: SparkSession, rows: Iterable[tuple[Any, ...]], schema: t.StructType
+) -> DataFrame:
+    columns = zip(*rows, strict=True)
+    table = pa.table(dict(zip(schema.names, map(list, columns), strict=True)))
+    return spark.createDataFrame(table, schema).coalesce(1)
 
 
 def plan_layout(root: str, *, days: int = 150, start: dt.date = dt.date(2024, 1, 1)) -> DemoLayout:

@@ -25,6 +25,7 @@ from behavior_spark.io.class_archive import archive_options
 from behavior_spark.io.conf import conf_meanwhile
 from behavior_spark.io.failures import quiet_query_logs
 from behavior_spark.io.java import check_java
+from behavior_spark.io.java_names import keep_java_names
 from behavior_spark.io.observations import answered_observations
 from behavior_spark.io.small_data import small_data_setting
 from behavior_spark.names import version_numbers
@@ -76,6 +77,7 @@ def spark_session(
             at_end.callback(spark.stop)
             if texts:
                 at_end.callback(python_daemon.start_early(spark).join, timeout=60)
+        keep_java_names(spark)
         with utc(spark), answered_observations(spark), quiet_query_logs():
             yield spark
 

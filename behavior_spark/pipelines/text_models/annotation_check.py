@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
@@ -67,7 +68,7 @@ def check_annotations(run: Run, recipe: AnnotatorRecipe) -> AnnotationCheck | No
             f"as text.heads.{recipe.task}, or as dev or test of the head that learns from it)"
         )
         return None
-    wanted = run.spark.createDataFrame([(key,) for key in labels], "text_hash string")
+    wanted = run.spark.createDataFrame(pa.table({"text_hash": [*labels]}), "text_hash string")
     stored = stored_annotations(run, recipe).join(wanted, "text_hash", "left_semi")
     with spark_errors("reading annotations of labelled texts"):
         table: pd.DataFrame = stored.select("text_hash", "label", "confidence").toPandas()

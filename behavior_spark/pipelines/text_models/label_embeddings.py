@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from behavior_spark.cleaning.text import text_hash
 from behavior_spark.io.failures import spark_errors
@@ -60,7 +61,7 @@ def _scored(run: Run, digest: str, hashes: Sequence[str]) -> dict[str, Floats]:
     """Embeddings that nights made, by the text's hash."""
     if not run.warehouse.exists(TEXT_EMBEDDINGS):
         return {}
-    wanted = run.spark.createDataFrame([(name,) for name in hashes], "text_hash string")
+    wanted = run.spark.createDataFrame(pa.table({"text_hash": [*hashes]}), "text_hash string")
     stored = stored_embeddings(run, digest).where("embedding IS NOT NULL")
     with spark_errors("reading stored embeddings"):
         table = stored.join(wanted, "text_hash", "left_semi").toArrow()

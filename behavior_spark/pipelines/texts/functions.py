@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from functools import partial
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -101,7 +102,7 @@ def similar_to(
     warehouse = Warehouse(spark, settings.warehouse)
     stored = warehouse.require(TEXT_EMBEDDINGS, made_by="score-texts")
     embeddings = stored.where(F.col("backbone_digest") == functions.recipe.digest)
-    query_texts = spark.createDataFrame([(text,) for text in texts], "query string")
+    query_texts = spark.createDataFrame(pa.table({"query": [*texts]}), "query string")
     queries = query_texts.withColumn("embedding", functions.embed_text("query"))
     known = known_texts(warehouse, day)
     matches = similar_texts(
