@@ -33,8 +33,7 @@ java: python
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@# What is imported is compiled then: of the rest there are 60 s.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@$(BIN)/python -m behavior_spark.io.class_archive
 	@touch $(STAMP)
 
@@ -58,7 +57,7 @@ real: setup $(OLD_SPARK)/.installed  ## The slow group: real logs, the demo nigh
 
 # Spark 4.0 with its Delta beside the environment's own, for one test of the slow group.
 $(OLD_SPARK)/.installed:
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --target $(OLD_SPARK) \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(OLD_SPARK) \
 		pyspark==4.0.1 delta-spark==4.0.1 py4j==0.10.9.9
 	@touch $@
 
