@@ -99,13 +99,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByScope:
 SMALL = {
     # Plans are made once, not again after each shuffle, and shuffles keep their two partitions.
     "spark.sql.adaptive.enabled": "false",
-    # What nobody reads: there is no user interface.
+    # What nobody reads or looks back at: there is no user interface.
     "spark.sql.ui.explainMode": "simple",
     "spark.sql.ui.retainedExecutions": "1",
     "spark.ui.retainedJobs": "1",
     "spark.ui.retainedStages": "1",
     "spark.ui.retainedTasks": "1",
+    # Else each sort and aggregate takes 64 MB for its few rows: a tenth goes to collecting them.
     "spark.buffer.pageSize": "1m",
+    # Rows of a test stay rows of a task: as part of the plan they are worked on while planning.
     "spark.sql.execution.arrow.localRelationThreshold": "0",
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "1",
@@ -125,7 +127,8 @@ LONG_LIVED = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4 -XX:ReservedCodeCacheSize=512m "
     "-XX:Tier4InvocationThreshold=20000 -XX:Tier4MinInvocationThreshold=2400 "
     "-XX:Tier4CompileThreshold=60000 -XX:Tier4BackEdgeThreshold=160000 "
-    # Marking beside the program, and a barrier at each reference, save pauses: nobody waits here.
+    # One thread collects, as there is one core: marking beside the program, a barrier at each
+    # reference and threads that wait for each other save pauses alone, and nobody waits here.
     "-XX:+UseSerialGC -Xmn1g -XX:MetaspaceSize=700m"
 }
 
