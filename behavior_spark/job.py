@@ -152,7 +152,7 @@ class Job:
         self.settings = settings
         self.spark, ours = (
             (spark, False) if spark is not None
-            else get_session(settings.spark, name=settings.name, texts=settings.embeds_texts)
+            else get_session(settings.spark, name=settings.name, models=settings.worker_models())
         )  # fmt: skip
         self._at_end = ExitStack()
         if ours:

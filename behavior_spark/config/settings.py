@@ -238,10 +238,14 @@ class Settings(Section):
             for feature in source.feature_names
         }
 
-    @property
-    def embeds_texts(self) -> bool:
-        """Whether there is an encoder, so that the session's Python workers will need torch."""
-        return bool(self.text.encoder)
+    def worker_models(self, *, language: bool = True) -> tuple[str, ...]:
+        """Models that the session's Python workers may load, so that they need torch.
+
+        Args:
+            language: Whether language models are among them.
+        """
+        annotators = [task.model for task in self.annotate.values()] if language else []
+        return tuple(filter(None, [self.text.encoder, *annotators]))
 
     @property
     def models_path(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +17,19 @@ class Counted:
 
     Attributes:
         frame: The frame to go on with.
-        metrics: What is counted: aggregates, named.
+        metrics: What is counted: aggregates by name.
         observation: Spark's observation of them.
     """
 
     frame: DataFrame
-    metrics: list[Column]
+    metrics: Mapping[str, Column]
     observation: Observation
 
     @classmethod
     def over(cls, frame: DataFrame, **metrics: Column) -> Counted:
         """Count while rows pass."""
-        named = [metric.alias(name) for name, metric in metrics.items()]
         observation = Observation()
-        return cls(frame.observe(observation, *named), named, observation)
+        return cls(frame.observe(observation, *named(metrics)), metrics, observation)
 
     def counts(self) -> dict[str, int]:
         """What was counted, after the write; a smallest or largest of nothing is 0."""
@@ -48,7 +47,12 @@ class Counted:
         return values
 
 
-def aggregated(frame: DataFrame, metrics: Sequence[Column]) -> dict[str, Any]:
+def aggregated(frame: DataFrame, metrics: Mapping[str, Column]) -> dict[str, Any]:
     """Aggregates of all rows, by name; runs a job."""
-    row = frame.agg(*metrics).first()
-    return row.asDict() if row else {}
+    [row] = frame.agg(*named(metrics)).collect()
+    return dict(row.asDict())
+
+
+def named(columns: Mapping[str, Column]) -> list[Column]:
+    """Columns, each with its name."""
+    return [column.alias(name) for name, column in columns.items()]

@@ -14,7 +14,7 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 MODULE = "behavior_spark.io.python_daemon"
-# Set to 1 where workers will embed texts.
-TEXTS = "BEHAVIOR_SPARK_WORKERS_EMBED"
+# The text models that workers will load, one in a line.
+MODELS = "BEHAVIOR_SPARK_WORKER_MODELS"
 
 _FOR_ALL = ("pandas", "pyarrow", "pyspark.worker", "behavior_spark.cleaning.columns")
-_FOR_TEXTS = (
+_FOR_MODELS = (
     "behavior_spark.scoring.embedding", "behavior_spark.model.encoder.encoder",
-    "behavior_spark.model.encoder.architectures",
+    "transformers.models.auto.tokenization_auto",
 )  # fmt: skip
+_OF_TRANSFORMERS = "behavior_spark.model.encoder.architectures"
 
 
 def daemon_settings() -> dict[str, str]:
@@ -39,13 +40,21 @@ def daemon_settings() -> dict[str, str]:
     return {"spark.python.daemon.module": MODULE} if sys.platform == "linux" else {}
 
 
-def modules(environment: Mapping[str, str]) -> tuple[str, ...]:
+def modules(environment: Mapping[str, str]) -> Iterator[str]:
     """What to import before workers are forked.
 
     Beside an NVIDIA GPU nothing of torch: a process that has looked for GPUs must not fork.
     """
-    gpu = Path("/dev/nvidiactl").exists()
-    return (*_FOR_ALL, *(_FOR_TEXTS if environment.get(TEXTS) == "1" and not gpu else ()))
+    yield from _FOR_ALL
+    models = environment.get(MODELS, "").splitlines()
+    if not models or Path("/dev/nvidiactl").exists():
+        return
+    yield from _FOR_MODELS
+    with suppress(Exception):
+        from behavior_spark.model.encoder.bert import is_plain_bert
+
+        if not all(map(is_plain_bert, models)):
+            yield _OF_TRANSFORMERS
 
 
 def start_early(spark: SparkSession) -> Thread:

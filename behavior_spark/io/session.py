@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -57,7 +57,11 @@ _JVM = (
 
 @contextmanager
 def spark_session(
-    local: LocalSpark, *, name: str, given: SparkSession | None = None, texts: bool = False
+    local: LocalSpark,
+    *,
+    name: str,
+    given: SparkSession | None = None,
+    models: Sequence[str] = (),
 ) -> Iterator[SparkSession]:
     """Yield a session whose time zone is UTC inside the block.
 
@@ -67,28 +71,31 @@ def spark_session(
         local: How to create a local session.
         name: Its name.
         given: A session to use instead.
-        texts: See ``get_session``.
+        models: See ``get_session``.
     """
     spark, ours = (
-        (given, False) if given is not None else get_session(local, name=name, texts=texts)
+        (given, False) if given is not None else get_session(local, name=name, models=models)
     )
     with ExitStack() as at_end:
         if ours:
             at_end.callback(spark.stop)
-            if texts:
+            if models:
                 at_end.callback(python_daemon.start_early(spark).join, timeout=60)
         keep_java_names(spark)
         with utc(spark), answered_observations(spark), quiet_query_logs():
             yield spark
 
 
-def get_session(local: LocalSpark, *, name: str, texts: bool = False) -> tuple[SparkSession, bool]:
+def get_session(
+    local: LocalSpark, *, name: str, models: Sequence[str] = ()
+) -> tuple[SparkSession, bool]:
     """The session, and whether it was created here (so that the caller must stop it).
 
     Args:
         local: How to create a local session, where there is none and no platform's.
         name: Its name.
-        texts: Whether its Python workers will embed texts: they then start with torch imported.
+        models: Text models that its Python workers will load: they then start with what these
+            need imported.
 
     Raises:
         SetupError: A local session is needed and there is no supported JDK.
@@ -100,7 +107,8 @@ def get_session(local: LocalSpark, *, name: str, texts: bool = False) -> tuple[S
     platform = "PYSPARK_GATEWAY_PORT" in os.environ or "DATABRICKS_RUNTIME_VERSION" in os.environ
     if platform or (remote and not remote.startswith("local")):
         return SparkSession.builder.appName(name).getOrCreate(), False
-    os.environ[python_daemon.TEXTS] = str(int(texts))  # read by the daemon, a child of this process
+    # Read by the daemon, a child of this process.
+    os.environ[python_daemon.MODELS] = "\n".join(models)
     return _local_session(local, name=name, connect=bool(remote)), True
 
 

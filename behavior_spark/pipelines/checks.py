@@ -22,6 +22,7 @@ from behavior_spark.cleaning.source_facts import (
     type_counts,
 )
 from behavior_spark.errors import Problems
+from behavior_spark.io.counting import aggregated
 from behavior_spark.io.expressions import check_condition
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.labels import read_labels
@@ -224,8 +225,7 @@ def look_at_sources(run: Run, mapped: MappedSources) -> tuple[dt.date | None, in
                 without=run.settings.features.without.by_column,
             )
             with spark_errors(f"reading sources.{table}"):
-                row = reasoned.agg(*[m.alias(key) for key, m in metrics.items()]).first()
-            facts = row.asDict() if row else {"rows": 0}
+                facts = aggregated(reasoned, metrics)
             texts += facts["rows"] if contract is TEXTS else 0
             ends += [facts[LAST]] if contract is EVENTS and facts.get(LAST) else []
             for line in describe_facts(facts, contract, label=label):

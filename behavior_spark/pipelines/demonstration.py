@@ -78,9 +78,9 @@ def demo(
     settings = demo_settings(output, overrides=overrides)
     steps: dict[str, Result] = {}
     has_page = page_packages_missing() is None
-    texts = settings.embeds_texts and not generate_only
+    models = () if generate_only else settings.worker_models()
     local = settings.spark or LocalSpark()
-    with spark_session(local, name="demo", given=spark, texts=texts) as session:
+    with spark_session(local, name="demo", given=spark, models=models) as session:
         console.print(f"[bold]generating[/] {users:,} users over {days} days")
         layout = generate_demo(
             session, str((output / "data").absolute()), users=users, days=days, seed=seed,

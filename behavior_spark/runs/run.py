@@ -25,7 +25,7 @@ from behavior_spark.io.failures import explain, from_spark
 from behavior_spark.io.session import spark_session
 from behavior_spark.io.small_data import interpreted
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.runs.commands import COMMANDS
+from behavior_spark.runs.commands import COMMANDS, Command
 from behavior_spark.runs.past import PastRuns, past_runs
 from behavior_spark.runs.stages import StageResult
 from behavior_spark.schemas import RUNS, Contract
@@ -219,7 +219,7 @@ def running(
         settings.spark,
         name=f"{settings.name}: {command}",
         given=spark,
-        texts=settings.embeds_texts and (declared is None or declared.torch_in_workers),
+        models=_worker_models(settings, declared),
     ) as session:
         run_id = uuid.uuid4().hex
         warehouse = Warehouse(session, settings.warehouse, writer=run_id)
@@ -238,6 +238,15 @@ def running(
             raise
         if record:
             _record(run, status=run.status, error=None)
+
+
+def _worker_models(settings: Settings, command: Command | None) -> tuple[str, ...]:
+    if command is None:
+        return settings.worker_models()
+    if not command.torch_in_workers:
+        return ()
+    language = any("language" in stage.models for stage in command.stages)
+    return settings.worker_models(language=language)
 
 
 def _record(run: Run, *, status: str, error: str | None) -> None:

@@ -134,30 +134,30 @@ def embed(
 def observed(scored: DataFrame, observation: Observation) -> DataFrame:
     """The rows of texts that ``embed`` returned; totals of ``work`` go to ``observation``."""
     sums = [*[f"{name}_s" for name in _SECONDS], "tokens", "tokens_run", "words_read", "unknown"]
-    watched = scored.observe(
-        observation,
-        *_counts_of_texts(),
-        F.max("work.cause").alias("cause"),
-        F.count_if(~F.col("work.native")).alias("emulated"),
-        *[F.sum(f"work.{name}").alias(name) for name in sums],
-        F.min("work.started").alias("started"),
-        F.max("work.ended").alias("ended"),
-    )
+    totals = {
+        **_counts_of_texts(),
+        "cause": F.max("work.cause"),
+        "emulated": F.count_if(~F.col("work.native")),
+        **{name: F.sum(f"work.{name}") for name in sums},
+        "started": F.min("work.started"),
+        "ended": F.max("work.ended"),
+    }
+    watched = scored.observe(observation, *[total.alias(name) for name, total in totals.items()])
     return watched.where(F.col("text_hash").isNotNull()).drop("work")
 
 
-def stored_counts() -> list[Column]:
+def stored_counts() -> dict[str, Column]:
     """Those aggregates of ``observed`` that stored rows of texts give."""
-    return [*_counts_of_texts(), F.sum("token_count").alias("tokens")]
+    return {**_counts_of_texts(), "tokens": F.sum("token_count")}
 
 
-def _counts_of_texts() -> list[Column]:
-    return [
-        F.count("text_hash").alias("texts"),
-        F.count_if(F.col("error").isNotNull()).alias("errors"),
-        F.count_if(F.col("error").isin(*FAILURES)).alias("failed"),
-        F.count_if("truncated").alias("truncated"),
-    ]
+def _counts_of_texts() -> dict[str, Column]:
+    return {
+        "texts": F.count("text_hash"),
+        "errors": F.count_if(F.col("error").isNotNull()),
+        "failed": F.count_if(F.col("error").isin(*FAILURES)),
+        "truncated": F.count_if("truncated"),
+    }
 
 
 def check_on_worker(frame: DataFrame, recipe: EncoderRecipe) -> DataFrame:

@@ -106,8 +106,9 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="one more night with 5 % new texts")
     parser.add_argument("--head", action="store_true", help="one more night with a new head")
     options = common.parsed(parser)
-    with spark_session(LocalSpark(), name="ours", texts=True) as spark:
-        settings = settings_for(options)
+    settings = settings_for(options)
+    models = settings.worker_models()
+    with spark_session(LocalSpark(), name="ours", models=models) as spark:
         warehouse = Warehouse(spark, settings.warehouse)
         texts = spark.read.parquet(options.input).withColumnRenamed(options.key, "key")
         add_texts(warehouse, texts, day=NIGHT - dt.timedelta(days=1))

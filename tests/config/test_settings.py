@@ -52,8 +52,10 @@ def test_one_source_and_a_list_of_one_are_the_same():
 
 
 def test_without_an_encoder_no_worker_needs_torch():
-    assert not validate_settings(BASE).embeds_texts
-    assert validate_settings(tree(text__encoder="package:words/model")).embeds_texts
+    assert not validate_settings(BASE).worker_models()
+    assert validate_settings(tree(text__encoder="package:words/model")).worker_models() == (
+        "package:words/model",
+    )
 
 
 def test_a_source_has_a_path_or_a_table_and_not_both():

@@ -17,8 +17,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from behavior_spark.config import LocalSpark
 from behavior_spark.io import session as session_module
-from behavior_spark.io.python_daemon import MODULE, TEXTS, daemon_settings, modules, start_early
+from behavior_spark.io.python_daemon import MODELS, MODULE, daemon_settings, modules, start_early
 from behavior_spark.io.session import spark_session
+from tests.conftest import ENCODER
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Spark's own daemon serves")
 
@@ -58,19 +59,33 @@ def test_a_command_that_embeds_texts_starts_the_daemon_early_and_ends_after_it(
     )  # fmt: skip
     found = (session, True)
     monkeypatch.setattr(session_module, "get_session", lambda *local, **options: found)
-    with spark_session(LocalSpark(), name="texts", texts=True):
+    with spark_session(LocalSpark(), name="texts", models=["a"]):
         told.append("command")
     with spark_session(LocalSpark(), name="no texts"):
         told.append("command")
     assert told == ["command", "task", "stopped", "command", "stopped"]
 
 
-def test_without_texts_nothing_of_torch_is_imported() -> None:
-    bare = modules({})
-    assert bare == modules({TEXTS: "0"}) and bare
-    code = f"import sys, importlib\nfor m in {bare}: importlib.import_module(m)\n"
-    code += "sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def imported_for(models: str) -> set[str]:
+    """Which of these modules a daemon for these models imports."""
+    asked = {"torch", "transformers", "transformers.modeling_utils", "behavior_spark.cleaning"}
+    code = (
+        "import sys\nfrom behavior_spark.io.python_daemon import import_all, modules\n"
+        f"import_all(modules({{{MODELS!r}: {models!r}}}))\nprint(*{asked} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_daemon_imports_what_the_models_of_its_workers_need(tmp_path: Path) -> None:
+    bare = {"behavior_spark.cleaning"}
+    assert [*modules({})] == [*modules({MODELS: ""})]
+    assert imported_for("") == bare
+    if not Path("/dev/nvidiactl").exists():
+        tokenizer = bare | {"torch", "transformers"}
+        assert imported_for(ENCODER) == tokenizer
+        other = f"{ENCODER}\n{tmp_path}"
+        assert imported_for(other) == tokenizer | {"transformers.modeling_utils"}
 
 
 def test_what_imports_print_or_raise_does_not_reach_the_port_that_spark_reads(

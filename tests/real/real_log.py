@@ -27,7 +27,7 @@ def main(config: str, as_of: dt.date, later: dt.date, overrides: list[str]) -> N
     # What is checked is the config as it stands, but for the place of its warehouse.
     place = f"warehouse={settings.warehouse.path}"
     whole = load_settings([config], overrides=[place], environment=dict(os.environ))
-    with spark_session(settings.spark, name="real log", texts=True) as spark:
+    with spark_session(settings.spark, name="real log", models=settings.worker_models()) as spark:
         checked = commands.check(whole, spark=spark, console=QUIET)
         night = commands.nightly(settings, as_of=as_of, spark=spark, console=QUIET)
         after = commands.ingest(settings, as_of=later, spark=spark, console=QUIET)

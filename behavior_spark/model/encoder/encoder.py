@@ -120,8 +120,9 @@ class Encoder:
         folder = resolve_model_folder(source)
         options = effective_options(folder, options)
         digest = backbone_digest(source, options)
-        model, tokenizer = load_parts(folder, options)
         target = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        frozen_on_cpu = not trainable and target == "cpu"
+        model, tokenizer = load_parts(folder, options, frozen_on_cpu=frozen_on_cpu)
         try:
             model.to(target)
         except (RuntimeError, AssertionError) as error:

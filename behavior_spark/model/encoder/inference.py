@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from behavior_spark.model.encoder import packed
+from behavior_spark.model.encoder.bert import Bert
 from behavior_spark.model.encoder.linear import can_pack, pack_linears
 from behavior_spark.model.encoder.loading import quiet_transformers
 from behavior_spark.model.encoder.model_folder import OFFSET_POSITIONS
@@ -230,7 +231,8 @@ class Inference:
 
     def _try_padding(self) -> None:
         """Set ``pads``: whether texts have the vectors in a padded batch that they have alone."""
-        if self.model.training:  # dropout changes vectors too
+        # Dropout changes vectors too; and of a plain BERT it is known.
+        if self.model.training or isinstance(self.model, Bert):
             return
         ids, lengths = self._trial()
         self.pads = False
@@ -248,18 +250,18 @@ class Inference:
     def _try_packing(
         self, ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], expected: torch.Tensor
     ) -> None:
-        before = self.model.config._attn_implementation
+        undo: Callable[[], None] | None = None
         try:
             with quiet_transformers():
-                packed.enable(self.model)
+                undo = packed.enable(self.model)
             self.packs = True
             self.packs = self._agrees(ids, lengths, expected)
         except Exception as error:  # ImportError, ValueError: not with this model or version
             _logger.info("attention cannot be packed (%s)", type(error).__name__)
             self.packs = False
-        if not self.packs:
+        if undo is not None and not self.packs:
             with contextlib.suppress(Exception), quiet_transformers():
-                self.model.set_attn_implementation(before)
+                undo()
 
     def _agrees(
         self,

@@ -79,5 +79,10 @@ def _exact_gelu_after(module: Any) -> bool:
     return (
         type(module).__name__.endswith("Intermediate")
         and type(getattr(module, "dense", None)) is torch.nn.Linear
-        and type(getattr(module, "intermediate_act_fn", None)).__name__ == "GELUActivation"
+        and _is_exact_gelu(getattr(module, "intermediate_act_fn", None))
     )
+
+
+def _is_exact_gelu(function: Any) -> bool:
+    own = isinstance(function, torch.nn.GELU) and function.approximate == "none"
+    return own or type(function).__name__ == "GELUActivation"

@@ -1,4 +1,4 @@
-"""Load a model and its tokenizer with transformers: local safetensors files, no remote code."""
+"""Load a model and its tokenizer: local safetensors files, no remote code."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import read_json
+from behavior_spark.model.encoder.bert import load_bert
 from behavior_spark.model.encoder.options import EncoderOptions
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -22,13 +23,30 @@ _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _STORED_BY_HABIT = re.compile(r".*(position_ids|token_type_ids|inv_freq|masked_bias|attn\.bias)")
 
 
-def load_parts(folder: Path, options: EncoderOptions) -> tuple[torch.nn.Module, Any]:
+def load_parts(
+    folder: Path, options: EncoderOptions, *, frozen_on_cpu: bool = False
+) -> tuple[torch.nn.Module, Any]:
     """The model in the options' precision, on the CPU, and its fast tokenizer.
+
+    Args:
+        folder: Folder of the model.
+        options: How texts become vectors.
+        frozen_on_cpu: Whether the model stays there and is not trained: a plain BERT is then
+            ours (see ``bert.py``).
 
     Raises:
         ModelError: transformers cannot load them, or config, weights and vocabulary disagree.
     """
     dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
+    model: Any = load_bert(folder, dtype) if frozen_on_cpu else None
+    if model is None:
+        model = _load_model(folder, dtype)
+    tokenizer = load_tokenizer(folder)
+    check_vocabulary_size(folder, model, tokenizer)
+    return model, tokenizer
+
+
+def _load_model(folder: Path, dtype: torch.dtype) -> Any:
     try:
         with quiet_transformers(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # a pooler missing from the weights is initialised randomly
@@ -36,9 +54,7 @@ def load_parts(folder: Path, options: EncoderOptions) -> tuple[torch.nn.Module, 
     except Exception as error:
         raise _not_loaded(folder, "model", error) from error
     check_layers(folder, model, report)
-    tokenizer = load_tokenizer(folder)
-    check_vocabulary_size(folder, model, tokenizer)
-    return model, tokenizer
+    return model
 
 
 def load_weights(family: Any, folder: Path, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:

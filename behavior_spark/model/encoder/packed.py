@@ -10,16 +10,19 @@ length, which are adjacent after sorting, are attended to in one batch. A trial 
 from __future__ import annotations
 
 import threading
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from behavior_spark.model.encoder.bert import Bert
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NAME = "behavior_spark_packed"
 # For bf16 on a CPU, two batched products are faster than SDPA for texts of these lengths. For
@@ -99,20 +102,33 @@ def copy_to(place: torch.Tensor, array: npt.NDArray[Any]) -> None:
     place.copy_(tensor.pin_memory() if place.is_cuda else tensor, non_blocking=True)
 
 
-def enable(model: Any) -> None:
+def enable(model: Any) -> Callable[[], None]:
     """Make ``model`` use :func:`attend` as its attention.
+
+    Returns:
+        A function that restores the model's own attention.
 
     Raises:
         Exception: Any error of transformers if the model's attention cannot be replaced.
     """
+    if isinstance(model, Bert):
+        own, model.attention = model.attention, attend
+        return partial(setattr, model, "attention", own)
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, _no_mask)
-    model.set_attn_implementation(NAME)
-    if model.config._attn_implementation != NAME:  # some models only log that they refuse it
-        raise ValueError("the attention of this model cannot be chosen")
+    undo = partial(model.set_attn_implementation, model.config._attn_implementation)
+    try:
+        model.set_attn_implementation(NAME)
+        if model.config._attn_implementation != NAME:  # some models only log that they refuse it
+            raise ValueError("the attention of this model cannot be chosen")
+    except Exception:
+        with suppress(Exception):
+            undo()
+        raise
+    return undo
 
 
 def attend(

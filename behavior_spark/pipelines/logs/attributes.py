@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from behavior_spark.cleaning.columns import pseudonym_column
 from behavior_spark.cleaning.readings import UNREAD, read_attributes
 from behavior_spark.config import Attributes
+from behavior_spark.io.counting import aggregated
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import NOT_FINITE, map_attributes, read_raw
 from behavior_spark.runs.run import Run
@@ -46,20 +47,17 @@ def describe_attributes(run: Run) -> list[str]:
                 read = read.join(users.distinct(), F.col("user_id") == F.col("_user"), "left")
                 unknown = F.col("user_id").isNotNull() & F.col("_user").isNull()
             unread = F.col(UNREAD).isNotNull()
-            row = read.agg(
-                F.count_if(unread).alias("have a time that cannot be read: left out"),
-                F.count_if(F.col("user_id").isNull()).alias("have no user"),
-                F.count_if(~unread & F.col("valid_from").isNull()).alias("have no valid_from"),
-                F.count_if(unknown).alias("are of users without a stored event"),
-                F.count_if(F.col(NOT_FINITE) > 0).alias("have an infinity or NaN: null"),
-                *[
-                    F.count_if(F.col(source.category_features(category)[None]) > 0).alias(
-                        f"have a {category} that is none of categories.{category}: other"
-                    )
-                    for category in source.categories
-                ],
-            ).first()
-        counts = row.asDict() if row else {}
+            conditions = {
+                "have a time that cannot be read: left out": unread,
+                "have no user": F.col("user_id").isNull(),
+                "have no valid_from": ~unread & F.col("valid_from").isNull(),
+                "are of users without a stored event": unknown,
+                "have an infinity or NaN: null": F.col(NOT_FINITE) > 0,
+            }
+            for category in source.categories:
+                what = f"have a {category} that is none of categories.{category}: other"
+                conditions[what] = F.col(source.category_features(category)[None]) > 0
+            counts = aggregated(read, {what: F.count_if(of) for what, of in conditions.items()})
         lines += [f"sources.attributes.{name}: {n:,} {what}" for what, n in counts.items() if n]
     return lines
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -30,7 +31,12 @@ from behavior_spark.schemas import ANNOTATIONS, TEXT_EMBEDDINGS, TEXTS
 if TYPE_CHECKING:
     from behavior_spark.model.heads.label_doubts import LabelDoubt
 
-_ROW = "head string, finding string, text string, labels string, likely string, probability double"
+_ROW = pa.schema(
+    [
+        *[(name, pa.string()) for name in ("head", "finding", "text", "labels", "likely")],
+        ("probability", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,8 @@ def check_labels_stage(run: Run, heads: Sequence[str], *, output: Path | None) -
         doubts = _doubts(run, splits)
     if output:
         with run.step("list labels"), spark_errors("listing labels"):
-            export_rows(run.spark.createDataFrame(_rows(doubts), _ROW), output)
+            listed = pa.Table.from_pylist(_rows(doubts), schema=_ROW)
+            export_rows(run.spark.createDataFrame(listed), output)
     return LabelsChecked(
         {split.name: len(split.texts) for split in splits},
         doubts,
@@ -162,10 +169,16 @@ def _doubts(run: Run, splits: Sequence[TaskSplit]) -> dict[str, list[LabelDoubt]
     return doubted_labels(base.source, setup, splits, class_weights=weights)
 
 
-def _rows(doubts: Mapping[str, Sequence[LabelDoubt]]) -> list[tuple[Any, ...]]:
+def _rows(doubts: Mapping[str, Sequence[LabelDoubt]]) -> list[dict[str, Any]]:
     return [
-        (name, doubt.finding, doubt.text, ", ".join(doubt.labels), ", ".join(doubt.likely),
-         doubt.probability)
+        {
+            "head": name,
+            "finding": doubt.finding,
+            "text": doubt.text,
+            "labels": ", ".join(doubt.labels),
+            "likely": ", ".join(doubt.likely),
+            "probability": doubt.probability,
+        }
         for name, of_head in doubts.items()
         for doubt in of_head
-    ]  # fmt: skip
+    ]

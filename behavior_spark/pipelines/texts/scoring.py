@@ -150,8 +150,10 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
     that this night's texts are all embedded.
     """
     warehouse, days = run.warehouse, run.settings.text.score_days
+    was_there = warehouse.exists(TEXT_EMBEDDINGS)
     warehouse.create(TEXT_EMBEDDINGS)
     version = warehouse.version(TEXT_EMBEDDINGS)
+    is_new = not was_there and version == 0  # else another run has written to it meanwhile
     stored = warehouse.at(TEXT_EMBEDDINGS, version)
     stored = stored.where(F.col("backbone_digest") == model.digest)
     if rescore == "failed":
@@ -177,7 +179,9 @@ def _embed_new(run: Run, model: ActiveTextModel, rescore: Rescore, began: dt.dat
     if most <= few:
         # A single job: counting the texts first would take longer.
         counted = Counted.over(known, known=F.count("text_hash"))
-        pending = not_scored(counted.frame, stored, among=known if large else None)
+        pending = counted.frame
+        if not is_new:
+            pending = not_scored(pending, stored, among=known if large else None)
         chunk.embed(pending, work, most=most, note=note)
         with spark_errors("counting texts"):
             work.known = counted.counts()["known"]

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 
 from behavior_spark.errors import ConfigError
 from behavior_spark.features.texts_in_use import texts_in_use
+from behavior_spark.io.counting import aggregated
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.pipelines.texts.stored_models import (
     listed,
@@ -195,8 +196,8 @@ def clean_scores_stage(
 def _count(store: Store, judged: DataFrame, before: int, leaving: Mapping[str, int]) -> _Counts:
     """Rows by the reason of their removal, in one job."""
     with spark_errors(f"reading the keys of table {store.contract.name}"):
-        row = judged.agg(*[value.alias(name) for name, value in removal_counts().items()]).first()
-    counts = {name: int(value or 0) for name, value in (row.asDict() if row else {}).items()}
+        found = aggregated(judged, removal_counts())
+    counts = {name: int(value or 0) for name, value in found.items()}
     return _Counts(before=before, model=sum(leaving.values()), **counts)
 
 

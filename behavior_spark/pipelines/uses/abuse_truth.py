@@ -12,6 +12,7 @@ from rich.text import Text
 from behavior_spark.config import Alerts, Source
 from behavior_spark.demo.generate import DemoLayout
 from behavior_spark.demo.incidents import SPAM, SUSPECT_WORDS
+from behavior_spark.io.counting import aggregated
 from behavior_spark.io.sources import read_raw
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.report.tables import rows_table, share_cell
@@ -104,8 +105,7 @@ def measured(alerted: DataFrame, texts: DataFrame, writers: DataFrame) -> AbuseM
     counts = {"writers": F.count_if(wrote)}
     for name, points in rules.items():
         counts |= {f"{name} users": F.count_if(points), f"{name} right": F.count_if(points & wrote)}
-    row = users.agg(*[column.alias(name) for name, column in counts.items()]).first()
-    found = row.asDict() if row else dict.fromkeys(counts, 0)
+    found = aggregated(users, counts)
     return AbuseMeasured(
         found["writers"],
         [AbuseRule(name, found[f"{name} users"], found[f"{name} right"]) for name in rules],

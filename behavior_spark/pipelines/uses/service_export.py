@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich.console import RenderableType
@@ -21,6 +22,7 @@ from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import SERVICE_QUEUE, TEXTS
 
 _CASES = 3
+_ANSWER = pa.schema([("reply_id", pa.string()), ("reply", pa.string())])
 _PLAIN = (
     "queue", "place", "text_id", "user_id", "kind", "language", "need", "need_confidence",
     "likeliest_need", "second_need", "abstained_because", "mood", "urgency", "value", "risk",
@@ -110,7 +112,8 @@ def _answer_texts(run: Run) -> DataFrame:
     service = run.settings.service
     answers = approved_answers(run, service)[0] if service else []
     by_id = sorted({(answer.id, answer.text) for answer in answers})
-    return run.spark.createDataFrame(by_id, "reply_id string, reply string")
+    columns = {"reply_id": [key for key, _ in by_id], "reply": [reply for _, reply in by_id]}
+    return run.spark.createDataFrame(pa.table(columns, schema=_ANSWER))
 
 
 def _refuse_nothing(run: Run, name: str | None, tonight: DataFrame) -> None:

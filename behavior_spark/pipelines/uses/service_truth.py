@@ -13,6 +13,7 @@ from rich.text import Text
 from behavior_spark.config import Service, Source
 from behavior_spark.demo.answers import ANSWERS, KEYWORDS
 from behavior_spark.demo.generate import DemoLayout
+from behavior_spark.io.counting import aggregated
 from behavior_spark.io.sources import read_raw
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.report.tables import rows_table, share_cell
@@ -103,8 +104,7 @@ def measure_service(
         }
     fits = F.array_contains(_needs_of(F.col("reply_id")), F.col("meant"))
     counts |= {"replies": F.count("reply_id"), "fitting": F.count_if(fits)}
-    row = rows.agg(*[column.alias(name) for name, column in counts.items()]).first()
-    n = row.asDict() if row else dict.fromkeys(counts, 0)
+    n = aggregated(rows, counts)
     return ServiceMeasured(
         [
             RoutingMeasured(

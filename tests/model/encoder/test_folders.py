@@ -24,6 +24,7 @@ from transformers import (
 from behavior_spark.config import Pretraining, Tuning
 from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder import token_sample
+from behavior_spark.model.encoder.bert import Bert
 from behavior_spark.model.encoder.encoder import (
     Encoder,
     EncoderOptions,
@@ -337,11 +338,9 @@ def test_weights_that_are_not_finite_are_refused_with_the_cause(tiny_folder, tra
 
 
 def test_a_model_that_wants_more_than_ids_is_refused_with_its_own_words(tiny_folder, monkeypatch):
-    from transformers import BertModel
-
     def forward(*_, **__):
         raise ValueError("give pixel_values too")
 
-    monkeypatch.setattr(BertModel, "forward", forward)
+    monkeypatch.setattr(Bert, "forward", forward)
     with pytest.raises(ModelError, match=r"(?s)cannot embed.*ValueError: give pixel_values too"):
         Encoder.load(str(tiny_folder), replace(OPTIONS, max_length=8), device="cpu")

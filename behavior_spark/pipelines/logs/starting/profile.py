@@ -17,6 +17,7 @@ from behavior_spark.cleaning.readings import read_rows
 from behavior_spark.cleaning.source_facts import last_arrival
 from behavior_spark.config import Source
 from behavior_spark.config.intake import Intake
+from behavior_spark.io.counting import aggregated
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_source
 from behavior_spark.pipelines.logs.starting.kinds import SeenKind
@@ -155,9 +156,8 @@ def profile_log(frame: DataFrame, source: Source, kinds: Sequence[str], *, label
     ready = rows.with_reason(rows.prepare(mapped, EVENTS, skew_seconds=skew), EVENTS)
     names = [name for name in source.columns if name != "event_id"]
     with spark_errors(label):
-        row = ready.agg(*_metrics(names, kinds)).first()
+        facts = aggregated(ready, _metrics(names, kinds))
         shared = _shared_ids(ready, names).count()
-    facts = row.asDict() if row else {}
     return Profile(
         rows=facts["rows"], refused=facts["refused"], reason=facts["reason"],
         first=_moment(facts["first"]), last=_moment(facts["last"]),
@@ -178,27 +178,27 @@ def _shared_ids(ready: DataFrame, names: Sequence[str]) -> DataFrame:
     return by_id.where(F.col("a") != F.col("b"))
 
 
-def _metrics(names: Sequence[str], kinds: Sequence[str]) -> list[Column]:
+def _metrics(names: Sequence[str], kinds: Sequence[str]) -> dict[str, Column]:
     ok = F.col(rows.REASON).isNull()
     asked = ok & F.col("event_type").isin(*kinds)
     happened = F.when(ok, F.unix_micros("event_time"))
-    return [
-        F.count(F.lit(1)).alias("rows"),
-        F.count_if(~ok).alias("refused"),
-        F.mode(rows.REASON).alias("reason"),
-        F.min(happened).alias("first"),
-        F.max(happened).alias("last"),
-        last_arrival().alias("arrived"),
-        F.approx_count_distinct(F.when(ok, F.col("user_id")), 0.02).alias("users"),
-        _days(F.when(ok, F.to_date("event_time"))).alias("event_days"),
-        _days(F.when(ok, F.to_date("arrived_at"))).alias("arrived_days"),
-        F.count_if(F.col("arrived_at") < F.col("event_time")).alias("early"),
-        *[F.count_if(F.col(name).isNull()).alias(f"null {name}") for name in names],
-        *[
-            F.collect_set(F.when(asked & has(name), F.col("event_type"))).alias(f"having {name}")
+    return {
+        "rows": F.count(F.lit(1)),
+        "refused": F.count_if(~ok),
+        "reason": F.mode(rows.REASON),
+        "first": F.min(happened),
+        "last": F.max(happened),
+        "arrived": last_arrival(),
+        "users": F.approx_count_distinct(F.when(ok, F.col("user_id")), 0.02),
+        "event_days": _days(F.when(ok, F.to_date("event_time"))),
+        "arrived_days": _days(F.when(ok, F.to_date("arrived_at"))),
+        "early": F.count_if(F.col("arrived_at") < F.col("event_time")),
+        **{f"null {name}": F.count_if(F.col(name).isNull()) for name in names},
+        **{
+            f"having {name}": F.collect_set(F.when(asked & has(name), F.col("event_type")))
             for name in _PARTS
-        ],
-    ]
+        },
+    }
 
 
 def _days(day: Column) -> Column:
