@@ -78,7 +78,7 @@ def demo(
     settings = demo_settings(output, overrides=overrides)
     steps: dict[str, Result] = {}
     has_page = page_packages_missing() is None
-    models = () if generate_only else settings.worker_models()
+    models = () if generate_only else settings.worker_models(language=False)
     local = settings.spark or LocalSpark()
     with spark_session(local, name="demo", given=spark, models=models) as session:
         console.print(f"[bold]generating[/] {users:,} users over {days} days")

