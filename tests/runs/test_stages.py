@@ -124,21 +124,23 @@ def test_the_command_line_has_what_is_declared_and_nothing_else() -> None:
 def test_a_session_prepares_its_workers_to_embed_only_for_a_command_that_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[bool] = []
+    asked: list[tuple[str, ...]] = []
 
     class StopError(Exception):
         """Ends the run before there is a session."""
 
-    def refuse(*_: object, texts: bool, **__: object) -> None:
-        asked.append(texts)
+    def refuse(*_: object, models: tuple[str, ...], **__: object) -> None:
+        asked.append(models)
         raise StopError
 
     monkeypatch.setattr(run_module, "spark_session", refuse)
-    settings = load_settings(["demo.yaml"])
+    task = "{model: writer, labels: [good, bad], prompts: ['{text} {label}']}"
+    settings = load_settings(["demo.yaml"], overrides=[f"annotate.mood={task}"])
     for name in ("ingest", "predict", "score-texts", "nightly", "annotate"):
         with pytest.raises(StopError), running(name, settings):
             pass
-    assert asked == [False, False, True, True, True]
+    encoder = settings.text.encoder
+    assert asked == [(), (), (encoder,), (encoder,), (encoder, "writer")]
 
 
 def test_every_stage_gives_a_dataclass_of_its_own() -> None:
