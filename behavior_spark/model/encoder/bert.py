@@ -21,13 +21,13 @@ from behavior_spark.errors import ModelError
 from behavior_spark.files import read_json
 from behavior_spark.model.encoder.model_folder import resolve_model_folder
 
-MODEL_TYPE = "bert"
+_MODEL_TYPE = "bert"
 _WEIGHTS = "model.safetensors"
 _PREFIX = "bert."  # of a model with a head, such as one of masked words
 _FLOATS = ("F32", "F16", "BF16")
 # Values of a config with which a vector is what is computed here; None: the config does not say.
 _PLAIN: dict[str, tuple[object, ...]] = {
-    "model_type": (MODEL_TYPE,),
+    "model_type": (_MODEL_TYPE,),
     "hidden_act": ("gelu", None),
     "position_embedding_type": ("absolute", None),
     "is_decoder": (False, None),
@@ -54,7 +54,7 @@ class BertConfig:
     type_vocab_size: int = 2
     pad_token_id: int | None = 0
     layer_norm_eps: float = 1e-12
-    model_type: str = MODEL_TYPE
+    model_type: str = _MODEL_TYPE
 
     @classmethod
     def read(cls, folder: Path) -> BertConfig | None:

@@ -112,8 +112,8 @@ def _answer_texts(run: Run) -> DataFrame:
     service = run.settings.service
     answers = approved_answers(run, service)[0] if service else []
     by_id = sorted({(answer.id, answer.text) for answer in answers})
-    columns = {"reply_id": [key for key, _ in by_id], "reply": [reply for _, reply in by_id]}
-    return run.spark.createDataFrame(pa.table(columns, schema=_ANSWER))
+    listed = [{"reply_id": key, "reply": reply} for key, reply in by_id]
+    return run.spark.createDataFrame(pa.Table.from_pylist(listed, schema=_ANSWER))
 
 
 def _refuse_nothing(run: Run, name: str | None, tonight: DataFrame) -> None:
