@@ -24,6 +24,7 @@ from behavior_spark.cleaning.values import (
     Reading,
     compose,
     is_changed,
+    not_utf8,
     possible_changes,
     read_value,
     trim,
@@ -31,7 +32,7 @@ from behavior_spark.cleaning.values import (
 from behavior_spark.schemas import Contract
 
 UNREAD, MISSING, RAW, CHANGED = "_unread", "_missing", "_raw_", "_changed_"
-_COMPOSED, _TRIMMED = "_composed", "_trimmed_"
+_COMPOSED, _TRIMMED, _NOT_UTF8 = "_composed", "_trimmed_", "_not_utf8_"
 # Columns that get a value where the source has none; see ``rows.prepare``.
 FILLED_IN = ("arrived_at", "arrived_day", "valid_from")
 
@@ -65,8 +66,16 @@ def _read(
 ) -> DataFrame:
     kinds = {name: frame.schema[name].dataType for name in targets}
     other_columns = [name for name in frame.columns if name not in targets]
-    text_columns = [n for n in targets if isinstance(kinds[n], StringType) and n not in WRITTEN]
+    strings = [n for n in targets if isinstance(kinds[n], StringType)]
+    text_columns = [n for n in strings if n not in WRITTEN]
     # Separate columns, because Spark would evaluate the expression wherever it is used.
+    if strings:
+        frame = frame.withColumns(
+            {
+                **{name: F.make_valid_utf8(name) for name in strings},
+                **{_NOT_UTF8 + name: not_utf8(F.col(name)) for name in strings},
+            }
+        )
     if text_columns:
         frame = frame.withColumns({_TRIMMED + name: trim(F.col(name)) for name in text_columns})
     readings = {
@@ -79,6 +88,11 @@ def _read(
         )
         for name, target in targets.items()
     }
+
+    def changed(name: str) -> Column:
+        flags = readings[name].changed.cast("int")
+        return flags + F.col(_NOT_UTF8 + name) if name in strings else flags
+
     reasons = [
         F.when(reading.reason.isNotNull(), F.concat(F.lit(f"{name} "), reading.reason))
         for name, reading in readings.items()
@@ -96,7 +110,7 @@ def _read(
             F.lit(None).cast("string"),
         ).alias(MISSING),
         *[_raw(name, reading).alias(RAW + name) for name, reading in readings.items()],
-        *[reading.changed.cast("int").alias(CHANGED + name) for name, reading in readings.items()],
+        *[changed(name).alias(CHANGED + name) for name in readings],
     )
     composed = [n for n in text_columns if Change.COMPOSED in possible_changes(targets[n], name=n)]
     return _with_composed(read, composed)

@@ -3,6 +3,8 @@
 Every mapped column of every contract is read as a name (ids, event types, kinds), a time or a
 number, by these rules:
 
+- Bytes of a **string** that are not UTF-8 are replaced by U+FFFD (``readings``): Spark keeps them,
+  Python refuses them.
 - A **name**: white space and invisible characters at the ends are removed, and it gets Unicode's
   composed form (NFC). An empty name is null. A whole number stored as floating point becomes the
   digits of the integer; NaN becomes null; a fraction, an infinity, and a number with more digits
@@ -69,6 +71,7 @@ class Change(IntFlag):
     END_OF_DAY = 64
     CLAMPED = 128
     EMPTY = 256
+    REPAIRED = 512
 
 
 CHANGES = {
@@ -80,6 +83,7 @@ CHANGES = {
     Change.NAN: "were NaN: no value",
     Change.ROUNDED: "had more decimals than are stored: rounded",
     Change.END_OF_DAY: "were a day without a time: the end of that day",
+    Change.REPAIRED: "held bytes that are not UTF-8: replaced by U+FFFD",
     Change.CLAMPED: "were a little before what they tell of (clock skew): set to its time",
 }
 
@@ -243,15 +247,16 @@ def read_value(
 
 
 def possible_changes(target: DataType, *, name: str) -> list[Change]:
-    """The changes that ``read_value`` and ``rows.prepare`` can make to a column."""
+    """The changes that ``readings`` and ``rows.prepare`` can make to a column."""
     if isinstance(target, TimestampType):
         return [Change.END_OF_DAY, Change.CLAMPED] if name == "arrived_at" else []
     if isinstance(target, DecimalType):
         return [Change.NAN, Change.ROUNDED]
     if name in WRITTEN:
-        return []
+        return [Change.REPAIRED]
     lowered = [Change.LOWERED] if name == "event_type" else []
-    return [Change.EMPTY, Change.TRIMMED, Change.COMPOSED, Change.WHOLE, Change.NAN, *lowered]
+    return [Change.REPAIRED, Change.EMPTY, Change.TRIMMED, Change.COMPOSED, Change.WHOLE,
+            Change.NAN, *lowered]  # fmt: skip
 
 
 def compose(*names: Column) -> Column:
@@ -284,6 +289,11 @@ def _composed(rows: pd.Series) -> pd.Series:
         if composed != names:
             forms[row] = json.dumps(composed)
     return pd.Series(forms, dtype=object)
+
+
+def not_utf8(value: Column) -> Column:
+    """``Change.REPAIRED`` where a string holds bytes that are not UTF-8, else 0."""
+    return _flags((Change.REPAIRED, ~F.is_valid_utf8(value)))
 
 
 def is_changed(flags: Column, change: Change) -> Column:

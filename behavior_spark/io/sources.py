@@ -198,6 +198,7 @@ def map_source(frame: DataFrame, source: Source, contract: Contract, *, label: s
 def map_labels(frame: DataFrame, labels: Labels, *, label: str) -> DataFrame:
     """Columns ``text, label, day`` of a labelled table; label is a string or array of strings.
 
+    Bytes that are not UTF-8 are replaced by U+FFFD, as in names and texts of a log.
     Where the config names slices, also ``slices``: a map of their values as strings.
     """
     expressions = {"text": labels.text, "label": labels.label, "day": labels.day or "null"}
@@ -207,17 +208,22 @@ def map_labels(frame: DataFrame, labels: Labels, *, label: str) -> DataFrame:
     slices = [
         column
         for name, expression in labels.slices.items()
-        for column in (F.lit(name), F.expr(expression).cast("string"))
+        for column in (F.lit(name), F.make_valid_utf8(F.expr(expression).cast("string")))
     ]
     mapped = frame.select(
-        F.expr(labels.text).cast("string").alias("text"),
+        F.make_valid_utf8(F.expr(labels.text).cast("string")).alias("text"),
         F.expr(labels.label).alias("label"),
         F.expr(expressions["day"]).try_cast("date").alias("day"),
         *([F.create_map(*slices).alias("slices")] if slices else []),
     )
-    if isinstance(mapped.schema["label"].dataType, ArrayType):
+    kind = mapped.schema["label"].dataType
+    if isinstance(kind, ArrayType):
         # array(first, second) has a null where there is no second label.
         mapped = mapped.withColumn("label", F.array_compact("label"))
+        if isinstance(kind.elementType, StringType):
+            mapped = mapped.withColumn("label", F.transform("label", F.make_valid_utf8))
+    elif isinstance(kind, StringType):
+        mapped = mapped.withColumn("label", F.make_valid_utf8("label"))
     return mapped
 
 

@@ -269,3 +269,21 @@ def test_names_are_composed_beside_those_of_no_value(spark, sql_mode):
     flags = read.select(*[F.col(CHANGED + name) for name in names]).collect()
     composed = [tuple(bool(flag & Change.COMPOSED) for flag in row) for row in flags]
     assert composed == [(False, True, False, False), (False,) * 4, (False, False, False, True)]
+
+
+def test_bytes_that_are_not_utf8_are_replaced_and_counted(spark, sql_mode):
+    raw = [b"J\xfcrgen", b" \xffu1", b"u\xc3\xbc", b"caf\xe9"]
+    frame = spark.createDataFrame([(value,) for value in raw], "raw binary").coalesce(1)
+    names = ["event_id", "user_id", "item_id", "event_type"]
+    strings = frame.select(*[F.col("raw").cast("string").alias(name) for name in names])
+    read = read_rows(strings, EVENTS)
+    assert [tuple(row) for row in read.select(names).collect()] == [
+        ("J\ufffdrgen", "J\ufffdrgen", "J\ufffdrgen", "j\ufffdrgen"),
+        ("\ufffdu1", "\ufffdu1", "\ufffdu1", "\ufffdu1"),
+        ("u\xfc", "u\xfc", "u\xfc", "u\xfc"),
+        ("caf\ufffd", "caf\ufffd", "caf\ufffd", "caf\ufffd"),
+    ]
+    flags = [Change(row[0]) for row in read.select(CHANGED + "user_id").collect()]
+    assert flags == [
+        Change.REPAIRED, Change.REPAIRED | Change.TRIMMED, NONE, Change.REPAIRED,
+    ]  # fmt: skip

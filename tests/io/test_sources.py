@@ -247,6 +247,17 @@ def test_labels_are_mapped_to_text_label_and_day(log):
         map_labels(log, Labels(path="x", text="who", label="wat"), label="text.heads.intent")
 
 
+def test_labels_that_are_not_utf8_are_read_in_python(spark):
+    raw = spark.createDataFrame([(b"caf\xe9",)], "raw binary").select(
+        F.col("raw").cast("string").alias("words")
+    )
+    for label, expected in (("words", "caf\ufffd"), ("array(words, null)", ["caf\ufffd"])):
+        labels = Labels(path="x", text="words", label=label, slices={"of": "words"})
+        [row] = map_labels(raw, labels, label="text.heads.intent").toPandas().to_dict("records")
+        assert row["text"] == "caf\ufffd" and row["slices"] == {"of": "caf\ufffd"}
+        assert list(row["label"]) == list(expected)
+
+
 def test_a_target_condition_must_be_a_condition(log):
     label = "targets.buys.event"
     check_condition(log, "what = 'view'", label=label)

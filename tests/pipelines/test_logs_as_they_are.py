@@ -13,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 from hypothesis import HealthCheck, Phase, given, settings
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from rich.console import Console
 
+from behavior_spark.cleaning.text import pseudonym
 from behavior_spark.config import Settings, validate_settings
 from behavior_spark.errors import ConfigError, InputError
 from behavior_spark.io.conf import conf_meanwhile
@@ -263,6 +266,36 @@ def test_what_was_changed_is_counted_and_what_matches_nothing_is_said(
     assert "1 rows have the id of another row, but another user or type" in notes_of(result)
     assert "1 of 12 rows would be refused" in notes_of(checked)
     assert result.figures["events_user_id_trimmed"] == 2
+
+
+def test_bytes_that_are_not_utf8_stop_no_night_and_are_counted(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """In a Parquet file, which names no encoding; Python workers would refuse such strings."""
+    written = [b"J\xfcrgen", b"u2", b"\xff\xfe"]
+    as_strings = pa.array(written, pa.binary()).view(pa.string())
+    times = pa.array([dt.datetime(2024, 2, 1, tzinfo=dt.UTC)] * len(written))
+    table = pa.table({"id": ["1", "2", "3"], "who": as_strings, "at": times, "what": as_strings})
+    (tmp_path / "log").mkdir()
+    pq.write_table(table, tmp_path / "log" / "rows.parquet")
+    where = {"path": str(tmp_path / "log"), "format": "parquet"}
+    texts = {**where, "columns": {"text_id": "id", "user_id": "who", "text_time": "at",
+                                  "text": "concat('said by ', what)"}}  # fmt: skip
+    columns = {"event_id": "id", "user_id": "who", "event_time": "at", "event_type": "'view'"}
+    job = config(tmp_path, {**where, "columns": columns}, sources={"texts": texts},
+                 privacy={"pseudonymise_key": "a key of the test, of 32 letters"})  # fmt: skip
+    result = commands.ingest(job, as_of=AS_OF, spark=spark, console=QUIET)
+    for line in ("events.user_id: 2 held bytes that are not UTF-8: replaced by U+FFFD",
+                 "texts.text: 2 held bytes that are not UTF-8: replaced by U+FFFD"):  # fmt: skip
+        assert line in notes_of(result)
+    warehouse = Warehouse(spark, job.warehouse)
+    stored = {row["text_id"]: row["text"] for row in warehouse.read(TEXTS).collect()}
+    assert stored["1"] == "said by J\ufffdrgen" and stored["2"] == "said by u2"
+    users = warehouse.read(EVENTS).select("event_id", "user_id").toPandas()
+    assert users["user_id"].nunique() == len(written)
+    assert users["user_id"][users["event_id"] == "1"].item() == pseudonym(
+        "J\ufffdrgen", key=str(job.privacy.pseudonymise_key)
+    )
 
 
 def test_a_type_that_no_event_can_have_is_refused_with_how_it_is_written(
