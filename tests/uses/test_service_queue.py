@@ -23,10 +23,12 @@ from behavior_spark.config import Service, WarehouseSettings
 from behavior_spark.io.exports import export_rows
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.encoder.answers import AnswerIndex
+from behavior_spark.model.heads.head import Head
+from behavior_spark.model.registry.held_out import HeldOut
 from behavior_spark.pipelines.uses.service import ServiceQueued, replace_queue
 from behavior_spark.pipelines.uses.service_export import flat_rows
 from behavior_spark.pipelines.uses.service_rows import ServiceInputs
-from behavior_spark.pipelines.uses.service_threshold import RoutingThreshold
+from behavior_spark.pipelines.uses.service_threshold import RoutingThreshold, confidence_of
 from behavior_spark.schemas import SERVICE_QUEUE, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
 from behavior_spark.uses.service.needs import with_need
 from behavior_spark.uses.service.routing import with_place, with_queue, with_urgency
@@ -261,7 +263,7 @@ def test_a_rerun_and_another_night_leave_a_night_as_it_was(
 LABELS = ["refund", "charge", "delivery", "praise"]
 ANY_ROW = st.tuples(
     st.none() | st.lists(st.integers(1, 30), min_size=4, max_size=4),
-    st.sampled_from([True, True, True, False]),  # whether the head gives a label
+    st.sampled_from(["likeliest", "likeliest", None, *LABELS]),  # the label that the head gives
     st.sampled_from(["en", "nl", None]),
     st.booleans(),
     st.sampled_from([None, 5.0, 2000.0]),
@@ -276,17 +278,18 @@ ROW = (
 
 def routed_by_hand(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """Need, why none, urgency, queue and rule as docs/service.md states them."""
-    shares, labelled, language, angry, value, (risk, decile) = row
+    shares, label, language, angry, value, (risk, decile) = row
     ranked: list[tuple[float, str]] = []
     if shares:
-        ranked = sorted((-n / sum(shares), label) for n, label in zip(shares, LABELS, strict=True))
+        ranked = sorted((-n / sum(shares), name) for n, name in zip(shares, LABELS, strict=True))
+        ranked.sort(key=lambda pair: pair[1] != label)
     first, second = (ranked[0][1], ranked[1][1]) if ranked else (None, None)
     need, because = None, None
     if not ranked:
         because = "not_scored"
     elif language == "nl":
         because = "other_language"
-    elif not labelled:
+    elif not label:
         because = "unlike_known"
     elif -ranked[0][0] >= LEAST:
         need = first
@@ -319,15 +322,17 @@ def test_routing_is_what_is_stated_for_every_row_in_whatever_order(
     # A sum of float32 that is about the least confidence may fall on either side.
     known = {
         f"t{n}": row for n, row in enumerate(drawn)
-        if not row[0] or all(abs(total / sum(row[0]) - LEAST) > 1e-4
-                             for total in (max(row[0]), sum(sorted(row[0])[2:])))
+        if not row[0] or all(abs((a + b) / sum(row[0]) - LEAST) > 1e-4
+                             for a in row[0] for b in (0, *row[0]))
     }  # fmt: skip
     rows = []
-    for name, (shares, labelled, language, angry, value, (risk, decile)) in known.items():
+    for name, (shares, label, language, angry, value, (risk, decile)) in known.items():
         answer = None
         if shares:
             given_ = {n: s / sum(shares) for n, s in zip(LABELS, shares, strict=True)}
-            answer = ("some" if labelled else None, max(given_.values()), given_)
+            likeliest = max(given_, key=lambda n: (given_[n], -LABELS.index(n)))
+            label = likeliest if label == "likeliest" else label
+            answer = (label, given_[label or likeliest], given_)
         rows.append((name, day(1), language, angry, value, risk, decile, answer))
     order.shuffle(rows)
     frame = with_need(
@@ -349,6 +354,37 @@ def test_routing_is_what_is_stated_for_every_row_in_whatever_order(
             -(nothing if row["risk"] is None else row["risk"]),
             -(nothing if row["value"] is None else row["value"]), row["text_id"]))  # fmt: skip
         assert own == expected
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    shares=st.lists(st.lists(st.integers(1, 30), min_size=4, max_size=4), min_size=20, max_size=40),
+    thresholds=st.lists(st.sampled_from([0.1, 0.5, 0.9]), min_size=4, max_size=4),
+    least=st.sampled_from([0.1, 0.3, 0.5]),
+)
+def test_the_need_is_the_label_whose_precision_was_measured(
+    spark: SparkSession, shares: list[list[int]], thresholds: list[float], least: float
+) -> None:
+    vectors = np.log(np.array(shares) / np.sum(shares, axis=1, keepdims=True)).astype(np.float32)
+    head = Head("need", tuple(LABELS), "single_label", np.eye(4), np.zeros(4),
+                np.array(thresholds), 1.0, "enc")  # fmt: skip
+    probabilities, codes = head.answer(vectors)
+    # By what the queue reads: classified rows of the score store.
+    rows = [
+        (f"t{n:02}", day(1), "en", False, None, None, None,
+         (LABELS[code], float(of[code]), dict(zip(LABELS, map(float, of), strict=True))))
+        for n, (of, code) in enumerate(zip(probabilities, codes, strict=True))
+    ]  # fmt: skip
+    frame = with_need(spark.createDataFrame(rows, ROW), scores="_need", least_confidence=least)
+    needs = {row["text_id"]: row["need"] for row in frame.collect()}
+    # Held-out texts, half of which have the label that the head gives them.
+    truth = [(LABELS[code if n % 2 else (code + 1) % 4],) for n, code in enumerate(codes)]
+    held = HeldOut("need", "test", ["a text"] * len(truth), truth, {}, {})
+    confidence, right = confidence_of(head, vectors, held)
+    for n, (sure, is_right) in enumerate(zip(confidence, right, strict=True)):
+        need = needs[f"t{n:02}"]
+        assert (need is not None) == (sure >= least)
+        assert need is None or (need == truth[n][0]) == is_right
 
 
 def test_a_night_without_models_queues_texts_up_to_the_cap_and_says_why(

@@ -98,6 +98,6 @@ def confidence_of(head: Head, vectors: Floats, held: HeldOut) -> tuple[np.ndarra
     """Probability of each text's need (-1 where the head abstains), and whether it is right."""
     answers: Answers = answer_held_out(head, vectors, held)
     answered = answers.predicted.any(axis=1)
-    confidence = np.where(answered, answers.probabilities.max(axis=1), -1.0)
+    confidence = np.where(answers.predicted, answers.probabilities, -1.0).max(axis=1)
     right = (answers.truth == answers.predicted).all(axis=1) & answered
     return confidence.astype(np.float64), right

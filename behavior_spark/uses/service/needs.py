@@ -22,8 +22,11 @@ def with_need(
 ) -> DataFrame:
     """Add what a text needs, where the head is sure enough; else why not.
 
-    A text fits two needs where neither is sure and both together are: the sum of their
-    probabilities reaches the least confidence. Probabilities of the head are of exclusive labels.
+    The need is the label that the head gives, which by its thresholds may be another one than the
+    most probable; where it gives none, the likeliest need is the most probable label. A text fits
+    two needs where neither is sure and both together are: the sum of the probabilities of the
+    likeliest need and of the most probable other one reaches the least confidence. Probabilities
+    of the head are of exclusive labels.
 
     Args:
         frame: With ``language`` (null: not known) and a struct of the head's answer.
@@ -35,10 +38,15 @@ def with_need(
         The frame with ``need, need_confidence, likeliest_need, second_need, abstained_because``.
     """
     answer = F.col(scores)
+    given = answer["label"]
     ranked = F.array_sort(
         F.transform(
             F.map_entries(answer["probabilities"]),
-            lambda e: F.struct((-e["value"].cast("double")).alias("p"), e["key"].alias("need")),
+            lambda e: F.struct(
+                F.coalesce(e["key"] != given, F.lit(True)).alias("is_other"),
+                (-e["value"].cast("double")).alias("p"),
+                e["key"].alias("need"),
+            ),
         )
     )
     frame = frame.withColumn("_ranked", ranked)
@@ -52,7 +60,7 @@ def with_need(
     because = (
         F.when(answer.isNull() | first.isNull(), NOT_SCORED)
         .when(foreign, OTHER_LANGUAGE)
-        .when(answer["label"].isNull(), UNLIKE_KNOWN)
+        .when(given.isNull(), UNLIKE_KNOWN)
         .when(best >= least_confidence, F.lit(None))
         .when(both, TWO_NEEDS)
         .otherwise(LOW_CONFIDENCE)
