@@ -16,6 +16,8 @@ from pydantic_core import ErrorDetails
 from behavior_spark.config.settings import Settings
 from behavior_spark.errors import BehaviorError, ConfigError, joined
 
+# Value of a key with nothing after it, such as a section whose lines are all comments.
+_NOTHING = object()
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
 
 
@@ -30,14 +32,15 @@ def load_settings(
     Args:
         paths: YAML files; a name without a folder is also looked for among the
             configs that ship with the package. Mappings are merged key by key; an empty one
-            (``audiences: {}``) takes away what an earlier file has there.
+            (``audiences: {}``) takes away what an earlier file has there, as ``null`` does. A key
+            with nothing after it leaves it as it is.
         overrides: ``key.sub=value`` pairs; values are read as YAML.
         environment: Variables for ``${VAR}`` and ``${VAR:-default}``; by default those of the
             process.
 
     Raises:
-        ConfigError: A file is missing or not YAML, a key is unknown, a value is not valid, or a
-            variable without a default is not set.
+        ConfigError: A file is missing or not YAML, a key is unknown or is written twice in one
+            mapping, a value is not valid, or a variable without a default is not set.
     """
     merged: dict[str, Any] = {}
     for path in paths:
@@ -87,10 +90,31 @@ def find_config(name: str | Path) -> Path:
     )
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads YAML where a mapping has each key once; a key with nothing after it is ``_NOTHING``."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[str, int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in lines:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value} of line {lines[key.value]} once more",
+                    problem_mark=key.start_mark,
+                )
+            lines[key.value] = key.start_mark.line + 1
+        return dict(super().construct_mapping(node, deep=deep))
+
+    def construct_nothing(self, node: yaml.ScalarNode) -> object:
+        return None if node.value else _NOTHING
+
+
+_Loader.add_constructor("tag:yaml.org,2002:null", _Loader.construct_nothing)
+
+
 def _read_yaml(path: str | Path) -> dict[str, Any]:
     file = find_config(path)
     try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+        tree = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
@@ -126,7 +150,7 @@ def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any
     for key, value in overlay.items():
         if isinstance(value, Mapping) and value and isinstance(merged.get(key), Mapping):
             merged[key] = _merge(merged[key], value)
-        else:
+        elif value is not _NOTHING or key not in merged:
             merged[key] = value
     return merged
 
@@ -137,7 +161,7 @@ def _expand(value: Any, environment: Mapping[str, str], key: str = "") -> Any:
     if isinstance(value, list):
         return [_expand(v, environment, f"{key}[{i}]") for i, v in enumerate(value)]
     if not isinstance(value, str):
-        return value
+        return None if value is _NOTHING else value
 
     def substitute(match: re.Match[str]) -> str:
         name, has_default, default = match.group(1), match.group(2), match.group(3)

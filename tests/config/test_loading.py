@@ -46,6 +46,50 @@ def refused(*args, **options) -> str:
     return message
 
 
+def test_a_section_of_comments_in_an_overlay_changes_nothing(write):
+    sections = """
+privacy: {pseudonymise_key: a key that nobody guesses}
+text: {max_chars: 500}
+training: {seed: 3}
+alerts: {days: 14}
+audiences: {all: {target: view_30d, top: 10}}
+"""
+    base = write(BASE + sections)
+    whole = load_settings([base])
+    names = [line.split(":")[0] for line in sections.strip().splitlines()]
+    for name in [*names, "features", "targets", "warehouse"]:
+        overlay = write(f"{name}:\n  # key: value\n", "overlay.yaml")
+        assert load_settings([base, overlay]) == whole, name
+    # What is to be taken away is written.
+    off = write("alerts: null\naudiences: {}\n", "overlay.yaml")
+    without = load_settings([base, off])
+    assert without.alerts is None and not without.audiences
+    assert load_settings([base], overrides=["alerts=null"]).alerts is None
+    assert load_settings([write(BASE + "text:\n  # max_chars: 500\n")]).text.max_chars != 500
+
+
+@pytest.mark.parametrize("again", ["privacy: {}", "targets: {}", "'warehouse': build/other"])
+def test_a_key_written_twice_is_refused_with_both_lines(write, again):
+    message = refused([write(BASE + "privacy: {min_group: 5}\n" + again)])
+    name = again.split(":")[0].strip("'")
+    line = 1 + (BASE + "privacy").splitlines().index(
+        next(x for x in (BASE + "privacy").splitlines() if x.startswith(name))
+    )
+    last = len(BASE.splitlines()) + 2
+    assert f"the key {name} of line {line} once more at line {last}, column 1" in message
+
+
+def test_a_key_twice_within_one_line_is_refused_and_a_merged_mapping_is_not(write):
+    columns = '{event_id: id, user_id: who, event_time: at, event_type: "\'view\'"}'
+    assert columns in BASE
+    assert "the key event_id" in refused(
+        [write(BASE.replace("{event_id: id,", "{event_id: id, event_id: other,"))]
+    )
+    merged = BASE.replace(columns, "{<<: *usual, event_type: \"'view'\"}")
+    shared = "\nspark: {conf: &usual {event_id: id, user_id: who, event_time: at}}"
+    assert load_settings([write(shared + merged)]).sources.events
+
+
 def test_configs_of_whole_jobs_and_of_real_logs_ship():
     assert WHOLE
     assert LOGS
