@@ -15,6 +15,7 @@ _EDGE = (
     r"\ufeff]"
 )
 _EDGES = re.compile(rf"\A{_EDGE}+|{_EDGE}+\Z")
+_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def normal_name(text: str, *, lower: bool = False) -> str:
@@ -25,6 +26,31 @@ def normal_name(text: str, *, lower: bool = False) -> str:
     """
     composed = unicodedata.normalize("NFC", _EDGES.sub("", text))
     return composed.lower() if lower else composed
+
+
+def xml_text(text: str) -> str:
+    """The text with U+FFFD for each character that XML 1.0 has no form for.
+
+    >>> xml_text("late\\x0bparcel")
+    'late\ufffdparcel'
+    """
+    return _NOT_IN_XML.sub("\ufffd", text)
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Names of columns, of which the second of one name is called ``<name>_2``, and so on.
+
+    >>> unique_names(["user_id", "at", "user_id", "user_id_2"])
+    ['user_id', 'at', 'user_id_3', 'user_id_2']
+    """
+    taken, unique = set(names), list[str]()
+    for name in names:
+        new, number = name, 1
+        while new in unique or (new != name and new in taken):
+            number += 1
+            new = f"{name}_{number}"
+        unique.append(new)
+    return unique
 
 
 def sql_text(text: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rich.console import Console
 
-from behavior_spark.cli.showing import next_queries, show, write_page
+from behavior_spark.cli.showing import as_json_line, next_queries, show, write_page
 from behavior_spark.pipelines.demonstration import DemoResult, demo
 
 
@@ -25,7 +24,7 @@ def run_demo(
         _show_steps(result, output)
     if as_json:
         steps = {name: step.as_dict() for name, step in result.steps.items()}
-        print(json.dumps(steps, default=str))  # noqa: T201
+        print(as_json_line(steps))  # noqa: T201
 
 
 def _show_steps(result: DemoResult, output: Path) -> None:

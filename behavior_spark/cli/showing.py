@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from behavior_spark.config import Settings
+from behavior_spark.model.measures.classification import as_plain
 from behavior_spark.runs.result import Result
+from behavior_spark.runs.run import without_secret
 
 
 def show(
@@ -58,7 +62,12 @@ def write_page(page: str, output: Path) -> None:
 
 def print_json(result: Result) -> None:
     """Print the result as one line of JSON."""
-    print(json.dumps(result.as_dict(), default=str))  # noqa: T201
+    print(as_json_line(result.as_dict()))  # noqa: T201
+
+
+def as_json_line(tree: Any) -> str:
+    """One line of JSON; a number that is not finite, which JSON has not, is null."""
+    return json.dumps(as_plain(tree), default=str, allow_nan=False)
 
 
 def next_queries(
@@ -75,11 +84,12 @@ def next_queries(
         settings: Settings of the job.
         config: Config files, as given.
         as_of: The night.
-        overrides: Overrides of the config, as given.
+        overrides: Overrides of the config, as given; secrets in them are shown as ``***``.
         ranked: Targets whose users are ranked, of which a list makes sense; None: all.
     """
-    command = "behavior-spark sql" + "".join(f" --config {name}" for name in config)
-    command += "".join(f" --set {override}" for override in overrides)
+    given = [word for name in config for word in ("--config", name)]
+    given += [word for override in overrides for word in ("--set", without_secret(override))]
+    command = shlex.join(["behavior-spark", "sql", *given])
     queries = [
         f"SELECT reason, sum(refused_rows) AS refused_rows FROM quarantine "
         f"WHERE as_of = '{as_of}' GROUP BY reason"

@@ -7,7 +7,12 @@ from behavior_spark.config.declared import DeclaredFeature, On
 from behavior_spark.config.features import FeatureSettings
 from behavior_spark.config.labels import Labels, LabelsPart
 from behavior_spark.config.lifecycle import Annotation, Evaluation, Gate, Shadow
-from behavior_spark.config.loading import find_config, load_settings, validate_settings
+from behavior_spark.config.loading import (
+    find_config,
+    load_settings,
+    parse_override,
+    validate_settings,
+)
 from behavior_spark.config.local_spark import LocalSpark
 from behavior_spark.config.pretraining import Pretraining
 from behavior_spark.config.privacy import Privacy
@@ -57,5 +62,6 @@ __all__ = [
     "WarehouseSettings",
     "find_config",
     "load_settings",
+    "parse_override",
     "validate_settings",
 ]

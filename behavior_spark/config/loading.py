@@ -46,7 +46,7 @@ def load_settings(
     for path in paths:
         merged = _merge(merged, _read_yaml(path))
     for override in overrides:
-        merged = _merge(merged, _parse_override(override))
+        merged = _merge(merged, parse_override(override))
     expanded = _expand(merged, os.environ if environment is None else environment)
     return validate_settings(expanded)
 
@@ -129,7 +129,15 @@ def _read_yaml(path: str | Path) -> dict[str, Any]:
     return tree
 
 
-def _parse_override(override: str) -> dict[str, Any]:
+def parse_override(override: str) -> dict[str, Any]:
+    """The settings that ``key.sub=value`` overrides; the value is read as YAML.
+
+    >>> parse_override("text.max_length=256")
+    {'text': {'max_length': 256}}
+
+    Raises:
+        ConfigError: It is not ``key=value``.
+    """
     key, separator, raw = override.partition("=")
     if not separator or not key.strip():
         raise ConfigError(

@@ -29,8 +29,8 @@ from pyspark.sql.types import (
 )
 
 from behavior_spark.errors import ConfigError
-from behavior_spark.io.spreadsheets import SOURCE_TYPE, write_workbook
-from behavior_spark.names import quoted_name
+from behavior_spark.io.spreadsheets import SOURCE_TYPE, is_number, write_workbook
+from behavior_spark.names import quoted_name, unique_names
 
 # First characters that make a spreadsheet take a cell for a formula, full-width ones included.
 # https://owasp.org/www-community/attacks/CSV_Injection
@@ -55,15 +55,14 @@ def plain_columns(frame: DataFrame) -> DataFrame:
     """
     kept = (StringType, IntegralType, DoubleType, DateType)
     columns = []
+    names = unique_names(frame.columns)
     for place, field in enumerate(frame.schema.fields):
         column, was = F.col(quoted_name(f"_{place}")), {}
         if isinstance(field.dataType, StructType | ArrayType | MapType | VariantType):
             column = F.to_json(column)
         elif not isinstance(field.dataType, kept):
             column, was = column.cast("string"), {SOURCE_TYPE: field.dataType.typeName()}
-        earlier = frame.columns[:place].count(field.name)
-        name = f"{field.name}_{earlier + 1}" if earlier else field.name
-        columns.append(column.alias(name, metadata=was))
+        columns.append(column.alias(names[place], metadata=was))
     return frame.toDF(*[f"_{place}" for place in range(len(frame.columns))]).select(*columns)
 
 
@@ -107,9 +106,13 @@ Writer = Callable[[IO[bytes], Sequence[StructField], Iterator[Row]], int]
 def _write_csv(file: IO[bytes], fields: Sequence[StructField], rows: Iterator[Row]) -> int:
     count = 0
     writer = csv.writer(_Utf8(file))
-    writer.writerow([field.name for field in fields])
+    writer.writerow([escape_formula(field.name) for field in fields])
+    escaped = [not is_number(field) for field in fields]
     for row in rows:
-        writer.writerow([escape_formula(v) if isinstance(v, str) else v for v in row])
+        writer.writerow(
+            [escape_formula(value) if escape and isinstance(value, str) else value
+             for value, escape in zip(row, escaped, strict=True)]
+        )  # fmt: skip
         count += 1
     return count
 

@@ -11,6 +11,7 @@ from pyspark.sql import Row
 from pyspark.sql.types import StructField
 
 from behavior_spark.errors import ConfigError
+from behavior_spark.names import xml_text
 
 # What a sheet can hold, the row of names included.
 # https://support.microsoft.com/office/excel-specifications-and-limits
@@ -18,12 +19,16 @@ MOST_ROWS, MOST_COLUMNS, MOST_CHARACTERS = 1_048_576, 16_384, 32_767
 # A cell's number is a double, of which Excel keeps 15 digits.
 _MOST_DIGITS = 15
 _FIRST_DAY = dt.date(1900, 3, 1)  # before it Excel's calendar has a day that never was
-# XML 1.0 has no form for them.
-_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _OTHER_FORMATS = "export to a name that ends in .csv or .parquet"
 
 # The name that Spark has for the type that a column of text had before.
 SOURCE_TYPE = "source_type"
+_NUMBERS = ("decimal", "float")
+
+
+def is_number(field: StructField) -> bool:
+    """Whether a column of text holds numbers, which no spreadsheet takes for formulas."""
+    return field.metadata.get(SOURCE_TYPE) in _NUMBERS
 
 
 def write_workbook(
@@ -59,7 +64,8 @@ def write_workbook(
     sheet = workbook.create_sheet("rows")
     sheet.freeze_panes = "A2"
     try:
-        sheet.append([_text(field.name, field, escape) for field in fields])
+        names = [StructField(field.name, field.dataType) for field in fields]
+        sheet.append([_text(field.name, field, escape) for field in names])
         count = _append_rows(sheet, fields, rows, escape)
     except BaseException:
         sheet.close()
@@ -110,7 +116,7 @@ def _typed(text: str, source_type: str) -> Any:
         except ValueError:  # years beyond 9999
             return text
         return moment if moment.date() >= _FIRST_DAY else text
-    if source_type in ("decimal", "float"):
+    if source_type in _NUMBERS:
         digits = re.sub(r"\D", "", text.partition("E")[0]).lstrip("0")
         number = float(text)
         exact = len(digits) <= _MOST_DIGITS and abs(number) < float("inf")
@@ -119,7 +125,7 @@ def _typed(text: str, source_type: str) -> Any:
 
 
 def _text(text: str, field: StructField, escape: Callable[[str], str]) -> str:
-    written = _NOT_IN_XML.sub("\ufffd", escape(text))
+    written = xml_text(text if is_number(field) else escape(text))
     if len(written) > MOST_CHARACTERS:
         raise ConfigError(
             f"a cell holds {MOST_CHARACTERS:,} characters",

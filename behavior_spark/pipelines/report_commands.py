@@ -19,7 +19,7 @@ from behavior_spark.io.catalog import register_views
 from behavior_spark.io.exports import export_rows, plain_columns
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.names import counted
+from behavior_spark.names import counted, unique_names
 from behavior_spark.pipelines.reports.night.stage import night_page_stage
 from behavior_spark.pipelines.reports.outcomes import report_stage
 from behavior_spark.pipelines.texts.functions import text_functions
@@ -127,7 +127,7 @@ class Queried(StageResult):
     """Rows of a query.
 
     Attributes:
-        columns: Names of the columns.
+        columns: Names of the columns; the second of one name is ``<name>_2``.
         rows: Rows, at most ``limit``.
     """
 
@@ -170,10 +170,11 @@ def sql_stage(run: Run, query: str, *, limit: int) -> Queried:
     """Run a query; each table is available as a view with its name."""
     frame = frame_of(run.warehouse, run.settings, query, as_of=run.as_of)
     with spark_errors("sql"):
-        rows = frame.limit(limit + 1).collect() if frame.columns else []
+        columns = unique_names(frame.columns)
+        rows = frame.toDF(*columns).limit(limit + 1).collect() if columns else []
     if len(rows) > limit:
         run.note(f"only the first {limit:,} rows are shown (--limit)")
-    return Queried(frame.columns, rows[:limit])
+    return Queried(columns, rows[:limit])
 
 
 @dataclass(frozen=True)

@@ -81,31 +81,38 @@ def draw_picture(
         ConfigError: A column is missing, there are too many series, or ``kind`` does not exist.
         SetupError: The extra ``report`` is not installed.
     """
+    import pandas as pd
+
     _check(frame, x, y, series, kind)
     require_page_packages()
-    drawn = frame.copy()
-    drawn[y] = drawn[y].astype(float)
-    days = drawn[x].dtype.kind not in "iuf"
-    drawn[x] = drawn[x].astype(str) if days else drawn[x].astype(float)
-    order = sorted(drawn[series].astype(str).unique()) if series else []
-    if series:
-        drawn[series] = drawn[series].astype(str)
+    days = kind == "bars" or frame[x].dtype.kind not in "iuf"
+    # Columns of fixed names: Vega-Lite takes count(1), a.b and x:y for more than names.
+    columns = {
+        "at": frame[x].astype(str if days else float),
+        **({"series": frame[series].astype(str)} if series else {}),
+        "value": frame[y].astype(float),
+    }
+    drawn = pd.DataFrame(columns)
+    order = sorted(drawn["series"].unique()) if series else []
     chart: Any
     if kind == "bars":
-        drawn[x] = frame[x].astype(str)
-        chart = bar_chart(drawn, name=x, value=y, form=form)
+        chart = bar_chart(drawn, name="at", value="value", form=form)
     elif kind == "lines":
         chart = line_chart(
-            drawn, x=x, y=y, series=series, order=order or None, x_title=x, y_title=y,
-            y_form=form, days=days,
+            drawn, x="at", y="value", series="series" if series else None, order=order or None,
+            x_title=x, y_title=y, y_form=form, days=days,
         )  # fmt: skip
     else:
-        chart = stacked_chart(drawn, time=x, value=y, series=str(series), order=order, title=y)
-    columns = [x, *([series] if series else []), y]
-    rows = [[_cell(value) for value in row] for row in drawn[columns].itertuples(index=False)]
-    table = DataTable(title, columns, rows)
-    most: Any = drawn.iloc[int(drawn[y].to_numpy().argmax())] if len(drawn) else None
-    said = "No rows." if most is None else f"The largest {y}: {amount(most[y])}, at {most[x]}."
+        chart = stacked_chart(
+            drawn, time="at", value="value", series="series", order=order, title=y
+        )
+    names = [x, *([series] if series else []), y]
+    rows = [[_cell(value) for value in row] for row in drawn.itertuples(index=False)]
+    table = DataTable(title, names, rows)
+    most: Any = drawn.iloc[int(drawn["value"].to_numpy().argmax())] if len(drawn) else None
+    said = "No rows."
+    if most is not None:
+        said = f"The largest {y}: {amount(most['value'])}, at {most['at']}."
     block = DataChart(title, said, chart, table)
     return Picture(title, draw_chart(block, key=f"picture-{short_digest(title.encode())}"), table)
 
@@ -117,6 +124,12 @@ def _check(frame: pd.DataFrame, x: str, y: str, series: str | None, kind: str) -
             f"there is no column {missing[0]!r} to draw",
             found=f"columns: {', '.join(map(str, frame.columns))}",
             fix="name columns of the frame",
+        )
+    names = list(frame.columns)
+    twice = [name for name in (x, y, series) if name and names.count(name) > 1]
+    if twice:
+        raise ConfigError(
+            f"two columns are called {twice[0]!r}", fix="give one another name: AS in the query"
         )
     if kind not in ("bars", "lines", "stacks"):
         raise ConfigError(f"kind {kind!r}", fix="give one of bars, lines, stacks")

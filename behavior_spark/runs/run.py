@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from behavior_spark import __version__
-from behavior_spark.config import Settings
+from behavior_spark.config import Settings, parse_override
 from behavior_spark.errors import BehaviorError
 from behavior_spark.io.failures import explain, from_spark
 from behavior_spark.io.session import spark_session
@@ -280,6 +280,16 @@ def redacted(settings: Settings) -> str:
     """Settings as JSON, with secrets replaced by ``***``."""
     tree = settings.model_dump(mode="json", by_alias=True)
     return json.dumps(_without_secrets(tree), sort_keys=True)
+
+
+def without_secret(override: str) -> str:
+    """An override ``key=value`` as it may be shown: with ``***`` where the value is a secret.
+
+    >>> without_secret("privacy.pseudonymise_key=hush"), without_secret("text.max_length=64")
+    ('privacy.pseudonymise_key=***', 'text.max_length=64')
+    """
+    tree = parse_override(override)
+    return override if _without_secrets(tree) == tree else f"{override.partition('=')[0]}=***"
 
 
 def _without_secrets(value: Any, name: str = "") -> Any:

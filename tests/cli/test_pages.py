@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import Row
 
 from behavior_spark.cli import demonstration
 from behavior_spark.cli.main import run
+from behavior_spark.cli.showing import next_queries, print_json
 from behavior_spark.config import Settings
 from behavior_spark.pipelines import COMMANDS
 from behavior_spark.pipelines.demonstration import DemoResult, demo_settings
+from behavior_spark.pipelines.report_commands import Queried
 from behavior_spark.pipelines.reports.night.stage import NightReported
 from behavior_spark.runs.commands import Command
 from behavior_spark.runs.result import Result
@@ -82,3 +88,23 @@ def test_the_demo_ends_with_a_page_and_names_it_last(
     written = tmp_path / "report.html"
     assert written.read_text(encoding="utf-8") == "<!DOCTYPE html> the night"
     assert str(written) in capsys.readouterr().out.strip().splitlines()[-1]
+
+
+def test_what_to_ask_next_can_be_copied_and_shows_no_secret(tmp_path: Path) -> None:
+    settings = demo_settings(tmp_path)
+    overrides = ["privacy.pseudonymise_key=hush of the house", "spark.conf={my.password: hush}",
+                 "population=event_type != 'bot visit'", "text.max_length=64"]  # fmt: skip
+    for line in next_queries(settings, ["my config.yaml"], "2024-04-30", overrides):
+        assert "hush" not in line
+        words = shlex.split(line)
+        given_ = [word for option, word in pairwise(words) if option in ("--config", "--set")]
+        assert given_ == ["my config.yaml", "privacy.pseudonymise_key=***", "spark.conf=***",
+                          *overrides[2:]]  # fmt: skip
+
+
+def test_json_has_null_for_a_number_that_is_not_finite(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Row(user_id="u1", share=float("nan"), nested=Row(odds=float("-inf")))]
+    print_json(Result("sql", AS_OF, results=(Queried(["user_id", "share", "nested"], rows),)))
+    line = capsys.readouterr().out
+    told = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert told["details"]["rows"] == [{"user_id": "u1", "share": None, "nested": {"odds": None}}]

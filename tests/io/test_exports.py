@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from openpyxl import load_workbook
 from pyspark.sql import SparkSession
 
 from behavior_spark.io.exports import export_rows, plain_columns
@@ -46,3 +47,23 @@ def test_every_type_has_a_form_in_a_file(spark: SparkSession, tmp_path: Path, en
     assert float(first["price"]) == 0.25 and float(first["share"]) == 0.5
     assert (first["many"], first["nothing"], first["day"]) == ("true", "", "2024-02-29")
     assert first["at"] == "2024-02-29 23:59:59.5" and first["text"] == 'é;"'
+
+
+def test_numbers_below_zero_are_no_formulas_and_texts_that_look_like_them_are(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    query = """
+        SELECT CAST(-12.5 AS decimal(18, 4)) AS price, CAST(-0.25 AS float) AS share, -1.5D AS mean,
+               CAST('-1234567890123456.5' AS decimal(18, 1)) AS wide, '-12.5' AS text, -3 AS `=n`
+    """
+    frame = plain_columns(spark.sql(query))
+    export_rows(frame, tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        names, row = csv.reader(file)
+    assert row == ["-12.5000", "-0.25", "-1.5", "-1234567890123456.5", "'-12.5", "-3"]
+    assert names == ["price", "share", "mean", "wide", "text", "'=n"]
+    export_rows(frame, tmp_path / "rows.xlsx")
+    sheet = load_workbook(tmp_path / "rows.xlsx").active
+    assert [cell.value for cell in sheet[2]] == [
+        -12.5, -0.25, -1.5, "-1234567890123456.5", "'-12.5", -3
+    ]  # fmt: skip

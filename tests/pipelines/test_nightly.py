@@ -334,6 +334,11 @@ def test_sql_reads_the_tables_by_their_names(spark: SparkSession, demo_night: De
         spark=spark, console=QUIET,
     )  # fmt: skip
     assert [r["target"] for r in result.details["rows"]] == sorted(demo_night.settings.targets)
+    twice = report_commands.sql(
+        demo_night.settings, "SELECT 1 AS user_id, 2 AS user_id", spark=spark, console=QUIET
+    )
+    assert twice.details["columns"] == ["user_id", "user_id_2"]
+    assert twice.details["rows"] == [{"user_id": 1, "user_id_2": 2}]
 
 
 def test_delta_rs_and_duckdb_read_the_tables_without_spark(demo_night: DemoResult) -> None:

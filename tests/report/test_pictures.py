@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from typing import Any
 from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from behavior_spark.errors import ConfigError
 from behavior_spark.report.pictures import Picture, draw_picture
@@ -43,6 +46,36 @@ def test_whole_numbers_negative_ones_and_no_rows_can_be_read() -> None:
     assert len(places) == 2 and min(places.values()) > 40
     empty = draw_picture(deciles.head(0), title="Rates", x="decile", y="rate")
     assert "No rows." in empty._repr_html_() and "<svg" not in empty._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["count(1)", "sum(value)", "a.b", "my[0]", "x:y", "start", "0"])
+@pytest.mark.parametrize("kind", ["bars", "lines", "stacks"])
+def test_a_column_of_any_name_is_drawn_with_its_own_figures(name: str, kind: Any) -> None:
+    frame = pd.DataFrame({f"at {name}": ["ann", "bob"], name: [120, 37], "of": ["a", "b"]})
+    series = {"series": "of"} if kind == "stacks" else {}
+    picture = draw_picture(frame, title="T", x=f"at {name}", y=name, kind=kind, **series)
+    assert picture.table.columns[0] == f"at {name}" and picture.table.columns[-1] == name
+    assert [row[-1] for row in picture.table.rows] == ["120", "37"]
+    assert f"The largest {name}: 120, at ann." in picture.svg
+    shown = texts_of(picture)
+    if kind == "bars":
+        assert "120" in shown and "37" in shown
+    else:
+        assert name in shown and "100" in shown.split()  # the axis reaches the values
+
+
+def test_two_columns_of_one_name_are_told_apart_by_the_user() -> None:
+    frame = pd.DataFrame([["ann", 1, 2]], columns=["who", "n", "n"])
+    with pytest.raises(ConfigError, match="two columns are called 'n'"):
+        draw_picture(frame, title="T", x="who", y="n")
+
+
+@given(st.text(st.characters(max_codepoint=0x1F) | st.sampled_from("a\ufffe\uffff\x7f"), max_size=5))
+def test_a_name_of_any_characters_is_drawn(name: str) -> None:
+    """vl-convert ends the whole process at a character that XML has not."""
+    frame = pd.DataFrame({"who": [f"late{name}parcel"], "n": [3]})
+    picture = draw_picture(frame, title=f"T{name}", x="who", y="n")
+    assert "late" in texts_of(picture) and picture.table.rows == [[f"late{name}parcel", "3"]]
 
 
 def test_names_of_series_are_not_cut_where_two_columns_have_room() -> None:

@@ -12,6 +12,7 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
+from behavior_spark.names import xml_text
 from behavior_spark.report.page.blocks import DataChart
 
 _SVG = "http://www.w3.org/2000/svg"
@@ -35,8 +36,21 @@ def draw_chart(block: DataChart, *, key: str) -> str:
     """
     import vl_convert
 
-    svg = vl_convert.vegalite_to_svg(block.chart.to_dict(), allowed_base_urls=[])
-    return _for_page(svg, key=key, title=block.title, description=block.description)
+    # A character that XML has not ends the process: Rust panics in vl-convert.
+    specification = _in_xml(block.chart.to_dict())
+    svg = vl_convert.vegalite_to_svg(specification, allowed_base_urls=[])
+    return _for_page(
+        svg, key=key, title=xml_text(block.title), description=xml_text(block.description)
+    )
+
+
+def _in_xml(value: Any) -> Any:
+    """A tree of JSON values whose strings XML has a form for."""
+    if isinstance(value, dict):
+        return {xml_text(name): _in_xml(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_in_xml(part) for part in value]
+    return xml_text(value) if isinstance(value, str) else value
 
 
 def _for_page(svg: str, *, key: str, title: str, description: str) -> str:
