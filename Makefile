@@ -67,5 +67,5 @@ docs: setup  ## The documentation into site/; a warning is an error
 wheel: setup  ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
-clean:  ## Remove what was built (the environment stays)
+clean:  ## Remove what was built, and all tables and models below build/ (the environment stays)
 	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse

@@ -59,7 +59,7 @@ checked
 
 # MAGIC %md
 # MAGIC ## Take it in
-# MAGIC Every row is kept, a copy, or refused with its reason. From here on `mine.nightly(...)` does
+# MAGIC Every row is kept, a duplicate, or refused with its reason. From here on `mine.nightly(...)` does
 # MAGIC the rest, as in `01_first_night`.
 
 # COMMAND ----------

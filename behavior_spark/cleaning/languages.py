@@ -1,7 +1,7 @@
 """In which language a text is, by py3langid: a naive Bayes over byte n-grams, of 140 languages.
 
 M. Lui, T. Baldwin, "langid.py: an off-the-shelf language identification tool", ACL 2012;
-https://github.com/adbar/py3langid. It is an optional package, ``behavior-spark[languages]``.
+https://github.com/adbar/py3langid. It is in the extra ``languages``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def require_languages(codes: list[str]) -> None:
         raise ConfigError(
             "languages cannot be told apart",
             found=f"the package {PACKAGE} is not installed",
-            fix="pip install 'behavior-spark[languages]' where Spark's workers run, or leave "
+            fix="in the checkout: pip install '.[languages]' where Spark's workers run, or leave "
             "service.languages out",
         )
     known = set(_identifier().labels)

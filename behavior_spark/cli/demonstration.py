@@ -41,7 +41,7 @@ def _show_steps(result: DemoResult, output: Path) -> None:
         for block in measured.blocks() if measured else ():
             console.print(block)
     if page is None:
-        console.print("no report.html: pip install 'behavior-spark[report]'", markup=False)
+        console.print("no report.html: in the checkout: pip install '.[report]'", markup=False)
         return
     write_page(page, output / "report.html")
     console.print(f"\nThe night on one page, for your browser: {output / 'report.html'}",

@@ -61,7 +61,7 @@ def run(arguments: list[str]) -> int:
             raise
         Console(stderr=True, soft_wrap=True).print(
             f"error: {error.name} is not installed\n"
-            f"  fix: pip install 'behavior-spark[{extra}]'", markup=False, style="red",
+            f"  fix: in the checkout: pip install '.[{extra}]'", markup=False, style="red",
         )  # fmt: skip
         return 2
     except Exception as error:

@@ -95,6 +95,6 @@ class LeakageSettings(Section):
     shuffled_deviations: float = Field(
         3.3,
         gt=0,
-        description="standard deviations by which the AUC on shuffled labels may differ from 0.5; "
+        description="standard deviations by which AUC on shuffled outcomes may differ from 0.5; "
         "3.3 gives one false alarm in a thousand checks",
     )

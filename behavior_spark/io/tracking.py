@@ -101,7 +101,7 @@ def _logged(log: Callable[[Any], None]) -> str | None:
     except ImportError:
         return (
             "MLFLOW_TRACKING_URI is set, but MLflow is not installed: "
-            "pip install 'behavior-spark[mlflow]'"
+            "in the checkout: pip install '.[mlflow]'"
         )
     try:
         log(mlflow)

@@ -197,7 +197,7 @@ class Registered(StageResult):
         return {"registered": self.names} if self.names else {}
 
 
-@stage("register", does="name the tables in the catalog, where warehouse.register_in says so")
+@stage("register", does="name the tables in the catalog, where warehouse.register says so")
 def register_stage(run: Run) -> Registered:
     """Register the warehouse's tables in the configured schema."""
     return Registered(register_in_catalog(run.warehouse))

@@ -34,7 +34,7 @@ _ARRIVED = (
     column(
         "arrived_at",
         _TIME,
-        "when the row was known, UTC; event_time where the log has none",
+        "when the row was known, UTC; the row's own time where the log has none",
         required=True,
     ),
     column(
@@ -73,7 +73,13 @@ TEXTS = Contract(
         column("user_id", _STRING, "whose; null when anonymous, pseudonymous when configured"),
         column("text_time", _TIME, "when it was written or read, UTC", required=True),
         column("kind", _STRING, "review, search, chat, post, item title, ..."),
-        column("text", _STRING, "NFKC, one line, capped, personal data masked", required=True),
+        column(
+            "text",
+            _STRING,
+            "cleaned: one line, in NFC unless text.normal_form says else, capped, personal data "
+            "masked",
+            required=True,
+        ),
         column("text_hash", _STRING, "SHA-256 of the clean text (HMAC with a key)", required=True),
         *_ARRIVED,
     ),
@@ -145,10 +151,11 @@ TEXT_SCORES = Contract(
         column(
             "label",
             _STRING,
-            "most probable label; null where none reaches its threshold (several labels a text) "
-            "or the head abstains (the text is unlike all that it learned from)",
+            "label that the head gives, mostly the most probable one (decision thresholds); null "
+            "where none reaches its threshold (several labels a text) or the head abstains (the "
+            "text is unlike all that it learned from)",
         ),
-        column("probability", FloatType(), "of the most probable label"),
+        column("probability", FloatType(), "of the label given; where there is none, the largest"),
         column("probabilities", MapType(_STRING, FloatType(), False), "of every label"),
         column("scored_at", _TIME, "when the head ran, UTC"),
     ),

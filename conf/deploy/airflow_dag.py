@@ -17,8 +17,9 @@ from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 # `behavior-spark` makes a session on the worker's machine. On a cluster write instead
-# "spark-submit --master ... jobs/nightly.py", as docs/deploying.md has it: it ends with 1 where
-# `behavior-spark` ends with 2, so that bad input is retried too, in vain.
+# "spark-submit --master ... jobs/nightly.py", as docs/deploying.md has it: in cluster mode
+# Spark ends with 1 for every failure, so that bad input is retried too; in client mode codes are
+# the same.
 COMMAND = "behavior-spark nightly --config /etc/behavior_spark/mine.yaml"
 BAD_INPUT = 2
 

@@ -16,9 +16,10 @@ from docs.generation.markdown import code, markdown_table, plain
 PROGRAM = "behavior-spark"
 INTRODUCTION = f"""# Commands
 
-`{PROGRAM} COMMAND --help` shows the same in the terminal. Exit codes: 0 done, 2 bad input or
-config, 1 anything else. Commands that a schedule runs have a job in `jobs/`, and a function of the
-same name in `behavior_spark.pipelines`.
+`{PROGRAM} COMMAND --help` shows the same in the terminal. Exit codes: 0 done, 2 to be mended first
+(input, config, model, setup), 1 anything else; [more](../where-it-runs.md). Commands that a
+schedule runs have a job file in `jobs/`, and a function of the same name in
+`behavior_spark.pipelines`.
 
 This page is generated from the command line itself.
 """

@@ -74,6 +74,8 @@ def describe_type(annotation: Any, places: dict[Section, list[str]]) -> str:
 
     >>> describe_type(list[int] | None, {}), describe_type(Literal["a", "b"], {})
     ('list of integer', '`a`, `b`')
+    >>> describe_type(tuple[str, ...], {})
+    'list of string'
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -83,7 +85,7 @@ def describe_type(annotation: Any, places: dict[Section, list[str]]) -> str:
         return describe_type(arguments[0], places)
     if origin is Literal:
         return ", ".join(code(value) for value in arguments)
-    if origin is list:
+    if origin is list or (origin is tuple and arguments[1:] == (...,)):
         return f"list of {describe_type(arguments[0], places)}"
     if origin is dict:
         return f"mapping of names to {describe_type(arguments[1], places)}"

@@ -72,4 +72,4 @@ def test_without_the_address_nothing_is_told_and_without_the_package_that_is_sai
     assert tracked_alias("shop", digest="1" * 16, alias="champion") is None
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     note = tracked_alias("shop", digest="1" * 16, alias="champion")
-    assert note is not None and "behavior-spark[mlflow]" in note
+    assert note is not None and "pip install '.[mlflow]'" in note

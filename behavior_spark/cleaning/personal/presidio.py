@@ -1,6 +1,6 @@
 """Pattern recognisers of Microsoft Presidio, as an addition to the built-in finders.
 
-They run without a language model; ``pip install behavior-spark[presidio]``. As in Presidio, a
+They run without a language model; the extra ``presidio``. As in Presidio, a
 context word of the recogniser near a match adds 0.35 to its score; a match is masked from a score
 of 0.4 on. Source: https://microsoft.github.io/presidio/supported_entities/
 """
@@ -48,7 +48,8 @@ def _recognizers(names: tuple[str, ...]) -> list[Any]:
         raise SetupError(
             "privacy.presidio_recognizers needs Presidio",
             found="no package presidio_analyzer",
-            fix="pip install 'behavior-spark[presidio]' on every worker, or leave the setting out",
+            fix="in the checkout: pip install '.[presidio]', on every worker; or leave the setting "
+            "out",
         ) from error
     recognizers = []
     for name in names:

@@ -39,8 +39,8 @@ def convert_gguf(file: Path, folder: Path) -> None:
         raise ModelError(
             f"transformers cannot read {file}",
             found=f"{type(error).__name__}: {error}",
-            fix="install the extra: pip install 'behavior-spark[gguf]'; otherwise take the folder "
-            "that it was made from (config.json, safetensors)",
+            fix="in the checkout: pip install '.[gguf]'; otherwise take the folder that it was "
+            "made from (config.json, safetensors)",
         ) from error
     # A model that was loaded from GGUF refuses to be saved, even unpacked: its weights are taken
     # over by a plain one.

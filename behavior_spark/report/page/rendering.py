@@ -32,7 +32,7 @@ def require_page_packages() -> None:
         raise SetupError(
             "the report cannot be written as HTML",
             found=f"{missing} is not installed",
-            fix="pip install 'behavior-spark[report]', or write Markdown (-o report.md)",
+            fix="in the checkout: pip install '.[report]', or write Markdown (-o report.md)",
         )
 
 
