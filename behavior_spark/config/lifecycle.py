@@ -77,6 +77,11 @@ class Annotation(Section):
         "2021)",
     )
     max_length: int = Field(512, ge=16, description="tokens of a text that are read")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="auto: bf16 if the processor of a worker has it; chosen once for each model "
+        "and its prompts, recorded, and used by all workers",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: the GPU that Spark assigned to the task, else any GPU, else CPU"
     )
@@ -85,9 +90,15 @@ class Annotation(Section):
     @classmethod
     def _list_of_labels(cls, value: object) -> object:
         if isinstance(value, list):
-            if len(set(map(str, value))) != len(value):
+            for label in value:
+                if not isinstance(label, str):
+                    raise ValueError(
+                        f"the label {label!r} is no text: put it in quotes (YAML takes yes and no, "
+                        "numbers and days for other things)"
+                    )
+            if len(set(value)) != len(value):
                 raise ValueError("a label is listed twice")
-            return {str(label): str(label).replace("_", " ") for label in value}
+            return {label: label.replace("_", " ") for label in value}
         return value
 
     @field_validator("labels")

@@ -135,7 +135,8 @@ def group_vectors(embeddings: Floats, *, seed: int = 0) -> tuple[Integers, float
                 tried.append((score, groups))
     if not tried:
         return np.zeros(len(embeddings), dtype=np.int64), 0.0
-    enough = NEARLY_BEST * max(score for score, _ in tried)
+    best = max(score for score, _ in tried)  # below 0 where texts are between the groups
+    enough = best - (1 - NEARLY_BEST) * abs(best)
     score, groups = [(score, groups) for score, groups in tried if score >= enough][-1]
     return groups, score
 

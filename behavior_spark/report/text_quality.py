@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from behavior_spark.markdown import table_row
+
 _FIGURES = {
     "accuracy": "accuracy",
     "precision_macro": "precision, mean over labels",
@@ -119,12 +121,8 @@ def _confusions(head: Mapping[str, Any]) -> list[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [_row(head), _row(["---", *["---:"] * (len(head) - 1)])]
-    return lines + [_row(row) for row in rows]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+    lines = [table_row(head), table_row(["---", *["---:"] * (len(head) - 1)])]
+    return lines + [table_row(row) for row in rows]
 
 
 def _plain(value: float | None) -> str:

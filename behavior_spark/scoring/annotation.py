@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from behavior_spark.scoring.arrow import gather, map_array
 from behavior_spark.scoring.workers import task_resources
 
 if TYPE_CHECKING:
+    from behavior_spark.model.encoder.devices import Device
     from behavior_spark.model.heads.annotator import Annotator, AnnotatorOptions
 
 WINDOW_ROWS, WINDOW_BYTES = 512, 8 << 20
@@ -40,30 +42,57 @@ class AnnotatorRecipe:
     source: str
     options: AnnotatorOptions
     digest: str
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
 
     def load(self) -> Annotator:
-        """The annotator, loaded once per worker process.
+        """The annotator; a worker loads it once, and again if its files or options changed.
 
         Raises:
             ModelError: It cannot be loaded, or its files differ from the driver's.
         """
-        from behavior_spark.model.encoder.devices import choose_device, use_threads
         from behavior_spark.model.heads.annotator import Annotator
 
-        cpus, address, task = task_resources()
-        use_threads(cpus)
-        device = choose_device(self.device, address=address, task=task)
+        device = _task_device(self.device)
         key = (self.source, self.options, device)
-        if key not in _annotators:
-            _annotators[key] = Annotator.load(self.source, self.options, device=device)
-        if _annotators[key].digest != self.digest:
+        annotator = _annotators.get(key)
+        if annotator is None or annotator.digest != self.digest:
+            _annotators.pop(key, None)  # two of them may not fit in memory
+            annotator = _annotators[key] = Annotator.load(self.source, self.options, device=device)
+        if annotator.digest != self.digest:
             raise ModelError(
                 "this worker's language model is not the one the driver named",
-                found=f"{_annotators[key].digest}, wanted {self.digest}",
-                fix="put the same model on a path that all workers share",
+                found=f"{annotator.digest}, wanted {self.digest}",
+                fix="put the same model on a path that all workers share; replace its files "
+                "between runs only",
             )
-        return _annotators[key]
+        return annotator
+
+
+def _task_device(wanted: Device) -> str | None:
+    """The torch device of this task, which may use its share of threads from here on."""
+    from behavior_spark.model.encoder.devices import choose_device, use_threads
+
+    cpus, address, task = task_resources()
+    use_threads(cpus)
+    return choose_device(wanted, address=address, task=task)
+
+
+def precision_on_worker(frame: DataFrame, device: Device) -> DataFrame:
+    """What a worker's device computes in itself: one row, its precision and name in ``found``.
+
+    Args:
+        frame: One row, of any columns.
+        device: As in ``EncoderRecipe``.
+    """
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from behavior_spark.model.encoder.devices import native_precision
+
+        for _ in batches:
+            found = native_precision(_task_device(device))
+            yield pa.RecordBatch.from_pydict({"found": [json.dumps(found)]})
+
+    return frame.coalesce(1).mapInArrow(run, "found string")
 
 
 def annotate_texts(frame: DataFrame, recipe: AnnotatorRecipe, *, at: dt.datetime) -> DataFrame:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 from pyspark import TaskContext
 
-from behavior_spark.errors import ModelError
 from behavior_spark.model.encoder.options import EncoderOptions
 
 if TYPE_CHECKING:
@@ -45,14 +44,7 @@ class EncoderRecipe:
         cpus, address, task = task_resources()
         use_threads(cpus)
         device = choose_device(self.device, address=address, task=task)
-        encoder = cached_encoder(self.source, self.options, device)
-        if encoder.digest != self.digest:
-            raise ModelError(
-                "this worker's encoder is not the one the driver named",
-                found=f"{encoder.digest}, wanted {self.digest}",
-                fix="put the same encoder on a path that all workers share",
-            )
-        return encoder
+        return cached_encoder(self.source, self.options, device, digest=self.digest)
 
 
 def task_resources() -> tuple[int, str | None, int]:

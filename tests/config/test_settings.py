@@ -246,3 +246,16 @@ def test_an_event_type_tells_who_did_it_before_without_features_of_targets() -> 
     assert validate_settings(tree(features=groups, targets={"first_view": target}))
     assert "seen_within_days" in refused(targets__view_30d__seen_within_days=0)
     assert "targets.view_30d.who" in refused(targets__view_30d__who="nobody")
+
+
+@pytest.mark.parametrize(
+    ("listed", "found"),
+    [("[yes, no]", "True"), ("[2024-01-01, other]", "datetime.date"), ("[1, 2]", "1"),
+     ("[other, null]", "None"), ("[a, [b]]", "['b']"), ("{yes: money back, no: parcel}", "string"),
+     ("{refund: yes, other: no}", "string")],
+)  # fmt: skip
+def test_a_label_that_yaml_reads_as_something_else_is_refused(listed: str, found: str) -> None:
+    task = {"model": "lm", "labels": yaml.safe_load(listed), "prompts": ["{text} is {label}"]}
+    said = refused(annotate={"ask": task})
+    assert found in said and "annotate.ask.labels" in said
+    assert "quotes" in said or found == "string"

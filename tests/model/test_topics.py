@@ -134,3 +134,16 @@ def test_a_language_is_known_unless_its_words_fall_to_pieces(
 ) -> None:
     read = read_by_script(ENCODER, EncoderOptions(), [text])
     assert read.scripts == (script,) and read.known.tolist() == [known]
+
+
+@pytest.mark.parametrize(("texts", "dimension", "seed"), [(10, 128, 1), (10, 384, 3), (12, 16, 0)])
+def test_texts_that_lie_between_all_groups_are_grouped_too(
+    texts: int, dimension: int, seed: int
+) -> None:
+    """Every mean silhouette is below 0 there: texts are nearer to another group than to theirs."""
+    random = np.random.default_rng(seed)
+    scattered = random.normal(size=(texts, dimension))
+    if texts > 10:
+        scattered = np.eye(texts, dimension) + random.normal(0, 1e-4, (texts, dimension))
+    groups, silhouette = group_vectors(unit(scattered))
+    assert silhouette < 0 and len(groups) == texts and len(np.unique(groups)) > 1

@@ -22,6 +22,7 @@ from behavior_spark.errors import ConfigError, InputError, ModelError
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.registry.promotions import history
 from behavior_spark.model.registry.store import CHALLENGER, CHAMPION, ModelStore
+from behavior_spark.pipelines.text_models import labelled_tables
 from behavior_spark.pipelines.text_models.annotation import Annotated
 from behavior_spark.pipelines.text_models.evaluation import Evaluated
 from behavior_spark.pipelines.text_models.finetuning import Finetuned
@@ -369,3 +370,75 @@ def test_a_language_model_labels_texts_once_and_a_head_learns_from_it(
         assert result.of(Finetuned).heads["intent"]["rows"]["train"] > 0
     with pytest.raises(ConfigError, match="no annotation task 'mood'"):
         shop.do("annotate", settings, tasks=["mood"])
+
+
+def test_the_precision_of_a_language_model_is_chosen_once_for_all_machines(
+    shop: Shop, tmp_path: Path
+) -> None:
+    task = {"model": str(tiny_language_model(tmp_path)), "labels": ["refund", "parcel"],
+            "prompts": ["{text} : {label}"], "most_texts": 3}  # fmt: skip
+
+    def annotator(**changes: Any) -> tuple[str, int]:
+        done = shop.do("annotate", shop.settings(annotate={"ask": task | changes}))
+        return done.models["annotator_ask"], sum(done.of(Annotated).tasks["ask"].labels.values())
+
+    given = {precision: annotator(precision=precision)[0] for precision in ("fp32", "bf16")}
+    assert len(set(given.values())) == 2 and shop.store.precision(given["fp32"]) is None
+    chosen, texts = annotator()  # by a worker's processor; recorded for the runs to come
+    assert chosen == given[str(shop.store.precision(given["fp32"]))] and texts == 6
+    path = shop.store.root / "precision.json"
+    other = "fp32" if chosen == given["bf16"] else "bf16"  # as a worker of another machine might
+    recorded = json.loads(path.read_text())
+    path.write_text(json.dumps(recorded | {given["fp32"]: {"precision": other}}))
+    assert annotator()[0] == given[other]
+
+
+def test_labelled_rows_that_cannot_be_used_are_counted_by_their_reason(
+    shop: Shop, tmp_path: Path
+) -> None:
+    def spoiled(name: str, items: list[str]) -> dict[str, str]:
+        rows = labelled(items).assign(given="2023-12-01")
+        rows.loc[:4, "given"] = ["", "soon", None, "2024-13-01", "12/01/2023"]
+        rows.loc[5, "said"], rows.loc[6, "label"] = None, None
+        rows.loc[7, "given"] = "2024-02-01"  # after the night
+        rows.to_parquet(tmp_path / name)
+        return {"path": str(tmp_path / name), "day": "given"}
+
+    table = spoiled("train.parquet", ITEMS[:8])
+    test = {"path": str(shop.root / "test.parquet"), "day": "DATE'2023-12-01'"}
+    trained = shop.do("finetune", shop.settings(head=table | {"test": test}, promote="manual"))
+    left_out = {"no_text": 1, "no_label": 1, "unreadable_day": 5}
+    assert trained.of(Finetuned).heads["intent"]["dropped_rows"] == left_out
+    assert any("5 rows whose day is missing or cannot be read" in note for note in trained.notes)
+    checked = shop.do("check_labels", shop.settings(head=table | {"test": test}))
+    assert any("5 rows whose day is missing" in note for note in checked.notes)
+    unseen = spoiled("unseen.parquet", ITEMS[8:])
+    held = shop.do("evaluate", shop.settings(head={"test": unseen}))
+    dropped = held.of(Evaluated).content["heads"]["intent"]["data"]["dropped"]
+    assert {reason: dropped.get(reason) for reason in left_out} == left_out
+    never = table | {"test": test, "day": "'soon'"}
+    with pytest.raises(InputError, match="no labelled row") as error:
+        shop.do("finetune", shop.settings(head=never))
+    assert "46 rows whose day is missing" in str(error.value)
+
+
+@pytest.mark.parametrize("nulls", [0, 1])
+def test_a_labelled_table_that_is_cut_is_said(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nulls: int
+) -> None:
+    train, test = labelled(ITEMS[:8]), labelled(ITEMS[8:])
+    train.loc[: nulls - 1, "label"] = None
+    train.to_parquet(tmp_path / "train.parquet")
+    test.to_parquet(tmp_path / "test.parquet")
+    head = {"path": str(tmp_path / "train.parquet"),
+            "test": {"path": str(tmp_path / "test.parquet")},
+            "out_of_scope": {"path": str(tmp_path / "test.parquet"), "text": "said"}}  # fmt: skip
+    settings = shop.settings(head=head, promote="manual")
+    for most, cut in ((len(test), True), (len(test) - 1, True), (len(train), False)):
+        monkeypatch.setattr(labelled_tables, "MOST_LABELS", most)
+        trained = shop.do("finetune", settings)
+        assert any("text.heads.intent: only its first" in note for note in trained.notes) == cut
+        measured = shop.do("evaluate", settings)
+        for place in ("text.heads.intent", "text.heads.intent.out_of_scope"):
+            said = any(f"{place}: only its first {most:,}" in note for note in measured.notes)
+            assert said == (most < len(test))

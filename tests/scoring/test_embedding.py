@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 from safetensors.torch import load_file, save_file
@@ -118,6 +120,24 @@ def test_a_worker_with_another_encoder_refuses(spark: SparkSession) -> None:
         embed(frame, other, at=NOW).collect()
     refusal = explain(caught.value, "embedding texts")
     assert isinstance(refusal, ModelError) and "not the one the driver named" in str(refusal)
+
+
+def test_a_worker_reads_the_files_anew_when_the_driver_names_another_encoder(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Spark keeps its workers: one that had the old encoder raised until it died."""
+    frame = spark.createDataFrame([("a", "one mug")], "text_hash string, text string")
+    folder, digests = tmp_path / "model", []
+    shutil.copytree(resolve_model_folder(SOURCE), folder)
+    for _ in range(2):
+        recipe = EncoderRecipe(str(folder), OPTIONS, backbone_digest(str(folder), OPTIONS))
+        row = embed(frame, recipe, at=NOW).collect()[0]
+        digests.append(row["backbone_digest"])
+        assert row["error"] is None and digests[-1] == recipe.digest
+        tensors = load_file(folder / "model.safetensors")
+        tensors["embeddings.word_embeddings.weight"] += torch.linspace(0, 0.1, 384)
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    assert digests[0] != digests[1]
 
 
 def test_no_rows_load_no_model(spark: SparkSession) -> None:

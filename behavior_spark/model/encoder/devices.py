@@ -77,6 +77,17 @@ def is_native(precision: Precision, device: torch.device) -> bool:
     return bool(_NATIVE_FLAGS & _cpu_flags())
 
 
+def native_precision(device: str | None) -> dict[str, str]:
+    """The fastest precision that a device computes in natively, and the name of its processor.
+
+    Args:
+        device: Torch device; None: a GPU if there is one, else the CPU.
+    """
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    precision: Precision = "bf16" if is_native("bf16", target) else "fp32"
+    return {"precision": precision, "processor": describe_processor(target)}
+
+
 def describe_processor(device: torch.device) -> str:
     """Name of the processor, such as ``cuda: NVIDIA H100`` or ``cpu: x86_64 avx512_bf16``."""
     if device.type == "cuda":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,32 +47,44 @@ def parse_hub_source(source: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=32)
 def hub_folder(source: str) -> Path:
-    """Folder of an encoder from a hub, in the local cache; downloaded if it is not cached.
+    """Folder of an encoder from a hub, in the local cache; what is missing there is downloaded.
 
-    Each worker has its own cache (``HF_HOME``). On a cluster without access to the hub, download
-    the encoder once and use the path of its folder.
+    Other programs cache a part of a model: its weights without ``modules.json``, say, with which
+    the vectors would be others. So the cache alone is used only if it lists the commit's files and
+    has them all; the hub is not asked then. Each worker has its own cache (``HF_HOME``). On a
+    cluster without access to the hub, download the encoder once and use the path of its folder.
 
     Raises:
-        ModelError: The source is not pinned, or the encoder cannot be downloaded.
+        ModelError: The source is not pinned, or the encoder cannot be downloaded and is not whole
+            in the cache.
     """
     name, revision = parse_hub_source(source)
     try:
-        return _snapshot(name, revision, local=True)
-    except Exception:  # not in the cache: download it
-        try:
-            return _snapshot(name, revision, local=False)
-        except Exception as error:
-            raise ModelError(
-                f"cannot get {name} at {revision[:12]} from the hub",
-                found=type(error).__name__,
-                fix="check name, commit and network; or give the path of a folder that holds it",
-            ) from error
+        folder, missing = _snapshot(name, revision)
+    except Exception as error:
+        raise _not_whole(name, revision, found=type(error).__name__) from error
+    if missing:
+        raise _not_whole(name, revision, found=f"no {', '.join(missing[:3])} in the cache")
+    return folder
 
 
-def _snapshot(name: str, revision: str, *, local: bool) -> Path:
-    from huggingface_hub import snapshot_download
+def _snapshot(name: str, revision: str) -> tuple[Path, list[str]]:
+    """The folder, downloaded where it can be, and the names of files that it lacks."""
+    import huggingface_hub as hub
 
-    patterns = list(FILES)
-    return Path(
-        snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=local)
+    # Without the hub it gives what there is, whole or not.
+    folder = Path(hub.snapshot_download(name, revision=revision, allow_patterns=[*FILES]))
+    try:
+        files = [file.path for file in hub.get_cached_repo_tree(name, revision=revision)]
+    except Exception:  # no list is cached, or an older huggingface_hub caches none: ask the hub
+        files = hub.HfApi().list_repo_files(name, revision=revision)
+    wanted = [file for file in files if any(fnmatch(file, pattern) for pattern in FILES)]
+    return folder, [file for file in wanted if not (folder / file).exists()]
+
+
+def _not_whole(name: str, revision: str, *, found: str) -> ModelError:
+    return ModelError(
+        f"cannot get {name} at {revision[:12]} from the hub, nor whole from the cache",
+        found=found,
+        fix="check name, commit and network; or give the path of a folder that holds all its files",
     )

@@ -41,6 +41,8 @@ def load_parts(
     model: Any = load_bert(folder, dtype) if frozen_on_cpu else None
     if model is None:
         model = _load_model(folder, dtype)
+    if not isinstance(getattr(model.config, "hidden_size", None), int):
+        raise _reads_no_tokens(folder, model)
     tokenizer = load_tokenizer(folder)
     check_vocabulary_size(folder, model, tokenizer)
     return model, tokenizer
@@ -151,9 +153,12 @@ def check_vocabulary_size(folder: Path, model: Any, tokenizer: Any) -> None:
     """Refuse a vocabulary with ids that the model has no embedding for.
 
     Raises:
-        ModelError: It has.
+        ModelError: It has; or the model has no embeddings of tokens at all.
     """
-    rows = int(model.get_input_embeddings().weight.shape[0])
+    try:
+        rows = int(model.get_input_embeddings().weight.shape[0])
+    except (NotImplementedError, AttributeError, TypeError) as error:
+        raise _reads_no_tokens(folder, model) from error
     highest = max(tokenizer.get_vocab().values(), default=0)
     if highest >= rows:
         raise ModelError(
@@ -161,6 +166,15 @@ def check_vocabulary_size(folder: Path, model: Any, tokenizer: Any) -> None:
             found=f"token ids up to {highest:,}, embeddings of {rows:,} tokens",
             fix="use tokenizer and weights of one model, saved together",
         )
+
+
+def _reads_no_tokens(folder: Path, model: Any) -> ModelError:
+    """The error of a model of pictures, sound, characters, or of two things together."""
+    return ModelError(
+        f"the model in {folder} is none that reads the tokens of a text alone",
+        found=f"model_type {model.config.model_type}",
+        fix="use an encoder of texts: BERT, RoBERTa, XLM-R, MPNet, DeBERTa, ModernBERT or the like",
+    )
 
 
 def _not_loaded(folder: Path, what: str, error: Exception) -> ModelError:
@@ -183,9 +197,14 @@ def _not_loaded(folder: Path, what: str, error: Exception) -> ModelError:
         )
     return ModelError(
         f"transformers cannot load the {what} in {folder}",
-        found=type(error).__name__,
+        found=f"{type(error).__name__}, model_type {_model_type(folder)}",
         fix="give a Hugging Face folder saved with safetensors and a fast tokenizer",
     )
+
+
+def _model_type(folder: Path) -> str:
+    path = folder / "config.json"
+    return str(read_json(path).get("model_type")) if path.exists() else "not known"
 
 
 def _json_files(folder: Path) -> Iterable[Path]:

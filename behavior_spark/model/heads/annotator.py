@@ -24,6 +24,7 @@ from behavior_spark.files import digest_of
 from behavior_spark.model.arrays import Floats
 from behavior_spark.model.encoder.folder_files import file_digests
 from behavior_spark.model.encoder.model_folder import CHARACTERS_PER_TOKEN
+from behavior_spark.model.encoder.options import Precision
 from behavior_spark.model.heads.language_model import (
     language_model_folder,
     load_language_model,
@@ -46,6 +47,7 @@ class AnnotatorOptions:
         prompts: Each contains ``{text}`` and ends in ``{label}``.
         calibrate: Divide out the label probabilities of prompts without content.
         max_length: Number of tokens of a text that are read.
+        precision: Number format of the forward pass, whatever the processor has.
     """
 
     labels: tuple[str, ...]
@@ -53,6 +55,7 @@ class AnnotatorOptions:
     prompts: tuple[str, ...]
     calibrate: bool = True
     max_length: int = 512
+    precision: Precision = "fp32"
 
 
 def annotator_digest(source: str, options: AnnotatorOptions) -> str:
@@ -66,7 +69,7 @@ def annotator_digest(source: str, options: AnnotatorOptions) -> str:
     content = {
         "files": file_digests(language_model_folder(source)),
         "options": [options.labels, options.words, options.prompts, options.calibrate,
-                    options.max_length],
+                    options.max_length, options.precision],
     }  # fmt: skip
     return digest_of(content)
 
@@ -98,7 +101,7 @@ class Annotator:
     def load(
         cls, source: str, options: AnnotatorOptions, *, device: str | None = None
     ) -> Annotator:
-        """Load the model at ``source``, in bf16 if the device computes in bf16 natively.
+        """Load the model at ``source``, in the options' precision.
 
         Raises:
             ModelError: As for ``load_language_model``; or the model's context is too short for
@@ -106,7 +109,7 @@ class Annotator:
         """
         folder = language_model_folder(source)
         digest = annotator_digest(source, options)
-        model, tokenizer = load_language_model(folder, device)
+        model, tokenizer = load_language_model(folder, device, options.precision)
         return cls(model, tokenizer, options, digest=digest)
 
     def votes(self, texts: Sequence[str]) -> Floats:

@@ -9,6 +9,7 @@ _LEFT_OUT = {
     "no_text": "without a text",
     "empty_text": "with an empty text",
     "no_label": "without a label",
+    "unreadable_day": "whose day is missing or cannot be read",
     "rare_label": "whose labels have a single text",
     "also_held_out": "whose text is held out too",
     "over_max_examples": "beyond text.max_examples",

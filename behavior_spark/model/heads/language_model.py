@@ -10,7 +10,6 @@ from transformers import AutoModelForCausalLM
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import read_json
-from behavior_spark.model.encoder.devices import is_native
 from behavior_spark.model.encoder.loading import (
     check_layers,
     check_vocabulary_size,
@@ -19,6 +18,7 @@ from behavior_spark.model.encoder.loading import (
     quiet_transformers,
 )
 from behavior_spark.model.encoder.model_folder import refuse_own_code, resolve_model_folder
+from behavior_spark.model.encoder.options import Precision
 
 # A smaller difference of scores, as a share of the largest, is no reading ahead.
 _LEAST_DIFFERENCE = 1e-3
@@ -48,8 +48,10 @@ def language_model_folder(source: str) -> Path:
     return resolve_model_folder(source)
 
 
-def load_language_model(folder: Path, device: str | None) -> tuple[Any, Any]:
-    """The model on a device, in bf16 if that computes in bf16 natively, and its fast tokenizer.
+def load_language_model(
+    folder: Path, device: str | None, precision: Precision = "fp32"
+) -> tuple[Any, Any]:
+    """The model on a device, in a precision, and its fast tokenizer.
 
     Raises:
         ModelError: The folder holds no causal language model in Hugging Face format with
@@ -65,7 +67,7 @@ def load_language_model(folder: Path, device: str | None) -> tuple[Any, Any]:
             fix=_USE,
         )
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    dtype = torch.bfloat16 if is_native("bf16", target) else torch.float32
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     try:
         with quiet_transformers():
             model, report = load_weights(AutoModelForCausalLM, folder, dtype)

@@ -58,7 +58,7 @@ class HeldOut:
             texts=[self.texts[row] for row in rows],
             labels=[self.labels[row] for row in rows],
             slices={name: mask[kept] for name, mask in self.slices.items()},
-            dropped=self.dropped | {reason: int((~kept).sum())},
+            dropped=self.dropped | {reason: self.dropped.get(reason, 0) + int((~kept).sum())},
         )
 
 

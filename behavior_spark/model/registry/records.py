@@ -14,6 +14,7 @@ from typing import Any
 
 from behavior_spark.errors import ModelError
 from behavior_spark.files import digest_of, read_json, short_digest, write_json
+from behavior_spark.markdown import one_line, table_row
 from behavior_spark.model.heads.findings import describe_findings
 from behavior_spark.model.heads.head import Head
 from behavior_spark.model.registry.text_model import load_text_model
@@ -166,14 +167,14 @@ def _measured(name: str, head: Head) -> list[str]:
         shown = [f"{baseline} {figures['f1']:.3f}" for baseline, figures in baselines.items()]
         lines += [f"F1 of baselines: {', '.join(shown)}.", ""]
     if findings := describe_findings(head.metrics):
-        lines += [*[f"- {line}" for line in findings], ""]
+        lines += [*[f"- {one_line(line)}" for line in findings], ""]
     per_class = head.metrics.get("per_class")
     if isinstance(per_class, dict) and per_class:
+        figures = ("precision", "recall", "f1")
         lines.append("| label | texts | precision | recall | F1 |")
         lines.append("| --- | ---: | ---: | ---: | ---: |")
         lines += [
-            f"| {label} | {row['rows']} | {row['precision']:.3f} | {row['recall']:.3f} | "
-            f"{row['f1']:.3f} |"
+            table_row([label, row["rows"], *(f"{row[figure]:.3f}" for figure in figures)])
             for label, row in per_class.items()
         ]
         lines.append("")

@@ -6,7 +6,7 @@ Layout under ``<root>/text/``::
     aliases/<name>       the digest that a name such as champion stands for
     promotions/*.jsonl   the log of promotions, a file of one line for each
     evaluations/<digest>/<data>.json    figures of a model on one state of held-out data
-    precision.json       precisions chosen for encoders that were not fine-tuned
+    precision.json       precisions chosen for encoders that were not fine-tuned, and for annotators
 
 ``root`` is a folder or the address of one in an object store (``shared_folder``). A file is written
 under a temporary name and then renamed, or put into the store in one step; none is appended to,
@@ -167,7 +167,7 @@ class ModelStore:
         return sorted(evaluations, key=lambda content: str(content.get("measured_at", "")))
 
     def precision(self, encoder_digest: str) -> str | None:
-        """The precision recorded for an encoder (digest in fp32); None if none was chosen."""
+        """The precision recorded for an encoder or annotator (digest in fp32); None: none yet."""
         check = self._precisions().get(encoder_digest)
         return None if check is None else str(check["precision"])
 
@@ -177,7 +177,7 @@ class ModelStore:
         An earlier result is never replaced, because stored scores depend on it.
 
         Args:
-            encoder_digest: Digest of the encoder in fp32.
+            encoder_digest: Digest of the encoder or annotator in fp32.
             check: JSON values with at least ``precision``.
         """
         self.write("precision.json", {encoder_digest: dict(check)} | self._precisions())

@@ -114,7 +114,7 @@ def annotate_stage(run: Run, *, tasks: Sequence[str] = ()) -> Annotated:
     run.warehouse.create(ANNOTATIONS)
     labelled: dict[str, AnnotatedTask] = {}
     for name in tasks or configured:
-        recipe = annotator_recipe(name, configured[name])
+        recipe = annotator_recipe(run, name, configured[name], choose=True)
         with run.step(f"annotate {name}"):
             _annotate(run, configured[name], recipe)
         annotated = _tell(run, recipe)

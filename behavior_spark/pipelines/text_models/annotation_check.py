@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
 from behavior_spark.cleaning.text import text_hash
 from behavior_spark.config.labels import PARTS, Part
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.heads.findings import describe_findings
 from behavior_spark.model.measures.confidence import (
     ConfidenceBin,
     Kept,
@@ -26,7 +26,7 @@ from behavior_spark.model.measures.confidence import (
     kept_by_threshold,
 )
 from behavior_spark.names import counted, normal_name
-from behavior_spark.pipelines.text_models.labelled_tables import MOST_LABELS, cleaned, labelled_rows
+from behavior_spark.pipelines.text_models.labelled_tables import cleaned, labelled_rows, usable_rows
 from behavior_spark.pipelines.text_models.stored_annotations import stored_annotations
 from behavior_spark.runs.run import Run
 from behavior_spark.scoring.annotation import AnnotatorRecipe
@@ -107,13 +107,9 @@ def _labels_by_hash(run: Run, task: str) -> dict[str, str]:
         frame = labelled_rows(run, head, parts=parts)
         if not isinstance(frame.schema["label"].dataType, StringType):
             continue
-        with spark_errors(f"text.heads.{head}"):
-            table = (
-                frame.select("text", "label")
-                .orderBy(F.xxhash64("text"), "text", "label")
-                .limit(MOST_LABELS)
-                .toPandas()
-            )
+        table, left_out = usable_rows(run, head, frame)
+        for line in describe_findings({"dropped_rows": left_out}):
+            run.note(f"text.heads.{head}: {line}")
         for text, label in zip(table["text"], table["label"], strict=True):
             name, given = text_hash(cleaned(text, run.settings), key=key), normal_name(str(label))
             if labels.setdefault(name, given) != given:

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
 from behavior_spark.config.labels import Part
 from behavior_spark.errors import InputError
-from behavior_spark.io.failures import spark_errors
 from behavior_spark.io.sources import map_labels, read_raw
 from behavior_spark.model.registry.held_out import (
     HeldOut,
@@ -22,14 +20,20 @@ from behavior_spark.model.registry.held_out import (
 )
 from behavior_spark.model.registry.learned_from import LearnedFrom, key_check, text_keys
 from behavior_spark.names import normal_name
-from behavior_spark.pipelines.text_models.labelled_tables import MOST_LABELS, cleaned, labelled_rows
+from behavior_spark.pipelines.text_models.labelled_tables import (
+    cleaned,
+    first_rows,
+    labelled_rows,
+    usable_rows,
+)
 from behavior_spark.runs.run import Run
 
 
 def read_held_out(run: Run, name: str) -> HeldOut:
     """A head's test table; without one its dev table; without both the share held out by hash.
 
-    Labels that carry a day are left out if it is the run's ``as_of`` or later.
+    Labels that carry a day are left out if it is the run's ``as_of`` or later. Rows that cannot be
+    used are counted under ``dropped``.
 
     Raises:
         InputError: No labelled text is held out.
@@ -41,9 +45,7 @@ def read_held_out(run: Run, name: str) -> HeldOut:
         part, origin = ("dev", "dev") if task.dev else ("train", "held out by hash")
     frame = labelled_rows(run, name, parts=(part,))
     multi = isinstance(frame.schema["label"].dataType, ArrayType)
-    with spark_errors(label):
-        ordered = frame.orderBy(F.xxhash64("text"), "text", "label")
-        table: pd.DataFrame = ordered.limit(MOST_LABELS).toPandas()
+    table, left_out = usable_rows(run, name, frame)
     texts = [cleaned(text, run.settings).strip() for text in table["text"]]
     labels = [
         tuple(filter(None, (normal_name(str(name)) for name in value)))
@@ -51,11 +53,11 @@ def read_held_out(run: Run, name: str) -> HeldOut:
         else (normal_name(str(value)),)
         for value in table["label"]
     ]
-    held = HeldOut(name, origin, texts, labels, {}, {})
+    held = HeldOut(name, origin, texts, labels, {}, left_out)
     if origin == "held out by hash":
         kept = held_out_by_hash(texts, share=task.validation_share)
         table = table[kept]
-        held = replace(held.where(kept, "learned_from"), dropped={})
+        held = replace(held.where(kept, "learned_from"), dropped=left_out)
     held = replace(
         held,
         slices=slice_masks(
@@ -136,7 +138,6 @@ def read_out_of_scope(run: Run, name: str) -> list[str]:
     )
     frame = map_labels(read_raw(run.spark, part, label=label), part, label=label)
     kept = frame.where(F.col("text").isNotNull()).select("text").distinct()
-    with spark_errors(label):
-        table = kept.orderBy(F.xxhash64("text"), "text").limit(MOST_LABELS).toPandas()
+    table = first_rows(run, kept, label=label)
     texts = (cleaned(text, run.settings).strip() for text in table["text"])
     return [text for text in texts if text]

@@ -17,7 +17,7 @@ from behavior_spark.config.labels import PARTS
 from behavior_spark.errors import ConfigError
 from behavior_spark.io.exports import check_export_name, export_rows
 from behavior_spark.io.failures import spark_errors
-from behavior_spark.model.heads.findings import mostly_taken_for
+from behavior_spark.model.heads.findings import describe_findings, mostly_taken_for
 from behavior_spark.model.heads.labelled import TaskSplit, split_task
 from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.pipelines.text_models.finetuning import progress_of
@@ -125,6 +125,9 @@ def check_labels_stage(run: Run, heads: Sequence[str], *, output: Path | None) -
         check_export_name(output)
     with run.step("read labels"):
         splits = [_whole_task(run, name) for name in names]
+    for split in splits:
+        for line in describe_findings({"dropped_rows": split.dropped}):
+            run.note(f"{split.name}: {line}")
     with run.step("judge labels"):
         doubts = _doubts(run, splits)
     if output:

@@ -88,7 +88,7 @@ def embed_held_out(run: Run, model: TextModel, texts: list[str]) -> Floats:
     known = dict(look_up_with(run, digest="")(digest, texts))
     new = [text for text in dict.fromkeys(texts) if text not in known]
     if new or not texts:
-        encoder = cached_encoder(model.encoder_source, model.options, device)
+        encoder = cached_encoder(model.encoder_source, model.options, device, digest=digest)
         if not texts:
             return np.empty((0, encoder.dimension), dtype=np.float32)
         failed = 0

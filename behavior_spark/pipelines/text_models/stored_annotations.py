@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -9,13 +11,25 @@ from pyspark.sql import functions as F
 
 from behavior_spark.config import Annotation
 from behavior_spark.errors import ConfigError
+from behavior_spark.io.failures import spark_errors
+from behavior_spark.model.encoder.options import checked_precision
+from behavior_spark.model.registry.store import ModelStore
 from behavior_spark.runs.run import Run
 from behavior_spark.schemas import ANNOTATIONS, TEXTS
-from behavior_spark.scoring.annotation import AnnotatorRecipe
+from behavior_spark.scoring.annotation import AnnotatorRecipe, precision_on_worker
 
 
-def annotator_recipe(name: str, task: Annotation) -> AnnotatorRecipe:
+def annotator_recipe(
+    run: Run, name: str, task: Annotation, *, choose: bool = False
+) -> AnnotatorRecipe:
     """What a worker needs to annotate for a task.
+
+    Args:
+        run: The run.
+        name: The task's name.
+        task: The task.
+        choose: Let a worker choose a precision that is to be chosen and was not before, and record
+            it. Without a record there is no annotation, and fp32 stands for what is to come.
 
     Raises:
         ModelError: There is no model where the config says.
@@ -31,7 +45,19 @@ def annotator_recipe(name: str, task: Annotation) -> AnnotatorRecipe:
         max_length=task.max_length,
     )
     digest = annotator_digest(task.model, options)
-    return AnnotatorRecipe(name, task.model, options, digest, task.device)
+    if task.precision == "auto":
+        store = ModelStore(run.settings.models_path)
+        if choose and store.precision(digest) is None:
+            with spark_errors("choosing the language model's precision"):
+                found = precision_on_worker(run.spark.range(1), task.device).collect()
+            store.record_precision(digest, json.loads(found[0]["found"]))
+        precision = checked_precision(store.precision(digest) or "fp32")
+    else:
+        precision = task.precision
+    options = replace(options, precision=precision)
+    return AnnotatorRecipe(
+        name, task.model, options, annotator_digest(task.model, options), task.device
+    )
 
 
 def annotated_labels(run: Run, name: str, *, min_confidence: float) -> DataFrame:
@@ -51,7 +77,7 @@ def annotated_labels(run: Run, name: str, *, min_confidence: float) -> DataFrame
             found=f"annotate has {', '.join(run.settings.annotate) or 'no task'}",
             fix="add annotate.<task> with model, labels and prompts, and run `annotate`",
         )
-    recipe = annotator_recipe(name, run.settings.annotate[name])
+    recipe = annotator_recipe(run, name, run.settings.annotate[name])
     kept = stored_annotations(run, recipe).where(F.col("confidence") >= min_confidence - 1e-6)
     texts = run.warehouse.require(TEXTS, made_by="ingest")
     known = texts.groupBy("text_hash").agg(

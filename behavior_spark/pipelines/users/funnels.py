@@ -14,6 +14,7 @@ from behavior_spark.errors import ConfigError
 from behavior_spark.features.sessions.by_user import sessions_seen
 from behavior_spark.features.sessions.funnels import count_reached
 from behavior_spark.io.failures import spark_errors
+from behavior_spark.markdown import table_row
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import SESSIONS
@@ -114,9 +115,10 @@ def funnels_markdown(steps: list[FunnelStep]) -> str:
     lines = ["| funnel | step | users | of first | of before | sessions |"]
     lines.append("| --- | --- | ---: | ---: | ---: | ---: |")
     for step in steps:
-        shares = " | ".join(
+        shares = (
             "-" if share is None else f"{share:.1%}" for share in (step.of_first, step.of_before)
         )
         sessions = "-" if step.sessions is None else f"{step.sessions:,}"
-        lines.append(f"| {step.funnel} | {step.step} | {step.users:,} | {shares} | {sessions} |")
+        cells = (step.funnel, step.step, f"{step.users:,}", *shares, sessions)
+        lines.append(table_row(cells))
     return "\n".join(lines) + "\n"

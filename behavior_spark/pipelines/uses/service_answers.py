@@ -150,7 +150,7 @@ def _embedded(run: Run, model: ActiveTextModel | None, texts: list[str]) -> Floa
         from behavior_spark.model.encoder.encoder_cache import cached_encoder
 
         device = None if run.settings.text.device == "auto" else run.settings.text.device
-        encoder = cached_encoder(model.source, model.options, device)
+        encoder = cached_encoder(model.source, model.options, device, digest=model.digest)
         made = encoder.embed(new).embeddings
         known.update(zip(new, made, strict=True))
         keep_with(run)(model.digest, new, made)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from behavior_spark.errors import ModelError
@@ -248,6 +249,33 @@ def test_one_encoder_is_loaded_per_process_and_options(tiny_folder):
     first = cached_encoder(str(tiny_folder), EncoderOptions())
     assert cached_encoder(str(tiny_folder), EncoderOptions()) is first
     assert cached_encoder(str(tiny_folder), EncoderOptions(pooling="cls")) is not first
+
+
+def test_an_encoder_whose_files_were_replaced_is_loaded_anew(tiny_folder):
+    source, options = str(tiny_folder), EncoderOptions()
+    first = cached_encoder(source, options)
+    before = first.embed(["a red mug"]).embeddings
+    assert cached_encoder(source, options, digest=first.digest) is first
+    tensors = load_file(tiny_folder / "model.safetensors")
+    tensors["embeddings.word_embeddings.weight"] += torch.linspace(0, 1, 32)
+    save_file(tensors, tiny_folder / "model.safetensors", metadata={"format": "pt"})
+    # A worker goes by the digest it was told, and looks at no file while it has that encoder.
+    assert cached_encoder(source, options, digest=first.digest) is first
+    digest = backbone_digest(source, options)
+    second = cached_encoder(source, options, digest=digest)
+    assert second.digest == digest != first.digest
+    assert np.abs(second.embed(["a red mug"]).embeddings - before).max() > 1e-3
+    assert cached_encoder(source, options) is second
+    with pytest.raises(ModelError, match="not the one the driver named"):
+        cached_encoder(source, options, digest=first.digest)
+
+
+def test_without_a_digest_the_files_are_looked_at(tiny_folder):
+    source, options = str(tiny_folder), EncoderOptions(pooling="cls")
+    first = cached_encoder(source, options)
+    (tiny_folder / "special_tokens_map.json").write_text('{"unk_token": "[UNK]"}')
+    assert cached_encoder(source, options).digest == backbone_digest(source, options)
+    assert cached_encoder(source, options).digest != first.digest
 
 
 def test_loading_prints_nothing_and_leaves_transformers_settings_alone(tiny_folder, capfd):

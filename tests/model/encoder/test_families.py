@@ -11,6 +11,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoModel as Auto
 from transformers import (
     BertConfig,
+    CanineConfig,
+    CLIPConfig,
     ConvBertConfig,
     DebertaV2Config,
     DistilBertConfig,
@@ -20,9 +22,13 @@ from transformers import (
     MobileBertConfig,
     ModernBertConfig,
     NystromformerConfig,
+    PerceiverConfig,
     PreTrainedTokenizerFast,
     Qwen3Config,
     RobertaConfig,
+    SiglipConfig,
+    ViTConfig,
+    Wav2Vec2Config,
     XLMRobertaConfig,
 )
 
@@ -212,3 +218,37 @@ def test_a_hub_out_of_reach_is_said_in_three_lines(monkeypatch, tmp_path):
     with pytest.raises(ModelError, match="cannot get org/name") as error:
         resolve_model_folder("hub:org/name@" + "0" * 40)
     assert len(str(error.value).splitlines()) <= 3
+
+
+PARTS = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+         "intermediate_size": 32}  # fmt: skip
+PICTURES = PARTS | {"image_size": 32, "patch_size": 16}
+NO_READERS = {
+    "clip": CLIPConfig(text_config=SIZES, vision_config=PICTURES, projection_dim=8),
+    "siglip": SiglipConfig(text_config=SIZES, vision_config=PICTURES),
+    "vit": ViTConfig(**PICTURES),
+    "canine": CanineConfig(**PARTS),
+    "perceiver": PerceiverConfig(
+        num_latents=8, d_latents=32, d_model=32, num_blocks=1, num_self_attends_per_block=1,
+        num_self_attention_heads=2, num_cross_attention_heads=2,
+    ),
+    "wav2vec2": Wav2Vec2Config(
+        **PARTS, conv_dim=(32, 32), conv_stride=(5, 2), conv_kernel=(10, 3), vocab_size=32,
+        num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NO_READERS)
+@pytest.mark.parametrize("with_tokenizer", [True, False])
+def test_a_model_of_pictures_sound_or_characters_is_refused_by_its_kind(
+    tmp_path, kind, with_tokenizer
+):
+    save_family(NO_READERS[kind], tmp_path)
+    if not with_tokenizer:
+        for path in tmp_path.glob("*token*"):
+            path.unlink()
+    with pytest.raises(ModelError) as error:
+        Encoder.load(str(tmp_path), OPTIONS, device="cpu")
+    assert len(str(error.value).splitlines()) <= 3
+    assert f"model_type {kind}" in str(error.value) or "whole vocabulary" in str(error.value)

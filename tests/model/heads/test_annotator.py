@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 
 from behavior_spark.errors import ModelError
-from behavior_spark.model.heads import language_model
+from behavior_spark.model.encoder import devices
 from behavior_spark.model.heads.annotator import (
     Annotator,
     AnnotatorOptions,
@@ -36,8 +37,6 @@ def folder(request, tmp_path_factory) -> Path:
 
 
 def load(folder: Path, **changes) -> Annotator:
-    from dataclasses import replace
-
     annotator = Annotator.load(str(folder), replace(OPTIONS, **changes), device="cpu")
     annotator._model.float()  # the same arithmetic as below, on any processor
     return annotator
@@ -93,10 +92,9 @@ def test_a_long_text_is_cut_where_the_prompt_still_fits(folder: Path) -> None:
 
 
 def test_the_digest_changes_with_all_that_decides_a_label(folder: Path) -> None:
-    from dataclasses import replace
-
     changes = ({}, {"prompts": OPTIONS.prompts[:1]}, {"words": ("a", "b", "c")},
-               {"labels": ("x", "y", "z")}, {"calibrate": True}, {"max_length": 8})  # fmt: skip
+               {"labels": ("x", "y", "z")}, {"calibrate": True}, {"max_length": 8},
+               {"precision": "bf16"})  # fmt: skip
     found = {annotator_digest(str(folder), replace(OPTIONS, **each)) for each in changes}
     assert len(found) == len(changes)
 
@@ -197,12 +195,25 @@ def test_a_model_that_fails_on_some_words_labels_nothing(gpt2: Path, tmp_path: P
         Annotator.load(str(folder), OPTIONS, device="cpu").votes(["where is my refund"])
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("native", [False, True])
-def test_a_model_that_reads_both_ways_is_no_language_model(
-    gpt2: Path, tmp_path: Path, native: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_model_runs_in_the_precision_of_its_digest_on_any_processor(
+    gpt2: Path, precision: str, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the device computes in bf16, and where it does not."""
-    monkeypatch.setattr(language_model, "is_native", lambda precision, device: native)
+    """Each worker chose by its own processor, and two precisions had one digest."""
+    monkeypatch.setattr(devices, "is_native", lambda precision, device: native)
+    options = replace(OPTIONS, precision=precision)
+    annotator = Annotator.load(str(gpt2), options, device="cpu")
+    types = {parameter.dtype for parameter in annotator._model.parameters()}
+    assert types == {torch.float32 if precision == "fp32" else torch.bfloat16}
+    assert annotator.digest == annotator_digest(str(gpt2), options)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_model_that_reads_both_ways_is_no_language_model(
+    gpt2: Path, tmp_path: Path, precision: str
+) -> None:
+    options = replace(OPTIONS, precision=precision)
     folder = tmp_path / "bert"
     shutil.copytree(gpt2, folder)
     (folder / "model.safetensors").unlink()
@@ -212,8 +223,8 @@ def test_a_model_that_reads_both_ways_is_no_language_model(
     )  # fmt: skip
     BertForMaskedLM(config).save_pretrained(folder)
     with pytest.raises(ModelError, match="reads what comes after"):
-        Annotator.load(str(folder), OPTIONS, device="cpu")
-    whole = Annotator.load(str(gpt2), OPTIONS, device="cpu")
+        Annotator.load(str(folder), options, device="cpu")
+    whole = Annotator.load(str(gpt2), options, device="cpu")
     assert len(whole.votes(["where is my refund"])) == 1
 
 

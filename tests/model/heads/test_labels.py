@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from behavior_spark.model.heads.baselines import baseline_figures
 from behavior_spark.model.heads.findings import describe_findings
 from behavior_spark.model.heads.fitting import fit_head, suspects_in
+from behavior_spark.model.heads.holding_out import hash_place, normalise_text
 from behavior_spark.model.heads.kind import MULTI_LABEL, SINGLE_LABEL
 from behavior_spark.model.heads.label_doubts import LabelDoubt, label_doubts
 from behavior_spark.model.heads.label_errors import (
@@ -21,7 +24,7 @@ from behavior_spark.model.heads.label_errors import (
 )
 from behavior_spark.model.heads.label_names import case_twins
 from behavior_spark.model.heads.labelled import LabelledTexts, split_task
-from behavior_spark.model.heads.out_of_fold import fold_numbers, out_of_fold_logits
+from behavior_spark.model.heads.out_of_fold import FOLDS, fold_numbers, out_of_fold_logits
 from behavior_spark.model.heads.stated_costs import LabelCost
 from behavior_spark.model.measures.confidence import confidence_bins, expected_calibration_error
 
@@ -294,3 +297,30 @@ def test_baselines_and_head_have_their_cost_where_costs_are_stated():
     assert metrics["baselines"]["majority"]["cost"] == pytest.approx(expected)
     assert 0 <= metrics["cost"] < metrics["baselines"]["majority"]["cost"]
     assert "cost" not in fit_head(split, vectors, backbone_digest="d").metrics
+
+
+@given(st.lists(st.text(alphabet="abAB ", min_size=1, max_size=4), min_size=1, max_size=8))
+def test_two_different_texts_are_never_all_in_one_fold(texts):
+    folds, forms = fold_numbers(texts), [normalise_text(text) for text in texts]
+    assert len(set(folds)) > 1 or len(set(forms)) == 1
+    by_form = dict(zip(forms, folds, strict=True))
+    assert [by_form[form] for form in forms] == folds.tolist()
+    assert ((folds >= 0) & (folds < FOLDS)).all()
+
+
+@pytest.mark.parametrize("kind", ["single_label", "multi_label"])
+def test_a_task_whose_few_texts_would_fall_into_one_fold_is_learned(kind):
+    texts = [
+        text
+        for text in (f"text {number}" for number in range(200))
+        if int(hash_place(normalise_text(text)) * 2**40) % FOLDS == 1
+    ][:4]
+    labels = ["a", "a", "b", "b"]
+    if kind == "multi_label":
+        labels = [[label] for label in labels]
+    task = LabelledTexts("intent", texts, labels, kind=kind)
+    split = split_task(task, validation_share=0.2, seed=0, max_examples=None)
+    vectors = np.eye(4, 8, dtype=np.float32)
+    assert np.isfinite(fit_head(split, vectors, backbone_digest="d").weight).all()
+    if kind == "single_label":
+        assert isinstance(suspects_in(split, vectors), list)

@@ -34,6 +34,24 @@ def test_a_damaged_model_is_not_published(save, tmp_path):
     assert store.digests() == []
 
 
+def test_a_label_with_a_bar_or_a_line_break_stays_in_its_row_of_the_card(save, make_head, tmp_path):
+    labels = ("refund | return", "late\nparcel", "a\\|b")
+    figures = {"rows": 3, "precision": 0.5, "recall": 0.5, "f1": 0.5}
+    metrics = {"per_class": dict.fromkeys(labels, figures), "dropped_labels": [labels[1]]}
+    digest = save(tmp_path / "other").backbone_digest
+    head = make_head(labels=labels, dimension=32, metrics=metrics, backbone_digest=digest)
+    folder = tmp_path / "m"
+    ModelRecord(save(folder, heads={"intent": head}).digest).save(folder)
+    card = (folder / "card.md").read_text().splitlines()
+    start = card.index("| label | texts | precision | recall | F1 |")
+    assert card[start + 2 : start + 6] == [
+        r"| refund \| return | 3 | 0.500 | 0.500 | 0.500 |",
+        "| late parcel | 3 | 0.500 | 0.500 | 0.500 |",
+        r"| a\\\|b | 3 | 0.500 | 0.500 | 0.500 |",
+        "",
+    ]
+
+
 def test_an_alias_points_at_a_published_model_and_others_stay(save, tmp_path):
     store = ModelStore(tmp_path / "store")
     assert store.alias("champion") is None
