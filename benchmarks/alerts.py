@@ -39,7 +39,8 @@ def users_of(spark: SparkSession, users: int, features: int) -> DataFrame:
     peers = F.element_at(F.array(*map(F.lit, ["new", "loyal", "active"])),
                          (draw(1, "id") * 3).cast("int") + 1)  # fmt: skip
     return spark.range(users).select(
-        F.concat(F.lit("u"), "id").alias("user_id"), peers.alias("peers"), *columns
+        F.concat(F.lit("u"), "id").alias("user_id"), peers.alias("peers"),
+        F.lit(False).alias("is_bot"), *columns
     )
 
 

@@ -28,7 +28,7 @@ def probabilities_column(head: str) -> str:
 def labels_by_text(
     scores: DataFrame, heads: Mapping[str, str], *, with_probabilities: Sequence[str] = ()
 ) -> DataFrame:
-    """One row per text_hash with a column ``label_<head>`` for each head.
+    """One row per text_hash with a column ``label_<head>`` for each head, of its newest score.
 
     Args:
         scores: ``text_scores``.
@@ -39,10 +39,11 @@ def labels_by_text(
     columns = []
     for head, digest in heads.items():
         is_head = F.col("head_digest") == digest
-        columns.append(F.max(F.when(is_head, F.col("label"))).alias(label_column(head)))
+        # A text that was scored again has several rows.
+        at = F.when(is_head, F.col("scored_at"))
+        columns.append(F.max_by("label", at).alias(label_column(head)))
         if head in with_probabilities:
-            # Duplicates of a score are equal.
-            probabilities = F.any_value(F.when(is_head, F.col("probabilities")), F.lit(True))
+            probabilities = F.max_by("probabilities", at)
             columns.append(probabilities.alias(probabilities_column(head)))
     return head_scores.groupBy("text_hash").agg(*columns)
 

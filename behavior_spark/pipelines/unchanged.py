@@ -37,7 +37,11 @@ CLOCKS = dt.timedelta(seconds=2)
 # A table with more commits since the night began was changed by others.
 MOST_COMMITS = 200
 # SQL functions whose value does not follow from the rows.
-_CHANGING = re.compile(r"\b(current_\w+|now|rand\w*|uuid|shuffle)\b|\bunix_timestamp\s*\(\s*\)")
+_CHANGING = re.compile(
+    r"\b(current_\w+|curdate|localtimestamp|now|rand\w*|uuid|shuffle)\b"
+    r"|\bunix_timestamp\s*\(\s*\)|['\"]\s*(now|today|yesterday|tomorrow)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ LATEST_SERVICE_QUEUE = View(
 
 LABELLED_TEXTS = View(
     "labelled_texts",
-    "One row per text and head: the latest version of the text, with its label",
+    "One row per text and head: the latest version of the text, with its newest label",
     (
         *_from(TEXTS, "text_id", "user_id", "text_time", "kind", "text"),
         *_from(TEXT_SCORES, "head", "label", "probability", "head_digest"),
@@ -181,9 +181,10 @@ LABELLED_TEXTS = View(
     "FROM {texts} t\n"
     "JOIN (SELECT text_id, max(arrived_at) AS arrived_at FROM {texts} GROUP BY text_id) v\n"
     "  ON v.text_id = t.text_id AND v.arrived_at = t.arrived_at\n"
-    "JOIN (SELECT DISTINCT text_hash, head, label, probability, head_digest\n"
+    "JOIN (SELECT text_hash, head, label, probability, head_digest, row_number() OVER (\n"
+    "        PARTITION BY text_hash, head ORDER BY scored_at DESC, head_digest) AS place\n"
     "      FROM {text_scores}) s\n"
-    "  ON s.text_hash = t.text_hash",
+    "  ON s.text_hash = t.text_hash AND s.place = 1",
 )
 
 REFUSED_ROWS = View(

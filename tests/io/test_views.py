@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import uuid
 from collections.abc import Iterator
@@ -98,6 +99,34 @@ def test_a_catalog_and_sql_have_the_views_and_a_missing_table_leaves_one_out(
     )
     asked = spark.sql(ASKED.format("propensity_history")).collect()
     assert [tuple(row) for row in asked] == HISTORY
+
+
+def test_a_text_whose_head_was_trained_again_has_its_newest_label(spark: SparkSession) -> None:
+    rows = {
+        "texts": ("text_id string, user_id string, text_time timestamp, kind string, text string, "
+                  "text_hash string, arrived_at timestamp",
+                  [("t1", "ann", moment(1), "chat", "hello", "h1", moment(1))]),
+        "text_scores": ("text_hash string, head string, label string, probability float, "
+                        "head_digest string, scored_at timestamp",
+                        [("h1", "intent", "old", 0.9, "z", moment(2)),
+                         ("h1", "intent", "new", 0.6, "a", moment(3)),
+                         ("h1", "intent", "new", 0.6, "a", moment(3)),
+                         ("h1", "mood", None, 0.4, "m", moment(2))]),
+    }  # fmt: skip
+    for name, (schema, values) in rows.items():
+        spark.createDataFrame(values, schema).createOrReplaceTempView(f"scored_{name}")
+    query = VIEWS["labelled_texts"].sql(lambda table: f"scored_{table.name}")
+    asked = f"SELECT text_id, head, label, head_digest FROM ({query}) ORDER BY head"
+    expected = [("t1", "intent", "new", "a"), ("t1", "mood", None, "m")]
+    assert [tuple(row) for row in spark.sql(asked).collect()] == expected
+    with duckdb.connect() as connection:
+        for name in rows:
+            connection.register(f"scored_{name}", spark.table(f"scored_{name}").toArrow())
+        assert connection.execute(asked).fetchall() == expected
+
+
+def moment(day: int) -> dt.datetime:
+    return dt.datetime(2024, 5, day, tzinfo=dt.UTC)
 
 
 def parquet_files(table: Path) -> str:

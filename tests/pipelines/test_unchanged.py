@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from behavior_spark.config import WarehouseSettings
 from behavior_spark.io.warehouse import Warehouse
-from behavior_spark.pipelines.unchanged import CLOCKS, changed_since
+from behavior_spark.pipelines.unchanged import _CHANGING, CLOCKS, changed_since
 from behavior_spark.runs.past import PastNight, past_runs
 from behavior_spark.schemas import ITEMS, RUNS
 
@@ -56,3 +56,19 @@ def test_a_command_that_ended_just_before_a_night_did_not_change_it(
 
     assert before == PastNight("night", began, None)
     assert changed_since(night, before) == changed
+
+
+@pytest.mark.parametrize("condition", [
+    "day >= CURRENT_DATE - INTERVAL 30 DAYS", "at < NOW()", "Rand() < 0.5", "UUID() <> ''",
+    "day < curdate()", "at < localtimestamp", "day = DATE'today'", "at > timestamp 'Now'",
+    "at > unix_timestamp( )", "random() < 0.5",
+])  # fmt: skip
+def test_a_condition_whose_value_changes_by_itself_is_seen(condition: str) -> None:
+    assert _CHANGING.search(condition)
+
+
+@pytest.mark.parametrize("condition", [
+    "event_type = 'view'", "unix_timestamp(at) > 5", "brand = 'x'", "event_type = 'known'",
+])  # fmt: skip
+def test_a_condition_of_the_rows_alone_is_not(condition: str) -> None:
+    assert not _CHANGING.search(condition)

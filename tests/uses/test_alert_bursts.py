@@ -14,8 +14,10 @@ from pyspark.sql import DataFrame, SparkSession
 from behavior_spark.config import Alerts
 from behavior_spark.schemas import QUARANTINE
 from behavior_spark.uses.alerts.assembly import alerts_of
+from behavior_spark.uses.alerts.feedback import valid_verdicts
 from behavior_spark.uses.alerts.kind import AlertInputs
 from behavior_spark.uses.alerts.kinds import refused_rows, text_abuse, visitor_links
+from behavior_spark.uses.alerts.kinds.event_rate import _usual_of_peers
 from tests.uses.planted_logs import AS_OF, Log
 from tests.uses.test_alert_kinds import frame_of, inputs_of
 
@@ -167,3 +169,27 @@ def test_kinds_that_cannot_say_anything_say_why(found: Any) -> None:
     assert refused_rows.KIND.lacks(replace(nothing, quarantine=1, nights=NIGHTS[:2])) == (  # type: ignore[arg-type]
         "2 earlier nights of new rows alone, 5 are needed"
     )
+
+
+def test_of_two_verdicts_of_one_day_the_more_cautious_counts(spark: SparkSession) -> None:
+    at = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
+    rows = [("a1", "dismissed", at), ("a1", " Confirmed", at),
+            ("a2", "confirmed", at), ("a2", "dismissed", at + dt.timedelta(days=1))]  # fmt: skip
+    feedback = spark.createDataFrame(rows, "alert_id string, verdict string, at timestamp")
+    given = valid_verdicts(feedback, dt.date(2024, 5, 10)).collect()
+    assert {row["alert_id"]: row["verdict"] for row in given} == {
+        "a1": "confirmed", "a2": "dismissed"
+    }  # fmt: skip
+
+
+def test_nobody_is_measured_against_a_bot(spark: SparkSession) -> None:
+    rows = [("hour", "regular", float(n % 5), False) for n in range(50)]
+    schema = "per string, peers string, own_most double, is_bot boolean"
+
+    def limit(*bots: Any) -> float:
+        users = spark.createDataFrame([*rows, *bots], schema)
+        [usual] = _usual_of_peers(users, least=30).collect()
+        return float(usual["groups"]["regular"]["p99"])
+
+    assert limit(("hour", "regular", 900.0, True)) == limit() == 4
+    assert limit(("hour", "regular", 900.0, None)) == 900

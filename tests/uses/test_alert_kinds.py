@@ -61,7 +61,8 @@ def inputs_of(spark: SparkSession, log: Log, **section: Any) -> AlertInputs:
         recent = F.datediff(F.lit(AS_OF), F.to_date(time)) <= alerts.days
         return frame.withColumns({"is_recent": recent, "is_past": ~recent})
 
-    groups = [{"user_id": name, "peers": group} for name, group in log.users.items()]
+    groups = [{"user_id": u, "peers": group, "is_bot": False} for u, group in log.users.items()]
+    users = {"user_id": pa.string(), "peers": pa.string(), "is_bot": pa.bool_()}
     return AlertInputs(
         as_of=AS_OF,
         settings=alerts,
@@ -69,7 +70,7 @@ def inputs_of(spark: SparkSession, log: Log, **section: Any) -> AlertInputs:
         mapped=frozenset({"device", "place", "category"}),
         earlier=spark.createDataFrame([], RISK_ALERTS.schema),
         texts=marked(frame_of(spark, texts, _TEXTS), "text_time"),
-        users=frame_of(spark, groups, {"user_id": pa.string(), "peers": pa.string()}),
+        users=frame_of(spark, groups, users),
     )
 
 

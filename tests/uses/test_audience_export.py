@@ -105,6 +105,9 @@ def test_contacts_become_what_ad_platforms_compare(spark: SparkSession, plain: b
         ("cy", "", None, None),
         ("dup", "z@example.com", None, None),
         ("dup", "a@example.com", None, None),
+        ("two", None, "+49 30 1", None),
+        ("two", "two@example.com", "+49 30 1", None),
+        ("two", "zwei@example.com", None, None),
         (None, "nobody@example.com", None, None),
     ]
     frame = spark.createDataFrame(
@@ -112,13 +115,15 @@ def test_contacts_become_what_ad_platforms_compare(spark: SparkSession, plain: b
     )
     keyed = with_contact_keys(frame, plain=plain)
     found = {row["user_id"]: row.asDict() for row in keyed.collect()}
-    assert set(found) == {"ann", "bob", "cy", "dup"}, "one row per user"
+    assert set(found) == {"ann", "bob", "cy", "dup", "two"}, "one row per user"
     assert found["ann"]["email_sha256"] == sha("ann.lee@example.com")
     assert found["bob"]["email_sha256"] == sha("bob@example.com")
     assert found["bob"]["phone_sha256"] == sha("442079460018")
     assert found["bob"]["phone_e164_sha256"] == sha("+442079460018")
     assert found["cy"]["email_sha256"] is None and found["cy"]["phone_sha256"] is None
     assert found["dup"]["email_sha256"] in (sha("a@example.com"), sha("z@example.com"))
+    assert found["two"]["email_sha256"] == sha("two@example.com")
+    assert found["two"]["phone_sha256"] == sha("49301")
     assert found["bob"]["first_name"] == "=Bob"
     assert ("email" in keyed.columns) == ("phone" in keyed.columns) == plain
     if plain:

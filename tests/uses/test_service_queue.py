@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from behavior_spark.cleaning.languages import language_of
 from behavior_spark.config import Service, WarehouseSettings
+from behavior_spark.features import texts
 from behavior_spark.io.exports import export_rows
 from behavior_spark.io.warehouse import Warehouse
 from behavior_spark.model.encoder.answers import AnswerIndex
@@ -30,6 +31,7 @@ from behavior_spark.pipelines.uses.service_export import flat_rows
 from behavior_spark.pipelines.uses.service_rows import ServiceInputs
 from behavior_spark.pipelines.uses.service_threshold import RoutingThreshold, confidence_of
 from behavior_spark.schemas import SERVICE_QUEUE, TEXT_EMBEDDINGS, TEXT_SCORES, TEXTS
+from behavior_spark.uses.service import incoming
 from behavior_spark.uses.service.needs import with_need
 from behavior_spark.uses.service.routing import with_place, with_queue, with_urgency
 from tests.stored_tables import same_rows, snapshot
@@ -385,6 +387,29 @@ def test_the_need_is_the_label_whose_precision_was_measured(
         need = needs[f"t{n:02}"]
         assert (need is not None) == (sure >= least)
         assert need is None or (need == truth[n][0]) == is_right
+
+
+def test_of_scores_made_again_the_newest_counts(spark: SparkSession) -> None:
+    """In the queue and in the features, an abstention among them."""
+    rows = [
+        ("h1", "d", day(1), "spam", 0.9), ("h1", "d", day(0), "ham", 0.6),
+        ("h2", "d", day(1), "spam", 0.9), ("h2", "d", day(0), None, 0.4),
+        ("h3", "d", day(1), "ham", 0.8), ("h3", "other", day(0), "spam", 0.9),
+    ]  # fmt: skip
+    scores = spark.createDataFrame(
+        [(*row, {"spam": row[4]}) for row in rows],
+        "text_hash string, head_digest string, scored_at timestamp, label string, "
+        "probability float, probabilities map<string,float>",
+    )
+    expected = {"h1": "ham", "h2": None, "h3": "ham"}
+    for order in ("label", "probability"):
+        frame = scores.orderBy(order).coalesce(1)
+        queued_ = incoming.labels_by_text(frame, {"spam": "d"}).collect()
+        assert {row["text_hash"]: row["spam"]["label"] for row in queued_} == expected
+        made_ = texts.labels_by_text(frame, {"spam": "d"}, with_probabilities=["spam"]).collect()
+        assert {row["text_hash"]: row["label_spam"] for row in made_} == expected
+        shares = {row["text_hash"]: row["probabilities_spam"]["spam"] for row in made_}
+        assert shares == pytest.approx({"h1": 0.6, "h2": 0.4, "h3": 0.8})
 
 
 def test_a_night_without_models_queues_texts_up_to_the_cap_and_says_why(

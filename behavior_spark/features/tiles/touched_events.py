@@ -25,7 +25,7 @@ def touched_events(
         events: Contract ``events``, every version that arrived before the night's end.
         start: First arrival day (arrived_day) that is new.
         back_days: An earlier event is looked for in this many arrival days before ``start``;
-            None: in all.
+            None: in all. Those of items that began to count are looked for in all days.
         begun: ``item_id`` of the items that began to count for a target on ``start`` or later;
             None where there are none.
 
@@ -42,7 +42,7 @@ def touched_events(
     ids = new.select("event_id")
     touched = searched.join(ids, "event_id", "left_semi").select("user_id", day)
     if begun is not None:
-        on_begun = searched.join(begun, "item_id", "left_semi").select("user_id", day)
+        on_begun = earlier.join(begun, "item_id", "left_semi").select("user_id", day)
         touched = touched.unionByName(on_begun)
     # An event without a user has no tile, so one that a link gives a user changes no earlier tile.
     touched = touched.where(F.col("user_id").isNotNull())

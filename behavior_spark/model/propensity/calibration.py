@@ -142,9 +142,12 @@ def _fit_isotonic(margins: Doubles, labels: Doubles, counts: Doubles) -> Calibra
 
 
 def _fit_platt(margins: Doubles, labels: Doubles, counts: Doubles) -> Calibrator:
-    """Platt scaling (Platt 1999) with smoothed targets, by damped Newton (Lin et al. 2007)."""
-    positives = labels.sum()
-    negatives = labels.size - positives
+    """Platt scaling (Platt 1999) with smoothed targets, by damped Newton (Lin et al. 2007).
+
+    A row that stands for many counts as many, in the smoothing too.
+    """
+    positives = counts[labels > 0].sum()
+    negatives = counts.sum() - positives
     targets = np.where(labels > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     centre, spread = float(margins.mean()), float(margins.std()) or 1.0
     design = np.column_stack([(margins - centre) / spread, np.ones_like(margins)])

@@ -62,6 +62,9 @@ class Sketch:
             inner = np.quantile(known, np.arange(1, BINS) / BINS, method="lower")
             # The greatest value ends no bin: above it would be nothing to compare with.
             ends = tuple(float(end) for end in np.unique(inner) if end < known.max())
+            below = known[known < known.max()]
+            if not ends and below.size:  # nine rows in ten have the greatest value
+                ends = (float(below.max()),)
         empty = cls(ends, (0.0,) * (len(ends) + 2))
         counts = tuple(float(n) for n in empty.count(column, weights=weights))
         each = np.ones(len(column)) if weights is None else np.asarray(weights, dtype=np.float64)

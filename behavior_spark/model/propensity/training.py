@@ -143,7 +143,7 @@ def train_propensity_model(
     seasonal = seasonal and holdout.scheme == "rolling_origin"
     calibration_of = _Calibration(
         rows, fit.unseen_margins(rows, holdout), target_kind, calibration,
-        fit.offsets(every_row, recent_days, horizon_days) if seasonal else {},
+        fit.offsets(every_row, recent_days, horizon_days) if seasonal else {}, horizon_days,
     )  # fmt: skip
     margins, offsets = calibration_of.margins, calibration_of.offsets
     measured = holdout_metrics(
@@ -201,6 +201,7 @@ class _Calibration:
         kind: The kind of target, which fits calibrators.
         choice: `auto`, `platt`, `isotonic` or `identity`.
         offsets: Offsets by as-of day, where nights have an offset in place of a calibrator.
+        horizon_days: Days after an as-of day until its outcomes, and so its offset, are known.
     """
 
     rows: TrainingRows
@@ -208,11 +209,13 @@ class _Calibration:
     kind: TargetKind
     choice: str
     offsets: Mapping[str, float]
+    horizon_days: int
 
     def before_the_last_day(self, mask: Bools) -> MarginCalibrator:
         """Learned from the rows of a mask, (rows,), or from the offsets before the last day."""
         last = self.rows.last_day
-        known = {day: offset for day, offset in self.offsets.items() if day < str(last)}
+        latest = str(last - timedelta(days=self.horizon_days))
+        known = {day: offset for day, offset in self.offsets.items() if day <= latest}
         if known:
             return Calibrator("platt", intercept=season_offset(known, last))
         return self._fitted(mask)

@@ -178,7 +178,7 @@ def _fingerprint(run: Run, settings: SequenceSettings) -> str:
     return digest_of(
         {
             "sequence": settings.model_dump(mode="json", exclude=asked),
-            "items": run.settings.sources.items is not None,
+            "items": bool(run.settings.sources.items),
             "population": run.settings.population,
         }
     )

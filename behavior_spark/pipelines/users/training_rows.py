@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from behavior_spark.pipelines.users.features import Prepared, inputs_at
 from behavior_spark.prediction.training_days import training_days
 from behavior_spark.runs.run import Run
 
+_EVENT_COUNT = re.compile(r"event_count_(\d+)d")
 BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": "value_all"}
 
 
@@ -181,9 +183,10 @@ def of_target(run: Run, rows: TrainingRows, name: str) -> TrainingRows:
 
 def baseline_columns(prepared: Prepared, name: str, target: Target) -> dict[str, str]:
     """Columns that baselines read: recency, frequency and value, and the target's own past."""
-    longest = [n for n in prepared.names if n.startswith("event_count_") and n.endswith("d")]
+    counts = [name for name in prepared.names if _EVENT_COUNT.fullmatch(name)]
+    longest = max(counts, key=lambda name: int(_EVENT_COUNT.sub(r"\1", name)))
     past = past_column(name, target, prepared.names)
-    return {**BASELINE, "frequency": longest[-1], **({"past": past} if past else {})}
+    return {**BASELINE, "frequency": longest, **({"past": past} if past else {})}
 
 
 def target_population(settings: Settings, name: str) -> TargetPopulation:

@@ -48,7 +48,8 @@ def valid_verdicts(feedback: DataFrame, as_of: dt.date) -> DataFrame:
         & (F.col("at") < F.lit(as_of).cast("timestamp"))
         & F.col("alert_id").isNotNull()
     )
-    latest = F.max(F.struct("at", verdict.alias("verdict"))).alias("_latest")
+    # Of two at one moment, such as a day without a time, the more cautious counts.
+    latest = F.max(F.struct("at", verdict == CONFIRMED, verdict.alias("verdict"))).alias("_latest")
     return known.groupBy("alert_id").agg(latest).select("alert_id", "_latest.verdict", "_latest.at")
 
 

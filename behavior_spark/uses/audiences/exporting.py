@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -32,8 +33,8 @@ def with_contact_keys(contacts: DataFrame, *, plain: bool) -> DataFrame:
     """One row per user, with SHA-256 (hexadecimal) of e-mail and phone instead of them.
 
     Args:
-        contacts: ``user_id`` and columns of strings; of several rows of a user the first by
-            content is taken.
+        contacts: ``user_id`` and columns of strings; of several rows of a user one with the fewest
+            nulls is taken, of these the first by content.
         plain: Whether e-mail and phone are kept beside their hashes, normalised.
 
     Returns:
@@ -55,8 +56,10 @@ def with_contact_keys(contacts: DataFrame, *, plain: bool) -> DataFrame:
         "user_id", *[column.alias(name) for name, column in made.items()], *others
     )
     names = [*made, *others]
-    first = F.min(F.struct(*[F.col(name) for name in names])).alias("_first")
-    return keys.groupBy("user_id").agg(first).select("user_id", "_first.*")
+    lacks = [F.col(name).isNull().cast("int") for name in names]
+    fewest = reduce(lambda a, b: a + b, lacks, F.lit(0))
+    best = F.min(F.struct(fewest, *lacks, F.struct(*names).alias("row"))).alias("_best")
+    return keys.groupBy("user_id").agg(best).select("user_id", "_best.row.*")
 
 
 def flat_members(members: DataFrame, *, items: int) -> DataFrame:

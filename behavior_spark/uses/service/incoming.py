@@ -51,13 +51,13 @@ def labels_by_text(scores: DataFrame, heads: Mapping[str, str]) -> DataFrame:
     """``text_hash`` and, of each head, a struct ``<head>`` of label, probability, probabilities.
 
     Args:
-        scores: Contract ``text_scores``; several rows of a text and head are equal.
+        scores: Contract ``text_scores``; of several rows of a text and head the newest counts.
         heads: Digest of each head, by the name of its column.
     """
     parts = F.struct("label", F.col("probability").cast("double").alias("probability"),
                      "probabilities")  # fmt: skip
     columns = [
-        F.first(F.when(F.col("head_digest") == digest, parts), ignorenulls=True).alias(name)
+        F.max_by(parts, F.when(F.col("head_digest") == digest, F.col("scored_at"))).alias(name)
         for name, digest in heads.items()
     ]
     return (

@@ -52,3 +52,5 @@ def test_a_correction_reads_its_users_day_and_an_item_that_begins_to_count_reads
     assert read() == sorted(new + tile)
     assert read(begun=begun) == sorted([*new, *tile, ("counts now", 4)])
     assert read(back_days=2) == new
+    # How far back corrections are looked for says nothing of items.
+    assert read(back_days=2, begun=begun) == sorted([*new, ("counts now", 4)])

@@ -124,3 +124,14 @@ def test_rows_that_stand_for_others_are_calibrated_to_the_rate_of_all(kind):
     at = np.quantile(margins, [0.1, 0.3, 0.5, 0.7, 0.9])
     assert np.abs(sampled.predict(at) - whole.predict(at)).max() < 0.02
     assert np.abs(unweighted.predict(at) - whole.predict(at)).max() > 0.1
+
+
+@pytest.mark.parametrize(("positives", "negatives"), [(25, 5_000), (100, 5_000), (500, 20_000)])
+def test_a_sampled_class_is_smoothed_by_the_rows_it_stands_for(positives, negatives):
+    generator = np.random.default_rng(0)
+    labels = np.repeat([1, 0], [positives, negatives])
+    margins = generator.normal(2 * labels - 1, 1)
+    weights = np.where(labels > 0, 1.0, 100.0)
+    predicted = fit_calibrator(margins, labels, weights=weights, kind="platt").predict(margins)
+    rate = np.average(labels, weights=weights)
+    assert np.average(predicted, weights=weights) == pytest.approx(rate, rel=0.1)

@@ -92,3 +92,11 @@ def test_a_shift_and_values_that_went_missing_move_much_and_noise_does_not() -> 
 
 def test_a_night_without_users_moves_nothing() -> None:
     assert drift_between("x", (1.0, 2.0, 0.0), (0.0, 0.0, 0.0)).words == "little"
+
+
+@pytest.mark.parametrize("share", [0.95, 0.05])
+def test_a_flag_that_nearly_all_had_and_nearly_none_has_is_much(share: float) -> None:
+    flags = (np.arange(1000) < 1000 * share).astype(float)
+    sketch = Sketch.of(flags)
+    drift = drift_between("x", sketch.counts, tuple(sketch.count(1 - flags)))
+    assert drift.words == "much" and drift.ks == pytest.approx(0.9)

@@ -114,12 +114,17 @@ def _by_user(periods: DataFrame) -> DataFrame:
 
 def _with_peers(users: DataFrame, features: DataFrame | None) -> DataFrame:
     if features is None:
-        return users.withColumn("peers", F.lit(None).cast("string"))
-    return users.join(features.select("user_id", "peers"), "user_id", "left")
+        none = F.lit(None)
+        return users.withColumns({"peers": none.cast("string"), "is_bot": none.cast("boolean")})
+    return users.join(features.select("user_id", "peers", "is_bot"), "user_id", "left")
 
 
 def _usual_of_peers(users: DataFrame, *, least: int) -> DataFrame:
-    """``per``, ``groups`` (peers -> p99 and users) and ``everybody``: one row for each period."""
+    """``per``, ``groups`` (peers -> p99 and users) and ``everybody``: one row for each period.
+
+    Bots are nobody's peers.
+    """
+    users = users.where(~F.coalesce("is_bot", F.lit(False)))
     usual = F.percentile_approx("own_most", F.lit(PEERS_PERCENTILE), F.lit(1000))
     grouped = (
         users.rollup("per", "peers")
