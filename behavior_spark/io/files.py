@@ -46,6 +46,7 @@ from behavior_spark.names import quoted_name
 
 K = TypeVar("K")
 MOST_FILES = 5_000  # of more than that nothing is looked into: one footer takes a millisecond
+_EXACT = 2**53  # below it a double represents every whole number
 _INTEGERS: tuple[type[DataType], ...] = (ByteType, ShortType, IntegerType, LongType)
 
 
@@ -263,7 +264,15 @@ def _numbers(schema: StructType) -> set[str]:
 
 def _as(field: StructField, kind: DataType) -> Any:
     column = F.col(quoted_name(field.name))
-    return column if field.dataType == kind else column.cast(kind).alias(field.name)
+    if field.dataType == kind:
+        return column
+    cast = column.cast(kind)
+    if isinstance(field.dataType, DoubleType | FloatType) and isinstance(kind, StringType):
+        # An id that is 7.0 in one file, as pandas writes it beside nulls, is 7 in another.
+        digits = column.try_cast("bigint")
+        is_whole = (F.abs(column) < F.lit(_EXACT)) & (digits == column)
+        cast = F.when(is_whole, digits.cast("string")).otherwise(cast)
+    return cast.alias(field.name)
 
 
 def absolute_path(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,17 @@ def test_a_type_that_was_widened_between_files_is_read(spark, tmp_path):
         (1, 1.0, "2024-03-01 00:00:00", "7", None),
         (2**40, 2.5, "2024-03-02 01:00:00", "x", True),
     ]
+
+
+def test_an_id_that_pandas_wrote_as_floating_point_beside_nulls_is_its_digits(spark, tmp_path):
+    with_nulls = pd.DataFrame({"id": [123, 12345678, None, 0.5, -7], "small": [5.0] * 5})
+    with_nulls["small"] = with_nulls["small"].astype("float32")
+    with_nulls.to_parquet(tmp_path / "a.parquet")
+    pd.DataFrame({"id": ["123", "x"], "small": ["5", "x"]}).to_parquet(tmp_path / "b.parquet")
+    frame = read(spark, tmp_path, "parquet")
+    ids = Counter(row.id for row in frame.collect())
+    assert ids == {"123": 2, "12345678": 1, None: 1, "0.5": 1, "-7": 1, "x": 1}
+    assert {row.small for row in frame.collect()} == {"5", "x"}
 
 
 def test_a_column_of_nulls_alone_has_the_type_of_other_files_or_none(spark, tmp_path):

@@ -410,6 +410,42 @@ def test_what_a_night_took_stays_when_its_source_shows_less_or_the_next_night_fa
     assert ids() == second | {r["id"] for r in rows_of(range(8, 9))}
 
 
+def test_what_a_night_took_stays_also_where_visitors_are_linked(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Rows that arrive after they happened are the source's own, but for those that a link made."""
+
+    def rows_of(days: range) -> list[dict[str, Any]]:
+        return [row(100 * day + i, who=None, at=f"2024-02-{day:02d} 10:00", device=f"d{i}",
+                    received=f"2024-02-{day:02d} 10:00:01") for day in days
+                for i in range(4)]  # fmt: skip
+
+    links = write(tmp_path / "links.json", [{"device": "d0", "who": "ann", "at": "2024-02-05"}])
+    path = write(tmp_path / "events.json", rows_of(range(1, 6)))
+    identities = {"path": str(links), "format": "json", "columns": {
+        "anonymous_id": "device", "user_id": "who", "linked_at": "at"}}  # fmt: skip
+    events = source(path, columns=COLUMNS | {"anonymous_id": "device"})
+    job = config(tmp_path, events, lookback_days=30, sources={"identities": identities})
+    warehouse = Warehouse(spark, job.warehouse)
+
+    def ids() -> set[str]:
+        return {r.event_id for r in warehouse.read(EVENTS).select("event_id").collect()}
+
+    def night(day: int) -> commands.Result:
+        return commands.ingest(job, as_of=dt.date(2024, 2, day), spark=spark, console=QUIET)
+
+    night(6)
+    first = ids()
+    assert len(first) == 20 < warehouse.read(EVENTS).count()  # the link has made versions
+    write(path, rows_of(range(4, 8)))
+    result = night(8)
+    assert ids() == first | {r["id"] for r in rows_of(range(6, 8))}
+    assert "shows nothing any more of 3 days from 2024-02-01 to 2024-02-03" in notes_of(result)
+    write(path, rows_of(range(4, 9))[::4])
+    with pytest.raises(InputError, match="far fewer rows"):
+        night(9)
+
+
 def test_a_table_of_latest_states_becomes_a_history_from_the_first_night(
     spark: SparkSession, tmp_path: Path
 ) -> None:

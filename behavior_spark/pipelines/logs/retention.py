@@ -14,7 +14,7 @@ from behavior_spark.errors import InputError
 from behavior_spark.io.day_range import DayRange
 from behavior_spark.io.failures import spark_errors
 from behavior_spark.runs.run import Run
-from behavior_spark.schemas import EVENTS, Contract
+from behavior_spark.schemas import EVENTS, IDENTITIES, Contract
 
 
 @contextmanager
@@ -94,11 +94,11 @@ def stretches(
 
 
 def _stored_rows(run: Run, contract: Contract) -> DataFrame:
-    """Rows that came from the source: versions that a link added have no row there."""
+    """Rows that came from the source: versions that a link added, at its moment, are not there."""
     rows = run.warehouse.read(contract)
     if contract is EVENTS and run.settings.sources.identities:
-        linked = F.col("anonymous_id").isNotNull() & (F.col("arrived_at") > F.col("event_time"))
-        return rows.where(~linked)
+        links = run.warehouse.read(IDENTITIES).select("anonymous_id", "arrived_at").distinct()
+        return rows.join(links, ["anonymous_id", "arrived_at"], "left_anti")
     return rows
 
 
