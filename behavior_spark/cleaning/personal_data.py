@@ -28,7 +28,6 @@ from behavior_spark.config.privacy import PERSONAL_KINDS, PHONE_REGIONS, Privacy
 
 EMAIL, PHONE, CARD, IBAN, IP = "<email>", "<phone>", "<card>", "<iban>", "<ip>"
 NATIONAL_ID, SECRET, OTHER = "<id>", "<secret>", "<personal>"
-MARKERS = (SECRET, EMAIL, IBAN, IP, NATIONAL_ID, CARD, PHONE, OTHER)
 
 Finder = Callable[[NumberedText], Iterable[tuple[int, int]]]
 

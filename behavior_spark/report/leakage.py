@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 
+from behavior_spark.markdown import table_row
 from behavior_spark.model.propensity.leakage import ShuffledLabels
 
 _ROWS = "_rows"
@@ -50,7 +51,7 @@ class LeakageReport:
             lines += ["These change with what became known after as_of:", ""]
             lines += ["| feature | users |", "| --- | ---: |"]
             lines += [
-                f"| {'users that have a row' if name == _ROWS else name} | {users:,} |"
+                table_row(["users that have a row" if name == _ROWS else name, f"{users:,}"])
                 for name, users in sorted(self.leaks.items())
             ]
         else:
@@ -58,18 +59,24 @@ class LeakageReport:
                 f"{self.features} features and the users that have a row are exactly the same "
                 "after rows known from as_of on were deleted, changed and added."
             )
-        lines += ["", "## Shuffled labels", "", "| target | AUC | by chance | |"]
+        lines += ["", "## Shuffled outcomes", "", "| target | AUC | by chance | |"]
         lines += ["| --- | ---: | --- | --- |"]
         lines += [
-            f"| {model.target} | {model.auc:.3f} | {model.low:.3f} to {model.high:.3f} | "
-            f"{'as it should be' if model.by_chance else 'LEAKS'} |"
+            table_row(
+                [
+                    model.target,
+                    f"{model.auc:.3f}",
+                    f"{model.low:.3f} to {model.high:.3f}",
+                    "as it should be" if model.by_chance else "LEAKS",
+                ]
+            )
             for model in self.shuffled
         ]
         lines += ["", "## Features that rank a target alone", ""]
         if self.suspicious:
             lines += ["Look at these; a good feature may be among them.", ""]
             lines += ["| target | feature | AUC |", "| --- | --- | ---: |"]
-            lines += [f"| {e.target} | {e.feature} | {e.auc:.3f} |" for e in self.suspicious]
+            lines += [table_row([e.target, e.feature, f"{e.auc:.3f}"]) for e in self.suspicious]
         else:
             lines.append("None ranks suspiciously well.")
         return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
+from behavior_spark.markdown import table_row
 from behavior_spark.model.propensity.verdict import CHANCE, Gain
 from behavior_spark.report.verdicts import gain_words, rival_words
 
@@ -120,5 +121,5 @@ def outcomes_markdown(outcomes: list[Outcome], *, name: str) -> str:
     for outcome in outcomes:
         lines += ["", f"## {outcome.target} at {outcome.as_of}, {outcome.horizon_days} days", ""]
         lines += ["| figure | value |", "| --- | ---: |"]
-        lines += [f"| {key} | {figure} |" for key, figure in outcome_rows(outcome)]
+        lines += [table_row(row) for row in outcome_rows(outcome)]
     return "\n".join(lines) + "\n"

@@ -70,7 +70,9 @@ def test_a_session_of_connect_has_no_such_names() -> None:
         def _jvm(self) -> None:
             raise PySparkAttributeError("JVM_ATTRIBUTE_NOT_SUPPORTED")
 
-    keep_java_names(Connect())  # type: ignore[arg-type]
+    session = Connect()
+    keep_java_names(session)  # type: ignore[arg-type]
+    assert not vars(session)
 
 
 def test_a_table_of_arrow_needs_no_python_worker(spark: SparkSession) -> None:

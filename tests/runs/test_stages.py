@@ -16,7 +16,6 @@ from behavior_spark import pipelines
 from behavior_spark.cli.declared import declared_app
 from behavior_spark.config import load_settings
 from behavior_spark.errors import ConfigError
-from behavior_spark.pipelines.commands import nightly
 from behavior_spark.pipelines.planning import Planned
 from behavior_spark.runs import run as run_module
 from behavior_spark.runs.commands import COMMANDS
@@ -153,7 +152,6 @@ def test_every_stage_gives_a_dataclass_of_its_own() -> None:
 def test_options_are_typed_from_the_command_line_to_the_stage() -> None:
     retrain = COMMANDS["nightly"].parameters[0]
     assert (retrain.name, retrain.type, retrain.default) == ("retrain", bool, False)
-    assert COMMANDS["nightly"].function is nightly
 
 
 def test_a_plan_names_stages_and_places_and_reads_nothing(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ _DOMAIN = re.compile(
     rf"|(?:{_LABEL_ANY}\.){{1,8}}(?:xn--[A-Za-z0-9\-]{{1,59}}|[^\W\d_]{{2,24}})"
     r"|\[(?:IPv6:)?[0-9A-Fa-f:.]{3,45}\]"
 )
-_TOP = re.compile(r"[A-Za-z]{2,24}")
 FILE_ENDINGS = frozenset(
     ("png", "jpg", "jpeg", "gif", "svg", "webp", "css", "scss", "html", "htm", "json", "yaml",
      "yml", "xml", "csv", "txt", "pdf", "zip", "gz", "exe", "dll")

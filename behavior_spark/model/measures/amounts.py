@@ -2,8 +2,8 @@
 
 Every function takes `labels` (at least 0, shape (n,)) and `scores` (shape (n,)). The result does
 not depend on the order of rows, and is NaN where it is not defined. With `weights`, shape (n,), a
-row counts that many times. All can be used with ``ranking.bootstrap_interval`` and
-``ranking.paired_bootstrap_difference``.
+row counts that many times. All can be used with ``bootstrap.bootstrap_interval`` and
+``bootstrap.paired_bootstrap_difference``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks for leakage in a training set: AUC of single features, and training on shuffled labels."""
+"""Checks for leakage in a training set: AUC of single features, training on shuffled outcomes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShuffledLabels:
-    """AUC of a model that was trained on shuffled labels.
+    """AUC of a model that was trained on shuffled outcomes.
 
     Attributes:
         target: Name of the target.
-        auc: AUC on held-out rows with shuffled labels.
+        auc: AUC on held-out rows with shuffled outcomes.
         low: Lower end of the AUCs that are explained by chance.
         high: Upper end of the AUCs that are explained by chance.
     """
@@ -129,7 +129,7 @@ def _chance_deviation(target: str, rows: int, positives: int) -> float:
     negatives = rows - positives
     if not positives or not negatives:
         raise ModelError(
-            f"the AUC on shuffled labels of target {target!r} is not defined",
+            f"the AUC on shuffled outcomes of target {target!r} is not defined",
             found=f"{positives} of {rows} held-out rows are positive",
             fix="a shorter horizon leaves some users without an event",
         )

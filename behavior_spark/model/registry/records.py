@@ -123,12 +123,10 @@ def model_card(record: ModelRecord, heads: Mapping[str, Head]) -> str:
     ]
     for name, head in heads.items():
         data = record.data.get(name, {})
-        lines.append(
-            f"| {name} | {data.get('texts', '?'):,} | {data.get('fingerprint', '?')} | "
-            f"{head.trained_through or 'undated'} |"
-            if isinstance(data.get("texts"), int)
-            else f"| {name} | ? | ? | {head.trained_through or 'undated'} |"
-        )
+        texts, fingerprint = "?", "?"
+        if isinstance(data.get("texts"), int):
+            texts, fingerprint = f"{data['texts']:,}", data.get("fingerprint", "?")
+        lines.append(table_row([name, texts, fingerprint, head.trained_through or "undated"]))
     lines += ["", "## Metrics and evaluation data", ""]
     lines += [
         "On texts of the labelled tables that were held out by hash. They also chose the",

@@ -42,7 +42,7 @@ from behavior_spark.report.first_night import FORESEEN, Range, night_range
 from behavior_spark.report.tables import rows_table
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
-from behavior_spark.schemas import EVENTS, ITEMS
+from behavior_spark.schemas import EVENTS, ITEMS, RUNS
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,11 @@ def foresee_stage(run: Run, mapped: MappedSources) -> Foreseen:
     return Foreseen(verdict.targets, night_range(events) if is_local(run) else None)
 
 
-@stage("verdict", does="say whether the night can run, on which as_of, and what it can learn")
+@stage(
+    "verdict",
+    does="say whether the night can run, on which as_of, and what it can learn",
+    reads=(RUNS,),
+)
 def verdict_stage(
     run: Run, mapped: MappedSources, ends: dt.date | None, *, texts: int = 0
 ) -> Verdict:

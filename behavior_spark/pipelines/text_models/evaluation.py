@@ -42,6 +42,7 @@ from behavior_spark.report.quality import heads_table
 from behavior_spark.report.text_quality import text_quality_markdown
 from behavior_spark.runs.run import Run, versions
 from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import ANNOTATIONS, TEXTS
 
 
 def text_store(run: Run) -> ModelStore:
@@ -110,6 +111,7 @@ class Evaluated(StageResult):
 @stage(
     "evaluate",
     does="measure a text model on labelled texts that it has not learned from",
+    reads=(TEXTS, ANNOTATIONS),
     models=("text",),
 )
 def evaluate_stage(run: Run, *, model: str, heads: Sequence[str] = ()) -> Evaluated:

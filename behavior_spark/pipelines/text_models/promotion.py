@@ -24,6 +24,7 @@ from behavior_spark.pipelines.text_models.comparing import judge
 from behavior_spark.pipelines.text_models.evaluation import text_store
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
+from behavior_spark.schemas import ANNOTATIONS, TEXTS
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,12 @@ class Decision(StageResult):
         return {"promotion": decision}
 
 
-@stage("gate", does="champion and challenger answer the same held-out texts", models=("text",))
+@stage(
+    "gate",
+    does="champion and challenger answer the same held-out texts",
+    reads=(TEXTS, ANNOTATIONS),
+    models=("text",),
+)
 def gate_stage(run: Run, digest: str, *, force: bool = False, reason: str = "") -> Decision:
     """Make a model the champion if it passes the gate; log the decision.
 

@@ -79,6 +79,8 @@ def funnel_stage(run: Run, *, days: int | None) -> FunnelsCounted:
             "no funnel is configured",
             fix="for example features.funnels: {buy: {steps: [view, cart, purchase]}}",
         )
+    if days is not None and days < 1:
+        raise ConfigError("days is not positive", found=str(days), fix="give 1 or more")
     days = days or windows[-1]
     sessions = run.warehouse.require(SESSIONS, made_by="build-features")
     seen = sessions_seen(sessions, [run.as_of])

@@ -82,7 +82,8 @@ def predict_items_stage(run: Run, prepared: Prepared, *, retrain: bool) -> NextI
 
     Raises:
         ConfigError: The config has no section ``sequence``.
-        InputError: No user has three events with an item.
+        InputError: No event has an item.
+        ModelError: No user has three events with an item.
     """
     settings = _section(run)
     histories = item_histories(

@@ -34,7 +34,7 @@ from behavior_spark.prediction.training_days import training_days
 from behavior_spark.runs.run import Run
 
 _EVENT_COUNT = re.compile(r"event_count_(\d+)d")
-BASELINE = {"recency": "recency_days", "frequency": "event_count_90d", "value": "value_all"}
+BASELINE = {"recency": "recency_days", "value": "value_all"}
 
 
 @dataclass(frozen=True, eq=False)

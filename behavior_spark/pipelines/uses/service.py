@@ -27,6 +27,7 @@ from behavior_spark.report.tables import rows_table
 from behavior_spark.runs.run import Run
 from behavior_spark.runs.stages import StageResult, stage
 from behavior_spark.schemas import (
+    ANNOTATIONS,
     SERVICE_QUEUE,
     TEXT_EMBEDDINGS,
     TEXT_SCORES,
@@ -122,7 +123,7 @@ class ServiceQueued(StageResult):
 @stage(
     "service-queue",
     does="texts that came in to queues: need, urgency, past cases and an approved answer",
-    reads=(TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES, USER_FEATURES, USER_PROPENSITY),
+    reads=(TEXTS, TEXT_EMBEDDINGS, TEXT_SCORES, ANNOTATIONS, USER_FEATURES, USER_PROPENSITY),
     writes=(SERVICE_QUEUE,),
     models=("text",),
 )

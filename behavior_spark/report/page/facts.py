@@ -151,7 +151,6 @@ class NightFacts:
             contribution), raises (share of users for whom it raises).
         examples: Five users: target, decile, user_key, predicted, reasons (texts), change (text
             of what would change it).
-        report_run: Key of the run that wrote the page; ``user_key`` is made with it.
         periods: People active in periods: cohort and period (first day of each), users.
         states: People by state at the end of each period: period, state, users.
         period_days: Length of a period.
@@ -198,7 +197,6 @@ class NightFacts:
             "target", "decile", "user_key", "predicted", "reasons", "change"
         )
     )
-    report_run: str = ""
     periods: pd.DataFrame = field(default_factory=lambda: no_rows("cohort", "period", "users"))
     states: pd.DataFrame = field(default_factory=lambda: no_rows("period", "state", "users"))
     period_days: int = 7

@@ -11,9 +11,6 @@ from behavior_spark.uses.audiences.arms import HOLDOUT, REACHED
 from behavior_spark.uses.audiences.foretold import HOW, NEXT
 from behavior_spark.uses.audiences.membership import LEFT_OUT, REASONS
 
-# What is counted of each audience.
-MEASURES = (*REASONS, REACHED, HOLDOUT, "expected", "variance", "profit")
-
 
 def measures_of(audiences: Iterable[str]) -> dict[str, Column]:
     """Aggregates over the rows of ``choose``, by name: ``<audience>.<measure>``.

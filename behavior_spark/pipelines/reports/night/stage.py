@@ -190,7 +190,6 @@ def read_facts(run: Run, *, compare: dt.date | None = None) -> NightFacts:
         words=feature_words(run),
         reasons=read_reasons(run),
         examples=read_examples(run, first_ranked),
-        report_run=run.run_id,
         **read_people(run),
         texts=read_texts(run, night.models if night else {}),
         **read_topics(run, night.models if night else {}),

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from behavior_spark.errors import BehaviorError
 from behavior_spark.features.families.bots import without_bots
 from behavior_spark.model.propensity.model import PropensityModel
+from behavior_spark.model.propensity.target_kind import find_target_kind
 from behavior_spark.pipelines.reports.outcomes import (
     PAGE_STEPS,
     MeasuredTarget,
@@ -137,6 +138,7 @@ def _target(
 ) -> TargetFacts:
     declared = run.settings.targets[name]
     first = model.kind.measures[0] if model else None
+    kind = model.kind if model else find_target_kind(declared.kind)
     return TargetFacts(
         name=name,
         description=declared.description,
@@ -145,7 +147,7 @@ def _target(
         item=declared.item,
         horizon_days=declared.horizon_days,
         population=target_population(run.settings, name).words,
-        numbers=model.kind.predicted != "probability" if model else declared.kind != "does",
+        numbers=kind.predicted != "probability",
         digest=digest,
         trained_through=model.trained_through if model else "",
         holdout=model.metrics.get("holdout", {}) if model else {},
