@@ -39,7 +39,7 @@ MOST_COMMITS = 200
 # SQL functions whose value does not follow from the rows.
 _CHANGING = re.compile(
     r"\b(current_\w+|curdate|localtimestamp|now|rand\w*|uuid|shuffle)\b"
-    r"|\bunix_timestamp\s*\(\s*\)|['\"]\s*(now|today|yesterday|tomorrow)\b",
+    r"|\bunix_timestamp\s*\(\s*\)|['\"]\s*(now|today|yesterday|tomorrow)\s*['\"]",
     re.IGNORECASE,
 )
 

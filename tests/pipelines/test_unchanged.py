@@ -69,6 +69,7 @@ def test_a_condition_whose_value_changes_by_itself_is_seen(condition: str) -> No
 
 @pytest.mark.parametrize("condition", [
     "event_type = 'view'", "unix_timestamp(at) > 5", "brand = 'x'", "event_type = 'known'",
+    "event_type = 'today only'",
 ])  # fmt: skip
 def test_a_condition_of_the_rows_alone_is_not(condition: str) -> None:
     assert not _CHANGING.search(condition)
