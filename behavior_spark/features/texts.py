@@ -39,8 +39,8 @@ def labels_by_text(
     columns = []
     for head, digest in heads.items():
         is_head = F.col("head_digest") == digest
-        # A text that was scored again has several rows.
-        at = F.when(is_head, F.col("scored_at"))
+        # A text that was scored again has several rows; of one moment the larger label counts.
+        at = F.when(is_head, F.struct("scored_at", "label"))
         columns.append(F.max_by("label", at).alias(label_column(head)))
         if head in with_probabilities:
             probabilities = F.max_by("probabilities", at)

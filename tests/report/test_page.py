@@ -210,7 +210,7 @@ def test_without_the_extra_an_error_says_what_to_install(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(builtins, "__import__", missing)
     monkeypatch.setitem(sys.modules, "vl_convert", None)
-    with pytest.raises(SetupError, match=r"vl_convert is not installed\n.*spark\[report\]"):
+    with pytest.raises(SetupError, match=r"vl_convert is not installed\n.*'\.\[report\]'"):
         render_page(night_page(night()))
 
 

@@ -57,7 +57,9 @@ def labels_by_text(scores: DataFrame, heads: Mapping[str, str]) -> DataFrame:
     parts = F.struct("label", F.col("probability").cast("double").alias("probability"),
                      "probabilities")  # fmt: skip
     columns = [
-        F.max_by(parts, F.when(F.col("head_digest") == digest, F.col("scored_at"))).alias(name)
+        F.max_by(
+            parts, F.when(F.col("head_digest") == digest, F.struct("scored_at", "label"))
+        ).alias(name)
         for name, digest in heads.items()
     ]
     return (
