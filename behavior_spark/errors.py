@@ -81,6 +81,15 @@ class LeakageError(BehaviorError):
     """A feature depends on something that was not known at its as_of."""
 
 
+def to_install(extra: str) -> str:
+    """How to install one of the package's extras; the package is on no index.
+
+    >>> to_install("model")
+    "in the checkout: pip install '.[model]'"
+    """
+    return f"in the checkout: pip install '.[{extra}]'"
+
+
 def joined(errors: Sequence[BehaviorError]) -> BehaviorError:
     """Several errors as one: the first whole, of the others what is wrong.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from rich.console import Console
 
 from behavior_spark.cli.showing import as_json_line, next_queries, show, write_page
+from behavior_spark.errors import to_install
 from behavior_spark.pipelines.demonstration import DemoResult, demo
 
 
@@ -41,7 +43,7 @@ def _show_steps(result: DemoResult, output: Path) -> None:
         for block in measured.blocks() if measured else ():
             console.print(block)
     if page is None:
-        console.print("no report.html: in the checkout: pip install '.[report]'", markup=False)
+        console.print(f"no report.html; {to_install('report')}", markup=False)
         return
     write_page(page, output / "report.html")
     console.print(f"\nThe night on one page, for your browser: {output / 'report.html'}",
@@ -49,4 +51,4 @@ def _show_steps(result: DemoResult, output: Path) -> None:
 
 
 def _with_root(output: Path) -> str:
-    return "" if output == Path("build/demo") else f"DEMO_ROOT={output} "
+    return "" if output == Path("build/demo") else f"DEMO_ROOT={shlex.quote(str(output))} "

@@ -90,19 +90,27 @@ def find_config(name: str | Path) -> Path:
     )
 
 
+class _WrittenTwice(yaml.MarkedYAMLError):
+    """A key that a mapping has twice, of which a plain reader would keep the last."""
+
+
 class _Loader(yaml.SafeLoader):
     """Reads YAML where a mapping has each key once; a key with nothing after it is ``_NOTHING``."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[str, int] = {}
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # As it is written: what `<<` merges into a mapping is none of its own keys.
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        lines: dict[Any, int] = {}
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in lines:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value} of line {lines[key.value]} once more",
+            merges = key.tag == "tag:yaml.org,2002:merge"
+            value = key.value if merges else self.construct_object(key)  # yes and true are one
+            if value in lines:
+                raise _WrittenTwice(
+                    problem=f"the key {key.value} of line {lines[value]} once more",
                     problem_mark=key.start_mark,
                 )
-            lines[key.value] = key.start_mark.line + 1
-        return dict(super().construct_mapping(node, deep=deep))
+            lines[value] = key.start_mark.line + 1
+        return node
 
     def construct_nothing(self, node: yaml.ScalarNode) -> object:
         return None if node.value else _NOTHING
@@ -116,17 +124,21 @@ def _read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         tree = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"{file} is not valid YAML", found=f"{problem} at {where}") from None
+        raise ConfigError(f"{file} is not valid YAML", found=_place(error)) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{file} is not UTF-8 text", fix="save it as UTF-8") from None
-    if tree is None:
+    if tree is None or tree is _NOTHING:
         return {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{file} must hold keys and values", found=type(tree).__name__)
     return tree
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """What is wrong with YAML, and where."""
+    mark = getattr(error, "problem_mark", None)
+    where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
+    return f"{getattr(error, 'problem', None) or 'not YAML'} at {where}"
 
 
 def parse_override(override: str) -> dict[str, Any]:
@@ -136,7 +148,7 @@ def parse_override(override: str) -> dict[str, Any]:
     {'text': {'max_length': 256}}
 
     Raises:
-        ConfigError: It is not ``key=value``.
+        ConfigError: It is not ``key=value``, or its value has a key twice.
     """
     key, separator, raw = override.partition("=")
     if not separator or not key.strip():
@@ -144,7 +156,9 @@ def parse_override(override: str) -> dict[str, Any]:
             f"--set {override} is not key=value", fix="for example --set text.max_length=256"
         )
     try:
-        value: Any = yaml.safe_load(raw) if raw else ""
+        value: Any = yaml.load(raw, _Loader) if raw.strip() else ""
+    except _WrittenTwice as error:
+        raise ConfigError(f"--set {key} is not valid YAML", found=_place(error)) from None
     except yaml.YAMLError:
         value = raw
     for part in reversed(key.strip().split(".")):

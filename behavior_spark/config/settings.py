@@ -115,8 +115,8 @@ class Settings(Section):
     )
 
     @field_validator(
-        "intake", "privacy", "text", "training", "pretrain", "leakage", "spark", "recommendations",
-        mode="before",
+        "intake", "privacy", "text", "features", "targets", "training", "audiences",
+        "recommendations", "pretrain", "annotate", "leakage", "spark", mode="before",
     )  # fmt: skip
     @classmethod
     def _empty_section(cls, value: object) -> object:

@@ -137,11 +137,23 @@ class Queried(StageResult):
     @property
     def details(self) -> Mapping[str, Any]:
         """Columns and rows as plain data."""
-        return {"columns": self.columns, "rows": [row.asDict(recursive=True) for row in self.rows]}
+        return {"columns": self.columns, "rows": [_by_name(row) for row in self.rows]}
 
     def blocks(self) -> list[RenderableType]:
         """The rows as a table."""
         return [FittedRows([row.asDict() for row in self.rows])]
+
+
+def _by_name(value: Any) -> Any:
+    """Rows as mappings, nested ones too; of two fields of one name the second is ``<name>_2``."""
+    if isinstance(value, Row):
+        names = unique_names(value.__fields__)
+        return {name: _by_name(part) for name, part in zip(names, value, strict=True)}
+    if isinstance(value, list):
+        return [_by_name(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _by_name(part) for key, part in value.items()}
+    return value
 
 
 def frame_of(

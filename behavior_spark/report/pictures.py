@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from behavior_spark.errors import ConfigError
 from behavior_spark.files import short_digest
+from behavior_spark.names import xml_text
 from behavior_spark.report.page.blocks import DataChart, DataTable
 from behavior_spark.report.page.charts import COLOURS, bar_chart, line_chart, stacked_chart
 from behavior_spark.report.page.drawing import draw_chart
@@ -42,11 +43,11 @@ class Picture:
             for row in self.table.rows
         )
         if not self.table.rows:
-            return (
+            return xml_text(
                 f'<figure style="{_STYLE}"><figcaption><b>{escape(self.title)}</b> No rows.'
                 "</figcaption></figure>"
             )
-        return (
+        return xml_text(
             f'<figure style="{_STYLE}"><figcaption><b>{escape(self.title)}</b></figcaption>'
             f"{self.svg}<details><summary>The numbers</summary><table><thead><tr>{head}</tr>"
             f"</thead><tbody>{body}</tbody></table></details></figure>"
@@ -114,7 +115,8 @@ def draw_picture(
     if most is not None:
         said = f"The largest {y}: {amount(most['value'])}, at {most['at']}."
     block = DataChart(title, said, chart, table)
-    return Picture(title, draw_chart(block, key=f"picture-{short_digest(title.encode())}"), table)
+    key = f"picture-{short_digest(xml_text(title).encode())}"
+    return Picture(title, draw_chart(block, key=key), table)
 
 
 def _check(frame: pd.DataFrame, x: str, y: str, series: str | None, kind: str) -> None:

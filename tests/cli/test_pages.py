@@ -1,4 +1,4 @@
-"""Pages that commands write: where, in which form, and what says so. No session is started."""
+"""Pages that commands write: where, in which form, and what says so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import Row
+from pyspark.sql import Row, SparkSession
 
 from behavior_spark.cli import demonstration
 from behavior_spark.cli.main import run
@@ -82,12 +82,17 @@ def test_the_demo_ends_with_a_page_and_names_it_last(
         return DemoResult(None, demo_settings(output), steps)  # type: ignore[arg-type]
 
     monkeypatch.setattr(demonstration, "demo", demo)
+    output = tmp_path / "my demo"
+    output.mkdir()
     demonstration.run_demo(
-        users=20, days=100, seed=1, output=tmp_path, generate_only=False, as_json=False
+        users=20, days=100, seed=1, output=output, generate_only=False, as_json=False
     )
-    written = tmp_path / "report.html"
+    written = output / "report.html"
     assert written.read_text(encoding="utf-8") == "<!DOCTYPE html> the night"
-    assert str(written) in capsys.readouterr().out.strip().splitlines()[-1]
+    told = capsys.readouterr().out.strip().splitlines()
+    assert str(written) in told[-1]
+    asked_next = [shlex.split(line) for line in told if "behavior-spark sql" in line]
+    assert asked_next and {words[0] for words in asked_next} == {f"DEMO_ROOT={output}"}
 
 
 def test_what_to_ask_next_can_be_copied_and_shows_no_secret(tmp_path: Path) -> None:
@@ -108,3 +113,14 @@ def test_json_has_null_for_a_number_that_is_not_finite(capsys: pytest.CaptureFix
     line = capsys.readouterr().out
     told = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert told["details"]["rows"] == [{"user_id": "u1", "share": None, "nested": {"odds": None}}]
+
+
+def test_fields_of_one_name_are_all_in_the_json_of_a_query(spark: SparkSession) -> None:
+    query = """
+        SELECT 1 AS n, struct(2 AS n, array(struct(3 AS n, 4 AS n)) AS m, 5 AS n) AS s,
+               map('k', struct(6 AS n, 7 AS n)) AS m
+    """
+    rows = Queried(["n", "s", "m"], spark.sql(query).collect()).details["rows"]
+    assert rows == [
+        {"n": 1, "s": {"n": 2, "m": [{"n": 3, "n_2": 4}], "n_2": 5}, "m": {"k": {"n": 6, "n_2": 7}}}
+    ]

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from pydantic import BaseModel
 
-from behavior_spark.config import TrainingSettings, find_config, load_settings, validate_settings
+from behavior_spark.config import (
+    Settings,
+    TrainingSettings,
+    find_config,
+    load_settings,
+    validate_settings,
+)
 from behavior_spark.errors import ConfigError
 
 CONF = Path(__file__).resolve().parent.parent.parent / "conf"
@@ -46,6 +56,13 @@ def refused(*args, **options) -> str:
     return message
 
 
+def keys_of(tree: dict[str, Any], *above: str) -> Iterator[tuple[str, ...]]:
+    for key, value in tree.items():
+        yield *above, key
+        if isinstance(value, dict):
+            yield from keys_of(value, *above, key)
+
+
 def test_a_section_of_comments_in_an_overlay_changes_nothing(write):
     sections = """
 privacy: {pseudonymise_key: a key that nobody guesses}
@@ -56,16 +73,42 @@ audiences: {all: {target: view_30d, top: 10}}
 """
     base = write(BASE + sections)
     whole = load_settings([base])
-    names = [line.split(":")[0] for line in sections.strip().splitlines()]
-    for name in [*names, "features", "targets", "warehouse"]:
-        overlay = write(f"{name}:\n  # key: value\n", "overlay.yaml")
-        assert load_settings([base, overlay]) == whole, name
+    for keys in keys_of(yaml.safe_load(BASE + sections)):
+        section = "".join(f"{'  ' * depth}{key}:\n" for depth, key in enumerate(keys))
+        overlay = write(section + "    # key: value\n", "overlay.yaml")
+        assert load_settings([base, overlay]) == whole, keys
     # What is to be taken away is written.
     off = write("alerts: null\naudiences: {}\n", "overlay.yaml")
     without = load_settings([base, off])
     assert without.alerts is None and not without.audiences
     assert load_settings([base], overrides=["alerts=null"]).alerts is None
-    assert load_settings([write(BASE + "text:\n  # max_chars: 500\n")]).text.max_chars != 500
+    for override in ("privacy={pseudonymise_key: }", "text={max_chars: }"):
+        assert load_settings([base], overrides=[override]) == whole
+
+
+SECTIONS = [
+    name
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.get_default(call_default_factory=True), BaseModel | dict)
+]
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_section_of_comments_alone_is_as_if_it_were_not_there(write, name):
+    rest = re.sub(rf"(?m)^{name}:\n(  .*\n)+", "", BASE)
+    said = []
+    for more in ("", f"{name}:\n  # key: value\n"):
+        try:
+            said.append(load_settings([write(rest + more)]))
+        except ConfigError as error:
+            said.append(error.problem)
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("text", ["---\n", "--- # nothing\n", "# nothing\n", ""])
+def test_a_file_of_comments_changes_nothing(write, text):
+    base = write(BASE)
+    assert load_settings([base, write(text, "overlay.yaml")]) == load_settings([base])
 
 
 @pytest.mark.parametrize("again", ["privacy: {}", "targets: {}", "'warehouse': build/other"])
@@ -88,6 +131,18 @@ def test_a_key_twice_within_one_line_is_refused_and_a_merged_mapping_is_not(writ
     merged = BASE.replace(columns, "{<<: *usual, event_type: \"'view'\"}")
     shared = "\nspark: {conf: &usual {event_id: id, user_id: who, event_time: at}}"
     assert load_settings([write(shared + merged)]).sources.events
+    # What is merged has merged something itself, over which it has a key of its own.
+    usual = "{event_type: \"'click'\", event_id: id, user_id: who, event_time: at}"
+    chained = BASE.replace(columns, f"&own {{<<: {usual}, event_type: \"'view'\"}}")
+    settings = load_settings([write(chained + "spark: {conf: {<<: *own}}")])
+    assert settings.spark.conf["event_type"] == "'view'"
+
+
+@pytest.mark.parametrize("keys", ["yes: 1, true: 2", "1: a, 0x1: b", "a: 1, 'a': 2", "a: , a: "])
+def test_a_key_twice_is_refused_however_it_is_written(write, keys):
+    assert "once more" in refused([write(BASE + f"spark: {{conf: {{{keys}}}}}")])
+    told = refused([write(BASE)], overrides=[f"spark.conf={{{keys}}}"])
+    assert "spark.conf" in told and "once more at line 1" in told
 
 
 def test_configs_of_whole_jobs_and_of_real_logs_ship():

@@ -70,15 +70,28 @@ def test_two_columns_of_one_name_are_told_apart_by_the_user() -> None:
         draw_picture(frame, title="T", x="who", y="n")
 
 
-ANY_CHARACTER = st.characters(max_codepoint=0x1F) | st.sampled_from("a\ufffe\uffff\x7f")
+ANY_CHARACTER = st.characters(max_codepoint=0x1F) | st.sampled_from("a\ufffe\uffff\x7f\ud800")
 
 
-@given(st.text(ANY_CHARACTER, max_size=5))
-def test_a_name_of_any_characters_is_drawn(name: str) -> None:
+@given(st.text(ANY_CHARACTER, max_size=5), st.sampled_from(["bars", "lines", "stacks"]))
+def test_a_name_of_any_characters_is_drawn(name: str, kind: Any) -> None:
     """vl-convert ends the whole process at a character that XML has not."""
-    frame = pd.DataFrame({"who": [f"late{name}parcel"], "n": [3]})
-    picture = draw_picture(frame, title=f"T{name}", x="who", y="n")
-    assert "late" in texts_of(picture) and picture.table.rows == [[f"late{name}parcel", "3"]]
+    frame = pd.DataFrame({"who": [f"late{name}parcel"], f"n{name}": [3], "of": [f"late{name}"]})
+    picture = draw_picture(
+        frame, title=f"T{name}", x="who", y=f"n{name}", kind=kind,
+        series=None if kind == "bars" else "of",
+    )  # fmt: skip
+    assert "late" in texts_of(picture)
+    assert picture.table.rows[0][0] == f"late{name}parcel" and picture.table.rows[0][-1] == "3"
+    assert picture._repr_html_().encode()
+
+
+@pytest.mark.parametrize("kind", ["lines", "stacks"])
+def test_days_are_named_without_their_year_and_other_names_are_whole(kind: Any) -> None:
+    names = ["ann-sophie", "23", "2024-04-01", "2024-W14"]
+    frame = pd.DataFrame({"at": names, "n": range(4), "of": ["a"] * 4})
+    picture = draw_picture(frame, title="T", x="at", y="n", series="of", kind=kind)
+    assert {"ann-sophie", "23", "04-01", "2024-W14"} <= set(texts_of(picture).split())
 
 
 def test_names_of_series_are_not_cut_where_two_columns_have_room() -> None:

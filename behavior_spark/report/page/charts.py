@@ -247,11 +247,12 @@ def _names(limit: int) -> Any:
 
 
 def _days(count: int) -> Any:
-    """Days as month and day, about six of them named."""
+    """Days as month and day, about six of them named; other names are whole."""
     import altair as alt
 
     every = max(1, -(-count // 6))
-    named = f"datum.index * {max(count - 1, 1)} % {every} < 0.5 ? slice(datum.label, 5) : ''"
+    short = "test(/^\\d{4}-\\d\\d-\\d\\d/, datum.label) ? slice(datum.label, 5) : datum.label"
+    named = f"datum.index * {max(count - 1, 1)} % {every} < 0.5 ? ({short}) : ''"
     return alt.Axis(labelExpr=named, labelAngle=0, ticks=False, labelPadding=7, labelOverlap=False)
 
 
